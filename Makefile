@@ -1,0 +1,211 @@
+# The commands of this project. `make help` lists them.
+#
+# Everything a target needs is built from pinned sources into .cache, which Git
+# ignores. Go, make and git are enough; `make demo` needs npm as well.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+# Targets generate and build into the same places; `make -j` must not mix them.
+.NOTPARALLEL:
+
+GO ?= go
+VERSION := $(shell cat VERSION)
+
+BIN := $(CURDIR)/.cache/bin
+BUF := $(BIN)/buf
+
+# Every directory with a go.mod is a module, so a new one needs no entry here.
+MODULES := $(shell find . -name go.mod -not -path '*/.*/*' -not -path '*/node_modules/*' \
+	-not -path '*/testdata/*' | sed 's,/go\.mod$$,,' | sort)
+
+# $(call each-module,COMMAND) runs a command in every module that has packages,
+# and fails in the end if it failed in one. A module that the go command can't
+# list counts as one with packages, so that the command shows what is wrong.
+define each-module
+failed=; for dir in $(MODULES); do \
+	packages=$$($(GO) -C "$$dir" list -e ./... 2>/dev/null) || packages=unknown; \
+	if [ -n "$$packages" ]; then \
+		echo "--- $@ in $$dir"; \
+		(cd "$$dir" && $(1)) || failed="$$failed $$dir"; \
+	fi; \
+done; \
+if [ -n "$$failed" ]; then echo "$@ failed in:$$failed" >&2; exit 1; fi
+endef
+
+##@ Use
+
+# Where `make run` keeps its data, and further flags for the server.
+DATA_DIR ?= $(CURDIR)/.data
+ARGS ?=
+
+.PHONY: run
+run: ## Start the server on its two loopback ports; its data stays in .data
+	@$(GO) -C server run ./cmd/tidings serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
+
+.PHONY: demo
+demo: webhook-examples ## Publish real GitHub webhooks to a server, read them back and compare
+	@$(GO) -C examples/github-webhooks run ./cmd/demo
+
+.PHONY: bench
+bench: ## Measure publishing and reading against the raw NATS client
+	@$(GO) -C benchmark run .
+
+##@ Change
+
+# RACE=-race insists on the race detector, RACE= does without.
+RACE ?= auto
+
+# Results are never taken from Go's cache (-count=1): the cache doesn't see files
+# outside of a module, and tests here read the whole checkout.
+.PHONY: test
+test: ## Run all tests of all modules, with the race detector where it works
+	@race='$(RACE)'; \
+	if [ "$$race" = auto ]; then \
+		race=-race; \
+		reason=$$($(GO) build -race runtime/race runtime/cgo 2>&1) || { \
+			race=; \
+			echo "test: WITHOUT the race detector, which needs a C compiler: $$reason"; \
+		}; \
+	fi; \
+	$(call each-module,$(GO) test $$race -count=1 ./...)
+
+# The image of the event schemas that is compiled into the server.
+IMAGE := server/internal/daemon/examples.binpb
+
+.PHONY: generate
+generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
+	@$(BUF) generate
+	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
+
+.PHONY: format
+format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonical form
+	@$(BUF) format --write
+	@$(call each-module,$(BIN)/golangci-lint fmt ./...)
+
+.PHONY: baseline
+baseline: buf-cache ## Create the image of release VERSION, which later changes are held to
+	@file=baseline/v$(VERSION).binpb; \
+	if [ -e "$$file" ]; then \
+		echo "baseline: $$file exists; the image of a release never changes: raise VERSION" >&2; exit 1; \
+	fi; \
+	$(BUF) build --exclude-source-info -o "$$file" && echo "baseline: created $$file"
+
+.PHONY: module
+module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
+	@if [ -z "$(MODULE)" ]; then echo "usage: make module MODULE=git.example.org/acme/events" >&2; exit 2; fi
+	@$(BIN)/rename-module -root . "$(MODULE)"
+	@$(MAKE) --no-print-directory generate
+
+##@ Check
+
+.PHONY: check
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test` and `make demo`
+
+.PHONY: lint
+lint: buf-cache ## Check the rules and the format of the schemas
+	@$(BUF) lint
+	@$(BUF) format --diff --exit-code
+
+# The branch or commit that a change goes to; empty means main.
+BASE ?=
+
+.PHONY: breaking
+breaking: buf-cache ## Refuse schema changes that break users of the newest release or of main
+	@$(BIN)/breaking -root . -buf "$(BUF)" -base "$(BASE)"
+
+.PHONY: drift
+drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
+	@rm -rf gen $(IMAGE)
+	@$(MAKE) --no-print-directory generate
+	@status=$$(git status --porcelain -- gen $(IMAGE)) || exit 1; \
+	if [ -n "$$status" ]; then \
+		echo "drift: this is not what the schemas generate; run make generate and commit:" >&2; \
+		echo "$$status" >&2; exit 1; \
+	fi
+
+.PHONY: tidy
+tidy: ## Check that every go.mod and go.sum is complete and holds nothing else
+	@failed=; for dir in $(MODULES); do \
+		$(GO) -C "$$dir" mod tidy -diff || failed="$$failed $$dir"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "tidy: run go mod tidy in:$$failed" >&2; exit 1; fi
+
+.PHONY: vet
+vet: ## Run go vet in all modules
+	@$(call each-module,$(GO) vet ./...)
+
+.PHONY: golangci-lint
+golangci-lint: $(BIN)/.linters ## Run golangci-lint, configured in .golangci.yml, in all modules
+	@$(call each-module,$(BIN)/golangci-lint run ./...)
+
+# Set VULNDB=required to fail where the database of vulnerabilities can't be reached.
+VULNDB ?= optional
+
+.PHONY: vulncheck
+vulncheck: $(BIN)/.linters ## Look for known vulnerabilities in what the code calls
+	@$(call each-module,$(vulncheck))
+
+# govulncheck says that it could not fetch the database in its output only.
+define vulncheck
+{ \
+	report=$$($(BIN)/govulncheck ./... 2>&1); status=$$?; echo "$$report"; \
+	case "$$status,$(VULNDB),$$report" in \
+	1,optional,*"fetching vulnerabilities"*) \
+		echo "vulncheck: NOT CHECKED, the database of vulnerabilities can't be reached from here" ;; \
+	0,*) ;; \
+	*) false ;; \
+	esac; \
+}
+endef
+
+##@ Set-up, done by the others as they need it
+
+.PHONY: buf-cache
+buf-cache: $(BIN)/.tools ## Put the schemas' dependency into Buf's cache, for plain buf commands too
+	@$(BIN)/bufcache -lock buf.lock
+
+$(BIN)/.tools: tools/go.mod tools/go.sum $(shell find tools/cmd tools/internal -name '*.go')
+	@mkdir -p $(BIN)
+	@echo "building buf and this project's own tools; the first time takes a few minutes"
+	@$(GO) -C tools build -o $(BIN)/ github.com/bufbuild/buf/cmd/buf ./cmd/...
+	@touch $@
+
+$(BIN)/.linters: tools/linters/go.mod tools/linters/go.sum
+	@mkdir -p $(BIN)
+	@echo "building golangci-lint and govulncheck; the first time takes a few minutes"
+	@$(GO) -C tools/linters build -o $(BIN)/ tool
+	@touch $@
+
+# The payloads of the demo: examples that GitHub's own client library publishes.
+WEBHOOKS_VERSION := 7.6.1
+WEBHOOKS_INTEGRITY := sha512-De6U3XB6O3DtCa7bKgCMzTHdeopqqZ6SNivMYJnK65ierKL1AnNIA0tkRYCRS7lwGT792d+Ps1WbfHlso6MynQ==
+WEBHOOKS_DIR := .cache/webhooks-examples
+
+# A program for Node, given a file and its integrity string.
+define check_integrity
+const [file, want] = process.argv.slice(1);
+const digest = require("crypto").createHash("sha512").update(require("fs").readFileSync(file)).digest("base64");
+if ("sha512-" + digest !== want) {
+  console.error(file + " has the integrity sha512-" + digest + ", want " + want);
+  process.exit(1);
+}
+endef
+export check_integrity
+
+.PHONY: webhook-examples
+webhook-examples: $(WEBHOOKS_DIR)/.$(WEBHOOKS_VERSION) ## Fetch the webhook payloads that the demo publishes (needs npm)
+
+# The mark of a complete set bears the version, so another version is fetched anew.
+$(WEBHOOKS_DIR)/.$(WEBHOOKS_VERSION):
+	@rm -rf $(WEBHOOKS_DIR) && mkdir -p $(WEBHOOKS_DIR)
+	@npm pack --silent --ignore-scripts --pack-destination $(WEBHOOKS_DIR) @octokit/webhooks-examples@$(WEBHOOKS_VERSION)
+	@node --eval "$$check_integrity" $(WEBHOOKS_DIR)/*.tgz $(WEBHOOKS_INTEGRITY)
+	@tar -xzf $(WEBHOOKS_DIR)/*.tgz -C $(WEBHOOKS_DIR)
+	@touch $@
+
+.PHONY: help
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// exitFindings is the status with which Buf says that it found something, as
+// opposed to having failed.
+const exitFindings = 100
+
+// A finding is a line of Buf's report.
+type finding struct {
+	Path    string `json:"path"`
+	Line    int    `json:"start_line"`
+	Column  int    `json:"start_column"`
+	Rule    string `json:"type"`
+	Message string `json:"message"`
+}
+
+// String is the form in which a waiver names a finding: without its place in the
+// file, which changes with the lines above it.
+func (f finding) String() string {
+	return fmt.Sprintf("%s: %s: %s", f.Path, f.Rule, f.Message)
+}
+
+// compareCommit compares the working tree with the schemas of a commit.
+func (g gate) compareCommit(ctx context.Context, repo repository, commit string, rename moduleRename) error {
+	// The common directory, because in a linked work tree the other one has no objects.
+	gitDir, err := repo.git(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir")
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "breaking-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+
+	path := filepath.Join(temp, "reference"+baselineExtension)
+	if _, err := g.runBuf(ctx, "build", fmt.Sprintf("%s#format=git,commit=%s", gitDir, commit), "-o", path); err != nil {
+		return fmt.Errorf("build the schemas of %.12s: %w", commit, err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if data, err = rename.image(data); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return err
+	}
+	waivers, err := readWaivers(g.root, g.today)
+	if err != nil {
+		return err
+	}
+	return g.compare(ctx, path, waivers)
+}
+
+// compare reports every way in which the working tree breaks the users of an
+// image, and fails if one isn't waived. Files of other organisations aren't ours
+// to keep compatible.
+func (g gate) compare(ctx context.Context, image string, waivers map[string]waiver) error {
+	report, err := g.runBuf(ctx, "breaking", "--exclude-imports", "--error-format=json", "--against", image)
+	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {
+		return err
+	}
+	breaks, waived := 0, 0
+	for decoder := json.NewDecoder(bytes.NewReader(report)); decoder.More(); {
+		var f finding
+		if err := decoder.Decode(&f); err != nil {
+			return fmt.Errorf("read the report of buf breaking: %w", err)
+		}
+		if w, ok := waivers[f.String()]; ok {
+			waived++
+			fmt.Fprintf(g.out, "waived until %s: %s (%s)\n", w.Expires, f, w.Reason)
+			continue
+		}
+		breaks++
+		fmt.Fprintf(g.out, "%s:%d:%d: %s: %s\n", f.Path, f.Line, f.Column, f.Rule, f.Message)
+	}
+	switch {
+	case breaks > 0:
+		return fmt.Errorf("%d breaking changes against %s", breaks, filepath.Base(image))
+	case waived == 0: // If it failed all the same, it didn't say why.
+		return err
+	}
+	return nil
+}
+
+func (g gate) runBuf(ctx context.Context, args ...string) ([]byte, error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, g.buf, args...)
+	cmd.Dir = g.root
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("buf %s: %w: %s", args[0], err, &stderr)
+	}
+	return out, err
+}

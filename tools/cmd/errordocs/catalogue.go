@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"example.com/tidings/tools/internal/schemaimage"
+)
+
+// The names in the contract that this program reads.
+const (
+	reasonsName = "tidings.v1.ErrorReason"
+	optionName  = "tidings.v1.error"
+
+	reasonPrefix = "ERROR_REASON_"
+	codePrefix   = "STATUS_CODE_"
+	retryPrefix  = "RETRY_"
+
+	// metadataMark begins the part of a reason's comment that tells of metadata.
+	metadataMark = "Metadata: "
+)
+
+// reason is one error of the catalogue.
+type reason struct {
+	Name     string // Without its prefix, as clients see it.
+	Code     string
+	Retry    string
+	Meaning  string
+	Metadata string // Empty: none.
+}
+
+// readCatalogue returns the errors that an image declares, in their order. Each
+// has to have a comment, a code and a word on retries.
+func readCatalogue(image []byte) ([]reason, error) {
+	set, err := schemaimage.Parse(image)
+	if err != nil {
+		return nil, err
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		return nil, err
+	}
+	found, err := files.FindDescriptorByName(reasonsName)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", reasonsName, err)
+	}
+	enum, ok := found.(protoreflect.EnumDescriptor)
+	if !ok {
+		return nil, fmt.Errorf("%s is not an enum", reasonsName)
+	}
+	var reasons []reason
+	for i := range enum.Values().Len() {
+		value := enum.Values().Get(i)
+		if value.Number() == 0 { // Unspecified: never sent.
+			continue
+		}
+		r, err := readReason(files, value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", value.Name(), err)
+		}
+		reasons = append(reasons, r)
+	}
+	return reasons, nil
+}
+
+func readReason(files *protoregistry.Files, value protoreflect.EnumValueDescriptor) (reason, error) {
+	options, err := errorOptions(files, value)
+	if err != nil {
+		return reason{}, err
+	}
+	r := reason{Name: strings.TrimPrefix(string(value.Name()), reasonPrefix)}
+	if r.Code, err = enumField(options, "code", codePrefix); err != nil {
+		return reason{}, err
+	}
+	if r.Retry, err = enumField(options, "retry", retryPrefix); err != nil {
+		return reason{}, err
+	}
+	comment := value.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments
+	r.Meaning, r.Metadata, _ = strings.Cut(strings.Join(strings.Fields(comment), " "), metadataMark)
+	r.Meaning = strings.TrimSpace(r.Meaning)
+	if r.Meaning == "" {
+		return reason{}, errors.New("it has no comment that says what it means")
+	}
+	return r, nil
+}
+
+// errorOptions returns what the option says of a reason.
+func errorOptions(files *protoregistry.Files, value protoreflect.EnumValueDescriptor) (protoreflect.Message, error) {
+	types := dynamicpb.NewTypes(files)
+	extension, err := types.FindExtensionByName(optionName)
+	if err != nil {
+		return nil, fmt.Errorf("option %s: %w", optionName, err)
+	}
+	// In the image the option is an unknown field: this program has no generated
+	// code of the contract.
+	encoded, err := proto.Marshal(value.Options())
+	if err != nil {
+		return nil, err
+	}
+	options := new(descriptorpb.EnumValueOptions)
+	if err := (proto.UnmarshalOptions{Resolver: types}).Unmarshal(encoded, options); err != nil {
+		return nil, err
+	}
+	if !proto.HasExtension(options, extension) {
+		return nil, fmt.Errorf("it has no option %s", optionName)
+	}
+	return options.ProtoReflect().Get(extension.TypeDescriptor()).Message(), nil
+}
+
+// enumField returns the name of the value of an enum field, without its prefix.
+func enumField(message protoreflect.Message, name protoreflect.Name, prefix string) (string, error) {
+	field := message.Descriptor().Fields().ByName(name)
+	if field == nil || field.Enum() == nil {
+		return "", fmt.Errorf("option %s has no enum field %s", optionName, name)
+	}
+	number := message.Get(field).Enum()
+	value := field.Enum().Values().ByNumber(number)
+	if value == nil || number == 0 {
+		return "", fmt.Errorf("option %s says no %s", optionName, name)
+	}
+	return strings.TrimPrefix(string(value.Name()), prefix), nil
+}

@@ -1,0 +1,130 @@
+package architecture
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/tidings/tools/internal/workspace"
+)
+
+// arrows says which packages of the server a package of the server may import.
+// Each entry stands for the packages below it too, and those may import one
+// another. A new package gets its place in here.
+var arrows = map[string][]string{
+	"cmd/tidings":        {"internal/cli", "internal/daemon"},
+	"internal/daemon":    {"internal/auth", "internal/engine", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/rpc":       {"internal/auth", "internal/schema", "internal/service"},
+	"internal/service":   {"internal/engine", "internal/schema"},
+	"internal/engine":    {},
+	"internal/schema":    {},
+	"internal/auth":      {},
+	"internal/telemetry": {},
+	// A client is written against the contract alone, like anybody else's.
+	"internal/cli": {},
+}
+
+// noTransport are the packages that know nothing of how a request came in, so
+// that one implementation serves every transport.
+var noTransport = []string{"internal/service", "internal/engine", "internal/schema"}
+
+// transports are import paths that belong to a transport, with all below them.
+var transports = []string{"google.golang.org/grpc", "connectrpc.com", "net/http"}
+
+// A goPackage is what the go command tells of a package.
+type goPackage struct {
+	ImportPath string   `json:"ImportPath"`
+	Imports    []string `json:"Imports"`
+}
+
+func TestImportArrows(t *testing.T) {
+	server, packages := serverPackages(t)
+	for _, pkg := range packages {
+		from := strings.TrimPrefix(pkg.ImportPath, server+"/")
+		layer := layerOf(from)
+		if layer == "" {
+			t.Errorf("%s has no place among the arrows: give it one in this test", from)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			to, ok := strings.CutPrefix(imported, server+"/")
+			if !ok || layerOf(to) == layer || slices.Contains(arrows[layer], layerOf(to)) {
+				continue
+			}
+			t.Errorf("%s imports %s; %s may import %q only", from, to, layer, arrows[layer])
+		}
+	}
+}
+
+func TestServiceKnowsNoTransport(t *testing.T) {
+	server, packages := serverPackages(t)
+	checked := map[string]bool{}
+	for _, pkg := range packages {
+		from := strings.TrimPrefix(pkg.ImportPath, server+"/")
+		if !slices.Contains(noTransport, layerOf(from)) {
+			continue
+		}
+		checked[layerOf(from)] = true
+		for _, imported := range pkg.Imports {
+			// Generated code for Connect is in packages of its own, with this ending.
+			if slices.ContainsFunc(transports, func(path string) bool { return within(imported, path) }) ||
+				strings.HasSuffix(imported, "connect") {
+				t.Errorf("%s imports %s", from, imported)
+			}
+		}
+	}
+	for _, layer := range noTransport {
+		if !checked[layer] {
+			t.Errorf("there is no package %s, so nothing was checked for it", layer)
+		}
+	}
+}
+
+// layerOf returns the entry of arrows that a package belongs to, or nothing.
+func layerOf(path string) string {
+	for layer := range arrows {
+		if within(path, layer) {
+			return layer
+		}
+	}
+	return ""
+}
+
+// within reports whether an import path is another or lies below it.
+func within(path, parent string) bool {
+	return path == parent || strings.HasPrefix(path, parent+"/")
+}
+
+// serverPackages returns the path of the server's module and its packages with
+// what they import, tests left out.
+func serverPackages(t *testing.T) (module string, packages []goPackage) {
+	t.Helper()
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(root, "server")
+	if module, err = workspace.ModulePath(dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg goPackage
+		if err := decoder.Decode(&pkg); errors.Is(err, io.EOF) {
+			return module, packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, pkg)
+	}
+}

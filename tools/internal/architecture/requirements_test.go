@@ -1,0 +1,53 @@
+// Package architecture holds the repository to the boundaries on which its
+// importers and its readers count.
+package architecture
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/mod/modfile"
+
+	"example.com/tidings/tools/internal/workspace"
+)
+
+// allowedRequirements is all that an importer of the generated code has to take
+// along. Another entry is a change for every one of them.
+var allowedRequirements = []string{
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go",
+	"connectrpc.com/connect",
+	"google.golang.org/grpc",
+	"google.golang.org/protobuf",
+}
+
+func TestRootModuleRequiresOnlyWhatItsImportersNeed(t *testing.T) {
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(root, "go.mod")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := modfile.Parse(name, data, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var direct []string
+	for _, requirement := range file.Require {
+		if !requirement.Indirect {
+			direct = append(direct, requirement.Mod.Path)
+		}
+	}
+	slices.Sort(direct)
+	if !slices.Equal(direct, allowedRequirements) {
+		t.Errorf("go.mod requires\n%q, want exactly\n%q", direct, allowedRequirements)
+	}
+	// They have no effect for importers, so what builds here might not build there.
+	if len(file.Replace) > 0 || len(file.Exclude) > 0 {
+		t.Error("go.mod replaces or excludes modules")
+	}
+}

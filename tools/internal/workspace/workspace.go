@@ -1,0 +1,95 @@
+// Package workspace knows this repository's checkout: where it is, which Go
+// modules it holds, and the Buf that is pinned for it.
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+)
+
+// unowned are the directories that no file of the project lives in.
+var unowned = []string{".git", ".cache", ".data", "node_modules"}
+
+// Root returns the checkout that the working directory is in: the nearest
+// directory upwards that holds a buf.yaml.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "buf.yaml")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("no buf.yaml here or in any directory above")
+		}
+		dir = parent
+	}
+}
+
+// ModulePath returns the path that the go.mod in dir declares.
+func ModulePath(dir string) (string, error) {
+	name := filepath.Join(dir, "go.mod")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	path := modfile.ModulePath(data)
+	if path == "" {
+		return "", fmt.Errorf("%s: no module path", name)
+	}
+	return path, nil
+}
+
+// Files returns the project's files below root as slash-separated paths
+// relative to it, in order: every regular file but those of Git, of caches, of
+// the server's data and of npm.
+func Files(root string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if slices.Contains(unowned, entry.Name()) {
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil // In a linked work tree, .git is a file.
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		files = append(files, filepath.ToSlash(rel))
+		return nil
+	})
+	return files, err
+}
+
+// Buf returns the path of the Buf that tools/go.mod pins, built if need be.
+func Buf(ctx context.Context, root string) (string, error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "buf")
+	cmd.Dir = filepath.Join(root, "tools")
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool -n buf: %w: %s", err, &stderr)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
