@@ -1,0 +1,226 @@
+// Package daemon is the server process: its configuration, its listeners and
+// the order in which everything starts and stops.
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/rpc"
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Run runs the server until the context is cancelled, and then stops it: health
+// says not serving, streams are told to drain, listeners close, and what is
+// still under way after cfg.ShutdownTimeout is cut off. It returns nil after
+// such a stop.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	types, err := loadTypes(cfg.Schemas)
+	if err != nil {
+		return err
+	}
+	// Addresses first: a taken port is the likeliest failure, and the cheapest
+	// to find.
+	listeners, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+
+	store, err := engine.Open(ctx, engine.Config{
+		DataDir:        cfg.DataDir,
+		MaxStoreBytes:  cfg.MaxStoreBytes,
+		MaxRecordBytes: maxRecordBytes(cfg.MaxRequestBytes),
+		Sync:           engine.Sync(cfg.Sync),
+		URL:            cfg.NATSURL,
+		Credentials:    cfg.NATSCredentials,
+		Replicas:       cfg.Replicas,
+		Log:            log,
+	})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+
+	limits := service.Limits{
+		MaxRequestBytes: min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
+		MaxEventBytes:   min(cfg.MaxEventBytes, store.MaxRecordBytes()),
+	}
+	svc, err := service.New(ctx, service.Config{
+		Engine:     store,
+		Types:      types,
+		Limits:     limits,
+		Durability: durability(cfg),
+		Version:    Version,
+		Log:        log,
+	})
+	if err != nil {
+		return err
+	}
+	s := newServers(svc, limits, log)
+	return s.serve(ctx, cfg, listeners, log)
+}
+
+// maxRecordBytes leaves room for the partition keys that the server adds to the
+// events of a request.
+func maxRecordBytes(maxRequestBytes int) int {
+	const keys = 3 << 20 // 4,096 keys of 512 bytes, and their framing.
+	return maxRequestBytes + keys
+}
+
+func durability(cfg Config) tidingsv1.Durability {
+	switch {
+	case cfg.NATSURL != "":
+		return tidingsv1.Durability_DURABILITY_EXTERNAL
+	case cfg.Sync == SyncFsync:
+		return tidingsv1.Durability_DURABILITY_FSYNC
+	default:
+		return tidingsv1.Durability_DURABILITY_WRITTEN
+	}
+}
+
+// listeners are the addresses of the server.
+type listeners struct{ http, grpc net.Listener }
+
+func listen(ctx context.Context, cfg Config) (listeners, error) {
+	var l listeners
+	var config net.ListenConfig
+	var err error
+	if l.http, err = config.Listen(ctx, "tcp", cfg.HTTPAddr); err != nil {
+		return l, fmt.Errorf("http-addr: %w", err)
+	}
+	if l.grpc, err = config.Listen(ctx, "tcp", cfg.GRPCAddr); err != nil {
+		l.close()
+		return l, fmt.Errorf("grpc-addr: %w", err)
+	}
+	return l, nil
+}
+
+func (l listeners) close() {
+	for _, listener := range []net.Listener{l.http, l.grpc} {
+		if listener != nil {
+			listener.Close()
+		}
+	}
+}
+
+// servers are the servers of both transports.
+type servers struct {
+	service *service.Service
+	health  *health.Server
+	grpc    *grpc.Server
+	http    *http.Server
+}
+
+func newServers(svc *service.Service, limits service.Limits, log *slog.Logger) *servers {
+	s := &servers{service: svc, health: rpc.NewHealth()}
+	config := rpc.Config{Service: svc, Health: s.health, MaxRequestBytes: limits.MaxRequestBytes, Log: log}
+	s.grpc = rpc.NewGRPCServer(config)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler:   rpc.NewHTTPHandler(config),
+		Protocols: protocols,
+		// No write timeout: streams stay open.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.Logger) error {
+	failed := make(chan error, 2)
+	go func() {
+		if err := s.grpc.Serve(l.grpc); err != nil {
+			failed <- fmt.Errorf("grpc: %w", err)
+		}
+	}()
+	go func() {
+		if err := s.http.Serve(l.http); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("http: %w", err)
+		}
+	}()
+	log.Info("serving",
+		"version", Version,
+		"http", l.http.Addr().String(),
+		"grpc", l.grpc.Addr().String(),
+		"durability", durability(cfg).String(),
+		"event_types", len(s.service.Types().Names(false)))
+	err := writeReady(cfg.ReadyFile, l)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			log.Info("stopping", "timeout", cfg.ShutdownTimeout)
+		case err = <-failed:
+		}
+	}
+	s.stop(cfg.ShutdownTimeout, log)
+	return err
+}
+
+// stop ends the servers. When it returns no call is under way.
+func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	s.health.Shutdown()
+	s.service.Drain()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	if err := s.http.Shutdown(ctx); err != nil {
+		log.Warn("calls cut off", "listener", "http", "error", err)
+		s.http.Close()
+	}
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		log.Warn("calls cut off", "listener", "grpc", "error", ctx.Err())
+		s.grpc.Stop()
+		<-stopped
+	}
+}
+
+// writeReady writes the addresses in one step, so that nobody reads half.
+func writeReady(path string, l listeners) error {
+	if path == "" {
+		return nil
+	}
+	content, err := json.Marshal(map[string]string{"http": l.http.Addr().String(), "grpc": l.grpc.Addr().String()})
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
+	if err != nil {
+		return fmt.Errorf("ready-file: %w", err)
+	}
+	_, err = file.Write(append(content, '\n'))
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+		return fmt.Errorf("ready-file: %w", err)
+	}
+	return nil
+}

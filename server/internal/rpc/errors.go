@@ -1,0 +1,71 @@
+package rpc
+
+import (
+	"errors"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const errorDomain = "tidings"
+
+// details are what an error carries beside its code and message.
+func details(e *service.Error) []proto.Message {
+	list := []proto.Message{&errdetails.ErrorInfo{Reason: e.Name(), Domain: errorDomain, Metadata: e.Metadata}}
+	if len(e.Fields) > 0 {
+		bad := new(errdetails.BadRequest)
+		for _, field := range e.Fields {
+			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+				Field:       field.GetField(),
+				Description: field.GetDescription(),
+				Reason:      field.GetRuleId(),
+			})
+		}
+		list = append(list, bad)
+	}
+	if e.Violations != nil {
+		list = append(list, e.Violations)
+	}
+	if e.Reason == tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL {
+		list = append(list, &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{
+			{Subject: "storage", Description: e.Message},
+		}})
+	}
+	if e.RetryDelay > 0 {
+		list = append(list, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryDelay)})
+	}
+	return list
+}
+
+// grpcError is the error as grpc-go has it.
+func grpcError(e *service.Error) error {
+	s := status.New(codes.Code(e.Options().GetCode()), e.Message)
+	var adapted []protoadapt.MessageV1
+	for _, detail := range details(e) {
+		adapted = append(adapted, protoadapt.MessageV1Of(detail))
+	}
+	if detailed, err := s.WithDetails(adapted...); err == nil {
+		s = detailed
+	}
+	return s.Err()
+}
+
+// connectError is the error as connect-go has it.
+func connectError(e *service.Error) error {
+	result := connect.NewError(connect.Code(e.Options().GetCode()), errors.New(e.Message))
+	for _, message := range details(e) {
+		if detail, err := connect.NewErrorDetail(message); err == nil {
+			result.AddDetail(detail)
+		}
+	}
+	return result
+}

@@ -1,0 +1,79 @@
+// Package rpc serves the contract: it adapts the one implementation in package
+// service to grpc-go and to connect-go. It alone knows transports and their
+// status codes. Every call passes one gate, whatever its transport.
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// gate is what every call passes on its way in and every error on its way out.
+type gate struct {
+	log      *slog.Logger
+	rejected rejections
+}
+
+// admit checks a message that was received: that it could be decoded, and that
+// it keeps the rules of the contract.
+func (g *gate) admit(message any) error {
+	if err := g.rejected.take(message); err != nil {
+		return err
+	}
+	switch message := message.(type) {
+	case *tidingsv1.PublishRequest, *tidingsv1.ValidateEventsRequest:
+		return nil // The service tells rules about the request from rules about its events.
+	case proto.Message:
+		return service.CheckRequest(message)
+	default:
+		return nil
+	}
+}
+
+// settle makes every error one of the catalogue.
+func (g *gate) settle(ctx context.Context, err error) *service.Error {
+	return service.AsError(ctx, g.log, err)
+}
+
+// recovered turns a panic into an error. It is deferred.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
+}
+
+// rejections carry the reasons why messages couldn't be decoded past the
+// transports, whose codecs may only fail without a reason from the catalogue:
+// the codec leaves the message empty and its reason here, and admit takes it.
+type rejections struct {
+	count   atomic.Int64
+	reasons sync.Map // From the message to an error.
+}
+
+func (r *rejections) put(message any, reason error) {
+	if _, repeated := r.reasons.Swap(message, reason); !repeated {
+		r.count.Add(1)
+	}
+}
+
+func (r *rejections) take(message any) error {
+	if r.count.Load() == 0 {
+		return nil
+	}
+	reason, ok := r.reasons.LoadAndDelete(message)
+	if !ok {
+		return nil
+	}
+	r.count.Add(-1)
+	return reason.(error)
+}

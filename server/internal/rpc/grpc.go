@@ -1,0 +1,185 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// NewGRPCServer returns a grpc-go server of the contract, health and
+// reflection.
+func NewGRPCServer(cfg Config) *grpc.Server {
+	g := &gate{log: cfg.Log}
+	server := grpc.NewServer(
+		grpc.ForceServerCodecV2(&grpcCodec{codec{g, cfg.MaxRequestBytes, cfg.Service.Types}}),
+		// Above MaxRequestBytes the codec answers with a reason; far above it
+		// nothing is read.
+		grpc.MaxRecvMsgSize(hardLimit(cfg.MaxRequestBytes)),
+		grpc.ChainUnaryInterceptor(g.unary),
+		grpc.ChainStreamInterceptor(g.stream),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	)
+	tidingsv1.RegisterTopicServiceServer(server, grpcTopics{Service: cfg.Service})
+	tidingsv1.RegisterPublisherServiceServer(server, grpcPublisher{Service: cfg.Service})
+	tidingsv1.RegisterReaderServiceServer(server, grpcReader{Service: cfg.Service})
+	tidingsv1.RegisterSchemaServiceServer(server, grpcSchemas{Service: cfg.Service})
+	tidingsv1.RegisterServerServiceServer(server, grpcInfo{Service: cfg.Service})
+	grpc_health_v1.RegisterHealthServer(server, cfg.Health)
+	options := reflection.ServerOptions{
+		Services:           server,
+		DescriptorResolver: descriptors{cfg.Service.Types},
+	}
+	reflectionv1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
+	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
+	return server
+}
+
+// hardLimit is the size above which a transport doesn't read a message.
+func hardLimit(maxRequestBytes int) int { return 2 * maxRequestBytes }
+
+// NewHealth returns the health of every service, serving.
+func NewHealth() *health.Server {
+	h := health.NewServer()
+	for _, name := range serviceNames {
+		h.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	return h
+}
+
+func (g *gate) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	defer func() {
+		if err != nil {
+			err = grpcError(g.settle(ctx, err))
+		}
+	}()
+	defer recovered(&err)
+	if err := g.admit(request); err != nil {
+		return nil, err
+	}
+	return handler(ctx, request)
+}
+
+func (g *gate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	if !ours(info.FullMethod) {
+		return handler(srv, stream)
+	}
+	defer func() {
+		if err != nil {
+			err = grpcError(g.settle(stream.Context(), err))
+		}
+	}()
+	defer recovered(&err)
+	return handler(srv, &gatedStream{stream, g})
+}
+
+// gatedStream admits what is received.
+type gatedStream struct {
+	grpc.ServerStream
+	gate *gate
+}
+
+func (s *gatedStream) RecvMsg(message any) error {
+	if err := s.ServerStream.RecvMsg(message); err != nil {
+		return err
+	}
+	return s.gate.admit(message)
+}
+
+// The methods of the service are those of the generated interfaces, streams
+// aside. The generated Unimplemented types lie one level deeper, so that the
+// service's methods come first.
+type (
+	grpcTopics struct {
+		*service.Service
+		unimplementedTopics
+	}
+	unimplementedTopics struct {
+		tidingsv1.UnimplementedTopicServiceServer
+	}
+	grpcPublisher struct {
+		*service.Service
+		unimplementedPublisher
+	}
+	unimplementedPublisher struct {
+		tidingsv1.UnimplementedPublisherServiceServer
+	}
+	grpcReader struct {
+		*service.Service
+		unimplementedReader
+	}
+	unimplementedReader struct {
+		tidingsv1.UnimplementedReaderServiceServer
+	}
+	grpcSchemas struct {
+		*service.Service
+		unimplementedSchemas
+	}
+	unimplementedSchemas struct {
+		tidingsv1.UnimplementedSchemaServiceServer
+	}
+	grpcInfo struct {
+		*service.Service
+		unimplementedInfo
+	}
+	unimplementedInfo struct {
+		tidingsv1.UnimplementedServerServiceServer
+	}
+)
+
+func (p grpcPublisher) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse]) error {
+	return p.Service.PublishStream(stream.Context(), struct {
+		*receiver
+		sender[*tidingsv1.PublishStreamResponse]
+	}{
+		&receiver{conn: stream.RecvMsg, raw: rawRequest{decoded: new(tidingsv1.PublishStreamRequest)}},
+		stream.Send,
+	})
+}
+
+func (p grpcPublisher) Import(stream grpc.ClientStreamingServer[tidingsv1.ImportRequest, tidingsv1.ImportResponse]) error {
+	response, err := p.Service.Import(stream.Context(), &receiver{conn: stream.RecvMsg, raw: rawRequest{decoded: new(tidingsv1.ImportRequest)}})
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(response)
+}
+
+func (r grpcReader) Read(request *tidingsv1.ReadRequest, stream grpc.ServerStreamingServer[tidingsv1.ReadResponse]) error {
+	return r.Service.Read(stream.Context(), request, sender[*service.Frame](func(frame *service.Frame) error {
+		return stream.SendMsg(frame) // The codec frees it.
+	}))
+}
+
+// receiver receives encoded requests from either transport.
+type receiver struct {
+	conn func(message any) error
+	raw  rawRequest
+}
+
+func (r *receiver) Receive() ([]byte, error) {
+	if r.raw.decoded != nil {
+		proto.Reset(r.raw.decoded)
+	}
+	if err := r.conn(&r.raw); err != nil {
+		return nil, err
+	}
+	return r.raw.data, r.raw.err
+}
+
+// sender makes an interface with one method of a function.
+type sender[T any] func(T) error
+
+func (s sender[T]) Send(message T) error { return s(message) }

@@ -1,0 +1,257 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Protobuf's JSON form doesn't exist for every value that its binary form can
+// carry: a Timestamp in year 10000, a Duration whose parts have two signs, a
+// Value that is NaN, an Any of a type that nobody knows. An event with such a
+// value would be accepted and then break every reader that asks for JSON, so
+// it is refused instead.
+
+// readableRule is the rule id of such a refusal.
+const readableRule = "tidings.json_representable"
+
+// readable walks the fields of one message that can hold such a value, directly
+// or below.
+type readable struct {
+	check  func(protoreflect.Message) string // What is wrong, or empty. nil: nothing to check here.
+	fields []readableField
+}
+
+type readableField struct {
+	descriptor protoreflect.FieldDescriptor
+	message    *readable
+}
+
+// readables makes the walks of a set's messages. It is not safe for concurrent
+// use.
+type readables struct {
+	types   *dynamicpb.Types
+	made    map[protoreflect.FullName]*readable
+	reaches map[protoreflect.FullName]bool
+}
+
+func newReadables(types *dynamicpb.Types) *readables {
+	return &readables{types: types, made: make(map[protoreflect.FullName]*readable), reaches: make(map[protoreflect.FullName]bool)}
+}
+
+// of returns the walk of a message, or nil where it can hold no such value.
+func (r *readables) of(message protoreflect.MessageDescriptor) *readable {
+	if !r.needed(message) {
+		return nil
+	}
+	name := message.FullName()
+	if made, ok := r.made[name]; ok {
+		return made
+	}
+	made := &readable{check: r.checkOf(name)}
+	r.made[name] = made // Before its fields, since a message may hold itself.
+	if made.check != nil && name != "google.protobuf.Value" {
+		return made
+	}
+	fields := message.Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if held := heldMessage(field); held != nil {
+			if below := r.of(held); below != nil {
+				made.fields = append(made.fields, readableField{field, below})
+			}
+		}
+	}
+	return made
+}
+
+// needed says whether a message can hold a value to check.
+func (r *readables) needed(message protoreflect.MessageDescriptor) bool {
+	name := message.FullName()
+	if known, ok := r.reaches[name]; ok {
+		return known
+	}
+	seen := map[protoreflect.FullName]bool{name: true}
+	for queue := []protoreflect.MessageDescriptor{message}; len(queue) > 0 && !r.reaches[name]; queue = queue[1:] {
+		if r.checkOf(queue[0].FullName()) != nil {
+			r.reaches[name] = true
+		}
+		fields := queue[0].Fields()
+		for i := range fields.Len() {
+			if held := heldMessage(fields.Get(i)); held != nil && !seen[held.FullName()] {
+				seen[held.FullName()] = true
+				queue = append(queue, held)
+			}
+		}
+	}
+	return r.reaches[name]
+}
+
+// heldMessage is the message that a field holds, in a list or as the values of
+// a map too, or nil.
+func heldMessage(field protoreflect.FieldDescriptor) protoreflect.MessageDescriptor {
+	if field.IsMap() {
+		return field.MapValue().Message()
+	}
+	return field.Message()
+}
+
+func (r *readables) checkOf(name protoreflect.FullName) func(protoreflect.Message) string {
+	switch name {
+	case "google.protobuf.Timestamp":
+		return func(m protoreflect.Message) string {
+			if (&timestamppb.Timestamp{Seconds: number(m, 1), Nanos: int32(number(m, 2))}).CheckValid() != nil {
+				return "must be a time from year 1 to 9999"
+			}
+			return ""
+		}
+	case "google.protobuf.Duration":
+		return func(m protoreflect.Message) string {
+			if (&durationpb.Duration{Seconds: number(m, 1), Nanos: int32(number(m, 2))}).CheckValid() != nil {
+				return "must be a duration of at most 10,000 years, its seconds and nanos with the same sign"
+			}
+			return ""
+		}
+	case "google.protobuf.FieldMask":
+		return func(m protoreflect.Message) string {
+			paths := m.Get(m.Descriptor().Fields().ByNumber(1)).List()
+			for i := range paths.Len() {
+				if path := paths.Get(i).String(); !reversible(path) {
+					return fmt.Sprintf("%q is not a path of field names in lower_snake_case", path)
+				}
+			}
+			return ""
+		}
+	case "google.protobuf.Value":
+		return checkValue
+	case "google.protobuf.Any":
+		return r.checkAny
+	default:
+		return nil
+	}
+}
+
+func number(m protoreflect.Message, field protoreflect.FieldNumber) int64 {
+	return m.Get(m.Descriptor().Fields().ByNumber(field)).Int()
+}
+
+// reversible says whether a path comes back from its JSON form, which is in
+// lowerCamelCase.
+func reversible(path string) bool {
+	for part := range strings.SplitSeq(path, ".") {
+		if !protoreflect.Name(part).IsValid() {
+			return false
+		}
+	}
+	for i, c := range path {
+		if c >= 'A' && c <= 'Z' || c == '_' && (i+1 == len(path) || path[i+1] < 'a' || path[i+1] > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+func checkValue(m protoreflect.Message) string {
+	kind := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
+	if kind == nil {
+		return "must have a kind"
+	}
+	if kind.Kind() == protoreflect.DoubleKind {
+		if f := m.Get(kind).Float(); math.IsNaN(f) || math.IsInf(f, 0) {
+			return "must be a finite number"
+		}
+	}
+	return ""
+}
+
+func (r *readables) checkAny(m protoreflect.Message) string {
+	fields := m.Descriptor().Fields()
+	url := m.Get(fields.ByNumber(1)).String()
+	if url == "" && len(m.Get(fields.ByNumber(2)).Bytes()) == 0 {
+		return ""
+	}
+	t, err := r.types.FindMessageByURL(url)
+	if err != nil {
+		if t, err = protoregistry.GlobalTypes.FindMessageByURL(url); err != nil {
+			return fmt.Sprintf("the server has not been given the type %q", url)
+		}
+	}
+	inner := dynamicpb.NewMessage(t.Descriptor())
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(m.Get(fields.ByNumber(2)).Bytes(), inner); err != nil {
+		return "not an encoding of " + string(t.Descriptor().FullName())
+	}
+	// Seldom enough to make the walk anew: what is made is not safe to share.
+	if violation := newReadables(r.types).of(t.Descriptor()).violation(inner); violation != nil {
+		return violation.GetMessage()
+	}
+	return ""
+}
+
+// violation returns the first value below a message that has no JSON form, or
+// nil.
+func (w *readable) violation(m protoreflect.Message) *validate.Violation {
+	if w == nil {
+		return nil
+	}
+	if w.check != nil {
+		if wrong := w.check(m); wrong != "" {
+			rule := readableRule
+			return &validate.Violation{Field: new(validate.FieldPath), RuleId: &rule, Message: &wrong}
+		}
+	}
+	for _, field := range w.fields {
+		if !m.Has(field.descriptor) {
+			continue
+		}
+		if violation := field.violation(m.Get(field.descriptor)); violation != nil {
+			return violation
+		}
+	}
+	return nil
+}
+
+func (f readableField) violation(value protoreflect.Value) (found *validate.Violation) {
+	below := func(m protoreflect.Message, subscript func(*validate.FieldPathElement)) bool {
+		found = f.message.violation(m)
+		if found == nil {
+			return true
+		}
+		element := &validate.FieldPathElement{
+			FieldName:   proto.String(string(f.descriptor.Name())),
+			FieldNumber: proto.Int32(int32(f.descriptor.Number())),
+			FieldType:   descriptorpb.FieldDescriptorProto_Type(f.descriptor.Kind()).Enum(),
+		}
+		subscript(element)
+		found.Field.Elements = append([]*validate.FieldPathElement{element}, found.GetField().GetElements()...)
+		return false
+	}
+	switch {
+	case f.descriptor.IsList():
+		list := value.List()
+		for i := range list.Len() {
+			if !below(list.Get(i).Message(), func(e *validate.FieldPathElement) {
+				e.Subscript = &validate.FieldPathElement_Index{Index: uint64(i)}
+			}) {
+				break
+			}
+		}
+	case f.descriptor.IsMap():
+		value.Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+			return below(value.Message(), func(e *validate.FieldPathElement) {
+				e.Subscript = &validate.FieldPathElement_StringKey{StringKey: strings.Clone(key.String())}
+			})
+		})
+	default:
+		below(value.Message(), func(*validate.FieldPathElement) {})
+	}
+	return found
+}

@@ -1,0 +1,89 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// checker checks events against one set of schemas and one topic.
+type checker struct {
+	types  *schema.Set
+	topic  *engine.Topic // nil: any type is allowed.
+	limits Limits
+	// base is added to indexes in messages: the position of the batch in an
+	// import.
+	base int64
+}
+
+// check returns the partition key of an event, or why it is refused.
+func (c *checker) check(index int, e *event) (key string, err error) {
+	if e.err != nil {
+		return "", e.err
+	}
+	at := c.base + int64(index)
+	if len(e.raw) > c.limits.MaxEventBytes {
+		return "", tooLarge(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
+			fmt.Sprintf("events[%d]", at), len(e.raw), c.limits.MaxEventBytes)
+	}
+	name := e.typeName()
+	t, err := c.types.Type(name)
+	if err != nil {
+		// The name is cloned: it points into the request.
+		name = strings.Clone(name)
+		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
+			fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+	}
+	if c.topic != nil {
+		if allowed := c.topic.Config.GetEventTypes(); len(allowed) > 0 && !slices.Contains(allowed, t.Name) {
+			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
+				fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("topic %q doesn't take events of type %s", c.topic.Name, t.Name),
+				"type", t.Name, "topic", c.topic.Name)
+		}
+	}
+	key, err = t.Check(e.payload)
+	var invalid *schema.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return "", violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
+	case errors.Is(err, schema.ErrMalformed):
+		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
+			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("not an encoding of %s: %v", t.Name, errors.Unwrap(err)))
+	case err != nil:
+		return "", err
+	case e.key != "":
+		return strings.Clone(e.key), nil
+	case !plainText([]byte(key), 512, 0x20):
+		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
+			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 bytes, no control characters")
+	}
+	return key, nil
+}
+
+// topicOf returns the topic of a batch that names none: the one that the types
+// of its events declare. Events of unknown types have no say; they are refused
+// on their own.
+func topicOf(types *schema.Set, events []event) (string, error) {
+	topic := ""
+	for i := range events {
+		t, err := types.Type(events[i].typeName())
+		switch {
+		case err != nil || t.Topic == topic:
+		case t.Topic == "":
+			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic",
+				fmt.Sprintf("must be set: %s, the type of events[%d], declares no topic", t.Name, i))
+		case topic != "":
+			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic",
+				fmt.Sprintf("must be set: the types of the events declare both %q and %q", topic, t.Topic))
+		default:
+			topic = t.Topic
+		}
+	}
+	return topic, nil
+}

@@ -1,0 +1,320 @@
+package service
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// batch is a publish request as it is worked on: views of its encoding, from
+// which events are copied once, into their record.
+type batch struct {
+	topic        string
+	requestID    string
+	skipInvalid  bool
+	precondition *tidingsv1.Precondition
+	events       []event
+}
+
+// event is one event of a batch. Its byte slices and strings point into the
+// encoding of the request.
+type event struct {
+	raw     []byte
+	id      string
+	source  string
+	key     string
+	typeURL string
+	payload []byte
+	err     error // Why it is refused before its content is looked at.
+}
+
+// typeName is the full name of the event's type.
+func (e *event) typeName() string {
+	return e.typeURL[strings.LastIndexByte(e.typeURL, '/')+1:]
+}
+
+// parseBatch reads a PublishRequest, or a message with the same fields. Rules
+// about the request are checked and end in an error; rules about one event end
+// in that event's err.
+//
+// Nearly every request passes through scanBatch, which allocates nothing for
+// an event. It knows only what is plainly in order: whatever else there is
+// takes the long way, through the generated code and protovalidate, whose
+// verdict counts. FuzzParseBatch holds the two together. Indexes in errors are
+// counted from base.
+func parseBatch(data []byte, into *batch, base int64) error {
+	if scanBatch(data, into) {
+		return nil
+	}
+	return decodeBatch(data, into, base)
+}
+
+func decodeBatch(data []byte, into *batch, base int64) error {
+	request := new(tidingsv1.PublishRequest)
+	if err := proto.Unmarshal(data, request); err != nil {
+		return Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
+	}
+	events := request.GetEvents()
+	count := len(events)
+	*into = batch{
+		topic:        request.GetTopic(),
+		requestID:    request.GetRequestId(),
+		skipInvalid:  request.GetSkipInvalid(),
+		precondition: request.GetPrecondition(),
+		events:       make([]event, count),
+	}
+	// The rules about the request are checked with events that break none, so
+	// that one bad event is the event's affair.
+	request.Events = make([]*tidingsv1.Event, count)
+	for i := range request.Events {
+		request.Events[i] = plainEvent
+	}
+	if err := CheckRequest(request); err != nil {
+		return err
+	}
+	for i, message := range events {
+		// Deterministic, so that a retry has the same bytes.
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
+		if err != nil {
+			return err
+		}
+		e := &into.events[i]
+		*e = event{
+			raw:     raw,
+			id:      message.GetId(),
+			source:  message.GetSource(),
+			key:     message.GetPartitionKey(),
+			typeURL: message.GetData().GetTypeUrl(),
+			payload: message.GetData().GetValue(),
+		}
+		e.err = checkRules(message, tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, eventPath(base+int64(i)))
+		if e.err == nil && message.GetTime() != nil && message.GetTime().CheckValid() != nil {
+			e.err = fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
+				fmt.Sprintf("events[%d].time", base+int64(i)), "must be a time from year 1 to 9999")
+		}
+	}
+	return nil
+}
+
+// scanBatch reads a request that is plainly in order and returns false for
+// any other.
+func scanBatch(data []byte, into *batch) bool {
+	events := into.events[:0]
+	*into = batch{}
+	var seen uint
+	ok := scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+		if number != 2 {
+			if seen&(1<<number) != 0 {
+				return false
+			}
+			seen |= 1 << number
+		}
+		switch number {
+		case 1:
+			into.topic = view(value)
+			return value != nil && plainTopic(into.topic)
+		case 2:
+			if value == nil || len(events) == maxEvents {
+				return false
+			}
+			events = append(events, event{})
+			return scanEvent(value, &events[len(events)-1])
+		case 3:
+			into.requestID = view(value)
+			return value != nil && plainText(value, 128, 0x20)
+		case 4:
+			into.skipInvalid = varint != 0
+			return value == nil
+		default: // A precondition, or a field that isn't known.
+			return false
+		}
+	})
+	into.events = events
+	return ok && len(events) > 0
+}
+
+func scanEvent(data []byte, e *event) bool {
+	e.raw = data
+	var seen uint
+	var names attributeNames
+	return scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+		if value == nil { // No field of an event is a number.
+			return false
+		}
+		if number != 6 {
+			if seen&(1<<number) != 0 {
+				return false
+			}
+			seen |= 1 << number
+		}
+		switch number {
+		case 1:
+			e.id = view(value)
+			return len(value) > 0 && plainText(value, 256, 0x20)
+		case 2:
+			e.source = view(value)
+			return len(value) > 0 && plainText(value, 512, 0x21)
+		case 3:
+			return plainText(value, 1024, 0x20)
+		case 4:
+			return scanTime(value)
+		case 5:
+			e.key = view(value)
+			return plainText(value, 512, 0x20)
+		case 6:
+			return scanAttribute(value, &names)
+		case 7:
+			return scanAny(value, e)
+		default: // A field that isn't known.
+			return false
+		}
+	}) && seen&(1<<1) != 0 && seen&(1<<2) != 0 && seen&(1<<7) != 0
+}
+
+// attributeNames are the names seen so far.
+type attributeNames struct {
+	list  [8]string
+	count int
+}
+
+// reservedAttributes are the names that the contract doesn't allow.
+var reservedAttributes = map[string]bool{
+	"id": true, "source": true, "type": true, "specversion": true, "subject": true, "time": true,
+	"data": true, "datacontenttype": true, "dataschema": true, "partitionkey": true,
+}
+
+func scanAttribute(data []byte, names *attributeNames) bool {
+	var name string
+	var seen uint
+	ok := scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
+		if value == nil || number > 2 || seen&(1<<number) != 0 {
+			return false
+		}
+		seen |= 1 << number
+		if number == 2 {
+			return len(value) <= 4096 && utf8.Valid(value)
+		}
+		name = view(value)
+		return true
+	})
+	if !ok || name == "" || len(name) > 20 || reservedAttributes[name] || names.count == len(names.list) {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	for _, other := range names.list[:names.count] {
+		if other == name {
+			return false
+		}
+	}
+	names.list[names.count] = name
+	names.count++
+	return true
+}
+
+func scanTime(data []byte) bool {
+	var seconds, nanos uint64
+	return scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+		switch number {
+		case 1:
+			seconds = varint
+		case 2:
+			nanos = varint
+		default:
+			return false
+		}
+		return value == nil
+	}) && seconds <= 253402300799 && nanos <= 999999999
+}
+
+func scanAny(data []byte, e *event) bool {
+	var seen uint
+	return scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
+		if value == nil || number > 2 || seen&(1<<number) != 0 {
+			return false
+		}
+		seen |= 1 << number
+		if number == 1 {
+			e.typeURL = view(value)
+			return utf8.Valid(value)
+		}
+		e.payload = value
+		return true
+	})
+}
+
+// scanFields calls visit for each field of a message: with a value that isn't
+// nil for a field with a length, or else with the number. It returns false for
+// what isn't a message, for a field number above 15, for other wire types and
+// where visit does.
+func scanFields(data []byte, visit func(number protowire.Number, varint uint64, value []byte) bool) bool {
+	for len(data) > 0 {
+		tag := data[0] // Field numbers up to 15 take one byte.
+		if tag >= 0x80 || tag < 0x08 {
+			return false
+		}
+		data = data[1:]
+		number, n := protowire.ConsumeVarint(data)
+		if n < 0 {
+			return false
+		}
+		data = data[n:]
+		var value []byte
+		switch protowire.Type(tag & 7) {
+		case protowire.VarintType:
+		case protowire.BytesType:
+			if number > uint64(len(data)) {
+				return false
+			}
+			value, data = data[:number:number], data[number:]
+		default:
+			return false
+		}
+		if !visit(protowire.Number(tag>>3), number, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// plainText says whether a text surely has no more than a number of characters
+// and none below the lowest or equal to DEL.
+func plainText(text []byte, most int, lowest byte) bool {
+	if len(text) > most {
+		return false
+	}
+	ascii := true
+	for _, c := range text {
+		if c < lowest || c == 0x7f {
+			return false
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return ascii || utf8.Valid(text)
+}
+
+func plainTopic(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (i == 0 || (c < '0' || c > '9') && c != '-') {
+			return false
+		}
+	}
+	return len(name) > 0 && len(name) <= 63 && name[len(name)-1] != '-'
+}
+
+// view is the string that shares the bytes' memory.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// plainEvent is an event that breaks no rule.
+var plainEvent = &tidingsv1.Event{Id: "-", Source: "-", Data: new(anypb.Any)}

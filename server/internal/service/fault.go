@@ -1,0 +1,161 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Error is an error from the contract's catalogue. Every other error that the
+// methods of this package return is the server's fault.
+type Error struct {
+	Reason   tidingsv1.ErrorReason
+	Message  string
+	Metadata map[string]string
+	// Fields are the fields that broke a rule, at most maxViolations.
+	Fields []*tidingsv1.FieldViolation
+	// Violations are the same as protovalidate has them. nil where no rule of
+	// protovalidate was broken.
+	Violations *validate.Violations
+	// RetryDelay is how long to wait before sending the same again. 0: the
+	// client's backoff will do.
+	RetryDelay time.Duration
+}
+
+// maxViolations bounds what is said of one request.
+const maxViolations = 100
+
+func (e *Error) Error() string { return e.Message }
+
+// Name is the reason as google.rpc.ErrorInfo has it: without its prefix.
+func (e *Error) Name() string {
+	return strings.TrimPrefix(e.Reason.String(), "ERROR_REASON_")
+}
+
+// Options returns what a client may conclude from the reason.
+func (e *Error) Options() *tidingsv1.ErrorReasonOptions {
+	value := e.Reason.Descriptor().Values().ByNumber(e.Reason.Number())
+	options, _ := value.Options().(*descriptorpb.EnumValueOptions)
+	return proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+}
+
+// Proto returns the error as a part of a response.
+func (e *Error) Proto() *tidingsv1.Error {
+	result := &tidingsv1.Error{
+		Reason:          e.Reason,
+		Code:            e.Options().GetCode(),
+		Message:         e.Message,
+		Metadata:        e.Metadata,
+		FieldViolations: e.Fields,
+	}
+	if e.RetryDelay > 0 {
+		result.RetryDelay = durationpb.New(e.RetryDelay)
+	}
+	return result
+}
+
+// retryDelay is what clients are told to wait where the storage or the server
+// is unavailable.
+const retryDelay = time.Second
+
+// fault makes an error from pairs of metadata keys and values.
+func fault(reason tidingsv1.ErrorReason, message string, metadata ...string) *Error {
+	e := &Error{Reason: reason, Message: message}
+	for i := 0; i < len(metadata); i += 2 {
+		if e.Metadata == nil {
+			e.Metadata = make(map[string]string)
+		}
+		e.Metadata[metadata[i]] = metadata[i+1]
+	}
+	return e
+}
+
+// fieldFault makes an error about one field.
+func fieldFault(reason tidingsv1.ErrorReason, field, description string, metadata ...string) *Error {
+	e := fault(reason, field+": "+description, metadata...)
+	e.Fields = []*tidingsv1.FieldViolation{{Field: field, Description: description}}
+	return e
+}
+
+// Malformed is the error for a request that couldn't be decoded. The field is
+// empty where it isn't known.
+func Malformed(field, description string) *Error {
+	if field == "" {
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, description)
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
+}
+
+// AsError returns the error of the catalogue that an error is or amounts to.
+// An error of no known kind is logged, and the client gets INTERNAL with an id
+// by which to find it.
+func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
+	var known *Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed")
+	case errors.Is(err, context.Canceled):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_CANCELLED, "the call was cancelled")
+	default:
+		id := rand.Text()
+		log.ErrorContext(ctx, "internal error", "error_id", id, "error", err)
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_INTERNAL, "internal error "+id, "error_id", id)
+	}
+}
+
+// storageFault turns an error of the engine into one of the catalogue.
+func storageFault(err error, topic string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engine.ErrTopicNotFound):
+		return topicNotFound(topic)
+	case errors.Is(err, engine.ErrFull):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL, "the storage is full")
+	case errors.Is(err, engine.ErrUnavailable):
+		e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE, "the storage didn't answer; send the request again")
+		e.RetryDelay = retryDelay
+		return e
+	case errors.Is(err, engine.ErrTooLarge):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request is too large for one record")
+	default:
+		return err
+	}
+}
+
+func topicNotFound(topic string) *Error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_NOT_FOUND,
+		fmt.Sprintf("topic %q doesn't exist", topic), "topic", topic)
+}
+
+func draining() *Error {
+	e := fault(tidingsv1.ErrorReason_ERROR_REASON_SERVER_DRAINING, "the server is shutting down; call again")
+	e.RetryDelay = retryDelay
+	return e
+}
+
+func tooLarge(reason tidingsv1.ErrorReason, what string, size, limit int) *Error {
+	return fault(reason, fmt.Sprintf("%s has %d bytes, at most %d are allowed", what, size, limit),
+		"size", strconv.Itoa(size), "limit", strconv.Itoa(limit))
+}
+
+// TooLarge is the error for a request message above the limit.
+func TooLarge(size, limit int) *Error {
+	return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request", size, limit)
+}

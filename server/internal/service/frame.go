@@ -1,0 +1,129 @@
+package service
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Frame is an encoded ReadResponse. Events go from a stored record into it as
+// they are, without being decoded.
+type Frame struct {
+	buffer []byte
+	start  int // Where the encoding begins in the buffer.
+}
+
+const (
+	// frameTarget is the size at which a frame of events is sent.
+	frameTarget = 32 << 10
+	// frameRoom is what a new frame has room for.
+	frameRoom = frameTarget + 8<<10
+	// frameKept is the room above which a frame isn't used again.
+	frameKept = 256 << 10
+	// frameHeader is the room for the tag and the length of the events.
+	frameHeader = 1 + 5
+)
+
+var frames = sync.Pool{New: func() any { return &Frame{buffer: make([]byte, 0, frameRoom)} }}
+
+func newFrame() *Frame {
+	f := frames.Get().(*Frame)
+	f.buffer = f.buffer[:frameHeader]
+	return f
+}
+
+// encodeFrame makes a frame of a response that holds no events.
+func encodeFrame(response *tidingsv1.ReadResponse) (*Frame, error) {
+	encoded, err := proto.Marshal(response)
+	return &Frame{buffer: encoded}, err
+}
+
+// Bytes is the encoded ReadResponse.
+func (f *Frame) Bytes() []byte { return f.buffer[f.start:] }
+
+// Free gives the memory back. The frame isn't used after it.
+func (f *Frame) Free() {
+	if c := cap(f.buffer); c >= frameRoom && c <= frameKept {
+		f.start = 0
+		frames.Put(f)
+	}
+}
+
+func (f *Frame) full() bool { return len(f.buffer) >= frameTarget }
+
+// recordSuffix encodes the fields that are the same in every RecordedEvent of a
+// record: topic and publish_time.
+func recordSuffix(topic string, publishTime time.Time) []byte {
+	b := protowire.AppendTag(nil, 2, protowire.BytesType)
+	b = protowire.AppendString(b, topic)
+	stamp := protowire.AppendTag(nil, 1, protowire.VarintType)
+	stamp = protowire.AppendVarint(stamp, uint64(publishTime.Unix()))
+	if nanos := publishTime.Nanosecond(); nanos != 0 {
+		stamp = protowire.AppendTag(stamp, 2, protowire.VarintType)
+		stamp = protowire.AppendVarint(stamp, uint64(nanos))
+	}
+	b = protowire.AppendTag(b, 5, protowire.BytesType)
+	return protowire.AppendBytes(b, stamp)
+}
+
+// appendEvent adds a RecordedEvent. The cursor is that of the position after.
+func (f *Frame) appendEvent(topic *engine.Topic, raw []byte, sequence, after int64, suffix []byte) {
+	var room [64]byte
+	cursor := appendCursor(room[:0], topic, after)
+	size := 1 + protowire.SizeBytes(len(raw)) +
+		1 + protowire.SizeVarint(uint64(sequence)) +
+		1 + protowire.SizeBytes(len(cursor)) +
+		len(suffix)
+	b := protowire.AppendTag(f.buffer, 1, protowire.BytesType) // EventBatch.events
+	b = protowire.AppendVarint(b, uint64(size))
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = protowire.AppendBytes(b, raw)
+	b = protowire.AppendTag(b, 3, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(sequence))
+	b = protowire.AppendTag(b, 4, protowire.BytesType)
+	b = protowire.AppendBytes(b, cursor)
+	f.buffer = append(b, suffix...)
+}
+
+// seal completes a frame of events: it puts the tag and the length of
+// ReadResponse.events before them.
+func (f *Frame) seal() {
+	length := uint64(len(f.buffer) - frameHeader)
+	f.start = frameHeader - 1 - protowire.SizeVarint(length)
+	header := protowire.AppendTag(f.buffer[f.start:f.start], 1, protowire.BytesType)
+	protowire.AppendVarint(header, length)
+}
+
+// recordedEvent decodes one event of a record.
+func recordedEvent(topic *engine.Topic, record engine.Record, index int, events [][]byte) (*tidingsv1.RecordedEvent, error) {
+	event := new(tidingsv1.Event)
+	if err := proto.Unmarshal(events[index], event); err != nil {
+		return nil, fmt.Errorf("event %d: %w", sequenceOf(record.Sequence, index), err)
+	}
+	after := sequenceOf(record.Sequence, index)
+	if index == len(events)-1 {
+		after = afterRecord(record.Sequence)
+	}
+	return &tidingsv1.RecordedEvent{
+		Event:       event,
+		Topic:       topic.Name,
+		Sequence:    sequenceOf(record.Sequence, index),
+		Cursor:      cursorOf(topic, after),
+		PublishTime: timestamppb.New(record.Time),
+	}, nil
+}
+
+func eventNotFound(topic string, sequence int64) *Error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_NOT_FOUND,
+		fmt.Sprintf("topic %q has no event with sequence %d", topic, sequence),
+		"topic", topic, "sequence", strconv.FormatInt(sequence, 10))
+}

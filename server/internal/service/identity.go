@@ -1,0 +1,96 @@
+package service
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"example.com/tidings/server/internal/schema"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Identities are what JetStream recognises a repetition by. Their prefixes keep
+// the kinds apart.
+
+// requestIdentity is that of a request with an id of its own.
+func requestIdentity(requestID string) string {
+	return "r" + digest([]byte(requestID))
+}
+
+// eventsIdentity is that of a run of events: their sources and ids in order.
+func eventsIdentity(events []event, run []accepted) string {
+	var names []byte
+	for _, a := range run {
+		names = appendIdentity(names, &events[a.index])
+	}
+	return "s" + digest(names)
+}
+
+// eventIdentity is that of one event.
+func eventIdentity(e *event) string {
+	return "e" + digest(appendIdentity(nil, e))
+}
+
+func appendIdentity(b []byte, e *event) []byte {
+	b = binary.AppendUvarint(b, uint64(len(e.source)))
+	b = append(b, e.source...)
+	b = binary.AppendUvarint(b, uint64(len(e.id)))
+	return append(b, e.id...)
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// sameEvent compares two encoded events by what they say: encodings of the same
+// event may differ in the order of map entries.
+func sameEvent(types *schema.Set, a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var left, right tidingsv1.Event
+	if proto.Unmarshal(a, &left) != nil || proto.Unmarshal(b, &right) != nil {
+		return false
+	}
+	leftData, rightData := left.GetData(), right.GetData()
+	left.Data, right.Data = nil, nil
+	if !proto.Equal(&left, &right) || leftData.GetTypeUrl() != rightData.GetTypeUrl() {
+		return false
+	}
+	if bytes.Equal(leftData.GetValue(), rightData.GetValue()) {
+		return true
+	}
+	t, err := types.FindMessageByURL(leftData.GetTypeUrl())
+	if err != nil {
+		return false
+	}
+	leftPayload, rightPayload := dynamicpb.NewMessage(t.Descriptor()), dynamicpb.NewMessage(t.Descriptor())
+	return proto.Unmarshal(leftData.GetValue(), leftPayload) == nil &&
+		proto.Unmarshal(rightData.GetValue(), rightPayload) == nil &&
+		proto.Equal(leftPayload, rightPayload)
+}
+
+// conflict is the error for an identity that is taken by another event than the
+// encoded one.
+func conflict(topic string, sequence int64, requestID string, raw []byte) *Error {
+	metadata := []string{"topic", topic, "sequence", strconv.FormatInt(sequence, 10)}
+	if requestID != "" {
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT,
+			fmt.Sprintf("request id %q was used for other events", requestID), append(metadata, "request_id", requestID)...)
+	}
+	var e tidingsv1.Event
+	if err := proto.Unmarshal(raw, &e); err != nil {
+		e.Id = "?" // The server encoded it: can't happen.
+	}
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT,
+		fmt.Sprintf("an event with id %q of source %q and other content is stored", e.GetId(), e.GetSource()),
+		append(metadata, "id", e.GetId(), "source", e.GetSource())...)
+}

@@ -1,0 +1,114 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// startAt finds the first sequence to send.
+func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) error {
+	earliest := sequenceOf(state.First, 0)
+	r.first = earliest
+	switch position := start.GetPosition().(type) {
+	case *tidingsv1.StartPosition_Boundary:
+		switch position.Boundary {
+		case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
+			latest, err := r.service.latest(ctx, r.topic, state)
+			if err != nil {
+				return err
+			}
+			r.first = latest
+		case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
+			r.first = sequenceOf(state.Last+1, 0)
+		}
+	case *tidingsv1.StartPosition_Sequence:
+		r.first = position.Sequence
+		if state.First > 1 && r.first < earliest {
+			r.gap = &tidingsv1.Gap{FirstSequence: r.first, NextSequence: earliest}
+		}
+	case *tidingsv1.StartPosition_Cursor:
+		if err := r.startAfter(position.Cursor, state); err != nil {
+			return err
+		}
+	case *tidingsv1.StartPosition_Time:
+		if err := r.startAtTime(ctx, position.Time, state); err != nil {
+			return err
+		}
+	}
+	r.first = max(r.first, earliest)
+	r.position = r.first - 1
+	return nil
+}
+
+func (r *reading) startAfter(cursor string, state engine.State) error {
+	sequence, ok := parseCursor(r.topic, cursor)
+	record, index := recordOf(sequence)
+	if !ok || record > state.Last {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_INVALID, "start.cursor",
+			fmt.Sprintf("not a cursor of topic %q", r.topic.Name), "topic", r.topic.Name)
+	}
+	// A record is removed as a whole; what has been read of it isn't missed.
+	needed := record
+	if index == lastIndex {
+		needed++
+	}
+	if needed < state.First {
+		earliest := sequenceOf(state.First, 0)
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
+			"retention removed events that follow the cursor",
+			"topic", r.topic.Name,
+			"earliest_cursor", cursorOf(r.topic, earliest-1),
+			"earliest_sequence", strconv.FormatInt(earliest, 10))
+	}
+	r.first = sequence + 1
+	return nil
+}
+
+func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
+	if start.CheckValid() != nil {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "start.time", "must be a time from year 1 to 9999")
+	}
+	r.fromTime = start.AsTime()
+	if state.First <= 1 || !r.fromTime.Before(time.Now()) {
+		return nil
+	}
+	// Retention has removed something: where the earliest event that is left
+	// came later, something that was asked for may be gone.
+	record, err := r.service.engine.Get(ctx, r.topic, state.First)
+	if err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
+		return storageFault(err, r.topic.Name)
+	}
+	if err != nil || record.Time.After(r.fromTime) {
+		r.gap = &tidingsv1.Gap{NextSequence: sequenceOf(state.First, 0)}
+	}
+	return nil
+}
+
+// stopAt finds where to end, as far as it is known yet.
+func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
+	switch position := stop.GetPosition().(type) {
+	case *tidingsv1.StopPosition_CaughtUp:
+		r.until = afterRecord(state.Last)
+	case *tidingsv1.StopPosition_Sequence:
+		r.until = position.Sequence
+	case *tidingsv1.StopPosition_Time:
+		if position.Time.CheckValid() != nil {
+			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "stop.time", "must be a time from year 1 to 9999")
+		}
+		r.untilTime = position.Time.AsTime()
+		if !r.untilTime.After(time.Now()) {
+			// What is stored from now on is later.
+			r.until = afterRecord(state.Last)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// accepted is an event of a batch that passed every check.
+type accepted struct {
+	index int
+	key   string
+}
+
+// publication is a batch that is being stored.
+type publication struct {
+	topic     *engine.Topic
+	requestID string
+	accepted  []accepted
+	refused   []*tidingsv1.RefusedEvent
+	weight    int64 // The bytes of the records.
+	// entries are one record, or one for each accepted event where the topic's
+	// dedupe is DEDUPE_EVENT.
+	entries []engine.Entry
+	// stored is closed once the only entry is stored, or failed: ack and ackErr
+	// say which. nil where there are several entries.
+	stored chan struct{}
+	ack    engine.Ack
+	ackErr error
+	// precondition is what the request expects, or nil.
+	precondition *tidingsv1.Precondition
+	receipts     []*tidingsv1.Receipt
+}
+
+// Publish implements tidings.v1.PublisherService.
+func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest) (*tidingsv1.PublishResponse, error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
+	if err != nil {
+		return nil, Malformed("", err.Error())
+	}
+	var b batch
+	return s.publish(ctx, data, &b)
+}
+
+// publish stores an encoded request.
+func (s *Service) publish(ctx context.Context, data []byte, b *batch) (*tidingsv1.PublishResponse, error) {
+	if err := parseBatch(data, b, 0); err != nil {
+		return nil, err
+	}
+	p, err := s.begin(ctx, b, 0)
+	if err != nil {
+		return nil, err
+	}
+	return s.finish(ctx, p)
+}
+
+// begin checks a batch and starts to store it. The batch and the bytes behind
+// it may be used again when begin returns. Batches of
+// one stream are stored in the order of their begins. Indexes in errors are
+// counted from base.
+func (s *Service) begin(ctx context.Context, b *batch, base int64) (*publication, error) {
+	types := s.Types()
+	p := &publication{precondition: b.precondition}
+	name := b.topic
+	if name == "" {
+		var err error
+		if name, err = topicOf(types, b.events); err != nil {
+			return nil, err
+		}
+	}
+	c := &checker{types: types, limits: s.limits, base: base}
+	if name != "" {
+		topic, err := s.engine.Topic(ctx, name)
+		if err != nil {
+			return nil, storageFault(err, strings.Clone(name))
+		}
+		p.topic, c.topic = topic, topic
+	}
+	if err := p.checkEvents(ctx, s, c, b); err != nil {
+		return nil, err
+	}
+	if p.topic == nil && len(p.accepted) > 0 {
+		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
+	}
+	if len(p.accepted) == 0 {
+		return p, nil
+	}
+	p.encode(b)
+	if err := s.expect(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := p.start(ctx, s); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
+	if most := maxEachEvents; p.byEvent() && len(b.events) > most {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
+			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
+	}
+	p.accepted = make([]accepted, 0, len(b.events))
+	for i := range b.events {
+		key, err := c.check(i, &b.events[i])
+		if err == nil {
+			p.accepted = append(p.accepted, accepted{i, key})
+			continue
+		}
+		if !b.skipInvalid {
+			return err
+		}
+		p.refused = append(p.refused, &tidingsv1.RefusedEvent{
+			Index: c.base + int64(i),
+			Id:    strings.Clone(b.events[i].id),
+			Error: AsError(ctx, s.log, err).Proto(),
+		})
+	}
+	return nil
+}
+
+// byEvent says whether events are recognised one by one.
+func (p *publication) byEvent() bool {
+	return p.topic != nil && p.topic.Config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
+}
+
+// encode copies the accepted events into records.
+func (p *publication) encode(b *batch) {
+	if p.byEvent() {
+		p.entries = make([]engine.Entry, len(p.accepted))
+		for i, a := range p.accepted {
+			e := &b.events[a.index]
+			data := appendRecordEvent(appendRecordHeader(make([]byte, 0, len(e.raw)+len(a.key)+24)), e, a.key)
+			p.entries[i] = engine.Entry{ID: eventIdentity(e), Key: a.key, Data: data}
+			p.weight += int64(len(data))
+		}
+		return
+	}
+	size := 2
+	for _, a := range p.accepted {
+		size += len(b.events[a.index].raw) + len(a.key) + 14
+	}
+	data := appendRecordHeader(make([]byte, 0, size))
+	for _, a := range p.accepted {
+		data = appendRecordEvent(data, &b.events[a.index], a.key)
+	}
+	id := requestIdentity(b.requestID)
+	if b.requestID == "" {
+		id = eventsIdentity(b.events, p.accepted)
+	}
+	p.requestID = strings.Clone(b.requestID)
+	p.entries = []engine.Entry{{ID: id, Data: data}}
+	p.weight = int64(len(data))
+}
+
+// start hands the records to the engine, as far as that needs no answer.
+func (p *publication) start(ctx context.Context, s *Service) error {
+	for _, entry := range p.entries {
+		if most := s.engine.MaxRecordBytes(); len(entry.Data) > most {
+			return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(entry.Data), most)
+		}
+	}
+	if len(p.entries) > 1 {
+		return nil
+	}
+	if err := s.acquire(ctx, p); err != nil {
+		return err
+	}
+	started, err := s.engine.Start(p.topic, p.entries[0])
+	if err != nil {
+		s.release(p)
+		return storageFault(err, p.topic.Name)
+	}
+	p.stored = make(chan struct{})
+	go func() {
+		// Not the context of the call: what the record holds is given back when
+		// the storage has answered, however slowly the caller reads. The engine
+		// bounds the wait.
+		p.ack, p.ackErr = started.Wait(context.WithoutCancel(ctx))
+		s.release(p)
+		close(p.stored)
+	}()
+	return nil
+}
+
+// acquire waits until the records may be on their way to the storage.
+func (s *Service) acquire(ctx context.Context, p *publication) error {
+	return s.inFlight.Acquire(ctx, min(p.weight, maxBytesInFlight))
+}
+
+func (s *Service) release(p *publication) { s.inFlight.Release(min(p.weight, maxBytesInFlight)) }
+
+// finish waits until the batch is stored.
+func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.PublishResponse, error) {
+	response := &tidingsv1.PublishResponse{RefusedEvents: p.refused}
+	if p.topic != nil {
+		response.Topic = p.topic.Name
+	}
+	if len(p.accepted) == 0 {
+		return response, nil
+	}
+	var err error
+	if p.stored != nil {
+		err = s.finishOne(ctx, p)
+	} else {
+		err = s.finishEach(ctx, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	response.Receipts = p.receipts
+	return response, nil
+}
+
+// finishOne waits for the only record.
+func (s *Service) finishOne(ctx context.Context, p *publication) error {
+	select {
+	case <-p.stored:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ack, err := p.ack, p.ackErr
+	if errors.Is(err, engine.ErrSequence) {
+		// A repetition of what succeeded finds the sequence moved on, by itself.
+		if ack, err = s.engine.Find(ctx, p.topic, p.entries[0].ID); errors.Is(err, engine.ErrRecordNotFound) {
+			return s.mismatch(ctx, p)
+		}
+	}
+	if err != nil {
+		return storageFault(err, p.topic.Name)
+	}
+	if ack.Duplicate {
+		if err := s.compare(ctx, p, 0, ack.Sequence); err != nil {
+			return err
+		}
+	}
+	p.receive(func(i int) (int64, bool) { return sequenceOf(ack.Sequence, i), ack.Duplicate })
+	return nil
+}
+
+// receive writes the receipts of the accepted events.
+func (p *publication) receive(place func(i int) (sequence int64, duplicate bool)) {
+	receipts := make([]tidingsv1.Receipt, len(p.accepted)) // One allocation for all.
+	p.receipts = make([]*tidingsv1.Receipt, len(p.accepted))
+	for i, a := range p.accepted {
+		receipts[i].Index = int32(a.index)
+		receipts[i].Sequence, receipts[i].Duplicate = place(i)
+		p.receipts[i] = &receipts[i]
+	}
+}
+
+// compare returns an error unless the record that is stored under the identity
+// of an entry holds the same events. What retention has removed can't be
+// compared and counts as the same.
+func (s *Service) compare(ctx context.Context, p *publication, entry int, sequence uint64) error {
+	record, err := s.engine.Get(ctx, p.topic, sequence)
+	if errors.Is(err, engine.ErrRecordNotFound) {
+		return nil
+	}
+	if err != nil {
+		return storageFault(err, p.topic.Name)
+	}
+	stored, err := recordEvents(record, nil)
+	if err != nil {
+		return err
+	}
+	sent, err := recordEvents(engine.Record{Data: p.entries[entry].Data}, nil)
+	if err != nil {
+		return err
+	}
+	types := s.Types()
+	for i, raw := range sent {
+		if i >= len(stored) || !sameEvent(types, raw, stored[i]) {
+			return conflict(p.topic.Name, sequenceOf(sequence, min(i, len(stored)-1)), p.requestID, raw)
+		}
+	}
+	if len(stored) > len(sent) {
+		return conflict(p.topic.Name, sequenceOf(sequence, len(sent)), p.requestID, sent[0])
+	}
+	return nil
+}

@@ -1,0 +1,367 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// FrameSender is the server's side of a Read call.
+type FrameSender interface {
+	// Send sends an encoded ReadResponse. The frame is the sender's from then
+	// on: it calls Free when the bytes have been written.
+	Send(*Frame) error
+}
+
+const (
+	defaultHeartbeat = 15 * time.Second
+	// readAhead is the number of records that are read while a frame is sent.
+	readAhead = 32
+	// maxSkipped is the number of events that the filter leaves out before the
+	// reader is told how far it is.
+	maxSkipped = 10_000
+)
+
+// reading is the state of a Read call.
+type reading struct {
+	service *Service
+	topic   *engine.Topic
+	sender  FrameSender
+	types   []string // The types to send. Empty: all.
+
+	// first is the sequence to begin at, unless fromTime is set: then it is the
+	// lowest that there can be.
+	first    int64
+	fromTime time.Time
+	gap      *tidingsv1.Gap // To be told before anything else.
+
+	// until is the sequence to end after, below 0 where there is none.
+	until     int64
+	untilTime time.Time // The publish time to end before, or zero.
+	left      int64     // Events to send before the end; below 0: no bound.
+
+	position int64 // All up to this sequence is sent or left out.
+	caughtUp bool
+	skipped  int // Events left out since the last frame.
+	frame    *Frame
+	events   [][]byte // Reused.
+}
+
+// errStop ends a Read call without an error.
+var errStop = errors.New("the stop position is reached")
+
+// Read implements tidings.v1.ReaderService.
+func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, sender FrameSender) error {
+	topic, err := s.engine.Topic(ctx, request.GetTopic())
+	if err != nil {
+		return storageFault(err, request.GetTopic())
+	}
+	r := &reading{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents()}
+	if r.left == 0 {
+		r.left = -1
+	}
+	r.types = request.GetFilter().GetEventTypes()
+	for _, name := range r.types {
+		if _, err := s.Types().Type(name); err != nil {
+			return typeNotFound(name)
+		}
+	}
+	state, err := s.engine.State(ctx, topic)
+	if err != nil {
+		return storageFault(err, topic.Name)
+	}
+	if err := r.startAt(ctx, request.GetStart(), state); err != nil {
+		return err
+	}
+	if err := r.stopAt(request.GetStop(), state); err != nil {
+		return err
+	}
+	heartbeat := defaultHeartbeat
+	if interval := request.GetHeartbeatInterval(); interval != nil {
+		heartbeat = interval.AsDuration()
+	}
+	defer func() {
+		if r.frame != nil {
+			r.frame.Free()
+		}
+	}()
+	if err := r.run(ctx, state, heartbeat); !errors.Is(err, errStop) {
+		return storageFault(err, topic.Name)
+	}
+	return nil
+}
+
+// incoming is what the engine's reader gave.
+type incoming struct {
+	record engine.Record
+	err    error
+}
+
+func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	record, _ := recordOf(r.first)
+	if !r.fromTime.IsZero() {
+		record = 0
+	}
+	reader, err := r.service.engine.Read(ctx, r.topic, record, r.fromTime)
+	if err != nil {
+		return err
+	}
+	records := make(chan incoming, readAhead)
+	go func() {
+		defer close(records)
+		for {
+			record, err := reader.Next(ctx)
+			select {
+			case records <- incoming{record, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	defer func() {
+		cancel()
+		for range records { // Until the goroutine is done with the reader.
+		}
+		reader.Close()
+	}()
+	if r.gap != nil {
+		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: r.gap}}); err != nil {
+			return err
+		}
+	}
+	if reader.Pending() == 0 {
+		r.position = max(r.position, afterRecord(state.Last))
+		if err := r.tellCaughtUp(); err != nil {
+			return err
+		}
+	}
+	return r.follow(ctx, records, heartbeat)
+}
+
+func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat time.Duration) error {
+	silence := time.NewTimer(heartbeat)
+	defer silence.Stop()
+	var end <-chan time.Time
+	if r.until < 0 && !r.untilTime.IsZero() {
+		timer := time.NewTimer(time.Until(r.untilTime))
+		defer timer.Stop()
+		end = timer.C
+	}
+	for {
+		if r.until >= 0 && r.position >= r.until {
+			if err := r.flush(); err != nil {
+				return err
+			}
+			return errStop
+		}
+		select {
+		case next := <-records: // While there is more, frames are filled.
+			if err := r.take(next); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if err := r.flush(); err != nil {
+			return err
+		}
+		silence.Reset(heartbeat)
+		var err error
+		select {
+		case next := <-records:
+			err = r.take(next)
+		case <-silence.C:
+			err = r.beat(ctx)
+		case <-end:
+			var state engine.State
+			if state, err = r.service.engine.State(ctx, r.topic); err == nil {
+				r.until = afterRecord(state.Last)
+			}
+		case <-r.service.drain.Done():
+			if err = r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
+				Draining: &tidingsv1.Draining{Cursor: cursorOf(r.topic, r.position)},
+			}}); err == nil {
+				err = draining()
+			}
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take adds the events of a record to the frame.
+func (r *reading) take(next incoming) error {
+	if next.err != nil {
+		return next.err
+	}
+	record := next.record
+	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) {
+		if err := r.flush(); err != nil {
+			return err
+		}
+		return errStop
+	}
+	if before, _ := recordOf(r.position); record.Sequence > before+1 && r.fromTime.IsZero() {
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: sequenceOf(record.Sequence, 0)}
+		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}}); err != nil {
+			return err
+		}
+		r.position = sequenceOf(record.Sequence, 0) - 1
+	}
+	r.fromTime = time.Time{}
+	var err error
+	if r.events, err = recordEvents(record, r.events); err != nil {
+		return err
+	}
+	var suffix []byte
+	for i, raw := range r.events {
+		sequence := sequenceOf(record.Sequence, i)
+		after := sequence
+		if i == len(r.events)-1 {
+			after = afterRecord(record.Sequence)
+		}
+		switch {
+		case sequence < r.first:
+			continue
+		case r.until >= 0 && sequence > r.until:
+			return nil // The position has reached it.
+		}
+		r.position = after
+		wanted, err := r.wants(raw)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", sequence, err)
+		}
+		if !wanted {
+			r.skipped++
+			continue
+		}
+		if suffix == nil {
+			suffix = recordSuffix(r.topic.Name, record.Time)
+		}
+		if r.frame == nil {
+			r.frame = newFrame()
+		}
+		r.frame.appendEvent(r.topic, raw, sequence, after, suffix)
+		if r.left--; r.left == 0 {
+			r.until = r.position
+			return nil
+		}
+		if r.frame.full() {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	r.position = max(r.position, afterRecord(record.Sequence))
+	if r.skipped >= maxSkipped {
+		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Checkpoint{
+			Checkpoint: &tidingsv1.Checkpoint{Cursor: cursorOf(r.topic, r.position)},
+		}}); err != nil {
+			return err
+		}
+	}
+	if record.Pending == 0 {
+		return r.tellCaughtUp()
+	}
+	return nil
+}
+
+func (r *reading) wants(raw []byte) (bool, error) {
+	if len(r.types) == 0 {
+		return true, nil
+	}
+	name, err := eventTypeName(raw)
+	return slices.Contains(r.types, name), err
+}
+
+// beat says that the call is alive, and looks whether retention has overtaken
+// it: then nothing may ever come to say so.
+func (r *reading) beat(ctx context.Context) error {
+	state, err := r.service.engine.State(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	if before := afterRecord(state.First - 1); r.fromTime.IsZero() && r.position < before && state.First > state.Last {
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: before + 1}
+		r.position = before
+		return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}})
+	}
+	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Heartbeat{
+		Heartbeat: &tidingsv1.Heartbeat{Cursor: cursorOf(r.topic, r.position)},
+	}})
+}
+
+func (r *reading) tellCaughtUp() error {
+	if r.caughtUp {
+		return nil
+	}
+	r.caughtUp = true
+	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_CaughtUp{
+		CaughtUp: &tidingsv1.CaughtUp{Cursor: cursorOf(r.topic, r.position)},
+	}})
+}
+
+// tell sends a frame that holds no events, after those that wait.
+func (r *reading) tell(response *tidingsv1.ReadResponse) error {
+	if err := r.flush(); err != nil {
+		return err
+	}
+	frame, err := encodeFrame(response)
+	if err != nil {
+		return err
+	}
+	r.skipped = 0
+	return r.sender.Send(frame)
+}
+
+// flush sends the events that wait.
+func (r *reading) flush() error {
+	if r.frame == nil {
+		return nil
+	}
+	frame := r.frame
+	r.frame, r.skipped = nil, 0
+	frame.seal()
+	return r.sender.Send(frame)
+}
+
+// GetEvent implements tidings.v1.ReaderService.
+func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventRequest) (*tidingsv1.GetEventResponse, error) {
+	topic, err := s.engine.Topic(ctx, request.GetTopic())
+	if err != nil {
+		return nil, storageFault(err, request.GetTopic())
+	}
+	sequence, index := recordOf(request.GetSequence())
+	var events [][]byte
+	record, err := s.engine.Get(ctx, topic, sequence)
+	if err == nil {
+		events, err = recordEvents(record, nil)
+	} else if !errors.Is(err, engine.ErrRecordNotFound) {
+		return nil, storageFault(err, topic.Name)
+	}
+	if errors.Is(err, engine.ErrRecordNotFound) || err == nil && index >= len(events) {
+		return nil, eventNotFound(topic.Name, request.GetSequence())
+	}
+	if err != nil {
+		return nil, err
+	}
+	event, err := recordedEvent(topic, record, index, events)
+	if err != nil {
+		return nil, err
+	}
+	return &tidingsv1.GetEventResponse{Event: event}, nil
+}

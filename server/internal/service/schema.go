@@ -1,0 +1,120 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/schema"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// ListEventTypes implements tidings.v1.SchemaService.
+func (s *Service) ListEventTypes(_ context.Context, request *tidingsv1.ListEventTypesRequest) (*tidingsv1.ListEventTypesResponse, error) {
+	types := s.Types()
+	names := types.Names(request.GetIncludeUndeclared())
+	if topic := request.GetTopic(); topic != "" {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			t, err := types.Type(name)
+			return err != nil || t.Topic != topic
+		})
+	}
+	listing := fmt.Sprintf("types\x00%s\x00%t", request.GetTopic(), request.GetIncludeUndeclared())
+	page, next, err := paginate(names, func(name string) string { return name }, listing, request.GetPageSize(), request.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	response := &tidingsv1.ListEventTypesResponse{NextPageToken: next}
+	for _, name := range page {
+		t, err := types.Type(name)
+		if err != nil {
+			return nil, err
+		}
+		response.EventTypes = append(response.EventTypes, typeProto(t))
+	}
+	return response, nil
+}
+
+func typeProto(t *schema.Type) *tidingsv1.EventType {
+	return &tidingsv1.EventType{
+		Name:        t.Name,
+		Topic:       t.Topic,
+		Key:         t.Key,
+		Description: t.Description,
+		Deprecated:  t.Deprecated,
+	}
+}
+
+// GetEventType implements tidings.v1.SchemaService.
+func (s *Service) GetEventType(_ context.Context, request *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error) {
+	types := s.Types()
+	t, err := types.Type(request.GetName())
+	if err != nil {
+		return nil, typeNotFound(request.GetName())
+	}
+	return &tidingsv1.GetEventTypeResponse{EventType: typeProto(t), FileDescriptorSet: types.FileDescriptorSet(t)}, nil
+}
+
+func typeNotFound(name string) *Error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND,
+		fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+}
+
+// ValidateEvents implements tidings.v1.SchemaService.
+func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.ValidateEventsRequest) (*tidingsv1.ValidateEventsResponse, error) {
+	c := &checker{types: s.Types(), limits: s.limits}
+	if name := request.GetTopic(); name != "" && plainTopic(name) {
+		topic, err := s.engine.Topic(ctx, name)
+		if err != nil {
+			return nil, storageFault(err, name)
+		}
+		c.topic = topic
+	}
+	// The same way as a publish takes, so that the verdict is the same.
+	data, err := proto.Marshal(&tidingsv1.PublishRequest{Topic: request.GetTopic(), Events: request.GetEvents()})
+	if err != nil {
+		return nil, Malformed("", err.Error())
+	}
+	var b batch
+	if err := parseBatch(data, &b, 0); err != nil {
+		return nil, err
+	}
+	response := new(tidingsv1.ValidateEventsResponse)
+	for i := range b.events {
+		key, err := c.check(i, &b.events[i])
+		result := &tidingsv1.ValidationResult{Valid: err == nil, PartitionKey: key}
+		if err != nil {
+			result.Error = AsError(ctx, s.log, err).Proto()
+		}
+		response.Results = append(response.Results, result)
+	}
+	return response, nil
+}
+
+// GetServerInfo implements tidings.v1.ServerService.
+func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
+	return &tidingsv1.GetServerInfoResponse{
+		Version: s.version,
+		Limits: &tidingsv1.Limits{
+			MaxRequestBytes:                int64(s.limits.MaxRequestBytes),
+			MaxEventBytes:                  int64(s.limits.MaxEventBytes),
+			MaxEventsPerRequest:            maxEvents,
+			MaxEventsPerDedupeEventRequest: maxEachEvents,
+		},
+		Durability: s.durability,
+	}, nil
+}
+
+var errNotServing = errors.New("the server is draining")
+
+// Ready returns an error unless the server can do its work.
+func (s *Service) Ready(ctx context.Context) error {
+	if s.drain.Err() != nil {
+		return errNotServing
+	}
+	return s.engine.Ready(ctx)
+}

@@ -1,0 +1,74 @@
+// Package service is what Tidings does: the semantics of the contract's RPCs,
+// on its messages, with no transport. Every transport serves the same methods.
+package service
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Limits are what the server accepts.
+type Limits struct {
+	// MaxRequestBytes is the size of a request message.
+	MaxRequestBytes int
+	// MaxEventBytes is the size of an event.
+	MaxEventBytes int
+}
+
+// Config is what New needs. Every field is required.
+type Config struct {
+	Engine     *engine.Engine
+	Types      *schema.Set
+	Limits     Limits
+	Durability tidingsv1.Durability
+	Version    string
+	Log        *slog.Logger
+}
+
+// maxBytesInFlight bounds the records that wait for the storage, over all
+// calls: JetStream drops messages of a stream past 128 MiB.
+const maxBytesInFlight = 64 << 20
+
+// Service has the methods of every RPC. It is safe for concurrent use.
+type Service struct {
+	engine     *engine.Engine
+	types      atomic.Pointer[schema.Set]
+	limits     Limits
+	durability tidingsv1.Durability
+	version    string
+	log        *slog.Logger
+	inFlight   *semaphore.Weighted
+	drain      context.Context
+	startDrain context.CancelFunc
+}
+
+// New makes a service and creates the topics that the types declare and that
+// don't exist.
+func New(ctx context.Context, cfg Config) (*Service, error) {
+	s := &Service{
+		engine:     cfg.Engine,
+		limits:     cfg.Limits,
+		durability: cfg.Durability,
+		version:    cfg.Version,
+		log:        cfg.Log,
+		inFlight:   semaphore.NewWeighted(maxBytesInFlight),
+	}
+	s.drain, s.startDrain = context.WithCancel(context.Background())
+	s.types.Store(cfg.Types)
+	return s, s.createDeclaredTopics(ctx)
+}
+
+// Drain ends the streams: each tells its client, answers what it has received
+// and returns SERVER_DRAINING. Other calls are not affected.
+func (s *Service) Drain() { s.startDrain() }
+
+// Types returns the present set of event types.
+func (s *Service) Types() *schema.Set { return s.types.Load() }
