@@ -116,7 +116,7 @@ func listen(ctx context.Context, cfg Config) (listeners, error) {
 func (l listeners) close() {
 	for _, listener := range []net.Listener{l.http, l.grpc} {
 		if listener != nil {
-			listener.Close()
+			_ = listener.Close() // A server that served has closed it.
 		}
 	}
 }
@@ -133,17 +133,7 @@ func newServers(svc *service.Service, limits service.Limits, log *slog.Logger) *
 	s := &servers{service: svc, health: rpc.NewHealth()}
 	config := rpc.Config{Service: svc, Health: s.health, MaxRequestBytes: limits.MaxRequestBytes, Log: log}
 	s.grpc = rpc.NewGRPCServer(config)
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{
-		Handler:   rpc.NewHTTPHandler(config),
-		Protocols: protocols,
-		// No write timeout: streams stay open.
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s.http = rpc.NewHTTPServer(config)
 	return s
 }
 
@@ -190,7 +180,7 @@ func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
 	}()
 	if err := s.http.Shutdown(ctx); err != nil {
 		log.Warn("calls cut off", "listener", "http", "error", err)
-		s.http.Close()
+		_ = s.http.Close() // There is nothing more to do about it.
 	}
 	select {
 	case <-stopped:
@@ -219,8 +209,7 @@ func writeReady(path string, l listeners) error {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		os.Remove(file.Name())
-		return fmt.Errorf("ready-file: %w", err)
+		return fmt.Errorf("ready-file: %w", errors.Join(err, os.Remove(file.Name())))
 	}
 	return nil
 }

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// serverError makes an error as it arrives from a server.
+func serverError(t *testing.T, code connect.Code, message string, details ...proto.Message) *connect.Error {
+	t.Helper()
+	err := connect.NewWireError(code, errors.New(message))
+	for _, message := range details {
+		detail, detailErr := connect.NewErrorDetail(message)
+		if detailErr != nil {
+			t.Fatal(detailErr)
+		}
+		err.AddDetail(detail)
+	}
+	return err
+}
+
+func TestDescribe(t *testing.T) {
+	info := func(reason string, metadata map[string]string) *errdetails.ErrorInfo {
+		return &errdetails.ErrorInfo{Reason: reason, Domain: "tidings", Metadata: metadata}
+	}
+	for name, test := range map[string]struct {
+		err    error
+		want   string
+		status int
+	}{
+		"not a server's": {errors.New("no such file"), "no such file", StatusFailed},
+		"metadata, sorted, and delay": {
+			serverError(t, connect.CodeUnavailable, "busy", info("STORAGE_UNAVAILABLE", map[string]string{"b": "2", "a": "1"}), &errdetails.RetryInfo{RetryDelay: durationpb.New(2 * time.Second)}),
+			"UNAVAILABLE STORAGE_UNAVAILABLE: busy\n  a: 1\n  b: 2\n  try again after 2s", StatusFailed,
+		},
+		"violations": {
+			serverError(t, connect.CodeInvalidArgument, "two fields are wrong", info("EVENT_INVALID", nil), &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+				{Field: "events[0].id", Description: "must be set", Reason: "string.min_len"},
+				{Field: "topic", Description: "is odd"},
+			}}),
+			"INVALID_ARGUMENT EVENT_INVALID: two fields are wrong\n  events[0].id: must be set [string.min_len]\n  topic: is odd", StatusRefused,
+		},
+		"message that repeats its violation": {
+			serverError(t, connect.CodeInvalidArgument, "topic: is odd", info("REQUEST_INVALID", nil), &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+				{Field: "topic", Description: "is odd"},
+			}}),
+			"INVALID_ARGUMENT REQUEST_INVALID\n  topic: is odd", StatusRefused,
+		},
+		"reason that repeats the code": {
+			serverError(t, connect.CodeInternal, "see the log", info("INTERNAL", map[string]string{"error_id": "x"})),
+			"INTERNAL: see the log\n  error_id: x", StatusFailed,
+		},
+		"wrapped": {
+			fmt.Errorf("line 3: %w", serverError(t, connect.CodeNotFound, "gone", info("TOPIC_NOT_FOUND", nil))),
+			"line 3: NOT_FOUND TOPIC_NOT_FOUND: gone", StatusNotFound,
+		},
+		"no reason, or one of a later version": {
+			serverError(t, connect.CodeFailedPrecondition, "no", info("MOON_IS_FULL", nil)),
+			"FAILED_PRECONDITION MOON_IS_FULL: no", StatusRefused,
+		},
+		"lost connection": {
+			connect.NewError(connect.CodeCanceled, errors.New("connection reset")),
+			"UNAVAILABLE: connection reset\n  is the server running, and is it the one that --server or TIDINGS_SERVER names?", StatusFailed,
+		},
+		"control characters": {
+			serverError(t, connect.CodeUnknown, "a\x1b[31mb"), "UNKNOWN: a[31mb", StatusFailed,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := describe(test.err); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if got := exitStatus(test.err); got != test.status {
+				t.Errorf("status %d, want %d", got, test.status)
+			}
+		})
+	}
+}
+
+// The catalogue decides the exit status of every reason in it.
+func TestStatusOfEveryReason(t *testing.T) {
+	values := tidingsv1.ErrorReason(0).Descriptor().Values()
+	for i := range values.Len() {
+		reason := tidingsv1.ErrorReason(values.Get(i).Number())
+		if reason == tidingsv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+			continue
+		}
+		options, _ := proto.GetExtension(values.Get(i).Options(), tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+		want := StatusFailed
+		switch {
+		case options.GetCode() == tidingsv1.StatusCode_STATUS_CODE_NOT_FOUND:
+			want = StatusNotFound
+		case options.GetRetry() == tidingsv1.Retry_RETRY_NEVER:
+			want = StatusRefused
+		}
+		if got := newRefusal(&tidingsv1.Error{Reason: reason, Code: options.GetCode()}).status(); got != want {
+			t.Errorf("%s: status %d, want %d", reason, got, want)
+		}
+	}
+}
+
+func TestPathsAtLines(t *testing.T) {
+	f := newRefusal(&tidingsv1.Error{FieldViolations: []*tidingsv1.FieldViolation{
+		{Field: "events[1].data.email"}, {Field: "events[0]"}, {Field: "events[9].id"}, {Field: "topic"}, {Field: "events[99999999999999999999].id"},
+	}})
+	b := &batch{lines: []int64{4, 7}}
+	var got []string
+	for _, v := range f.atLines(b.line).violations {
+		got = append(got, v.field)
+	}
+	if want := "[line 7: data.email line 4 events[9].id topic events[99999999999999999999].id]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	got = nil
+	for _, v := range f.ofOneEvent().violations {
+		got = append(got, v.field)
+	}
+	if want := "[data.email events[0] id topic events[99999999999999999999].id]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}

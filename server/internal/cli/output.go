@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+)
+
+// The values of `--output`.
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+)
+
+// addOutputFlag adds `--output` to a command that shows messages.
+func addOutputFlag(cmd *cobra.Command) {
+	cmd.Flags().StringP("output", "o", outputTable, "`format`: table, or json with one object a line")
+}
+
+// wantsJSON reports what `--output` says.
+func wantsJSON(cmd *cobra.Command) (bool, error) {
+	switch value := cmd.Flags().Lookup("output").Value.String(); value {
+	case outputTable:
+		return false, nil
+	case outputJSON:
+		return true, nil
+	default:
+		return false, usagef("--output: %q is not table or json", value)
+	}
+}
+
+// printJSON writes messages that hold no payloads, one a line.
+func printJSON[M proto.Message](cmd *cobra.Command, messages ...M) error {
+	for _, message := range messages {
+		text, err := toJSON(cmd.Context(), nil, message)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// table writes rows in columns. The first row is the heading.
+func table(w io.Writer, rows ...[]string) error {
+	aligned := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = oneLine(cell)
+		}
+		if _, err := fmt.Fprintln(aligned, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
+	}
+	return aligned.Flush()
+}
+
+// oneLine makes text fit for a cell of a table.
+func oneLine(text string) string {
+	return printable(strings.NewReplacer("\n", " ", "\t", " ").Replace(text))
+}
+
+// printable drops control characters, except for line feeds: text from the
+// server may hold anything, and none of it may control the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func eventsFrame(sequences ...int64) *tidingsv1.ReadResponse {
+	batch := new(tidingsv1.EventBatch)
+	for _, sequence := range sequences {
+		batch.Events = append(batch.Events, &tidingsv1.RecordedEvent{
+			Event:    &tidingsv1.Event{Id: fmt.Sprint("e-", sequence)},
+			Sequence: sequence,
+			Cursor:   fmt.Sprint("after-", sequence),
+		})
+	}
+	return &tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Events{Events: batch}}
+}
+
+func TestFollowReconnectsAfterTheLastCursor(t *testing.T) {
+	var requests []*tidingsv1.ReadRequest
+	server := &fakeServer{read: func(request *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
+		requests = append(requests, request)
+		if len(requests) == 1 {
+			if err := stream.Send(eventsFrame(1, 2)); err != nil {
+				return err
+			}
+			// Past the events there was one that a filter left out.
+			checkpoint := &tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Checkpoint{Checkpoint: &tidingsv1.Checkpoint{Cursor: "after-5"}}}
+			if err := stream.Send(checkpoint); err != nil {
+				return err
+			}
+			return unavailable(t)
+		}
+		return stream.Send(eventsFrame(6))
+	}}
+	status, stdout, stderr := server.run(t, "", "read", "orders", "--follow", "--limit", "3")
+	if status != StatusOK {
+		t.Errorf("status %d: %s", status, stderr)
+	}
+	if got := strings.Count(stdout, "\n"); got != 3 || !strings.Contains(stdout, `"id":"e-6"`) {
+		t.Errorf("printed %s", stdout)
+	}
+	if !strings.Contains(stderr, "SERVER_DRAINING") || !strings.Contains(stderr, "reconnecting") {
+		t.Errorf("said %s", stderr)
+	}
+	if len(requests) != 2 || requests[1].GetStart().GetCursor() != "after-5" || requests[1].GetMaxEvents() != 1 {
+		t.Errorf("requests %v", requests)
+	}
+}
+
+func TestReadFailsWhereItCannotGoOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		err    func(*testing.T) error
+		status int
+	}{
+		"not following":        {nil, unavailable, StatusFailed},
+		"following, no retry":  {[]string{"--follow"}, func(*testing.T) error { return connect.NewError(connect.CodeNotFound, nil) }, StatusNotFound},
+		"following, at a loss": {[]string{"--follow"}, func(*testing.T) error { return connect.NewError(connect.CodeDataLoss, nil) }, StatusFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &fakeServer{read: func(_ *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
+				if err := stream.Send(eventsFrame(7)); err != nil {
+					return err
+				}
+				return test.err(t)
+			}}
+			status, stdout, stderr := server.run(t, "", append([]string{"read", "orders"}, test.args...)...)
+			if status != test.status {
+				t.Errorf("status %d, want %d", status, test.status)
+			}
+			if !strings.Contains(stdout, `"id":"e-7"`) || !strings.Contains(stderr, "to read on: --after after-7\n") {
+				t.Errorf("printed %s and %s", stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestReadSaysWhatIsGone(t *testing.T) {
+	server := &fakeServer{read: func(_ *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
+		return stream.Send(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: &tidingsv1.Gap{FirstSequence: 4096, NextSequence: 8192}}})
+	}}
+	status, stdout, stderr := server.run(t, "", "read", "orders")
+	if status != StatusOK || stdout != "" || !strings.Contains(stderr, "from sequence 4096 to before 8192 are gone") {
+		t.Errorf("status %d, printed %q and %q", status, stdout, stderr)
+	}
+}

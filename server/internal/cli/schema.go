@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func (a *app) schemaCommand() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "schema",
+		Short: "Show the event types that the server has been given",
+	})
+	cmd.AddCommand(a.schemaListCommand(), a.schemaShowCommand())
+	return cmd
+}
+
+func (a *app) schemaListCommand() *cobra.Command {
+	var topic string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the event types",
+		Args:  arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"NAME", "TOPIC", "KEY", "DEPRECATED"}}
+			request := &tidingsv1.ListEventTypesRequest{Topic: topic, IncludeUndeclared: all}
+			for {
+				response, err := c.schemas.ListEventTypes(cmd.Context(), request)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					if err := printJSON(cmd, response.GetEventTypes()...); err != nil {
+						return err
+					}
+				}
+				for _, t := range response.GetEventTypes() {
+					rows = append(rows, []string{t.GetName(), t.GetTopic(), t.GetKey(), yes(t.GetDeprecated())})
+				}
+				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
+					break
+				}
+			}
+			if asJSON {
+				return nil
+			}
+			return table(cmd.OutOrStdout(), rows...)
+		},
+	}
+	cmd.Flags().StringVar(&topic, "topic", "", "list only the types that declare this topic")
+	cmd.Flags().BoolVar(&all, "all", false, "list also the messages that declare no topic")
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func (a *app) schemaShowCommand() *cobra.Command {
+	var descriptors string
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show an event type with its fields and their rules",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			response, err := c.schemas.GetEventType(cmd.Context(), &tidingsv1.GetEventTypeRequest{Name: args[0]})
+			if err != nil {
+				return err
+			}
+			if descriptors != "" {
+				if err := writeDescriptors(descriptors, response); err != nil {
+					return err
+				}
+			}
+			if asJSON {
+				return printJSON(cmd, response.GetEventType())
+			}
+			t, err := newPayloadType(response)
+			if err != nil {
+				return fmt.Errorf("event type %s as the server describes it: %w", args[0], err)
+			}
+			return outline(cmd.OutOrStdout(), t)
+		},
+	}
+	cmd.Flags().StringVar(&descriptors, "descriptors", "", "write the type's FileDescriptorSet, with everything it needs, to this `file`")
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func writeDescriptors(path string, response *tidingsv1.GetEventTypeResponse) error {
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(response.GetFileDescriptorSet())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, encoded, 0o644)
+}

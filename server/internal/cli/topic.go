@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func (a *app) topicCommand() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "topic",
+		Short: "Create, show, change and delete topics",
+	})
+	cmd.AddCommand(
+		a.topicCreateCommand(),
+		a.topicGetCommand(),
+		a.topicListCommand(),
+		a.topicUpdateCommand(),
+		a.topicDeleteCommand(),
+	)
+	return cmd
+}
+
+// topicFlags are the settings of a topic.
+type topicFlags struct {
+	description string
+	eventTypes  []string
+	window      durationFlag
+	maxAge      durationFlag
+	maxBytes    int64
+}
+
+func (f *topicFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.description, "description", "", "what the topic is for")
+	flags.StringSliceVar(&f.eventTypes, "event-type", nil, "full `name` of a type that the topic takes; may be repeated. Empty: every type")
+	flags.Var(&f.window, "dedupe-window", "for how long a repeated publish is recognised, 1s to 7d. 0: as the server has it (2m)")
+	flags.Var(&f.maxAge, "max-age", "age after which events are removed, such as 30d. 0: never")
+	flags.Int64Var(&f.maxBytes, "max-bytes", 0, "size in `bytes` above which the oldest events are removed. 0: none")
+}
+
+// topic returns a topic with the settings of the flags.
+func (f *topicFlags) topic(name string) *tidingsv1.Topic {
+	topic := &tidingsv1.Topic{Name: name, Description: f.description}
+	for _, name := range f.eventTypes {
+		if name != "" {
+			topic.EventTypes = append(topic.EventTypes, name)
+		}
+	}
+	if f.window.Duration != 0 {
+		topic.DedupeWindow = durationpb.New(f.window.Duration)
+	}
+	if f.maxAge.Duration != 0 || f.maxBytes != 0 {
+		topic.Retention = &tidingsv1.Retention{MaxBytes: f.maxBytes}
+		if f.maxAge.Duration != 0 {
+			topic.Retention.MaxAge = durationpb.New(f.maxAge.Duration)
+		}
+	}
+	return topic
+}
+
+func (a *app) topicCreateCommand() *cobra.Command {
+	var settings topicFlags
+	var dedupe string
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Create a topic",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic := settings.topic(args[0])
+			switch dedupe {
+			case "request":
+				topic.Dedupe = tidingsv1.Dedupe_DEDUPE_REQUEST
+			case "event":
+				topic.Dedupe = tidingsv1.Dedupe_DEDUPE_EVENT
+			default:
+				return usagef("--dedupe: %q is not request or event", dedupe)
+			}
+			return a.showTopic(cmd, func(c *client) (*tidingsv1.Topic, error) {
+				response, err := c.topics.CreateTopic(cmd.Context(), &tidingsv1.CreateTopicRequest{Topic: topic})
+				return response.GetTopic(), err
+			})
+		},
+	}
+	settings.add(cmd)
+	cmd.Flags().StringVar(&dedupe, "dedupe", "request", "what makes a repeated publish safe: a `request` is recognised, or each event by its source and id, at a cost. It can't be changed later")
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func (a *app) topicGetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Show a topic and what it holds",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.showTopic(cmd, func(c *client) (*tidingsv1.Topic, error) {
+				response, err := c.topics.GetTopic(cmd.Context(), &tidingsv1.GetTopicRequest{Name: args[0]})
+				return response.GetTopic(), err
+			})
+		},
+	}
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func (a *app) topicListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the topics",
+		Args:  arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"NAME", "DEDUPE", "WINDOW", "RETENTION", "EVENT TYPES", "DESCRIPTION"}}
+			request := new(tidingsv1.ListTopicsRequest)
+			for {
+				response, err := c.topics.ListTopics(cmd.Context(), request)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					if err := printJSON(cmd, response.GetTopics()...); err != nil {
+						return err
+					}
+				}
+				for _, t := range response.GetTopics() {
+					rows = append(rows, []string{t.GetName(), dedupeName(t.GetDedupe()), durationName(t.GetDedupeWindow()), retentionName(t.GetRetention()), typeNames(t), t.GetDescription()})
+				}
+				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
+					break
+				}
+			}
+			if asJSON {
+				return nil
+			}
+			return table(cmd.OutOrStdout(), rows...)
+		},
+	}
+	addOutputFlag(cmd)
+	return cmd
+}
+
+// topicPaths are the paths that UpdateTopic takes, by the flag that sets them.
+var topicPaths = []struct{ flag, path string }{
+	{"description", "description"},
+	{"event-type", "event_types"},
+	{"dedupe-window", "dedupe_window"},
+	{"max-age", "retention.max_age"},
+	{"max-bytes", "retention.max_bytes"},
+}
+
+func (a *app) topicUpdateCommand() *cobra.Command {
+	var settings topicFlags
+	var etag string
+	cmd := &cobra.Command{
+		Use:   "update NAME",
+		Short: "Change the settings of a topic that the flags name",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request := &tidingsv1.UpdateTopicRequest{Topic: settings.topic(args[0]), UpdateMask: new(fieldmaskpb.FieldMask)}
+			request.Topic.Etag = etag
+			for _, p := range topicPaths {
+				if cmd.Flags().Changed(p.flag) {
+					request.UpdateMask.Paths = append(request.UpdateMask.Paths, p.path)
+				}
+			}
+			if len(request.GetUpdateMask().GetPaths()) == 0 {
+				return usagef("nothing to change: no flag names a setting")
+			}
+			return a.showTopic(cmd, func(c *client) (*tidingsv1.Topic, error) {
+				response, err := c.topics.UpdateTopic(cmd.Context(), request)
+				return response.GetTopic(), err
+			})
+		},
+	}
+	settings.add(cmd)
+	cmd.Flags().StringVar(&etag, "etag", "", "change the topic only if this is its present etag")
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func (a *app) topicDeleteCommand() *cobra.Command {
+	var etag string
+	cmd := &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete a topic and every event in it, for good",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if _, err := c.topics.DeleteTopic(cmd.Context(), &tidingsv1.DeleteTopicRequest{Name: args[0], Etag: etag}); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s deleted\n", args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&etag, "etag", "", "delete the topic only if this is its present etag")
+	return cmd
+}
+
+// showTopic makes a call and prints the topic that it returns.
+func (a *app) showTopic(cmd *cobra.Command, call func(*client) (*tidingsv1.Topic, error)) error {
+	asJSON, err := wantsJSON(cmd)
+	if err != nil {
+		return err
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	topic, err := call(c)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd, topic)
+	}
+	return table(cmd.OutOrStdout(), topicRows(topic)...)
+}
+
+func topicRows(t *tidingsv1.Topic) [][]string {
+	rows := [][]string{
+		{"name:", t.GetName()},
+		{"description:", t.GetDescription()},
+		{"event types:", typeNames(t)},
+		{"dedupe:", dedupeName(t.GetDedupe())},
+		{"dedupe window:", durationName(t.GetDedupeWindow())},
+		{"retention:", retentionName(t.GetRetention())},
+		{"etag:", t.GetEtag()},
+	}
+	if t.GetCreateTime() != nil {
+		rows = append(rows, []string{"created:", t.GetCreateTime().AsTime().Format(time.RFC3339)})
+	}
+	if t.GetUpdateTime() != nil {
+		rows = append(rows, []string{"updated:", t.GetUpdateTime().AsTime().Format(time.RFC3339)})
+	}
+	if s := t.GetStatistics(); s != nil {
+		rows = append(rows,
+			[]string{"earliest sequence:", strconv.FormatInt(s.GetEarliestSequence(), 10)},
+			[]string{"latest sequence:", strconv.FormatInt(s.GetLatestSequence(), 10)},
+			[]string{"stored bytes:", strconv.FormatInt(s.GetStoredBytes(), 10)})
+		if s.GetLatestPublishTime() != nil {
+			rows = append(rows, []string{"latest publish:", s.GetLatestPublishTime().AsTime().Format(time.RFC3339Nano)})
+		}
+	}
+	return rows
+}
+
+func typeNames(t *tidingsv1.Topic) string {
+	if len(t.GetEventTypes()) == 0 {
+		return "every type"
+	}
+	return strings.Join(t.GetEventTypes(), ", ")
+}
+
+func dedupeName(d tidingsv1.Dedupe) string {
+	return strings.ToLower(strings.TrimPrefix(d.String(), "DEDUPE_"))
+}
+
+func durationName(d *durationpb.Duration) string {
+	if d == nil {
+		return "default"
+	}
+	return d.AsDuration().String()
+}
+
+func retentionName(r *tidingsv1.Retention) string {
+	var bounds []string
+	if r.GetMaxAge() != nil {
+		bounds = append(bounds, r.GetMaxAge().AsDuration().String())
+	}
+	if r.GetMaxBytes() > 0 {
+		bounds = append(bounds, count(r.GetMaxBytes(), "byte"))
+	}
+	if len(bounds) == 0 {
+		return "for ever"
+	}
+	return strings.Join(bounds, ", ")
+}

@@ -1,0 +1,130 @@
+package daemon_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/tidings/server/internal/daemon"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// cluster starts three NATS servers that replicate.
+func cluster(t *testing.T) []*server.Server {
+	t.Helper()
+	// Each has to know the routes to all before it starts, so the ports are
+	// chosen first.
+	const size = 3
+	var ports [size]int
+	var routes []*url.URL
+	for i := range ports {
+		var config net.ListenConfig
+		listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var members []*server.Server
+	for i := range size {
+		member, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+			JetStream: true, StoreDir: t.TempDir(), JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]},
+			Routes:  routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		member.Start()
+		t.Cleanup(func() { member.Shutdown(); member.WaitForShutdown() })
+		members = append(members, member)
+	}
+	for _, member := range members {
+		if !member.ReadyForConnections(10 * time.Second) {
+			t.Fatal("NATS is not ready")
+		}
+	}
+	return members
+}
+
+// With three replicas repetitions are recognised as with one, also where only
+// a part is one, and the loss of a NATS server is survived.
+func TestReplicatedTopics(t *testing.T) {
+	t.Parallel()
+	members := cluster(t)
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir, cfg.Replicas = "", 3
+	cfg.NATSURL = members[0].ClientURL() + "," + members[1].ClientURL() + "," + members[2].ClientURL()
+	tidings := start(t, cfg) // Opening waits until the cluster has a leader.
+	ctx := t.Context()
+	topics := tidingsv1.NewTopicServiceClient(tidings.dial(t))
+	publisher := tidingsv1.NewPublisherServiceClient(tidings.dial(t))
+	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+		name := map[tidingsv1.Dedupe]string{tidingsv1.Dedupe_DEDUPE_REQUEST: "by-request", tidingsv1.Dedupe_DEDUPE_EVENT: "by-event"}[dedupe]
+		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Dedupe: dedupe}}); err != nil {
+			t.Fatal(err)
+		}
+		request := &tidingsv1.PublishRequest{
+			Topic: name, Events: crashBatch(t, 0, 0).GetEvents(),
+			Precondition: &tidingsv1.Precondition{},
+		}
+		original, err := publisher.Publish(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The precondition doesn't hold any more; a repetition is recognised
+		// all the same.
+		repeated, err := publisher.Publish(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, receipt := range repeated.GetReceipts() {
+			if !receipt.GetDuplicate() || receipt.GetSequence() != original.GetReceipts()[i].GetSequence() {
+				t.Errorf("%s: receipt %d of the repetition: %v, originally %v", name, i, receipt, original.GetReceipts()[i])
+			}
+		}
+		fresh := &tidingsv1.PublishRequest{
+			Topic: name, Events: append(crashBatch(t, 0, 0).GetEvents()[3:], crashBatch(t, 0, 1).GetEvents()...),
+			Precondition: &tidingsv1.Precondition{ExpectedLastSequence: 1},
+		}
+		if _, err := publisher.Publish(ctx, fresh); status.Code(err) != codes.Aborted {
+			t.Errorf("%s: publishing after another last sequence: %v, want Aborted", name, err)
+		}
+		fresh.Precondition = nil
+		mixed, err := publisher.Publish(ctx, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, receipt := range mixed.GetReceipts() {
+			if want := dedupe == tidingsv1.Dedupe_DEDUPE_EVENT && i < batchSize-3; receipt.GetDuplicate() != want {
+				t.Errorf("%s: receipt %d of a request that overlaps: %v, want duplicate %t", name, i, receipt, want)
+			}
+		}
+	}
+	members[2].Shutdown()
+	request := &tidingsv1.PublishRequest{Topic: "by-event", Events: crashBatch(t, 0, 2).GetEvents()}
+	for {
+		response, err := publisher.Publish(ctx, request)
+		if err == nil {
+			if len(response.GetReceipts()) != batchSize {
+				t.Errorf("%d receipts", len(response.GetReceipts()))
+			}
+			return
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Fatal(err)
+		}
+	}
+}

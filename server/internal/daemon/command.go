@@ -1,0 +1,196 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Version is the version of the binary: the contents of the file VERSION.
+const Version = "0.1.0"
+
+const (
+	envPrefix  = "TIDINGS_"
+	configFlag = "config"
+)
+
+// notSettings are variables with our prefix that other commands read.
+var notSettings = []string{"TIDINGS_SERVER"}
+
+// serviceLink matches what Kubernetes puts into the environment of every
+// container beside a service whose name starts with `tidings`. Refusing those
+// would keep the server from starting there.
+var serviceLink = regexp.MustCompile(`^TIDINGS_([A-Z0-9_]+_)?(SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT=(tcp|udp|sctp)://|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)`)
+
+// Command returns `tidings serve`. The server runs until the command's context
+// ends, which is the caller's to end on SIGINT and SIGTERM.
+func Command() *cobra.Command {
+	cfg := DefaultConfig()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until it is told to stop by SIGINT or SIGTERM.
+
+Every flag can also be an environment variable (--http-addr is
+TIDINGS_HTTP_ADDR) or a key of the YAML file that --config or TIDINGS_CONFIG
+names (http-addr: 127.0.0.1:7070). A flag wins over the environment, the
+environment over the file, and the file over the default. An empty variable
+counts as not set. A key that isn't a setting is an error.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := load(&cfg, cmd.Flags(), os.Environ()); err != nil {
+				return err
+			}
+			log := cfg.logger(cmd.ErrOrStderr())
+			log.Debug("configuration", "config", cfg)
+			return Run(cmd.Context(), cfg, log)
+		},
+	}
+	addFlags(cmd.Flags(), &cfg)
+	cmd.Flags().String(configFlag, "", "YAML `file` with settings (environment: TIDINGS_CONFIG)")
+	return cmd
+}
+
+// logger returns the logger that the settings describe.
+func (c Config) logger(w io.Writer) *slog.Logger {
+	level, err := c.level()
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == LogFormatJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// load fills what the command line left open from the environment and from the
+// file, and validates the result. The flags must be those of addFlags, with the
+// command line parsed.
+func load(cfg *Config, flags *pflag.FlagSet, environ []string) error {
+	fromEnv, err := readEnvironment(environ)
+	if err != nil {
+		return err
+	}
+	path := fromEnv.String(configFlag)
+	if f := flags.Lookup(configFlag); f != nil && f.Changed {
+		path = f.Value.String()
+	}
+	fromFile, err := readFile(path)
+	if err != nil {
+		return err
+	}
+	// Once it is set from here, a flag counts as changed too: what is on the
+	// command line has to be known before.
+	onCommandLine := make(map[string]bool)
+	flags.Visit(func(f *pflag.Flag) { onCommandLine[f.Name] = true })
+	for _, name := range settings() {
+		switch {
+		case onCommandLine[name]:
+		case fromEnv.Exists(name):
+			err = set(flags, name, fromEnv.Get(name), "environment variable "+variable(name))
+		case fromFile.Exists(name):
+			err = set(flags, name, fromFile.Get(name), path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return cfg.Validate()
+}
+
+// settings returns the names of all settings.
+func settings() []string {
+	cfg := DefaultConfig()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addFlags(flags, &cfg)
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// variable returns the environment variable of a setting.
+func variable(setting string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+}
+
+// readEnvironment returns the settings that the environment holds, and under
+// configFlag the file that it names.
+func readEnvironment(environ []string) (*koanf.Koanf, error) {
+	known := map[string]string{variable(configFlag): configFlag}
+	for _, name := range settings() {
+		known[variable(name)] = name
+	}
+	environ = slices.DeleteFunc(slices.Clone(environ), serviceLink.MatchString)
+	var unknown []string
+	k := koanf.New(".")
+	err := k.Load(env.Provider("", env.Opt{
+		Prefix:      envPrefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(key, value string) (string, any) {
+			name, ok := known[key]
+			if !ok && !slices.Contains(notSettings, key) {
+				unknown = append(unknown, key)
+			}
+			if value == "" {
+				name = ""
+			}
+			return name, value
+		},
+	}), nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the environment: %w", err)
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return nil, &SettingError{strings.Join(unknown, ", "), "no setting has this environment variable; `tidings serve --help` lists the settings"}
+	}
+	return k, nil
+}
+
+// readFile returns the settings that a YAML file holds; none if path is empty.
+func readFile(path string) (*koanf.Koanf, error) {
+	// No key holds a NUL, so that one with a dot stays as it is.
+	k := koanf.New("\x00")
+	if path == "" {
+		return k, nil
+	}
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		return nil, &SettingError{configFlag, fmt.Sprintf("%s: %v", path, err)}
+	}
+	known := settings()
+	for _, key := range slices.Sorted(maps.Keys(k.Raw())) {
+		if !slices.Contains(known, key) {
+			return nil, &SettingError{key, fmt.Sprintf("%s: no setting has this name; `tidings serve --help` lists the settings", path)}
+		}
+	}
+	return k, nil
+}
+
+// set gives a setting a value that came from source. Its flag parses it, so
+// that every source takes the same values.
+func set(flags *pflag.FlagSet, name string, value any, source string) error {
+	switch value.(type) {
+	case string, bool, int, int64, uint64, float64:
+	default:
+		return &SettingError{name, source + ": it is not a single value"}
+	}
+	text := fmt.Sprint(value)
+	if err := flags.Lookup(name).Value.Set(text); err != nil {
+		return &SettingError{name, fmt.Sprintf("%s: %q is not a %s", source, text, flags.Lookup(name).Value.Type())}
+	}
+	flags.Lookup(name).Changed = true
+	return nil
+}

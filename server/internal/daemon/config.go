@@ -1,0 +1,304 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// The values of Config.Sync.
+const (
+	SyncWritten = "written"
+	SyncFsync   = "fsync"
+)
+
+// The values of Config.LogFormat.
+const (
+	LogFormatText = "text"
+	LogFormatJSON = "json"
+)
+
+// The bounds of the settings.
+const (
+	minRequestBytes    = 64 << 10
+	maxRequestBytes    = 16 << 20 // JetStream stores no record above 32 MiB.
+	minEventBytes      = 1 << 10
+	maxReplicas        = 5
+	maxShutdownTimeout = time.Hour
+)
+
+// Config is what an operator can set. Each field's flag is its name in lower
+// case with hyphens (`http-addr`); its key in the file is the same, and its
+// environment variable is TIDINGS_HTTP_ADDR.
+type Config struct {
+	// HTTPAddr is the host:port of Connect, gRPC-Web, gRPC and health over
+	// HTTP. Port 0: a free one, which ReadyFile tells.
+	HTTPAddr string
+
+	// GRPCAddr is the host:port of native gRPC. Port 0: a free one, which
+	// ReadyFile tells.
+	GRPCAddr string
+
+	// Insecure allows addresses that are not loopback. Whoever reaches them can
+	// then read and publish everything, because there is no authentication yet.
+	Insecure bool
+
+	// DataDir is the directory of the embedded storage. It is created where it
+	// doesn't exist. Not used with NATSURL.
+	DataDir string
+
+	// NATSURL is the address of an outside NATS server with JetStream, or
+	// several of one cluster joined by commas. Empty: the embedded one. It may
+	// hold a password: use RedactedNATSURL wherever it is shown.
+	NATSURL string
+
+	// NATSCredentials is a file with NATS credentials for NATSURL. Empty: none.
+	NATSCredentials string
+
+	// Replicas is the number of copies of each topic, 1 to 5. More than 1 needs
+	// NATSURL.
+	Replicas int
+
+	// Sync is what a receipt of the embedded storage waits for: SyncWritten,
+	// the operating system has the event, or SyncFsync, the disk has it. With
+	// NATSURL it is SyncWritten, and the NATS servers decide.
+	Sync string
+
+	// MaxStoreBytes bounds what the embedded storage keeps, in bytes. 0: three
+	// quarters of what is free on the volume of DataDir.
+	MaxStoreBytes int64
+
+	// MaxRequestBytes bounds a request message, in bytes: 64 KiB to 16 MiB.
+	MaxRequestBytes int
+
+	// MaxEventBytes bounds an event, in bytes: 1 KiB to MaxRequestBytes.
+	MaxEventBytes int
+
+	// Schemas is a file with event types besides those compiled in: a Buf image
+	// or a FileDescriptorSet, binary or JSON. Empty: none.
+	Schemas string
+
+	// LogLevel is the lowest level that is logged: debug, info, warn, error.
+	LogLevel string
+
+	// LogFormat is LogFormatText or LogFormatJSON.
+	LogFormat string
+
+	// ShutdownTimeout is how long calls under way may take to end after the
+	// server was told to stop, up to an hour. 0: they are cut off at once.
+	ShutdownTimeout time.Duration
+
+	// ReadyFile is written once the server takes calls, in one step, with the
+	// addresses it listens on: {"http":"host:port","grpc":"host:port"}. Empty:
+	// none.
+	ReadyFile string
+}
+
+// DefaultConfig returns the configuration of a server that nobody configured.
+func DefaultConfig() Config {
+	return Config{
+		HTTPAddr:        "127.0.0.1:7070",
+		GRPCAddr:        "127.0.0.1:7071",
+		DataDir:         "tidings-data",
+		Replicas:        1,
+		Sync:            SyncWritten,
+		MaxRequestBytes: 4 << 20,
+		MaxEventBytes:   1 << 20,
+		LogLevel:        "info",
+		LogFormat:       LogFormatText,
+		ShutdownTimeout: 15 * time.Second,
+	}
+}
+
+// addFlags adds a flag for each setting, with its present value as default.
+func addFlags(flags *pflag.FlagSet, c *Config) {
+	flags.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "`host:port` of Connect, gRPC-Web, gRPC and health over HTTP; port 0: a free one")
+	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`host:port` of native gRPC; port 0: a free one")
+	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback, although there is no authentication yet")
+	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`directory` of the embedded storage")
+	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of an outside NATS server with JetStream, several joined by commas (default: the embedded one)")
+	flags.StringVar(&c.NATSCredentials, "nats-credentials", c.NATSCredentials, "`file` of NATS credentials for --nats-url")
+	flags.IntVar(&c.Replicas, "replicas", c.Replicas, "copies of each topic, 1 to 5; more than 1 needs --nats-url")
+	flags.StringVar(&c.Sync, "sync", c.Sync, "what a receipt `means`: written (the event survives the process) or fsync (it survives the machine)")
+	flags.Int64Var(&c.MaxStoreBytes, "max-store-bytes", c.MaxStoreBytes, "bound of the embedded storage in `bytes`; 0: three quarters of the volume's free space")
+	flags.IntVar(&c.MaxRequestBytes, "max-request-bytes", c.MaxRequestBytes, "bound of a request in `bytes`, 64 KiB to 16 MiB")
+	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
+	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
+	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
+	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "`format` of the log: text or json")
+	flags.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", c.ShutdownTimeout, "how long calls may take to end when the server stops; 0: they are cut off")
+	flags.StringVar(&c.ReadyFile, "ready-file", c.ReadyFile, "`file` to write, once calls are taken, with the addresses as JSON")
+}
+
+// SettingError says that a setting has a value that it can't have.
+type SettingError struct {
+	// Setting is the setting's name, as its flag without hyphens in front.
+	Setting string
+	// Problem is what is wrong with it.
+	Problem string
+}
+
+func (e *SettingError) Error() string { return e.Setting + ": " + e.Problem }
+
+// ExitStatus is that of wrong usage.
+func (e *SettingError) ExitStatus() int { return 2 }
+
+// Validate returns a SettingError for each setting that is wrong, joined, or
+// nil. It looks at the values alone and not at the files that they name.
+func (c Config) Validate() error {
+	var problems []error
+	refuse := func(setting, problem string, args ...any) {
+		problems = append(problems, &SettingError{setting, fmt.Sprintf(problem, args...)})
+	}
+	c.validateAddresses(refuse)
+	c.validateStorage(refuse)
+	if c.MaxRequestBytes < minRequestBytes || c.MaxRequestBytes > maxRequestBytes {
+		refuse("max-request-bytes", "%d is not between %d and %d", c.MaxRequestBytes, minRequestBytes, maxRequestBytes)
+	}
+	if c.MaxEventBytes < minEventBytes || c.MaxEventBytes > c.MaxRequestBytes {
+		refuse("max-event-bytes", "%d is not between %d and max-request-bytes, %d", c.MaxEventBytes, minEventBytes, c.MaxRequestBytes)
+	}
+	if _, err := c.level(); err != nil {
+		refuse("log-level", "%q is not debug, info, warn or error", c.LogLevel)
+	}
+	if c.LogFormat != LogFormatText && c.LogFormat != LogFormatJSON {
+		refuse("log-format", "%q is not text or json", c.LogFormat)
+	}
+	if c.ShutdownTimeout < 0 || c.ShutdownTimeout > maxShutdownTimeout {
+		refuse("shutdown-timeout", "%s is not between 0 and %s", c.ShutdownTimeout, maxShutdownTimeout)
+	}
+	return errors.Join(problems...)
+}
+
+func (c Config) validateAddresses(refuse func(setting, problem string, args ...any)) {
+	for _, listener := range []struct{ setting, address string }{
+		{"http-addr", c.HTTPAddr}, {"grpc-addr", c.GRPCAddr},
+	} {
+		host, port, err := net.SplitHostPort(listener.address)
+		if err != nil {
+			refuse(listener.setting, "%q is not host:port", listener.address)
+			continue
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			refuse(listener.setting, "%q is not a port: a number from 0 to 65535", port)
+		}
+		if !c.Insecure && !isLoopback(host) {
+			refuse(listener.setting, "%q is not a loopback address, and there is no authentication yet: whoever reaches it could read and publish everything. Set insecure to allow that", listener.address)
+		}
+	}
+	if _, port, err := net.SplitHostPort(c.HTTPAddr); err == nil && port != "0" && c.HTTPAddr == c.GRPCAddr {
+		refuse("grpc-addr", "%q is http-addr too: each listener needs its own", c.GRPCAddr)
+	}
+}
+
+func (c Config) validateStorage(refuse func(setting, problem string, args ...any)) {
+	if c.Replicas < 1 || c.Replicas > maxReplicas {
+		refuse("replicas", "%d is not between 1 and %d", c.Replicas, maxReplicas)
+	}
+	if c.Sync != SyncWritten && c.Sync != SyncFsync {
+		refuse("sync", "%q is not %s or %s", c.Sync, SyncWritten, SyncFsync)
+	}
+	if c.MaxStoreBytes < 0 {
+		refuse("max-store-bytes", "%d is negative", c.MaxStoreBytes)
+	}
+	if c.NATSURL == "" {
+		if c.DataDir == "" {
+			refuse("data-dir", "it is empty, and there is no nats-url")
+		}
+		if c.Replicas > 1 {
+			refuse("replicas", "%d needs nats-url: the embedded storage has one copy", c.Replicas)
+		}
+		if c.NATSCredentials != "" {
+			refuse("nats-credentials", "it is of no use without nats-url")
+		}
+		return
+	}
+	for server := range strings.SplitSeq(c.NATSURL, ",") {
+		// The problem doesn't repeat the URL: it may hold a password.
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			refuse("nats-url", "it is not nats://host:port, tls://host:port, ws://host:port or wss://host:port, or several joined by commas")
+			break
+		}
+	}
+	if c.Sync == SyncFsync {
+		refuse("sync", "fsync is for the embedded storage. With nats-url, set sync_interval of the NATS server's jetstream section to always")
+	}
+	if c.MaxStoreBytes > 0 {
+		refuse("max-store-bytes", "it is for the embedded storage. With nats-url, set the limits of the NATS account")
+	}
+}
+
+// isLoopback reports whether only this machine can reach host. A name other
+// than localhost may mean anything, and the empty host means every address.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// level is LogLevel as slog has it.
+func (c Config) level() (slog.Level, error) {
+	var level slog.Level
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		return level, fmt.Errorf("unknown level %q", c.LogLevel)
+	}
+	err := level.UnmarshalText([]byte(c.LogLevel))
+	return level, err
+}
+
+// RedactedNATSURL is NATSURL without what it holds of user names, passwords and
+// tokens.
+func (c Config) RedactedNATSURL() string {
+	if c.NATSURL == "" {
+		return ""
+	}
+	servers := strings.Split(c.NATSURL, ",")
+	for i, server := range servers {
+		u, err := url.Parse(strings.TrimSpace(server))
+		switch {
+		case err != nil || u.Host == "":
+			servers[i] = "(not a URL)"
+		case u.User != nil:
+			// A NATS token stands where other URLs have the user name, so that
+			// hides too.
+			u.User = url.User("redacted")
+			servers[i] = u.String()
+		}
+	}
+	return strings.Join(servers, ",")
+}
+
+// String shows the settings without secrets.
+func (c Config) String() string { return c.LogValue().String() }
+
+// LogValue shows the settings without secrets.
+func (c Config) LogValue() slog.Value {
+	c.NATSURL = c.RedactedNATSURL()
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		dir = c.DataDir
+	}
+	return slog.GroupValue(
+		slog.String("http-addr", c.HTTPAddr), slog.String("grpc-addr", c.GRPCAddr),
+		slog.Bool("insecure", c.Insecure), slog.String("data-dir", dir),
+		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
+		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
+		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
+		slog.Int("max-event-bytes", c.MaxEventBytes), slog.String("schemas", c.Schemas),
+		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
+		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),
+	)
+}

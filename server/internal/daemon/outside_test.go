@@ -1,0 +1,163 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/tidings/server/internal/daemon"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// outside starts a NATS server with JetStream on a loopback port, 0 for a free
+// one.
+func outside(t *testing.T, dir string, port int) *server.Server {
+	t.Helper()
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	nats, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
+		Username: "tidings", Password: "not-to-be-logged",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nats.Start()
+	t.Cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
+	if !nats.ReadyForConnections(10 * time.Second) {
+		t.Fatal("NATS is not ready")
+	}
+	return nats
+}
+
+// count reads what is there of the topic.
+func count(ctx context.Context, reader tidingsv1.ReaderServiceClient) (events int, err error) {
+	stream, err := reader.Read(ctx, &tidingsv1.ReadRequest{
+		Topic: "crash",
+		Stop:  &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return events, nil
+		}
+		if err != nil {
+			return events, err
+		}
+		events += len(response.GetEvents().GetEvents())
+	}
+}
+
+// Two servers on one outside NATS are one: what is said to either holds for
+// both, and neither loses anything when NATS restarts.
+func TestTwoServersShareAnOutsideNATS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	nats := outside(t, dir, 0)
+	address := nats.Addr().(*net.TCPAddr)
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir = ""
+	cfg.NATSURL = (&url.URL{Scheme: "nats", Host: address.String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+	one, two := start(t, cfg), start(t, cfg)
+	ctx := t.Context()
+
+	info, err := tidingsv1.NewServerServiceClient(one.dial(t)).GetServerInfo(ctx, &tidingsv1.GetServerInfoRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.GetDurability(); got != tidingsv1.Durability_DURABILITY_EXTERNAL {
+		t.Errorf("durability %s", got)
+	}
+	if got := info.GetLimits().GetMaxRequestBytes(); got > 1<<20 {
+		t.Errorf("a request of %d bytes is announced, NATS takes less than 1 MiB", got)
+	}
+
+	created, err := tidingsv1.NewTopicServiceClient(one.dial(t)).CreateTopic(ctx, &tidingsv1.CreateTopicRequest{
+		Topic: &tidingsv1.Topic{Name: "crash"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other knows the topic, and holds to its etag, at once.
+	updated, err := tidingsv1.NewTopicServiceClient(two.dial(t)).UpdateTopic(ctx, &tidingsv1.UpdateTopicRequest{
+		Topic: &tidingsv1.Topic{Name: "crash", Description: "shared", Etag: created.GetTopic().GetEtag()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tidingsv1.NewTopicServiceClient(one.dial(t)).UpdateTopic(ctx, &tidingsv1.UpdateTopicRequest{
+		Topic: &tidingsv1.Topic{Name: "crash", Description: "stale", Etag: created.GetTopic().GetEtag()},
+	})
+	if status.Code(err) != codes.Aborted {
+		t.Errorf("update with the etag %s after %s: %v, want Aborted", created.GetTopic().GetEtag(), updated.GetTopic().GetEtag(), err)
+	}
+
+	first := tidingsv1.NewPublisherServiceClient(one.dial(t))
+	second := tidingsv1.NewPublisherServiceClient(two.dial(t))
+	request := &tidingsv1.PublishRequest{Topic: "crash", Events: crashBatch(t, 0, 0).GetEvents()}
+	original, err := first.Publish(ctx, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeated, err := second.Publish(ctx, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, receipt := range repeated.GetReceipts() {
+		if !receipt.GetDuplicate() || receipt.GetSequence() != original.GetReceipts()[i].GetSequence() {
+			t.Errorf("receipt %d of the repetition: %v, originally %v", i, receipt, original.GetReceipts()[i])
+		}
+	}
+
+	// NATS goes and comes back at the same address.
+	nats.Shutdown()
+	nats.WaitForShutdown()
+	request.Events = crashBatch(t, 0, 1).GetEvents()
+	if _, err := first.Publish(ctx, request); status.Code(err) != codes.Unavailable {
+		t.Errorf("publishing without NATS: %v, want Unavailable", err)
+	}
+	outside(t, dir, address.Port)
+	for {
+		_, err := first.Publish(ctx, request)
+		if err == nil {
+			break
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	// The other server connects again in its own time.
+	reader := tidingsv1.NewReaderServiceClient(two.dial(t))
+	for {
+		events, err := count(ctx, reader)
+		if status.Code(err) == codes.Unavailable {
+			continue
+		}
+		if err != nil || events != 2*batchSize {
+			t.Errorf("read %d events, want %d: %v", events, 2*batchSize, err)
+		}
+		break
+	}
+	for _, p := range []*process{one, two} {
+		p.end(syscall.SIGTERM)
+		if log := p.log.String(); strings.Contains(log, "not-to-be-logged") {
+			t.Errorf("the log holds the password: %s", log)
+		}
+	}
+}
