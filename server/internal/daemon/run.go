@@ -171,8 +171,8 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.
 func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	s.health.Shutdown()
 	s.service.Drain()
+	s.health.Shutdown()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

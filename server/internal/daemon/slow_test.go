@@ -4,8 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -82,4 +87,66 @@ func largeBatch(client, batch int) *tidingsv1.PublishStreamRequest {
 		})
 	}
 	return request
+}
+
+// A server that is told to stop does so at once, though a client watches its
+// health, reads a topic and has a publish stream and an import open.
+func TestOpenStreamsDoNotDelayShutdown(t *testing.T) {
+	t.Parallel()
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir, cfg.ShutdownTimeout = t.TempDir(), time.Hour // Longer than a test may take.
+	server := start(t, cfg)
+	conn := server.dial(t)
+	ctx := t.Context()
+
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(ctx, new(grpc_health_v1.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	read, err := tidingsv1.NewReaderServiceClient(conn).Read(ctx, &tidingsv1.ReadRequest{Topic: "github-webhooks"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read.Recv(); err != nil { // Caught up: the call is under way.
+		t.Fatal(err)
+	}
+	publish, err := tidingsv1.NewPublisherServiceClient(conn).PublishStream(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := publish.Send(largeBatch(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publish.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	imports, err := tidingsv1.NewPublisherServiceClient(conn).Import(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := imports.Send(&tidingsv1.ImportRequest{Events: largeBatch(1, 0).GetEvents()}); err != nil {
+		t.Fatal(err)
+	}
+	if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.log.String(), "cut off") {
+		t.Errorf("exit code %d: %s", code, server.log)
+	}
+	for _, end := range []struct {
+		name string
+		recv func() error
+	}{
+		{"read", func() error { _, err := read.Recv(); return err }},
+		{"publish stream", func() error { _, err := publish.Recv(); return err }},
+		{"import", func() error { return imports.RecvMsg(new(tidingsv1.ImportResponse)) }},
+	} {
+		var err error
+		for err == nil { // Read has a draining frame to tell first.
+			err = end.recv()
+		}
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("%s ended with %v, want Unavailable", end.name, err)
+		}
+	}
 }
