@@ -270,8 +270,8 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 25
 	// The caller gave the call up. Whether the request took effect is not known.
 	ErrorReason_ERROR_REASON_CANCELLED ErrorReason = 26
-	// The server is at fault. The cause is in its log, under the metadata
-	// `error_id`.
+	// The server is at fault. Its log has the cause. Metadata: `error_id`, under
+	// which the log has it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 27
 )
 

@@ -108,7 +108,7 @@ type Topic struct {
 	Etag string `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
 	// When the topic was created. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When the topic was last changed by UpdateTopic. Output only.
+	// When the topic was created or last changed. Output only.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What the topic holds. Output only; unset in ListTopics.
 	Statistics    *TopicStatistics `protobuf:"bytes,10,opt,name=statistics,proto3" json:"statistics,omitempty"`
