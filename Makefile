@@ -41,7 +41,9 @@ ARGS ?=
 
 .PHONY: run
 run: ## Start the server on its two loopback ports; its data stays in .data
-	@$(GO) -C server run ./cmd/tidings serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
+	@mkdir -p "$(BIN)"
+	@$(GO) -C server build -o "$(BIN)/tidings" ./cmd/tidings
+	@exec "$(BIN)/tidings" serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
 
 .PHONY: demo
 demo: webhook-examples ## Publish real GitHub webhooks to a server, read them back and compare
@@ -77,6 +79,7 @@ IMAGE := server/internal/daemon/examples.binpb
 generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
 	@$(BUF) generate
 	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
+	@$(BIN)/errordocs -root . -buf "$(BUF)"
 
 .PHONY: format
 format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonical form
@@ -118,7 +121,7 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
 	@rm -rf gen $(IMAGE)
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- gen $(IMAGE)) || exit 1; \
+	@status=$$(git status --porcelain -- gen $(IMAGE) docs/errors.md) || exit 1; \
 	if [ -n "$$status" ]; then \
 		echo "drift: this is not what the schemas generate; run make generate and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \

@@ -10,6 +10,7 @@ tool (
 )
 
 require (
+	github.com/yuin/goldmark v1.8.7
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/mod v0.40.0
 	google.golang.org/protobuf v1.36.12

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"example.com/tidings/tools/internal/schemaimage"
@@ -85,7 +84,7 @@ func readReason(files *protoregistry.Files, value protoreflect.EnumValueDescript
 	}
 	comment := value.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments
 	r.Meaning, r.Metadata, _ = strings.Cut(strings.Join(strings.Fields(comment), " "), metadataMark)
-	r.Meaning = strings.TrimSpace(r.Meaning)
+	r.Meaning, r.Metadata = strings.TrimSpace(r.Meaning), strings.TrimSuffix(r.Metadata, ".")
 	if r.Meaning == "" {
 		return reason{}, errors.New("it has no comment that says what it means")
 	}
@@ -99,20 +98,21 @@ func errorOptions(files *protoregistry.Files, value protoreflect.EnumValueDescri
 	if err != nil {
 		return nil, fmt.Errorf("option %s: %w", optionName, err)
 	}
-	// In the image the option is an unknown field: this program has no generated
-	// code of the contract.
+	// Parse left the option unknown: this program has no generated code of the
+	// contract. The image has all that is needed to read it.
 	encoded, err := proto.Marshal(value.Options())
 	if err != nil {
 		return nil, err
 	}
-	options := new(descriptorpb.EnumValueOptions)
+	field := extension.TypeDescriptor()
+	options := dynamicpb.NewMessage(field.ContainingMessage())
 	if err := (proto.UnmarshalOptions{Resolver: types}).Unmarshal(encoded, options); err != nil {
 		return nil, err
 	}
-	if !proto.HasExtension(options, extension) {
+	if !options.Has(field) {
 		return nil, fmt.Errorf("it has no option %s", optionName)
 	}
-	return options.ProtoReflect().Get(extension.TypeDescriptor()).Message(), nil
+	return options.Get(field).Message(), nil
 }
 
 // enumField returns the name of the value of an enum field, without its prefix.

@@ -1,0 +1,125 @@
+package doctest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"example.com/tidings/tools/internal/testserver"
+	"example.com/tidings/tools/internal/workspace"
+)
+
+// TestVersionsAgree compares the file VERSION, the newest entry of the change log
+// and what the program says.
+func TestVersionsAgree(t *testing.T) {
+	root := checkout(t)
+	version := strings.TrimSpace(read(t, root, "VERSION"))
+	entry := regexp.MustCompile(`(?m)^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$`).FindStringSubmatch(read(t, root, "CHANGELOG.md"))
+	if len(entry) != 2 || entry[1] != version {
+		t.Errorf("the newest entry of the change log is %q, VERSION says %s", entry, version)
+	}
+	if output := tidings(t, root, "version"); !strings.HasPrefix(output, "tidings "+version+" ") {
+		t.Errorf("tidings version prints %q, VERSION says %s", output, version)
+	}
+}
+
+// TestOperationsNamesEverySetting compares the table of settings with the flags.
+func TestOperationsNamesEverySetting(t *testing.T) {
+	root := checkout(t)
+	page := read(t, root, "docs/operations.md")
+	help, _, _ := strings.Cut(tidings(t, root, "serve", "--help"), "Global Flags:")
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, | {4})--([a-z-]+)(.*)$`).FindAllStringSubmatch(help, -1)
+	named := 0
+	for _, flag := range flags {
+		name, rest := flag[1], flag[2]
+		if name == "help" || name == "config" {
+			continue
+		}
+		named++
+		row := regexp.MustCompile("(?m)^\\| `--" + name + "` \\| `TIDINGS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "` \\| (?:`([^`]*)`|none) \\|").FindStringSubmatch(page)
+		if row == nil {
+			t.Errorf("no row for --%s", name)
+			continue
+		}
+		// Cobra shows a default that isn't the zero of its type.
+		want := ""
+		if match := regexp.MustCompile(`\(default "?([^")]*)"?\)$`).FindStringSubmatch(rest); match != nil {
+			want = match[1]
+		}
+		if got := row[1]; got != want && (want != "" || got != "0" && got != "false") && name != "nats-url" {
+			t.Errorf("--%s: the page says the default is %q, the command %q", name, got, want)
+		}
+	}
+	if rows := strings.Count(page, "| `TIDINGS_"); rows != named || named == 0 {
+		t.Errorf("%d rows for %d settings", rows, named)
+	}
+}
+
+// TestCompatibilityNamesRulesThatCount holds the rules that the page names to
+// those that the gate applies.
+func TestCompatibilityNamesRulesThatCount(t *testing.T) {
+	root := checkout(t)
+	fillBufCache(t, root)
+	buf, err := workspace.Buf(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), buf, "config", "ls-breaking-rules", "--configured-only", "--format", "json")
+	cmd.Dir = root
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := map[string]bool{}
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var rule struct {
+			ID string `json:"id"`
+		}
+		if err := decoder.Decode(&rule); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		applied[rule.ID] = true
+	}
+	named := regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)+)`").FindAllStringSubmatch(read(t, root, "docs/compatibility.md"), -1)
+	for _, rule := range named {
+		if !applied[rule[1]] {
+			t.Errorf("%s is not a rule that is applied", rule[1])
+		}
+	}
+	if len(named) == 0 {
+		t.Error("the page names no rule")
+	}
+}
+
+func read(t *testing.T, root, name string) string {
+	t.Helper()
+	contents, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(contents)
+}
+
+// tidings runs the program of the checkout.
+func tidings(t *testing.T, root string, args ...string) string {
+	t.Helper()
+	bin := t.TempDir()
+	if err := testserver.Build(t.Context(), root, bin); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, testserver.Binary), args...)
+	cmd.Env = testserver.Environ()
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", cmd, err)
+	}
+	return string(output)
+}
