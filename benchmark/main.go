@@ -1,0 +1,129 @@
+// Command benchmark measures a Tidings server against the raw NATS client on a
+// server with the same storage, and against gRPC without any storage. It builds
+// the server of this checkout; clients and servers are separate processes on
+// the loopback interface, and files are on disk.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "benchmark:", err)
+		os.Exit(1)
+	}
+}
+
+// errUsage is returned for wrong arguments, which have been complained about.
+var errUsage = errors.New("wrong usage")
+
+// run is the program. With the name of a peer as first argument it is that
+// peer's server, which the program starts as a process of its own.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 {
+		if serve, ok := peers[args[0]]; ok {
+			return serve(ctx, args[1:])
+		}
+	}
+	cfg, err := parseFlags(args, stderr)
+	if err != nil {
+		return err
+	}
+	report, err := benchmark(ctx, cfg, stderr)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return err
+	}
+	return report.write(stdout, cfg.output)
+}
+
+// peers are the servers that the program itself can be.
+var peers = map[string]func(ctx context.Context, args []string) error{
+	"nats-server": serveNATS,
+	"echo-server": serveEcho,
+}
+
+// config is what the user can choose.
+type config struct {
+	duration  time.Duration // The least time that each measurement takes.
+	events    int           // Events in the data set, a multiple of batch.
+	batch     int           // Events in a request.
+	size      int           // Bytes of an encoded event.
+	runs      int
+	output    string
+	sync      string
+	serverDir string         // The module of the server.
+	otherDir  string         // The module of another build of it, or empty.
+	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
+}
+
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	flags := flag.NewFlagSet("benchmark", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.DurationVar(&cfg.duration, "duration", time.Second, "the least `time` of each measurement; it repeats the data set until then")
+	flags.IntVar(&cfg.events, "events", 200_000, "`number` of events in the data set")
+	flags.IntVar(&cfg.batch, "batch", 100, "`number` of events in a request, 1 to 4096")
+	flags.IntVar(&cfg.size, "size", 264, "`bytes` of an encoded event")
+	flags.IntVar(&cfg.runs, "runs", 3, "`number` of runs; the table has their medians")
+	flags.StringVar(&cfg.output, "output", outputMarkdown, "`form` of the report: markdown or json")
+	flags.StringVar(&cfg.sync, "sync", "written", "what a receipt of Tidings `means`: written or fsync; raw NATS is always written")
+	flags.StringVar(&cfg.serverDir, "server", filepath.Join("..", "server"), "`directory` of the module of the server to measure")
+	flags.StringVar(&cfg.otherDir, "other", "", "`directory` of the module of another server, from another checkout, to measure in the same runs")
+	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return cfg, err
+		}
+		return cfg, errUsage
+	}
+	if err := cfg.validate(flags.Args()); err != nil {
+		fmt.Fprintln(stderr, "benchmark:", err)
+		return cfg, errUsage
+	}
+	var err error
+	if cfg.rows, err = regexp.Compile(*rows); err != nil {
+		fmt.Fprintln(stderr, "benchmark: -rows:", err)
+		return cfg, errUsage
+	}
+	cfg.events = (cfg.events + cfg.batch - 1) / cfg.batch * cfg.batch
+	return cfg, nil
+}
+
+func (c config) validate(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case c.batch < 1 || c.batch > 4096:
+		return fmt.Errorf("-batch: %d is not between 1 and 4096", c.batch)
+	case c.events < 1 || c.events > 5_000_000:
+		return fmt.Errorf("-events: %d is not between 1 and 5000000", c.events)
+	case c.size < minEventSize || c.size > maxEventSize:
+		return fmt.Errorf("-size: %d is not between %d and %d", c.size, minEventSize, maxEventSize)
+	case c.runs < 1:
+		return fmt.Errorf("-runs: %d is not positive", c.runs)
+	case c.output != outputMarkdown && c.output != outputJSON:
+		return fmt.Errorf("-output: %q is not markdown or json", c.output)
+	}
+	return nil
+}
