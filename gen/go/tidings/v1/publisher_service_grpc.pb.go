@@ -63,9 +63,9 @@ type PublisherServiceClient interface {
 	//
 	// Errors: those of Publish, with paths and indexes counted over the whole
 	// stream (`events[51234].data.email`) and with the metadata `stored`, the
-	// number of events stored before. May be retried within the topic's
-	// `dedupe_window` if the messages are cut in the same way, or without limit
-	// of cuts where the topic's dedupe is DEDUPE_EVENT.
+	// number of events that are known to be stored. May be retried within the
+	// topic's `dedupe_window`: with the messages cut in the same way, or cut in
+	// any way where the topic's dedupe is DEDUPE_EVENT.
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
 }
 
@@ -152,9 +152,9 @@ type PublisherServiceServer interface {
 	//
 	// Errors: those of Publish, with paths and indexes counted over the whole
 	// stream (`events[51234].data.email`) and with the metadata `stored`, the
-	// number of events stored before. May be retried within the topic's
-	// `dedupe_window` if the messages are cut in the same way, or without limit
-	// of cuts where the topic's dedupe is DEDUPE_EVENT.
+	// number of events that are known to be stored. May be retried within the
+	// topic's `dedupe_window`: with the messages cut in the same way, or cut in
+	// any way where the topic's dedupe is DEDUPE_EVENT.
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
 	mustEmbedUnimplementedPublisherServiceServer()
 }

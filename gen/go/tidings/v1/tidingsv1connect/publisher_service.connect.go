@@ -76,9 +76,9 @@ type PublisherServiceClient interface {
 	//
 	// Errors: those of Publish, with paths and indexes counted over the whole
 	// stream (`events[51234].data.email`) and with the metadata `stored`, the
-	// number of events stored before. May be retried within the topic's
-	// `dedupe_window` if the messages are cut in the same way, or without limit
-	// of cuts where the topic's dedupe is DEDUPE_EVENT.
+	// number of events that are known to be stored. May be retried within the
+	// topic's `dedupe_window`: with the messages cut in the same way, or cut in
+	// any way where the topic's dedupe is DEDUPE_EVENT.
 	Import(context.Context) (*connect.ClientStreamForClientSimple[v1.ImportRequest, v1.ImportResponse], error)
 }
 
@@ -173,9 +173,9 @@ type PublisherServiceHandler interface {
 	//
 	// Errors: those of Publish, with paths and indexes counted over the whole
 	// stream (`events[51234].data.email`) and with the metadata `stored`, the
-	// number of events stored before. May be retried within the topic's
-	// `dedupe_window` if the messages are cut in the same way, or without limit
-	// of cuts where the topic's dedupe is DEDUPE_EVENT.
+	// number of events that are known to be stored. May be retried within the
+	// topic's `dedupe_window`: with the messages cut in the same way, or cut in
+	// any way where the topic's dedupe is DEDUPE_EVENT.
 	Import(context.Context, *connect.ClientStream[v1.ImportRequest]) (*v1.ImportResponse, error)
 }
 
