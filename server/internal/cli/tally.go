@@ -70,7 +70,11 @@ func summary(stored, duplicates, first, last int64) string {
 	if duplicates > 0 {
 		text += fmt.Sprintf(", %d stored before", duplicates)
 	}
-	if last > 0 {
+	switch {
+	case last == 0:
+	case first == last:
+		text += fmt.Sprintf(", sequence %d", first)
+	default:
 		text += fmt.Sprintf(", sequences %d to %d", first, last)
 	}
 	return text

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -158,15 +159,19 @@ const MaxAtomic = 1000
 func (e *Engine) Find(ctx context.Context, topic *Topic, id string) (Ack, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	// JetStream has no request for it. A message that expects a last identity
-	// which no message ever has is never stored, and identities are looked up
-	// before that expectation.
+	// JetStream has no request for it. A message with an expectation that never
+	// holds is never stored, and an identity that is taken is answered before
+	// the expectation is looked at. Which expectations those are depends on
+	// whether the stream is replicated.
+	header := nats.Header{jetstream.MsgIDHeader: []string{id}}
+	if e.replicas > 1 {
+		header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatInt(math.MaxInt64, 10)}
+	} else {
+		header[jetstream.ExpectedLastMsgIDHeader] = []string{"tidings-none-" + nuid.Next()}
+	}
 	ack, err := e.js.PublishMsg(ctx, &nats.Msg{
 		Subject: subject(topic.Name, ""),
-		Header: nats.Header{
-			jetstream.MsgIDHeader:             []string{id},
-			jetstream.ExpectedLastMsgIDHeader: []string{"tidings-none-" + nuid.Next()},
-		},
+		Header:  header,
 	})
 	switch err = translate(err); {
 	case errors.Is(err, ErrSequence):

@@ -26,7 +26,7 @@ func startEmbedded(ctx context.Context, cfg Config) (*server.Server, error) {
 		if err := unix.Statfs(cfg.DataDir, &volume); err != nil {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
-		maxStore = int64(volume.Bavail) * int64(volume.Bsize) / 4 * 3
+		maxStore = int64(volume.Bavail) * int64(volume.Bsize) / 4 * 3 //nolint:unconvert // The types differ between systems.
 	}
 	options := &server.Options{
 		ServerName:         "tidings",

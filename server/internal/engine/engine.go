@@ -92,6 +92,8 @@ const (
 	openTimeout = 30 * time.Second
 	// callTimeout bounds a call to JetStream whose context has no deadline.
 	callTimeout = 10 * time.Second
+	// reconnectWait is the time between attempts to reach a NATS that is gone.
+	reconnectWait = 500 * time.Millisecond
 	// maxInFlight bounds the appends that wait for an answer: JetStream drops
 	// messages of a stream past 100,000.
 	maxInFlight = 4096
@@ -122,6 +124,7 @@ func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
 		// What can't be sent now fails now: its caller knows best whether to
 		// send it again.
 		nats.ReconnectBufSize(-1),
+		nats.ReconnectWait(reconnectWait),
 		nats.Timeout(callTimeout),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			e.log.Warn("nats connection", "error", err)
@@ -142,7 +145,7 @@ func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
 			return err
 		}
 		options = append(options, nats.InProcessServer(e.embedded))
-		if cfg.Sync == SyncFsync {
+		if cfg.Sync == SyncFsync && groupSync { // Else JetStream flushes each append.
 			if e.syncer, err = newSyncer(cfg.DataDir); err != nil {
 				return err
 			}
@@ -204,7 +207,7 @@ func (e *Engine) Close() {
 		e.syncer.close()
 	}
 	if e.lock != nil {
-		e.lock.Close()
+		_ = e.lock.Close() // Nothing was written through it.
 	}
 }
 

@@ -55,6 +55,9 @@ func (e *Engine) State(ctx context.Context, topic *Topic) (State, error) {
 
 // Get returns the record with a sequence, or ErrRecordNotFound.
 func (e *Engine) Get(ctx context.Context, topic *Topic, sequence uint64) (Record, error) {
+	if sequence == 0 { // JetStream takes it for a request that names none.
+		return Record{}, ErrRecordNotFound
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return e.get(ctx, topic, func(stream jetstream.Stream) (*jetstream.RawStreamMsg, error) {

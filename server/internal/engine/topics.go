@@ -44,6 +44,7 @@ type topics struct {
 	// deleted holds the revision at which a topic went, lest an older update
 	// that is still under way brings it back.
 	deleted map[string]uint64
+	gone    map[uint64]chan struct{} // By uid: see Gone.
 }
 
 func openTopics(ctx context.Context, e *Engine) (*topics, error) {
@@ -53,16 +54,11 @@ func openTopics(ctx context.Context, e *Engine) (*topics, error) {
 		done:    make(chan struct{}),
 		byName:  make(map[string]*Topic),
 		deleted: make(map[string]uint64),
+		gone:    make(map[uint64]chan struct{}),
 	}
-	var err error
-	t.bucket, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:      topicsBucket,
-		Description: "The configuration of every Tidings topic",
-		Replicas:    e.replicas,
-		Storage:     jetstream.FileStorage,
-	})
+	err := t.openBucket(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", topicsBucket, translate(err))
+		return nil, fmt.Errorf("bucket %s: %w", topicsBucket, err)
 	}
 	// The watcher outlives ctx, which bounds opening only.
 	if t.watch, err = t.bucket.WatchAll(context.WithoutCancel(ctx)); err != nil {
@@ -73,12 +69,42 @@ func openTopics(ctx context.Context, e *Engine) (*topics, error) {
 		case entry := <-t.watch.Updates():
 			if entry == nil { // The present state is complete.
 				go t.follow()
-				return t, t.reconcile(ctx)
+				if err := t.reconcile(ctx); err != nil {
+					t.close()
+					return nil, err
+				}
+				return t, nil
 			}
 			t.apply(entry)
 		case <-ctx.Done():
-			t.watch.Stop()
+			t.stopWatch()
 			return nil, fmt.Errorf("bucket %s: %w: %w", topicsBucket, ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+// openBucket tries for as long as the context allows: a cluster that is forming
+// answers nothing, and doesn't answer later what it was asked before.
+func (t *topics) openBucket(ctx context.Context) error {
+	const attempt = 2 * time.Second
+	for {
+		one, cancel := context.WithTimeout(ctx, attempt)
+		var err error
+		t.bucket, err = t.engine.js.CreateOrUpdateKeyValue(one, jetstream.KeyValueConfig{
+			Bucket:      topicsBucket,
+			Description: "The configuration of every Tidings topic",
+			Replicas:    t.engine.replicas,
+			Storage:     jetstream.FileStorage,
+		})
+		if err == nil {
+			cancel()
+			return nil
+		}
+		t.log.Warn("JetStream is not ready", "error", err)
+		<-one.Done() // An error at once is no reason to ask at once.
+		cancel()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }
@@ -93,8 +119,14 @@ func (t *topics) follow() {
 }
 
 func (t *topics) close() {
-	t.watch.Stop()
+	t.stopWatch()
 	<-t.done
+}
+
+func (t *topics) stopWatch() {
+	if err := t.watch.Stop(); err != nil {
+		t.log.Debug("watching topics ended", "error", err)
+	}
 }
 
 func (t *topics) apply(entry jetstream.KeyValueEntry) {
@@ -127,6 +159,9 @@ func (t *topics) remember(topic *Topic) {
 	if known := t.byName[topic.Name]; known != nil && known.Revision >= topic.Revision || t.deleted[topic.Name] >= topic.Revision {
 		return
 	}
+	if known := t.byName[topic.Name]; known != nil && (topic.Config.GetDeleting() || known.Config.GetUid() != topic.Config.GetUid()) {
+		t.tellGone(known)
+	}
 	t.byName[topic.Name] = topic
 	delete(t.deleted, topic.Name)
 }
@@ -135,6 +170,7 @@ func (t *topics) forget(name string, revision uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if known := t.byName[name]; known == nil || known.Revision < revision {
+		t.tellGone(known)
 		delete(t.byName, name)
 		t.deleted[name] = max(revision, t.deleted[name])
 	}
@@ -249,13 +285,25 @@ func (e *Engine) UpdateTopic(ctx context.Context, topic *Topic, config *storagev
 	if err != nil {
 		return nil, err
 	}
-	if _, err := e.js.CreateOrUpdateStream(ctx, e.streamConfig(updated)); err != nil {
-		return nil, translate(err)
+	// Of two updates at the same time, the one whose configuration is the older
+	// may come to the stream last: it brings the stream to the newer one's.
+	for applied := updated; ; {
+		if _, err := e.js.UpdateStream(ctx, e.streamConfig(applied)); err != nil {
+			return nil, translate(err)
+		}
+		present, err := e.topics.load(ctx, topic.Name)
+		switch {
+		case err != nil:
+			return nil, err
+		case present.Revision == applied.Revision || present.Config.GetDeleting():
+			return updated, nil
+		}
+		applied = present
 	}
-	return updated, nil
 }
 
-// put writes a topic where its revision, 0 for none, is the present one.
+// put writes a topic where its revision, 0 for none, is the present one, or
+// returns ErrRevision.
 func (t *topics) put(ctx context.Context, topic *Topic) (*Topic, error) {
 	topic.Config.Format = configFormat
 	value, err := proto.Marshal(topic.Config)
@@ -269,10 +317,15 @@ func (t *topics) put(ctx context.Context, topic *Topic) (*Topic, error) {
 		revision, err = t.bucket.Update(ctx, topic.Name, value, topic.Revision)
 	}
 	if err != nil {
-		if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(translate(err), ErrSequence) {
-			return nil, ErrRevision
+		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(translate(err), ErrSequence) {
+			return nil, translate(err)
 		}
-		return nil, translate(err)
+		// Another server may have changed it: the watcher will say so, but the
+		// caller may look again at once.
+		if _, err := t.load(ctx, topic.Name); err != nil && topic.Revision != 0 {
+			return nil, err
+		}
+		return nil, ErrRevision
 	}
 	if err := t.engine.syncer.wait(ctx); err != nil {
 		return nil, err
@@ -319,40 +372,3 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 	return context.WithTimeout(ctx, callTimeout)
 }
-
-func streamName(topic string) string { return "tidings-topic-" + topic }
-
-func (e *Engine) streamConfig(topic *Topic) jetstream.StreamConfig {
-	config := topic.Config
-	stream := jetstream.StreamConfig{
-		Name:               streamName(topic.Name),
-		Description:        "Records of the Tidings topic " + topic.Name,
-		Subjects:           []string{subject(topic.Name, ""), subject(topic.Name, "*")},
-		Storage:            jetstream.FileStorage,
-		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardOld,
-		Replicas:           e.replicas,
-		MaxAge:             config.GetRetention().GetMaxAge().AsDuration(),
-		MaxBytes:           -1,
-		MaxMsgs:            -1,
-		MaxMsgsPerSubject:  -1,
-		MaxMsgSize:         -1,
-		MaxConsumers:       -1,
-		AllowAtomicPublish: true,
-		Duplicates:         config.GetDedupeWindow().AsDuration(),
-	}
-	if bytes := config.GetRetention().GetMaxBytes(); bytes > 0 {
-		stream.MaxBytes = bytes
-	}
-	if stream.MaxAge > 0 {
-		// JetStream wants it so.
-		stream.Duplicates = min(stream.Duplicates, stream.MaxAge)
-	}
-	if stream.Duplicates < minDuplicates {
-		stream.Duplicates = minDuplicates
-	}
-	return stream
-}
-
-// minDuplicates is JetStream's lower bound of a window.
-const minDuplicates = 100 * time.Millisecond

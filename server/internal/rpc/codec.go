@@ -156,7 +156,12 @@ func (c *jsonCodec) MarshalAppend(dst []byte, v any) ([]byte, error) {
 	if !ok {
 		return nil, errNotMessage
 	}
-	encoded, err := protojson.MarshalOptions{Resolver: resolver{c.types()}}.Marshal(message)
+	types := resolver{c.types()}
+	encoded, err := protojson.MarshalOptions{Resolver: types}.Marshal(message)
+	if err != nil {
+		message, opaque := types.withOpaque(message)
+		encoded, err = protojson.MarshalOptions{Resolver: opaque}.Marshal(message)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s in JSON: %s", message.ProtoReflect().Descriptor().FullName(), plain(err))
 	}

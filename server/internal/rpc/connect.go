@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpcreflect"
@@ -38,6 +39,22 @@ var serviceNames = []string{
 
 // ours says whether a procedure is one of the contract's.
 func ours(procedure string) bool { return strings.HasPrefix(procedure, "/tidings.") }
+
+// NewHTTPServer returns a server of NewHTTPHandler's handler over HTTP/1.1 and,
+// without TLS, HTTP/2.
+func NewHTTPServer(cfg Config) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:   NewHTTPHandler(cfg),
+		Protocols: protocols,
+		// No write timeout: streams stay open.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
 
 // NewHTTPHandler returns a handler that serves the contract, health and
 // reflection over Connect, gRPC-Web and gRPC, and /healthz and /readyz.
@@ -73,12 +90,24 @@ func NewHTTPHandler(cfg Config) http.Handler {
 func limitBody(next http.Handler, maxRequestBytes int) http.Handler {
 	errors := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > int64(hardLimit(maxRequestBytes)) && ours(r.URL.Path) && errors.IsSupported(r) {
+		if r.ContentLength > int64(hardLimit(maxRequestBytes)) && oneMessage(r.URL.Path) && errors.IsSupported(r) {
 			_ = errors.Write(w, r, connectError(service.TooLarge(int(r.ContentLength), maxRequestBytes)))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// oneMessage says whether a procedure is one of the contract's whose request is
+// one message.
+func oneMessage(procedure string) bool {
+	if !ours(procedure) {
+		return false
+	}
+	name := protoreflect.FullName(strings.ReplaceAll(procedure[1:], "/", "."))
+	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+	method, ok := descriptor.(protoreflect.MethodDescriptor)
+	return err == nil && ok && !method.IsStreamingClient()
 }
 
 // connectGate is the gate as connect-go's interceptor.
@@ -123,7 +152,7 @@ type gatedConn struct {
 
 func (c *gatedConn) Receive(message any) error {
 	if err := c.StreamingHandlerConn.Receive(message); err != nil {
-		return err
+		return transportFault(err)
 	}
 	return c.gate.admit(message)
 }

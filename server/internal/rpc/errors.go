@@ -1,7 +1,9 @@
 package rpc
 
 import (
+	"context"
 	"errors"
+	"io"
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -44,6 +46,32 @@ func details(e *service.Error) []proto.Message {
 		list = append(list, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryDelay)})
 	}
 	return list
+}
+
+// transportFault turns an error that a transport made while receiving or
+// sending into one of the catalogue or a context's, so that a call that the
+// client ended isn't taken for a fault of the server.
+func transportFault(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, ok := errors.AsType[*service.Error](err); ok {
+		return err
+	}
+	code := codes.Code(connect.CodeOf(err))
+	if s, ok := status.FromError(err); ok {
+		code = s.Code()
+	}
+	switch code {
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.ResourceExhausted:
+		return &service.EndedError{Reason: &service.Error{Reason: tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, Message: err.Error()}}
+	case codes.InvalidArgument, codes.Unimplemented:
+		return &service.EndedError{Reason: service.Malformed("", err.Error())}
+	default: // The connection is gone, one way or another.
+		return context.Canceled
+	}
 }
 
 // grpcError is the error as grpc-go has it.

@@ -46,7 +46,7 @@ func (g *gate) settle(ctx context.Context, err error) *service.Error {
 }
 
 // recovered turns a panic into an error. It is deferred.
-func recovered(err *error) {
+func recovered(err *error) { //nolint:gocritic // A deferred function changes the result through it.
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 	}
@@ -56,24 +56,29 @@ func recovered(err *error) {
 // transports, whose codecs may only fail without a reason from the catalogue:
 // the codec leaves the message empty and its reason here, and admit takes it.
 type rejections struct {
-	count   atomic.Int64
-	reasons sync.Map // From the message to an error.
+	mu      sync.Mutex
+	count   atomic.Int64 // Lets messages pass without the lock.
+	reasons map[any]error
 }
 
 func (r *rejections) put(message any, reason error) {
-	if _, repeated := r.reasons.Swap(message, reason); !repeated {
-		r.count.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reasons == nil {
+		r.reasons = make(map[any]error)
 	}
+	r.reasons[message] = reason
+	r.count.Store(int64(len(r.reasons)))
 }
 
 func (r *rejections) take(message any) error {
 	if r.count.Load() == 0 {
 		return nil
 	}
-	reason, ok := r.reasons.LoadAndDelete(message)
-	if !ok {
-		return nil
-	}
-	r.count.Add(-1)
-	return reason.(error)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reason := r.reasons[message]
+	delete(r.reasons, message)
+	r.count.Store(int64(len(r.reasons)))
+	return reason
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/service"
@@ -27,6 +28,7 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		// Above MaxRequestBytes the codec answers with a reason; far above it
 		// nothing is read.
 		grpc.MaxRecvMsgSize(hardLimit(cfg.MaxRequestBytes)),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -37,7 +39,7 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 	tidingsv1.RegisterReaderServiceServer(server, grpcReader{Service: cfg.Service})
 	tidingsv1.RegisterSchemaServiceServer(server, grpcSchemas{Service: cfg.Service})
 	tidingsv1.RegisterServerServiceServer(server, grpcInfo{Service: cfg.Service})
-	grpc_health_v1.RegisterHealthServer(server, cfg.Health)
+	grpc_health_v1.RegisterHealthServer(server, grpcHealth{cfg.Health, cfg.Service})
 	options := reflection.ServerOptions{
 		Services:           server,
 		DescriptorResolver: descriptors{cfg.Service.Types},
@@ -46,6 +48,11 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
 	return server
 }
+
+// streamWorkers is the number of goroutines that wait for calls. Checking a
+// payload takes a deep stack, and a goroutine of its own for each call spends
+// much of its time on growing one. Further calls get one all the same.
+const streamWorkers = 128
 
 // hardLimit is the size above which a transport doesn't read a message.
 func hardLimit(maxRequestBytes int) int { return 2 * maxRequestBytes }
@@ -59,12 +66,8 @@ func NewHealth() *health.Server {
 	return h
 }
 
-func (g *gate) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
-	defer func() {
-		if err != nil {
-			err = grpcError(g.settle(ctx, err))
-		}
-	}()
+func (g *gate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer recovered(&err)
 	if err := g.admit(request); err != nil {
 		return nil, err
@@ -73,16 +76,21 @@ func (g *gate) unary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, 
 }
 
 func (g *gate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	if !ours(info.FullMethod) {
-		return handler(srv, stream)
-	}
-	defer func() {
-		if err != nil {
-			err = grpcError(g.settle(stream.Context(), err))
-		}
-	}()
+	defer func() { err = g.grpcResult(stream.Context(), info.FullMethod, err) }()
 	defer recovered(&err)
 	return handler(srv, &gatedStream{stream, g})
+}
+
+// grpcResult settles the error of a call. Health and reflection have errors of
+// their own, which are status errors already.
+func (g *gate) grpcResult(ctx context.Context, method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := status.FromError(err); ok && !ours(method) {
+		return err
+	}
+	return grpcError(g.settle(ctx, err))
 }
 
 // gatedStream admits what is received.
@@ -93,7 +101,7 @@ type gatedStream struct {
 
 func (s *gatedStream) RecvMsg(message any) error {
 	if err := s.ServerStream.RecvMsg(message); err != nil {
-		return err
+		return transportFault(err)
 	}
 	return s.gate.admit(message)
 }
@@ -170,6 +178,8 @@ type receiver struct {
 }
 
 func (r *receiver) Receive() ([]byte, error) {
+	// connect-go doesn't ask the codec about a message of 0 bytes.
+	r.raw.data, r.raw.err = r.raw.data[:0], nil
 	if r.raw.decoded != nil {
 		proto.Reset(r.raw.decoded)
 	}
@@ -182,4 +192,4 @@ func (r *receiver) Receive() ([]byte, error) {
 // sender makes an interface with one method of a function.
 type sender[T any] func(T) error
 
-func (s sender[T]) Send(message T) error { return s(message) }
+func (s sender[T]) Send(message T) error { return transportFault(s(message)) }

@@ -7,8 +7,12 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"example.com/tidings/server/internal/service"
 )
 
 const (
@@ -31,7 +35,7 @@ func handleHealth(mux *http.ServeMux, cfg Config) {
 	watch := "/" + healthService + "/Watch"
 	mux.Handle(watch, connect.NewServerStreamHandler(watch,
 		func(ctx context.Context, request *connect.Request[grpc_health_v1.HealthCheckRequest], stream *connect.ServerStream[grpc_health_v1.HealthCheckResponse]) error {
-			return fromStatus(cfg.Health.Watch(request.Msg, &watchStream{ctx: ctx, stream: stream}))
+			return fromStatus(grpcHealth{cfg.Health, cfg.Service}.Watch(request.Msg, &watchStream{ctx: ctx, stream: stream}))
 		}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n"))
@@ -47,6 +51,34 @@ func handleHealth(mux *http.ServeMux, cfg Config) {
 	})
 }
 
+// grpcHealth is grpc-go's health server, except that a watch ends once it has
+// told that the server is shutting down: grpc-go would wait for its client.
+type grpcHealth struct {
+	*health.Server
+
+	service *service.Service
+}
+
+func (h grpcHealth) Watch(request *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
+	return h.Server.Watch(request, &endingWatch{stream, h.service})
+}
+
+type endingWatch struct {
+	grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]
+
+	service *service.Service
+}
+
+func (w *endingWatch) Send(response *grpc_health_v1.HealthCheckResponse) error {
+	if err := w.ServerStreamingServer.Send(response); err != nil {
+		return err
+	}
+	if w.service.Draining() {
+		return status.Error(codes.Unavailable, "the server is shutting down")
+	}
+	return nil
+}
+
 // fromStatus turns an error of grpc-go into one of connect-go.
 func fromStatus(err error) error {
 	if err == nil {
@@ -60,7 +92,7 @@ func fromStatus(err error) error {
 type watchStream struct {
 	grpc.ServerStream // Not used: the health server sends and asks for the context only.
 
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // grpc-go's streams hold theirs.
 	stream *connect.ServerStream[grpc_health_v1.HealthCheckResponse]
 }
 

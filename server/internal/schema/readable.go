@@ -219,39 +219,40 @@ func (w *readable) violation(m protoreflect.Message) *validate.Violation {
 	return nil
 }
 
-func (f readableField) violation(value protoreflect.Value) (found *validate.Violation) {
-	below := func(m protoreflect.Message, subscript func(*validate.FieldPathElement)) bool {
-		found = f.message.violation(m)
-		if found == nil {
-			return true
-		}
-		element := &validate.FieldPathElement{
-			FieldName:   proto.String(string(f.descriptor.Name())),
-			FieldNumber: proto.Int32(int32(f.descriptor.Number())),
-			FieldType:   descriptorpb.FieldDescriptorProto_Type(f.descriptor.Kind()).Enum(),
-		}
-		subscript(element)
-		found.Field.Elements = append([]*validate.FieldPathElement{element}, found.GetField().GetElements()...)
-		return false
-	}
+func (f readableField) violation(value protoreflect.Value) *validate.Violation {
 	switch {
 	case f.descriptor.IsList():
 		list := value.List()
 		for i := range list.Len() {
-			if !below(list.Get(i).Message(), func(e *validate.FieldPathElement) {
-				e.Subscript = &validate.FieldPathElement_Index{Index: uint64(i)}
-			}) {
-				break
+			if found := f.message.violation(list.Get(i).Message()); found != nil {
+				f.extend(found, &validate.FieldPathElement{Subscript: &validate.FieldPathElement_Index{Index: uint64(i)}})
+				return found
 			}
 		}
 	case f.descriptor.IsMap():
+		var found *validate.Violation
 		value.Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
-			return below(value.Message(), func(e *validate.FieldPathElement) {
-				e.Subscript = &validate.FieldPathElement_StringKey{StringKey: strings.Clone(key.String())}
-			})
+			if found = f.message.violation(value.Message()); found != nil {
+				f.extend(found, &validate.FieldPathElement{
+					Subscript: &validate.FieldPathElement_StringKey{StringKey: strings.Clone(key.String())},
+				})
+			}
+			return found == nil
 		})
+		return found
 	default:
-		below(value.Message(), func(*validate.FieldPathElement) {})
+		if found := f.message.violation(value.Message()); found != nil {
+			f.extend(found, new(validate.FieldPathElement))
+			return found
+		}
 	}
-	return found
+	return nil
+}
+
+// extend puts the field before the path of a violation below it.
+func (f readableField) extend(found *validate.Violation, element *validate.FieldPathElement) {
+	element.FieldName = new(string(f.descriptor.Name()))
+	element.FieldNumber = new(int32(f.descriptor.Number()))
+	element.FieldType = descriptorpb.FieldDescriptorProto_Type(f.descriptor.Kind()).Enum()
+	found.Field.Elements = append([]*validate.FieldPathElement{element}, found.GetField().GetElements()...)
 }

@@ -25,19 +25,19 @@ func everything(t *testing.T) *schema.Set {
 	t.Helper()
 	field := func(name string, number int32, message string, label descriptorpb.FieldDescriptorProto_Label) *descriptorpb.FieldDescriptorProto {
 		return &descriptorpb.FieldDescriptorProto{
-			Name: proto.String(name), Number: proto.Int32(number), Label: label.Enum(),
-			Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), TypeName: proto.String("." + message),
+			Name: new(name), Number: new(number), Label: label.Enum(),
+			Type: descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), TypeName: new("." + message),
 		}
 	}
 	const one, many = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL, descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 	file := &descriptorpb.FileDescriptorProto{
-		Name: proto.String("t/t.proto"), Package: proto.String("t"), Syntax: proto.String("proto3"),
+		Name: new("t/t.proto"), Package: new("t"), Syntax: new("proto3"),
 		Dependency: []string{
 			"google/protobuf/any.proto", "google/protobuf/duration.proto", "google/protobuf/field_mask.proto",
 			"google/protobuf/struct.proto", "google/protobuf/timestamp.proto",
 		},
 		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: proto.String("Everything"),
+			Name: new("Everything"),
 			Field: []*descriptorpb.FieldDescriptorProto{
 				field("time", 1, "google.protobuf.Timestamp", one),
 				field("duration", 2, "google.protobuf.Duration", one),

@@ -39,7 +39,7 @@ type Set struct {
 //
 // Every top-level message is a type of the set, except for those of the
 // packages that only describe schemas or calls: google.protobuf, buf.validate
-// and tidings.
+// and tidings. Files of these packages may differ: the first one counts.
 func Parse(images ...[]byte) (*Set, error) {
 	merged := new(descriptorpb.FileDescriptorSet)
 	seen := make(map[string]*descriptorpb.FileDescriptorProto)
@@ -50,7 +50,9 @@ func Parse(images ...[]byte) (*Set, error) {
 		}
 		for _, file := range set.GetFile() {
 			if before, ok := seen[file.GetName()]; ok {
-				if !sameFile(before, file) {
+				// The server's own version of what only describes schemas serves
+				// for all: images are built with other releases of it.
+				if !describesOnly(protoreflect.FullName(file.GetPackage())) && !sameFile(before, file) {
 					return nil, fmt.Errorf("%s: two different files of this name", file.GetName())
 				}
 				continue
@@ -199,5 +201,6 @@ func eventOptions(message protoreflect.MessageDescriptor) *tidingsv1.EventOption
 	if !ok || !proto.HasExtension(options, tidingsv1.E_Event) {
 		return nil
 	}
-	return proto.GetExtension(options, tidingsv1.E_Event).(*tidingsv1.EventOptions)
+	event, _ := proto.GetExtension(options, tidingsv1.E_Event).(*tidingsv1.EventOptions)
+	return event
 }

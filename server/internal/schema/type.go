@@ -39,6 +39,7 @@ type Type struct {
 	descriptor protoreflect.MessageDescriptor
 	key        []protoreflect.FieldDescriptor
 	validator  protovalidate.Validator
+	plain      func() *plain
 	parser     func() *hyperpb.MessageType
 	readable   func() *readable
 }
@@ -50,6 +51,9 @@ func newType(message protoreflect.MessageDescriptor, files *protoregistry.Files,
 		Name:       string(message.FullName()),
 		descriptor: message,
 		validator:  validator,
+		plain: sync.OnceValue(func() *plain {
+			return newPlain(message, make(map[protoreflect.FullName]*plain))
+		}),
 		// Compiling takes milliseconds for a large message, and most types of
 		// a large set are never published.
 		parser: sync.OnceValue(func() *hyperpb.MessageType {
@@ -58,7 +62,8 @@ func newType(message protoreflect.MessageDescriptor, files *protoregistry.Files,
 		readable: sync.OnceValue(func() *readable { return newReadables(types).of(message) }),
 	}
 	comment := message.ParentFile().SourceLocations().ByDescriptor(message).LeadingComments
-	t.Description = strings.TrimSpace(comment)
+	// Each line begins with the space that follows the slashes.
+	t.Description = strings.TrimSpace(strings.ReplaceAll(comment, "\n ", "\n"))
 	if options, ok := message.Options().(*descriptorpb.MessageOptions); ok {
 		t.Deprecated = options.GetDeprecated()
 	}
@@ -129,15 +134,17 @@ const (
 // returns its partition key, or an empty one where the type has none. It
 // returns an *InvalidError, or an error that wraps ErrMalformed.
 func (t *Type) Check(payload []byte) (key string, err error) {
-	m := memories.Get().(*memory)
+	if !t.plain().holds(payload, maxDepth) {
+		return t.checkSlowly(payload)
+	}
+	m := memories.Get().(*memory) //nolint:forcetypeassert // The pool holds nothing else.
 	// A copy that it may read past costs hyperpb less than one it makes itself.
 	m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
 	message := m.shared.NewMessage(t.parser())
-	err = message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(maxDepth), hyperpb.WithAllowAlias(true))
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrMalformed, err)
-	} else if err = t.validate(message); err == nil {
-		key = t.keyOf(message)
+	if message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(maxDepth), hyperpb.WithAllowAlias(true)) == nil {
+		key, err = t.judge(message)
+	} else {
+		key, err = t.checkSlowly(payload)
 	}
 	// Not deferred: a panic leaves the memory in an unknown state.
 	m.shared.Free()
@@ -145,6 +152,23 @@ func (t *Type) Check(payload []byte) (key string, err error) {
 		memories.Put(m)
 	}
 	return key, err
+}
+
+// checkSlowly is Check with protobuf's own parser.
+func (t *Type) checkSlowly(payload []byte) (key string, err error) {
+	message := dynamicpb.NewMessage(t.descriptor)
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(payload, message); err != nil {
+		return "", fmt.Errorf("%w: %s", ErrMalformed, strings.ReplaceAll(err.Error(), "\u00a0", " "))
+	}
+	return t.judge(message)
+}
+
+// judge checks a parsed payload and returns its key.
+func (t *Type) judge(message protoreflect.Message) (key string, err error) {
+	if err := t.validate(message.Interface()); err != nil {
+		return "", err
+	}
+	return t.keyOf(message), nil
 }
 
 func (t *Type) validate(message proto.Message) error {
@@ -155,8 +179,7 @@ func (t *Type) validate(message proto.Message) error {
 		}
 		return nil
 	}
-	var invalid *protovalidate.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*protovalidate.ValidationError](err); ok {
 		return newInvalidError(invalid)
 	}
 	return fmt.Errorf("rules of %s: %w", t.Name, err)

@@ -3,8 +3,12 @@ package service
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
@@ -22,8 +26,64 @@ type checker struct {
 	base int64
 }
 
-// check returns the partition key of an event, or why it is refused.
+// verdict is what checking an event found: its partition key, or why it is
+// refused.
+type verdict struct {
+	key string
+	err error
+}
+
+const (
+	// checkRun is the number of events that a goroutine checks in one go.
+	checkRun = 16
+	// maxCheckers bounds the goroutines that check one batch.
+	maxCheckers = 8
+)
+
+// checkAll returns a verdict on each event. Checking is most of the work that a
+// batch makes, so that a large one is shared among the processors. With
+// untilRefused, events after one that is refused may have no verdict.
+func (c *checker) checkAll(events []event, untilRefused bool) []verdict {
+	verdicts := make([]verdict, len(events))
+	var next atomic.Int64
+	var refused atomic.Bool
+	check := func() {
+		for !untilRefused || !refused.Load() {
+			// Runs are taken in order: all before one with a refused event are
+			// finished, and the first that is refused is always the same.
+			end := int(next.Add(checkRun))
+			for i := end - checkRun; i < min(end, len(events)); i++ {
+				verdicts[i].key, verdicts[i].err = c.check(i, &events[i])
+				if verdicts[i].err != nil {
+					refused.Store(true)
+					if untilRefused {
+						return
+					}
+				}
+			}
+			if end >= len(events) {
+				return
+			}
+		}
+	}
+	var others sync.WaitGroup
+	runs := (len(events) + checkRun - 1) / checkRun
+	for range min(runs, runtime.GOMAXPROCS(0), maxCheckers) - 1 {
+		others.Go(check)
+	}
+	check()
+	others.Wait()
+	return verdicts
+}
+
+// check returns the partition key of an event, or why it is refused. A payload
+// that makes a parser or a rule panic is its own affair.
 func (c *checker) check(index int, e *event) (key string, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
 	if e.err != nil {
 		return "", e.err
 	}
@@ -54,7 +114,7 @@ func (c *checker) check(index int, e *event) (key string, err error) {
 		return "", violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
 	case errors.Is(err, schema.ErrMalformed):
 		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
-			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("not an encoding of %s: %v", t.Name, errors.Unwrap(err)))
+			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("%s: %v", t.Name, err))
 	case err != nil:
 		return "", err
 	case e.key != "":
@@ -74,11 +134,11 @@ func topicOf(types *schema.Set, events []event) (string, error) {
 	for i := range events {
 		t, err := types.Type(events[i].typeName())
 		switch {
-		case err != nil || t.Topic == topic:
+		case err != nil:
 		case t.Topic == "":
 			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic",
 				fmt.Sprintf("must be set: %s, the type of events[%d], declares no topic", t.Name, i))
-		case topic != "":
+		case topic != "" && t.Topic != topic:
 			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic",
 				fmt.Sprintf("must be set: the types of the events declare both %q and %q", topic, t.Topic))
 		default:

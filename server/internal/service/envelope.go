@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -73,7 +74,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 	// The rules about the request are checked with events that break none, so
 	// that one bad event is the event's affair.
 	request.Events = make([]*tidingsv1.Event, count)
-	for i := range request.Events {
+	for i := range request.GetEvents() {
 		request.Events[i] = plainEvent
 	}
 	if err := CheckRequest(request); err != nil {
@@ -144,7 +145,7 @@ func scanEvent(data []byte, e *event) bool {
 	e.raw = data
 	var seen uint
 	var names attributeNames
-	return scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	return scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
 		if value == nil { // No field of an event is a number.
 			return false
 		}
@@ -212,10 +213,8 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 			return false
 		}
 	}
-	for _, other := range names.list[:names.count] {
-		if other == name {
-			return false
-		}
+	if slices.Contains(names.list[:names.count], name) {
+		return false
 	}
 	names.list[names.count] = name
 	names.count++
@@ -310,11 +309,13 @@ func plainTopic(name string) bool {
 			return false
 		}
 	}
-	return len(name) > 0 && len(name) <= 63 && name[len(name)-1] != '-'
+	return name != "" && len(name) <= 63 && name[len(name)-1] != '-'
 }
 
 // view is the string that shares the bytes' memory.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // The bytes outlive the batch.
+}
 
 // plainEvent is an event that breaks no rule.
 var plainEvent = &tidingsv1.Event{Id: "-", Source: "-", Data: new(anypb.Any)}

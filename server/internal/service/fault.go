@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type Error struct {
 	// RetryDelay is how long to wait before sending the same again. 0: the
 	// client's backoff will do.
 	RetryDelay time.Duration
+
+	cause error // What is behind it, for the log. nil: nothing more is known.
 }
 
 // maxViolations bounds what is said of one request.
@@ -50,7 +53,8 @@ func (e *Error) Name() string {
 func (e *Error) Options() *tidingsv1.ErrorReasonOptions {
 	value := e.Reason.Descriptor().Values().ByNumber(e.Reason.Number())
 	options, _ := value.Options().(*descriptorpb.EnumValueOptions)
-	return proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+	result, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+	return result
 }
 
 // Proto returns the error as a part of a response.
@@ -75,11 +79,11 @@ const retryDelay = time.Second
 // fault makes an error from pairs of metadata keys and values.
 func fault(reason tidingsv1.ErrorReason, message string, metadata ...string) *Error {
 	e := &Error{Reason: reason, Message: message}
-	for i := 0; i < len(metadata); i += 2 {
+	for pair := range slices.Chunk(metadata, 2) {
 		if e.Metadata == nil {
 			e.Metadata = make(map[string]string)
 		}
-		e.Metadata[metadata[i]] = metadata[i+1]
+		e.Metadata[pair[0]] = pair[1]
 	}
 	return e
 }
@@ -107,6 +111,9 @@ func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
 	var known *Error
 	switch {
 	case errors.As(err, &known):
+		if known.cause != nil {
+			log.WarnContext(ctx, "call failed", "reason", known.Name(), "error", known.cause)
+		}
 		return known
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed")
@@ -127,10 +134,12 @@ func storageFault(err error, topic string) error {
 	case errors.Is(err, engine.ErrTopicNotFound):
 		return topicNotFound(topic)
 	case errors.Is(err, engine.ErrFull):
-		return fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL, "the storage is full")
+		e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL, "the storage is full")
+		e.cause = err
+		return e
 	case errors.Is(err, engine.ErrUnavailable):
 		e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE, "the storage didn't answer; send the request again")
-		e.RetryDelay = retryDelay
+		e.RetryDelay, e.cause = retryDelay, err
 		return e
 	case errors.Is(err, engine.ErrTooLarge):
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request is too large for one record")
@@ -154,6 +163,15 @@ func tooLarge(reason tidingsv1.ErrorReason, what string, size, limit int) *Error
 	return fault(reason, fmt.Sprintf("%s has %d bytes, at most %d are allowed", what, size, limit),
 		"size", strconv.Itoa(size), "limit", strconv.Itoa(limit))
 }
+
+// EndedError is the error of a stream that can't go on, where the catalogue has
+// a reason for it.
+type EndedError struct{ Reason *Error }
+
+func (e *EndedError) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *EndedError) Unwrap() error { return e.Reason }
 
 // TooLarge is the error for a request message above the limit.
 func TooLarge(size, limit int) *Error {

@@ -23,10 +23,12 @@ type Frame struct {
 }
 
 const (
-	// frameTarget is the size at which a frame of events is sent.
+	// frameTarget is the size that a frame of more than one event stays below.
+	// A client in Go receives up to 32 KiB into a buffer of that size, and more
+	// into one of 1 MiB.
 	frameTarget = 32 << 10
 	// frameRoom is what a new frame has room for.
-	frameRoom = frameTarget + 8<<10
+	frameRoom = frameTarget
 	// frameKept is the room above which a frame isn't used again.
 	frameKept = 256 << 10
 	// frameHeader is the room for the tag and the length of the events.
@@ -36,7 +38,7 @@ const (
 var frames = sync.Pool{New: func() any { return &Frame{buffer: make([]byte, 0, frameRoom)} }}
 
 func newFrame() *Frame {
-	f := frames.Get().(*Frame)
+	f := frames.Get().(*Frame) //nolint:forcetypeassert // The pool holds nothing else.
 	f.buffer = f.buffer[:frameHeader]
 	return f
 }
@@ -58,7 +60,11 @@ func (f *Frame) Free() {
 	}
 }
 
-func (f *Frame) full() bool { return len(f.buffer) >= frameTarget }
+// fits says whether a RecordedEvent has room in the frame.
+func (f *Frame) fits(raw, suffix []byte) bool {
+	const most = 64 // What appendEvent adds.
+	return len(f.buffer)+len(raw)+len(suffix)+most <= frameTarget
+}
 
 // recordSuffix encodes the fields that are the same in every RecordedEvent of a
 // record: topic and publish_time.
@@ -91,7 +97,8 @@ func (f *Frame) appendEvent(topic *engine.Topic, raw []byte, sequence, after int
 	b = protowire.AppendVarint(b, uint64(sequence))
 	b = protowire.AppendTag(b, 4, protowire.BytesType)
 	b = protowire.AppendBytes(b, cursor)
-	f.buffer = append(b, suffix...)
+	b = append(b, suffix...)
+	f.buffer = b
 }
 
 // seal completes a frame of events: it puts the tag and the length of

@@ -2,8 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
-	"io"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -17,84 +16,69 @@ const maxRefusedEvents = 100
 type importing struct {
 	service *Service
 	summary tidingsv1.ImportResponse
-	began   bool
-	topic   string
-	skip    bool
+
+	// What belongs to the receiving goroutine until it ends.
+	batch    batch
+	began    bool
+	given    string // The topic that the first message named, or empty.
+	topic    string // The topic of all messages, as far as it is known.
+	skip     bool
+	received int64
 }
 
-// Import implements tidings.v1.PublisherService.
+// Import implements tidings.v1.PublisherService. It returns while a call of
+// stream.Receive may still be waiting; the end of the call ends that.
 func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.ImportResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	i := &importing{service: s}
-	var b batch
-	// One batch is checked while the one before is being stored.
-	var before *publication
-	settle := func() error {
-		if before == nil {
-			return nil
-		}
-		p := before
-		before = nil
-		return i.finish(ctx, p)
-	}
-	for {
-		data, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
-			if err := settle(); err != nil {
-				return nil, i.stopped(ctx, err)
-			}
-			return &i.summary, nil
-		}
-		var next *publication
+	p := &pipeline{service: s, begin: func(data []byte, behind bool) (*publication, error) {
+		return i.begin(ctx, data, behind)
+	}}
+	p.run(ctx, stream)
+	err := p.each(ctx, func(response *tidingsv1.PublishResponse, err error) error {
 		if err == nil {
-			next, err = i.begin(ctx, data, &b)
+			i.count(response)
 		}
-		// What came before is stored, and counted, whatever becomes of this.
-		if settleErr := settle(); settleErr != nil {
-			return nil, i.stopped(ctx, settleErr)
-		}
-		if err != nil {
-			return nil, i.stopped(ctx, err)
-		}
-		before = next
-		if s.drain.Err() != nil {
-			if err := settle(); err != nil {
-				return nil, i.stopped(ctx, err)
-			}
-			return nil, i.stopped(ctx, draining())
-		}
+		return err
+	})
+	if err != nil {
+		return nil, i.stopped(ctx, err)
 	}
+	i.summary.ReceivedCount = i.received
+	return &i.summary, nil
 }
 
-func (i *importing) begin(ctx context.Context, data []byte, b *batch) (*publication, error) {
-	base := i.summary.ReceivedCount
-	if err := parseBatch(data, b, base); err != nil {
+func (i *importing) begin(ctx context.Context, data []byte, behind bool) (*publication, error) {
+	b := &i.batch
+	if err := parseBatch(data, b, i.received); err != nil {
 		return nil, err
 	}
 	if !i.began {
-		i.began, i.topic, i.skip = true, strings.Clone(b.topic), b.skipInvalid
-		i.summary.Topic = i.topic
+		i.given, i.skip = strings.Clone(b.topic), b.skipInvalid
+		i.began, i.topic = true, i.given
 	}
-	if b.topic != "" && b.topic != i.topic {
+	if b.topic != "" && b.topic != i.given {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "topic", "must be that of the first message or empty")
 	}
 	// The topic of the first message holds for all, and so does the one that
 	// its events declare.
-	b.topic, b.skipInvalid = i.summary.Topic, i.skip
-	p, err := i.service.begin(ctx, b, base)
+	b.topic, b.skipInvalid = i.topic, i.skip
+	p, err := i.service.begin(ctx, b, i.received, behind)
 	if err != nil {
 		return nil, err
 	}
-	i.summary.ReceivedCount += int64(len(b.events))
+	i.received += int64(len(b.events))
 	if p.topic != nil {
-		i.summary.Topic = p.topic.Name
+		i.topic = p.topic.Name
 	}
 	return p, nil
 }
 
-func (i *importing) finish(ctx context.Context, p *publication) error {
-	response, err := i.service.finish(ctx, p)
-	if err != nil {
-		return err
+// count adds the response to a message to the summary.
+func (i *importing) count(response *tidingsv1.PublishResponse) {
+	if topic := response.GetTopic(); topic != "" {
+		i.summary.Topic = topic
 	}
 	for _, receipt := range response.GetReceipts() {
 		if receipt.GetDuplicate() {
@@ -102,26 +86,23 @@ func (i *importing) finish(ctx context.Context, p *publication) error {
 		} else {
 			i.summary.StoredCount++
 		}
-		if i.summary.FirstSequence == 0 {
+		if i.summary.GetFirstSequence() == 0 {
 			i.summary.FirstSequence = receipt.GetSequence()
 		}
-		i.summary.FirstSequence = min(i.summary.FirstSequence, receipt.GetSequence())
-		i.summary.LastSequence = max(i.summary.LastSequence, receipt.GetSequence())
+		i.summary.FirstSequence = min(i.summary.GetFirstSequence(), receipt.GetSequence())
+		i.summary.LastSequence = max(i.summary.GetLastSequence(), receipt.GetSequence())
 	}
 	refused := response.GetRefusedEvents()
 	i.summary.RefusedCount += int64(len(refused))
-	room := maxRefusedEvents - len(i.summary.RefusedEvents)
+	room := maxRefusedEvents - len(i.summary.GetRefusedEvents())
 	i.summary.RefusedEvents = append(i.summary.RefusedEvents, refused[:min(room, len(refused))]...)
-	return nil
 }
 
 // stopped adds to an error how many events were stored before it.
 func (i *importing) stopped(ctx context.Context, err error) error {
 	e := *AsError(ctx, i.service.log, err)
-	metadata := map[string]string{"stored": strconv.FormatInt(i.summary.StoredCount, 10)}
-	for key, value := range e.Metadata {
-		metadata[key] = value
-	}
+	metadata := map[string]string{"stored": strconv.FormatInt(i.summary.GetStoredCount(), 10)}
+	maps.Copy(metadata, e.Metadata)
 	e.Metadata = metadata
 	return &e
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, s
 	switch position := start.GetPosition().(type) {
 	case *tidingsv1.StartPosition_Boundary:
 		switch position.Boundary {
+		default: // The earliest.
 		case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
 			latest, err := r.service.latest(ctx, r.topic, state)
 			if err != nil {
@@ -73,11 +75,17 @@ func (r *reading) startAfter(cursor string, state engine.State) error {
 	return nil
 }
 
+// lastTime is the last that JetStream can tell from earlier ones.
+var lastTime = time.Unix(0, math.MaxInt64)
+
 func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
 	if start.CheckValid() != nil {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "start.time", "must be a time from year 1 to 9999")
 	}
 	r.fromTime = start.AsTime()
+	if r.fromTime.After(lastTime) {
+		r.fromTime = lastTime
+	}
 	if state.First <= 1 || !r.fromTime.Before(time.Now()) {
 		return nil
 	}

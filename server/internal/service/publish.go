@@ -30,7 +30,7 @@ type publication struct {
 	// dedupe is DEDUPE_EVENT.
 	entries []engine.Entry
 	// stored is closed once the only entry is stored, or failed: ack and ackErr
-	// say which. nil where there are several entries.
+	// say which. nil where nothing is on its way before finish.
 	stored chan struct{}
 	ack    engine.Ack
 	ackErr error
@@ -54,7 +54,7 @@ func (s *Service) publish(ctx context.Context, data []byte, b *batch) (*tidingsv
 	if err := parseBatch(data, b, 0); err != nil {
 		return nil, err
 	}
-	p, err := s.begin(ctx, b, 0)
+	p, err := s.begin(ctx, b, 0, false)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +63,10 @@ func (s *Service) publish(ctx context.Context, data []byte, b *batch) (*tidingsv
 
 // begin checks a batch and starts to store it. The batch and the bytes behind
 // it may be used again when begin returns. Batches of
-// one stream are stored in the order of their begins. Indexes in errors are
-// counted from base.
-func (s *Service) begin(ctx context.Context, b *batch, base int64) (*publication, error) {
+// one stream are stored in the order of their begins, if behind says that one
+// before is late: that it will only be stored by its finish. Indexes in errors
+// are counted from base.
+func (s *Service) begin(ctx context.Context, b *batch, base int64, behind bool) (*publication, error) {
 	types := s.Types()
 	p := &publication{precondition: b.precondition}
 	name := b.topic
@@ -96,7 +97,7 @@ func (s *Service) begin(ctx context.Context, b *batch, base int64) (*publication
 	if err := s.expect(ctx, p); err != nil {
 		return nil, err
 	}
-	if err := p.start(ctx, s); err != nil {
+	if err := p.start(ctx, s, behind); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -108,19 +109,18 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
 	}
 	p.accepted = make([]accepted, 0, len(b.events))
-	for i := range b.events {
-		key, err := c.check(i, &b.events[i])
-		if err == nil {
-			p.accepted = append(p.accepted, accepted{i, key})
+	for i, verdict := range c.checkAll(b.events, !b.skipInvalid) {
+		if verdict.err == nil {
+			p.accepted = append(p.accepted, accepted{i, verdict.key})
 			continue
 		}
 		if !b.skipInvalid {
-			return err
+			return verdict.err
 		}
 		p.refused = append(p.refused, &tidingsv1.RefusedEvent{
 			Index: c.base + int64(i),
 			Id:    strings.Clone(b.events[i].id),
-			Error: AsError(ctx, s.log, err).Proto(),
+			Error: AsError(ctx, s.log, verdict.err).Proto(),
 		})
 	}
 	return nil
@@ -160,14 +160,19 @@ func (p *publication) encode(b *batch) {
 	p.weight = int64(len(data))
 }
 
-// start hands the records to the engine, as far as that needs no answer.
-func (p *publication) start(ctx context.Context, s *Service) error {
+// late says whether the batch will only be stored by its finish.
+func (p *publication) late() bool { return len(p.accepted) > 0 && p.stored == nil }
+
+// start hands the records to the engine, as far as that needs no answer and
+// doesn't overtake a late batch. Only topics that recognise each event have
+// late batches.
+func (p *publication) start(ctx context.Context, s *Service, behind bool) error {
 	for _, entry := range p.entries {
 		if most := s.engine.MaxRecordBytes(); len(entry.Data) > most {
 			return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(entry.Data), most)
 		}
 	}
-	if len(p.entries) > 1 {
+	if len(p.entries) > 1 || behind && p.byEvent() {
 		return nil
 	}
 	if err := s.acquire(ctx, p); err != nil {

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"time"
 
 	"example.com/tidings/server/internal/engine"
 )
@@ -20,7 +21,10 @@ func (s *Service) finishEach(ctx context.Context, p *publication) error {
 	defer s.release(p)
 	places := make(map[int]engine.Ack, len(p.entries)) // By entry.
 	// Each round finds what others have stored since the one before.
-	for range maxRounds {
+	for round := range maxRounds {
+		if err := pause(ctx, round); err != nil {
+			return err
+		}
 		var fresh []int
 		for i := range p.entries {
 			if _, placed := places[i]; !placed && first[i] == i {
@@ -28,6 +32,7 @@ func (s *Service) finishEach(ctx context.Context, p *publication) error {
 			}
 		}
 		if len(fresh) == 0 {
+			err = nil
 			break
 		}
 		err = s.appendFresh(ctx, p, fresh, places)
@@ -63,7 +68,23 @@ const maxEachEvents = engine.MaxAtomic
 
 // maxRounds bounds the attempts to store a batch of which others are storing
 // parts.
-const maxRounds = 5
+const maxRounds = 10
+
+// pause waits before a round other than the first: what is in the way may be a
+// batch that isn't stored yet and so can't be found.
+func pause(ctx context.Context, round int) error {
+	if round == 0 {
+		return nil
+	}
+	timer := time.NewTimer(time.Millisecond << round)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // firstOfEach returns, for each entry, the first entry with its identity, which
 // is the one to store.

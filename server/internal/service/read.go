@@ -48,7 +48,8 @@ type reading struct {
 
 	position int64 // All up to this sequence is sent or left out.
 	caughtUp bool
-	skipped  int // Events left out since the last frame.
+	skipped  int  // Events left out since the last frame.
+	sent     bool // A frame was sent since the silence was measured.
 	frame    *Frame
 	events   [][]byte // Reused.
 }
@@ -150,6 +151,7 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 }
 
 func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat time.Duration) error {
+	gone := r.service.engine.Gone(r.topic)
 	silence := time.NewTimer(heartbeat)
 	defer silence.Stop()
 	var end <-chan time.Time
@@ -165,6 +167,9 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 			}
 			return errStop
 		}
+		if r.service.Draining() { // However much there is left to send.
+			return r.tellDraining()
+		}
 		select {
 		case next := <-records: // While there is more, frames are filled.
 			if err := r.take(next); err != nil {
@@ -176,24 +181,25 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 		if err := r.flush(); err != nil {
 			return err
 		}
-		silence.Reset(heartbeat)
+		if r.sent { // What the filter leaves out is silence to the reader.
+			silence.Reset(heartbeat)
+			r.sent = false
+		}
 		var err error
 		select {
 		case next := <-records:
 			err = r.take(next)
 		case <-silence.C:
 			err = r.beat(ctx)
+		case <-gone:
+			err = engine.ErrTopicNotFound
 		case <-end:
 			var state engine.State
 			if state, err = r.service.engine.State(ctx, r.topic); err == nil {
 				r.until = afterRecord(state.Last)
 			}
-		case <-r.service.drain.Done():
-			if err = r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
-				Draining: &tidingsv1.Draining{Cursor: cursorOf(r.topic, r.position)},
-			}}); err == nil {
-				err = draining()
-			}
+		case <-r.service.drain:
+			continue
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -209,20 +215,9 @@ func (r *reading) take(next incoming) error {
 		return next.err
 	}
 	record := next.record
-	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) {
-		if err := r.flush(); err != nil {
-			return err
-		}
-		return errStop
+	if err := r.approach(record); err != nil {
+		return err
 	}
-	if before, _ := recordOf(r.position); record.Sequence > before+1 && r.fromTime.IsZero() {
-		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: sequenceOf(record.Sequence, 0)}
-		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}}); err != nil {
-			return err
-		}
-		r.position = sequenceOf(record.Sequence, 0) - 1
-	}
-	r.fromTime = time.Time{}
 	var err error
 	if r.events, err = recordEvents(record, r.events); err != nil {
 		return err
@@ -238,7 +233,8 @@ func (r *reading) take(next incoming) error {
 		case sequence < r.first:
 			continue
 		case r.until >= 0 && sequence > r.until:
-			return nil // The position has reached it.
+			r.position = max(r.position, r.until) // There is nothing up to it.
+			return nil
 		}
 		r.position = after
 		wanted, err := r.wants(raw)
@@ -252,18 +248,19 @@ func (r *reading) take(next incoming) error {
 		if suffix == nil {
 			suffix = recordSuffix(r.topic.Name, record.Time)
 		}
+		if r.frame != nil && !r.frame.fits(raw, suffix) {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
 		if r.frame == nil {
 			r.frame = newFrame()
 		}
 		r.frame.appendEvent(r.topic, raw, sequence, after, suffix)
-		if r.left--; r.left == 0 {
+		r.left--
+		if r.left == 0 {
 			r.until = r.position
 			return nil
-		}
-		if r.frame.full() {
-			if err := r.flush(); err != nil {
-				return err
-			}
 		}
 	}
 	r.position = max(r.position, afterRecord(record.Sequence))
@@ -277,6 +274,27 @@ func (r *reading) take(next incoming) error {
 	if record.Pending == 0 {
 		return r.tellCaughtUp()
 	}
+	return nil
+}
+
+// approach ends the call before a record that is past the stop time, and tells
+// of what retention removed before the record.
+func (r *reading) approach(record engine.Record) error {
+	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) {
+		if err := r.flush(); err != nil {
+			return err
+		}
+		return errStop
+	}
+	before, _ := recordOf(r.position)
+	if record.Sequence > before+1 && r.fromTime.IsZero() {
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: sequenceOf(record.Sequence, 0)}
+		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}}); err != nil {
+			return err
+		}
+		r.position = sequenceOf(record.Sequence, 0) - 1
+	}
+	r.fromTime = time.Time{}
 	return nil
 }
 
@@ -315,6 +333,16 @@ func (r *reading) tellCaughtUp() error {
 	}})
 }
 
+// tellDraining ends the call because the server does.
+func (r *reading) tellDraining() error {
+	if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
+		Draining: &tidingsv1.Draining{Cursor: cursorOf(r.topic, r.position)},
+	}}); err != nil {
+		return err
+	}
+	return draining()
+}
+
 // tell sends a frame that holds no events, after those that wait.
 func (r *reading) tell(response *tidingsv1.ReadResponse) error {
 	if err := r.flush(); err != nil {
@@ -324,7 +352,7 @@ func (r *reading) tell(response *tidingsv1.ReadResponse) error {
 	if err != nil {
 		return err
 	}
-	r.skipped = 0
+	r.skipped, r.sent = 0, true
 	return r.sender.Send(frame)
 }
 
@@ -334,7 +362,7 @@ func (r *reading) flush() error {
 		return nil
 	}
 	frame := r.frame
-	r.frame, r.skipped = nil, 0
+	r.frame, r.skipped, r.sent = nil, 0, true
 	frame.seal()
 	return r.sender.Send(frame)
 }

@@ -1,12 +1,14 @@
 package service
 
 import (
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // maxEvents is the number of events of a record, and so of a request. It is
@@ -77,7 +79,12 @@ func eventTypeName(raw []byte) (string, error) {
 	if !scanFields(raw, func(number protowire.Number, _ uint64, value []byte) bool {
 		return number != 7 || value != nil && scanAny(value, &e)
 	}) {
-		return "", errors.New("the event is not readable")
+		// It has fields that scanFields doesn't know, from a later contract.
+		var decoded tidingsv1.Event
+		if err := proto.Unmarshal(raw, &decoded); err != nil {
+			return "", err
+		}
+		e.typeURL = decoded.GetData().GetTypeUrl()
 	}
 	return e.typeName(), nil
 }

@@ -22,8 +22,7 @@ func CheckRequest(message proto.Message) error {
 // prefix.
 func checkRules(message proto.Message, reason tidingsv1.ErrorReason, prefix ...*validate.FieldPathElement) error {
 	err := protovalidate.Validate(message)
-	var invalid *protovalidate.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*protovalidate.ValidationError](err); ok {
 		return violationFault(reason, invalid.ToProto(), prefix...)
 	}
 	return err
@@ -37,10 +36,10 @@ func violationFault(reason tidingsv1.ErrorReason, violations *validate.Violation
 	e := &Error{Reason: reason, Violations: &validate.Violations{Violations: list}}
 	var text []string
 	for _, violation := range list {
-		if violation.Field == nil {
+		if violation.GetField() == nil {
 			violation.Field = new(validate.FieldPath)
 		}
-		violation.Field.Elements = slices.Concat(prefix, violation.Field.GetElements())
+		violation.Field.Elements = slices.Concat(prefix, violation.GetField().GetElements())
 		field := protovalidate.FieldPathString(violation.GetField())
 		e.Fields = append(e.Fields, &tidingsv1.FieldViolation{
 			Field:       field,
@@ -61,7 +60,7 @@ func violationFault(reason tidingsv1.ErrorReason, violations *validate.Violation
 // eventPath leads from a request to one of its events.
 func eventPath(index int64) *validate.FieldPathElement {
 	return &validate.FieldPathElement{
-		FieldName: proto.String("events"),
+		FieldName: new("events"),
 		Subscript: &validate.FieldPathElement_Index{Index: uint64(index)},
 	}
 }

@@ -113,7 +113,7 @@ var errNotServing = errors.New("the server is draining")
 
 // Ready returns an error unless the server can do its work.
 func (s *Service) Ready(ctx context.Context) error {
-	if s.drain.Err() != nil {
+	if s.Draining() {
 		return errNotServing
 	}
 	return s.engine.Ready(ctx)

@@ -5,6 +5,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -46,8 +47,8 @@ type Service struct {
 	version    string
 	log        *slog.Logger
 	inFlight   *semaphore.Weighted
-	drain      context.Context
-	startDrain context.CancelFunc
+	drain      chan struct{} // Closed when the streams are to end.
+	drainOnce  sync.Once
 }
 
 // New makes a service and creates the topics that the types declare and that
@@ -60,15 +61,28 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		version:    cfg.Version,
 		log:        cfg.Log,
 		inFlight:   semaphore.NewWeighted(maxBytesInFlight),
+		drain:      make(chan struct{}),
 	}
-	s.drain, s.startDrain = context.WithCancel(context.Background())
 	s.types.Store(cfg.Types)
-	return s, s.createDeclaredTopics(ctx)
+	if err := s.createDeclaredTopics(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Drain ends the streams: each tells its client, answers what it has received
 // and returns SERVER_DRAINING. Other calls are not affected.
-func (s *Service) Drain() { s.startDrain() }
+func (s *Service) Drain() { s.drainOnce.Do(func() { close(s.drain) }) }
+
+// Draining says whether Drain was called.
+func (s *Service) Draining() bool {
+	select {
+	case <-s.drain:
+		return true
+	default:
+		return false
+	}
+}
 
 // Types returns the present set of event types.
 func (s *Service) Types() *schema.Set { return s.types.Load() }

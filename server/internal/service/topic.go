@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,7 +51,7 @@ func newTopicConfig(topic *tidingsv1.Topic) *storagev1.TopicConfig {
 		CreateTime:   timestamppb.Now(),
 		UpdateTime:   timestamppb.Now(),
 	}
-	if config.Dedupe == tidingsv1.Dedupe_DEDUPE_UNSPECIFIED {
+	if config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_UNSPECIFIED {
 		config.Dedupe = tidingsv1.Dedupe_DEDUPE_REQUEST
 	}
 	settleWindow(config)
@@ -151,22 +152,46 @@ func (s *Service) ListTopics(_ context.Context, request *tidingsv1.ListTopicsReq
 // UpdateTopic implements tidings.v1.TopicService.
 func (s *Service) UpdateTopic(ctx context.Context, request *tidingsv1.UpdateTopicRequest) (*tidingsv1.UpdateTopicResponse, error) {
 	wanted := request.GetTopic()
+	for {
+		response, err := s.updateTopic(ctx, wanted, request.GetUpdateMask().GetPaths())
+		if !errors.Is(err, engine.ErrRevision) {
+			return response, err
+		}
+		// Another change came first. Without an etag that is no reason to refuse
+		// this one.
+		if wanted.GetEtag() != "" {
+			return nil, s.changeFault(ctx, err, wanted.GetName())
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// updateTopic returns engine.ErrRevision where another change comes first.
+func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask []string) (*tidingsv1.UpdateTopicResponse, error) {
 	topic, err := s.topicAt(ctx, wanted.GetName(), wanted.GetEtag())
 	if err != nil {
 		return nil, err
 	}
 	config := proto.CloneOf(topic.Config)
-	if err := applyMask(config, wanted, request.GetUpdateMask().GetPaths()); err != nil {
+	if err := applyMask(config, wanted, mask); err != nil {
 		return nil, err
 	}
-	if err := s.knowTypes(config.GetEventTypes()); err != nil {
-		return nil, err
+	// A type that is listed already may have been taken from the server since.
+	if !slices.Equal(config.GetEventTypes(), topic.Config.GetEventTypes()) {
+		if err := s.knowTypes(config.GetEventTypes()); err != nil {
+			return nil, err
+		}
 	}
 	settleWindow(config)
 	config.UpdateTime = timestamppb.Now()
 	updated, err := s.engine.UpdateTopic(ctx, topic, config)
+	if errors.Is(err, engine.ErrRevision) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, s.changeFault(ctx, err, topic.Name)
+		return nil, storageFault(err, topic.Name)
 	}
 	return &tidingsv1.UpdateTopicResponse{Topic: topicProto(updated)}, nil
 }
@@ -197,7 +222,7 @@ func applyMask(config *storagev1.TopicConfig, wanted *tidingsv1.Topic, mask []st
 		case "retention":
 			config.Retention = proto.CloneOf(wanted.GetRetention())
 		case "retention.max_age", "retention.max_bytes":
-			if config.Retention == nil {
+			if config.GetRetention() == nil {
 				config.Retention = new(tidingsv1.Retention)
 			}
 			if path == "retention.max_age" {

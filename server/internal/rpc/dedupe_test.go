@@ -1,0 +1,249 @@
+package rpc_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// duplicates counts the receipts that belong to an earlier request.
+func duplicates(receipts []*tidingsv1.Receipt) (count int) {
+	for _, receipt := range receipts {
+		if receipt.GetDuplicate() {
+			count++
+		}
+	}
+	return count
+}
+
+// wantSame fails the test unless receipts are those of before, given again.
+func wantSame(t *testing.T, before, again []*tidingsv1.Receipt) {
+	t.Helper()
+	if !slices.Equal(sequences(before), sequences(again)) || duplicates(again) != len(before) {
+		t.Errorf("again: %v, first: %v", again, before)
+	}
+}
+
+func TestDedupeByRequest(t *testing.T) {
+	t.Run("same events", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 5)
+		first := publish(t, c, topic, events...)
+		wantSame(t, first, publish(t, c, topic, events...))
+		if got := latest(t, c, topic); got != first[4].GetSequence() {
+			t.Errorf("stored up to %d", got)
+		}
+	}))
+	t.Run("other order", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 3)
+		publish(t, c, topic, events...)
+		slices.Reverse(events)
+		if again := publish(t, c, topic, events...); duplicates(again) != 0 {
+			t.Errorf("taken for a repetition: %v", again)
+		}
+	}))
+	t.Run("same event in another request", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 3)
+		publish(t, c, topic, events...)
+		if again := publish(t, c, topic, events[:2]...); duplicates(again) != 0 {
+			t.Errorf("taken for a repetition: %v", again)
+		}
+	}))
+	t.Run("other content", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 3)
+		first := publish(t, c, topic, events...)
+		events[1] = event(t, "a-1", placed("another"))
+		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events})
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT",
+			"topic", topic, "sequence", fmt.Sprint(first[1].GetSequence()), "id", "a-1", "source", "/test"))
+	}))
+	t.Run("other time", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 1)
+		publish(t, c, topic, events...)
+		events[0].Subject = "another"
+		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events})
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "4096", "id", "a-0", "source", "/test"))
+	}))
+	t.Run("other request id, same events", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 2)
+		for _, id := range []string{"one", "two"} {
+			response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, RequestId: id})
+			if err != nil || duplicates(response.GetReceipts()) != 0 {
+				t.Fatal(response, err)
+			}
+		}
+	}))
+	t.Run("request id", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		request := &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 3), RequestId: "the request"}
+		first, err := c.Publish(testContext(t), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.Publish(testContext(t), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, first.GetReceipts(), again.GetReceipts())
+		for name, events := range map[string][]*tidingsv1.Event{"fewer": request.GetEvents()[:2], "more": orders(t, "a", 4), "others": orders(t, "b", 3)} {
+			_, err = c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, RequestId: "the request"})
+			place := map[string]string{"fewer": "4098", "more": "4098", "others": "4096"}[name]
+			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", place, "request_id", "the request"))
+		}
+	}))
+	t.Run("same content, other encoding", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), []*tidingsv1.Event{withAttributes(t, "a")}
+		first := publish(t, c, topic, events...)
+		for range 10 { // Each encodes the map in some order.
+			wantSame(t, first, publish(t, c, topic, proto.CloneOf(events[0])))
+		}
+	}))
+	t.Run("skipped events don't count", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c), orders(t, "a", 2)
+		first := publish(t, c, topic, events...)
+		again, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
+			Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{events[0], invalid(t, "x"), events[1]},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, first, again.GetReceipts())
+		if again.GetReceipts()[1].GetIndex() != 2 {
+			t.Errorf("receipts are %v", again.GetReceipts())
+		}
+	}))
+}
+
+// withAttributes is an event whose attributes may be encoded in many orders.
+func withAttributes(t *testing.T, id string) *tidingsv1.Event {
+	t.Helper()
+	e := event(t, id, placed("o"))
+	e.Attributes = make(map[string]string)
+	for i := range 12 {
+		e.Attributes[fmt.Sprintf("name%d", i)] = fmt.Sprint(i)
+	}
+	return e
+}
+
+func TestDedupeByEvent(t *testing.T) {
+	t.Run("same request", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 5)
+		first := publish(t, c, topic, events...)
+		if want := []int64{1 << 12, 2 << 12, 3 << 12, 4 << 12, 5 << 12}; !slices.Equal(sequences(first), want) {
+			t.Errorf("sequences are %d, want %d", sequences(first), want)
+		}
+		wantSame(t, first, publish(t, c, topic, events...))
+	}))
+	t.Run("in another batch", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
+		first := publish(t, c, topic, events...)
+		wantSame(t, first[1:2], publish(t, c, topic, events[1]))
+		slices.Reverse(events)
+		slices.Reverse(first)
+		wantSame(t, first, publish(t, c, topic, events...))
+	}))
+	t.Run("some of a batch", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 6)
+		stored := publish(t, c, topic, events[1], events[4])
+		got := publish(t, c, topic, events...)
+		if duplicates(got) != 2 || got[1].GetSequence() != stored[0].GetSequence() || got[4].GetSequence() != stored[1].GetSequence() {
+			t.Errorf("stored %v, then %v", stored, got)
+		}
+		if want := []int64{3 << 12, 1 << 12, 4 << 12, 5 << 12, 2 << 12, 6 << 12}; !slices.Equal(sequences(got), want) {
+			t.Errorf("sequences are %d, want %d", sequences(got), want)
+		}
+	}))
+	t.Run("all but one of a batch", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
+		publish(t, c, topic, events[:2]...)
+		if got := publish(t, c, topic, events...); duplicates(got) != 2 || got[2].GetDuplicate() || got[2].GetSequence() != 3<<12 {
+			t.Errorf("got %v", got)
+		}
+	}))
+	t.Run("twice in a request", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 2)
+		got := publish(t, c, topic, events[0], events[1], events[0])
+		if want := []int64{1 << 12, 2 << 12, 1 << 12}; !slices.Equal(sequences(got), want) || duplicates(got) != 1 || !got[2].GetDuplicate() {
+			t.Errorf("got %v", got)
+		}
+	}))
+	t.Run("other content", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
+		publish(t, c, topic, events...)
+		for name, batch := range map[string][]*tidingsv1.Event{
+			"alone":      {event(t, "a-1", placed("another"))},
+			"with fresh": {event(t, "b-0", placed("o")), event(t, "a-1", placed("another"))},
+		} {
+			_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: batch})
+			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "8192", "id", "a-1", "source", "/test"))
+			if got := latest(t, c, topic); got != 3<<12 {
+				t.Errorf("%s: stored up to %d", name, got)
+			}
+		}
+	}))
+	t.Run("other content in one request", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c, byEvent)
+		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a", placed("o")), event(t, "a", placed("p"))}})
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "0", "id", "a", "source", "/test"))
+		if got := latest(t, c, topic); got != 0 {
+			t.Errorf("stored up to %d", got)
+		}
+	}))
+	t.Run("same id of another source", each(func(t *testing.T, c client) {
+		topic, other := newTopic(t, c, byEvent), event(t, "a", placed("o"))
+		other.Source = "/another"
+		if got := publish(t, c, topic, event(t, "a", placed("o")), other); duplicates(got) != 0 {
+			t.Errorf("got %v", got)
+		}
+	}))
+	t.Run("same content, other encoding", each(func(t *testing.T, c client) {
+		topic, e := newTopic(t, c, byEvent), withAttributes(t, "a")
+		first := publish(t, c, topic, e)
+		for range 10 {
+			wantSame(t, first, publish(t, c, topic, proto.CloneOf(e)))
+		}
+	}))
+	t.Run("1000 events", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 1000)
+		got := publish(t, c, topic, events...)
+		if last := got[999]; len(got) != 1000 || last.GetSequence() != 1000<<12 {
+			t.Errorf("%d receipts, the last is %v", len(got), last)
+		}
+	}))
+	t.Run("at once", each(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 20)
+		type result struct {
+			first     int
+			sequences []int64
+			err       error
+		}
+		results := make(chan result)
+		for first := range 8 { // Each has events in common with the others.
+			go func() {
+				response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events[first : first+10]})
+				results <- result{first, sequences(response.GetReceipts()), err}
+			}()
+		}
+		places := make(map[int]int64)
+		for range 8 {
+			r := <-results
+			if r.err != nil {
+				t.Error(r.err)
+				continue
+			}
+			for i, sequence := range r.sequences {
+				if other, ok := places[r.first+i]; ok && other != sequence {
+					t.Errorf("event %d is stored at %d and at %d", r.first+i, other, sequence)
+				}
+				places[r.first+i] = sequence
+			}
+		}
+		if got := latest(t, c, topic); got != 17<<12 {
+			t.Errorf("stored up to %d, want 17 events", got)
+		}
+	}))
+}

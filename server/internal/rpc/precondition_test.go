@@ -1,0 +1,119 @@
+package rpc_test
+
+import (
+	"fmt"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func TestPrecondition(t *testing.T) {
+	// try publishes to a topic with a precondition.
+	try := func(t *testing.T, c client, topic string, p *tidingsv1.Precondition, events ...*tidingsv1.Event) ([]*tidingsv1.Receipt, error) {
+		t.Helper()
+		response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, Precondition: p})
+		return response.GetReceipts(), err
+	}
+	mismatch := func(expected, actual int64) refusal {
+		return because(codes.Aborted, "SEQUENCE_MISMATCH", "expected", fmt.Sprint(expected), "actual", fmt.Sprint(actual))
+	}
+	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+		t.Run("topic/"+dedupe.String(), each(func(t *testing.T, c client) {
+			topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Dedupe = dedupe })
+			first, err := try(t, c, topic, &tidingsv1.Precondition{}, orders(t, "a", 3)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := first[2].GetSequence()
+			_, err = try(t, c, topic, &tidingsv1.Precondition{}, orders(t, "b", 2)...)
+			wantRefusal(t, err, mismatch(0, last))
+			// Neither an event that isn't the last of its request, nor one that
+			// never was.
+			for _, wrong := range []int64{first[1].GetSequence(), last + 1, last + 4096, 1, 1<<63 - 1} {
+				_, err = try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: wrong}, orders(t, "b", 2)...)
+				wantRefusal(t, err, mismatch(wrong, last))
+			}
+			second, err := try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: last}, orders(t, "b", 2)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Retries are recognised, though the topic has moved on.
+			again, err := try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: last}, orders(t, "b", 2)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, second, again)
+			again, err = try(t, c, topic, &tidingsv1.Precondition{}, orders(t, "a", 3)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, first, again)
+			if got := latest(t, c, topic); got != second[1].GetSequence() {
+				t.Errorf("stored up to %d", got)
+			}
+		}))
+	}
+	t.Run("key", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c, byEvent)
+		key := func(last int64) *tidingsv1.Precondition {
+			return &tidingsv1.Precondition{PartitionKey: "k", ExpectedLastSequence: last}
+		}
+		mine := func(id string) *tidingsv1.Event { return event(t, id, placed("k")) }
+		publish(t, c, topic, orders(t, "others", 2)...)
+		first, err := try(t, c, topic, key(0), mine("1"), mine("2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := first[1].GetSequence()
+		publish(t, c, topic, orders(t, "more", 2)...)
+		_, err = try(t, c, topic, key(0), mine("3"))
+		wantRefusal(t, err, mismatch(0, last).and("partition_key", "k"))
+		_, err = try(t, c, topic, key(first[0].GetSequence()), mine("3"), mine("4"))
+		wantRefusal(t, err, mismatch(first[0].GetSequence(), last).and("partition_key", "k"))
+		third, err := try(t, c, topic, key(last), mine("3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := try(t, c, topic, key(last), mine("3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, third, again)
+		_, err = try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "nobody", ExpectedLastSequence: 4096}, event(t, "5", placed("nobody")))
+		wantRefusal(t, err, mismatch(4096, 0).and("partition_key", "nobody"))
+	}))
+	t.Run("key of other events", each(func(t *testing.T, c client) {
+		_, err := try(t, c, newTopic(t, c, byEvent), &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")), event(t, "2", placed("other")))
+		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("precondition.partition_key"))
+	}))
+	t.Run("key where requests are recognised", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		_, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")))
+		wantRefusal(t, err, because(codes.FailedPrecondition, "KEY_PRECONDITION_UNSUPPORTED", "topic", topic))
+	}))
+	t.Run("one of many wins", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		errs := make(chan error)
+		for i := range 8 {
+			go func() {
+				_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
+					Topic: topic, Events: orders(t, fmt.Sprint("writer", i), 1), Precondition: &tidingsv1.Precondition{},
+				})
+				errs <- err
+			}()
+		}
+		won := 0
+		for range 8 {
+			if err := <-errs; err == nil {
+				won++
+			} else {
+				wantRefusal(t, err, mismatch(0, 4096))
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d writers won", won)
+		}
+	}))
+}

@@ -1,0 +1,383 @@
+package rpc_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	orderPlaced = "shop.orders.v1.OrderPlaced"
+	orderPaid   = "shop.orders.v1.OrderPaid"
+)
+
+func TestCreateTopic(t *testing.T) {
+	t.Run("with every field", each(func(t *testing.T, c client) {
+		want := &tidingsv1.Topic{
+			Name:         newName(),
+			Description:  "What happens to ☕ orders.",
+			EventTypes:   []string{orderPlaced, orderPaid},
+			Dedupe:       tidingsv1.Dedupe_DEDUPE_EVENT,
+			DedupeWindow: durationpb.New(90 * time.Second),
+			Retention:    &tidingsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20},
+		}
+		before := time.Now()
+		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: want})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := created.GetTopic()
+		output := protocmp.IgnoreFields(&tidingsv1.Topic{}, "etag", "create_time", "update_time", "statistics")
+		if diff := cmp.Diff(want, got, protocmp.Transform(), output); diff != "" {
+			t.Errorf("created otherwise (-want +got):\n%s", diff)
+		}
+		if at := got.GetCreateTime().AsTime(); got.GetEtag() == "" || at.Before(before.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
+			t.Errorf("etag %q, create_time %s", got.GetEtag(), at)
+		}
+		shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: want.GetName()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(got, shown.GetTopic(), protocmp.Transform(), protocmp.IgnoreFields(&tidingsv1.Topic{}, "statistics")); diff != "" {
+			t.Errorf("GetTopic shows it otherwise (-created +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(&tidingsv1.TopicStatistics{}, shown.GetTopic().GetStatistics(), protocmp.Transform()); diff != "" {
+			t.Errorf("the empty topic has statistics:\n%s", diff)
+		}
+	}))
+	t.Run("with defaults", each(func(t *testing.T, c client) {
+		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Etag: "ignored"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := created.GetTopic()
+		if got.GetDedupe() != tidingsv1.Dedupe_DEDUPE_REQUEST || got.GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetRetention() != nil || got.GetEtag() == "ignored" {
+			t.Errorf("created with %v", got)
+		}
+	}))
+	t.Run("window within the retention", each(func(t *testing.T, c client) {
+		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
+			Name: newName(), Retention: &tidingsv1.Retention{MaxAge: durationpb.New(30 * time.Second)},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := created.GetTopic().GetDedupeWindow().AsDuration(); got != 30*time.Second {
+			t.Errorf("the window is %s", got)
+		}
+	}))
+	t.Run("exists", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}})
+		wantRefusal(t, err, because(codes.AlreadyExists, "TOPIC_ALREADY_EXISTS", "topic", name))
+	}))
+	t.Run("unknown type", each(func(t *testing.T, c client) {
+		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
+			Name: newName(), EventTypes: []string{orderPlaced, "shop.orders.v1.Nothing"},
+		}})
+		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "shop.orders.v1.Nothing").at("topic.event_types[1]"))
+	}))
+	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
+	for name, test := range map[string]struct {
+		topic *tidingsv1.Topic
+		field string
+	}{
+		"no topic":          {nil, "topic"},
+		"no name":           {&tidingsv1.Topic{}, "topic.name"},
+		"upper case":        {&tidingsv1.Topic{Name: "Orders"}, "topic.name"},
+		"hyphen at the end": {&tidingsv1.Topic{Name: "orders-"}, "topic.name"},
+		"digit first":       {&tidingsv1.Topic{Name: "1orders"}, "topic.name"},
+		"dot":               {&tidingsv1.Topic{Name: "a.b"}, "topic.name"},
+		"wildcard":          {&tidingsv1.Topic{Name: "a>"}, "topic.name"},
+		"NUL":               {&tidingsv1.Topic{Name: "a\x00b"}, "topic.name"},
+		"newline":           {&tidingsv1.Topic{Name: "orders\n"}, "topic.name"},
+		"path":              {&tidingsv1.Topic{Name: "../../etc"}, "topic.name"},
+		"64 characters":     {&tidingsv1.Topic{Name: strings.Repeat("a", 64)}, "topic.name"},
+		"not ASCII":         {&tidingsv1.Topic{Name: "bücher"}, "topic.name"},
+		"long description":  {&tidingsv1.Topic{Name: "a", Description: strings.Repeat("é", 1025)}, "topic.description"},
+		"short window":      {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(time.Millisecond)}, "topic.dedupe_window"},
+		"long window":       {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(169 * time.Hour)}, "topic.dedupe_window"},
+		"negative age":      {&tidingsv1.Topic{Name: "a", Retention: &tidingsv1.Retention{MaxAge: durationpb.New(-1)}}, "topic.retention.max_age"},
+		"negative size":     {&tidingsv1.Topic{Name: "a", Retention: &tidingsv1.Retention{MaxBytes: -1}}, "topic.retention.max_bytes"},
+		"unknown dedupe":    {&tidingsv1.Topic{Name: "a", Dedupe: 17}, "topic.dedupe"},
+		"type twice":        {&tidingsv1.Topic{Name: "a", EventTypes: []string{orderPaid, orderPaid}}, "topic.event_types"},
+		"type name":         {&tidingsv1.Topic{Name: "a", EventTypes: []string{"a b"}}, "topic.event_types[0]"},
+	} {
+		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+			_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: test.topic})
+			wantRefusal(t, err, invalid.at(test.field))
+		}))
+	}
+}
+
+func TestGetTopic(t *testing.T) {
+	t.Run("statistics", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		before := time.Now()
+		publish(t, c, name, orders(t, "first", 1)...)
+		last := publish(t, c, name, orders(t, "second", 3)...)[2]
+		response, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := response.GetTopic().GetStatistics()
+		if got.GetEarliestSequence() != 4096 || got.GetLatestSequence() != last.GetSequence() || got.GetStoredBytes() < 100 {
+			t.Errorf("statistics are %v, the last sequence is %d", got, last.GetSequence())
+		}
+		if at := got.GetLatestPublishTime().AsTime(); at.Before(before.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
+			t.Errorf("latest_publish_time is %s", at)
+		}
+	}))
+	t.Run("not found", each(func(t *testing.T, c client) {
+		name := newName()
+		_, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
+	}))
+	t.Run("bad name", each(func(t *testing.T, c client) {
+		_, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: "*"})
+		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("name"))
+	}))
+}
+
+func TestListTopics(t *testing.T) {
+	t.Run("pages", each(func(t *testing.T, c client) {
+		var mine []string
+		for range 3 {
+			mine = append(mine, newTopic(t, c))
+		}
+		slices.Sort(mine)
+		var all []string
+		request := &tidingsv1.ListTopicsRequest{PageSize: 200}
+		for {
+			response, err := c.ListTopics(testContext(t), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(response.GetTopics()) > 200 {
+				t.Fatalf("a page of %d topics", len(response.GetTopics()))
+			}
+			for _, topic := range response.GetTopics() {
+				if topic.GetStatistics() != nil {
+					t.Error("ListTopics shows statistics")
+				}
+				all = append(all, topic.GetName())
+			}
+			if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
+				break
+			}
+		}
+		if !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
+			t.Errorf("not in order, or one twice: %q", all)
+		}
+		for _, name := range append(mine, "orders") {
+			if !slices.Contains(all, name) {
+				t.Errorf("%s is missing in %q", name, all)
+			}
+		}
+	}))
+	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
+	token := because(codes.InvalidArgument, "PAGE_TOKEN_INVALID").at("page_token")
+	for name, test := range map[string]struct {
+		request *tidingsv1.ListTopicsRequest
+		want    refusal
+	}{
+		"negative page size": {&tidingsv1.ListTopicsRequest{PageSize: -1}, invalid.at("page_size")},
+		"huge page size":     {&tidingsv1.ListTopicsRequest{PageSize: 1<<31 - 1}, invalid.at("page_size")},
+		"page size above":    {&tidingsv1.ListTopicsRequest{PageSize: 1001}, invalid.at("page_size")},
+		"long token":         {&tidingsv1.ListTopicsRequest{PageToken: strings.Repeat("a", 1025)}, invalid.at("page_token")},
+		"garbage token":      {&tidingsv1.ListTopicsRequest{PageToken: "%%%"}, token},
+		"made-up token":      {&tidingsv1.ListTopicsRequest{PageToken: "b3JkZXJz"}, token}, //nolint:gosec // A page token is no secret.
+	} {
+		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+			_, err := c.ListTopics(testContext(t), test.request)
+			wantRefusal(t, err, test.want)
+		}))
+	}
+	t.Run("token of another list", each(func(t *testing.T, c client) {
+		types, err := c.ListEventTypes(testContext(t), &tidingsv1.ListEventTypesRequest{PageSize: 1})
+		if err != nil || types.GetNextPageToken() == "" {
+			t.Fatal(types, err)
+		}
+		_, err = c.ListTopics(testContext(t), &tidingsv1.ListTopicsRequest{PageToken: types.GetNextPageToken()})
+		wantRefusal(t, err, token)
+	}))
+}
+
+func TestUpdateTopic(t *testing.T) {
+	hour, day := durationpb.New(time.Hour), durationpb.New(24*time.Hour)
+	for name, test := range map[string]struct {
+		mask   []string
+		values *tidingsv1.Topic
+		change func(*tidingsv1.Topic) // What is wanted of the topic.
+	}{
+		"one field": {
+			[]string{"description"}, &tidingsv1.Topic{Description: "new", EventTypes: []string{orderPaid}},
+			func(topic *tidingsv1.Topic) { topic.Description = "new" },
+		},
+		"cleared": {
+			[]string{"description", "event_types", "retention"}, &tidingsv1.Topic{},
+			func(topic *tidingsv1.Topic) { topic.Description, topic.EventTypes, topic.Retention = "", nil, nil },
+		},
+		"a part of the retention": {
+			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Retention: &tidingsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
+			func(topic *tidingsv1.Topic) { topic.Retention.MaxBytes = 1 << 21 },
+		},
+		"the other part": {
+			[]string{"retention.max_age"}, &tidingsv1.Topic{Retention: &tidingsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
+			func(topic *tidingsv1.Topic) { topic.Retention.MaxAge = day },
+		},
+		"window": {
+			[]string{"dedupe_window"}, &tidingsv1.Topic{DedupeWindow: durationpb.New(3 * time.Second)},
+			func(topic *tidingsv1.Topic) { topic.DedupeWindow = durationpb.New(3 * time.Second) },
+		},
+		"no mask": {
+			nil, &tidingsv1.Topic{Description: "new", EventTypes: []string{orderPaid}},
+			func(topic *tidingsv1.Topic) { topic.Description, topic.EventTypes = "new", []string{orderPaid} },
+		},
+	} {
+		t.Run(name, each(func(t *testing.T, c client) {
+			created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
+				Name: newName(), Description: "old", EventTypes: []string{orderPlaced},
+				Retention: &tidingsv1.Retention{MaxAge: hour, MaxBytes: 1 << 20},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := created.GetTopic()
+			values := proto.CloneOf(test.values)
+			values.Name, values.Etag = want.GetName(), want.GetEtag()
+			request := &tidingsv1.UpdateTopicRequest{Topic: values}
+			if test.mask != nil {
+				request.UpdateMask = &fieldmaskpb.FieldMask{Paths: test.mask}
+			}
+			updated, err := c.UpdateTopic(testContext(t), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := updated.GetTopic()
+			if got.GetEtag() == want.GetEtag() || got.GetUpdateTime().AsTime().Before(want.GetUpdateTime().AsTime()) {
+				t.Errorf("etag %q, update_time %s after %q, %s", got.GetEtag(), got.GetUpdateTime().AsTime(), want.GetEtag(), want.GetUpdateTime().AsTime())
+			}
+			test.change(want)
+			if diff := cmp.Diff(want, got, protocmp.Transform(), protocmp.IgnoreFields(want, "etag", "update_time")); diff != "" {
+				t.Errorf("updated otherwise (-want +got):\n%s", diff)
+			}
+			shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: want.GetName()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, shown.GetTopic(), protocmp.Transform(), protocmp.IgnoreFields(want, "statistics")); diff != "" {
+				t.Errorf("GetTopic shows it otherwise (-updated +got):\n%s", diff)
+			}
+		}))
+	}
+	for _, path := range []string{"name", "dedupe", "etag", "create_time", "statistics", "nothing", "retention.nothing"} {
+		t.Run("bad mask/"+path, each(func(t *testing.T, c client) {
+			_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
+				Topic: &tidingsv1.Topic{Name: newTopic(t, c)}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description", path}},
+			})
+			wantRefusal(t, err, because(codes.InvalidArgument, "UPDATE_MASK_INVALID").at("update_mask.paths[1]"))
+		}))
+	}
+	t.Run("etag mismatch", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		first, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Description: "1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Description: "2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
+			Topic: &tidingsv1.Topic{Name: name, Description: "3", Etag: first.GetTopic().GetEtag()},
+		})
+		wantRefusal(t, err, because(codes.Aborted, "TOPIC_ETAG_MISMATCH", "topic", name, "etag", second.GetTopic().GetEtag()))
+	}))
+	t.Run("at once without an etag", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		errs := make(chan error)
+		for _, path := range []string{"description", "event_types", "dedupe_window", "retention"} {
+			go func() {
+				_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
+					Topic: &tidingsv1.Topic{
+						Name: name, Description: "new", EventTypes: []string{orderPaid}, DedupeWindow: durationpb.New(time.Second),
+						Retention: &tidingsv1.Retention{MaxBytes: 1 << 20},
+					},
+					UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{path}},
+				})
+				errs <- err
+			}()
+		}
+		for range 4 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shown.GetTopic(); got.GetDescription() != "new" || len(got.GetEventTypes()) != 1 || got.GetDedupeWindow().GetSeconds() != 1 || got.GetRetention() == nil {
+			t.Errorf("an update is lost: %v", got)
+		}
+	}))
+	t.Run("unknown type", each(func(t *testing.T, c client) {
+		_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: newTopic(t, c), EventTypes: []string{"a.B"}}})
+		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("topic.event_types[0]"))
+	}))
+	t.Run("not found", each(func(t *testing.T, c client) {
+		name := newName()
+		_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name}})
+		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
+	}))
+}
+
+func TestDeleteTopic(t *testing.T) {
+	t.Run("and create again", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		publish(t, c, name, orders(t, "old", 2)...)
+		if _, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		gone := because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name)
+		_, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name})
+		wantRefusal(t, err, gone)
+		_, err = c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		wantRefusal(t, err, gone)
+		_, err = c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: name, Events: orders(t, "new", 1)})
+		wantRefusal(t, err, gone)
+		if _, err = c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := latest(t, c, name); got != 0 {
+			t.Errorf("the new topic holds events up to %d", got)
+		}
+	}))
+	t.Run("etag", each(func(t *testing.T, c client) {
+		name := newTopic(t, c)
+		_, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name, Etag: "another"})
+		wantRefusal(t, err, because(codes.Aborted, "TOPIC_ETAG_MISMATCH", "topic", name, "etag", anything))
+		shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name, Etag: shown.GetTopic().GetEtag()}); err != nil {
+			t.Fatal(err)
+		}
+	}))
+	t.Run("bad name", each(func(t *testing.T, c client) {
+		_, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: "$"})
+		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("name"))
+	}))
+}

@@ -1,0 +1,169 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+)
+
+// transport is a way to call the server.
+type transport struct {
+	// native is grpc-go on the native listener. The others are connect-go on
+	// the HTTP listener.
+	native   bool
+	protocol string // "connect", "grpc" or "grpcweb".
+	json     bool
+	http2    bool
+	// get sends calls without side effects with GET.
+	get bool
+}
+
+// transports are all ways to call the server.
+func transports() []transport {
+	list := []transport{{native: true, protocol: "grpc", http2: true}}
+	for _, protocol := range []string{"connect", "grpc", "grpcweb"} {
+		for _, json := range []bool{false, true} {
+			for _, http2 := range []bool{false, true} {
+				if t := (transport{protocol: protocol, json: json, http2: http2}); t.exists() {
+					list = append(list, t)
+				}
+			}
+		}
+	}
+	return append(list,
+		transport{protocol: "connect", get: true},
+		transport{protocol: "connect", json: true, http2: true, get: true})
+}
+
+// exists says whether there is such a transport: gRPC is defined over HTTP/2
+// only.
+func (t transport) exists() bool { return t.protocol != "grpc" || t.http2 }
+
+func (t transport) String() string {
+	parts := []string{t.protocol, "binary", "http1"}
+	if t.native {
+		parts[0] = "native"
+	}
+	if t.json {
+		parts[1] = "json"
+	}
+	if t.http2 {
+		parts[2] = "http2"
+	}
+	if t.get {
+		parts = append(parts, "get")
+	}
+	return strings.Join(parts, "-")
+}
+
+// need is what a behaviour takes that not every protocol can do.
+type need struct {
+	why string
+	met func(transport) bool
+}
+
+var (
+	// fullDuplex: responses come while requests are being sent.
+	fullDuplex = need{"HTTP/1.1 has no full-duplex calls", func(t transport) bool { return t.http2 }}
+	// opaquePayloads: payloads are bytes to the client.
+	opaquePayloads = need{"JSON shows payloads as what they mean, so what means nothing can't be sent",
+		func(t transport) bool { return !t.json }}
+)
+
+// unmet returns why a transport can't show a behaviour, or nothing.
+func (t transport) unmet(needs []need) string {
+	for _, n := range needs {
+		if !n.met(t) {
+			return n.why
+		}
+	}
+	return ""
+}
+
+// each makes a test of a behaviour over every transport of the shared server.
+// Only transports that can't meet one of the needs are left out.
+func each(behaviour func(*testing.T, client), needs ...need) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		for _, transport := range transports() {
+			t.Run(transport.String(), func(t *testing.T) {
+				if why := transport.unmet(needs); why != "" {
+					t.Skip(why)
+				}
+				t.Parallel()
+				behaviour(t, transport.dial(t, shared))
+			})
+		}
+	}
+}
+
+// dial connects to a server.
+func (t transport) dial(tb testing.TB, s *server) client {
+	if t.native {
+		return newGRPCClient(dialGRPC(tb, s.grpcAddr))
+	}
+	httpClient, url, options := newHTTPClient(tb, t.http2), "http://"+s.httpAddr, t.options()
+	return &connectClient{
+		tidingsv1connect.NewTopicServiceClient(httpClient, url, options),
+		tidingsv1connect.NewPublisherServiceClient(httpClient, url, options),
+		tidingsv1connect.NewReaderServiceClient(httpClient, url, options),
+		tidingsv1connect.NewSchemaServiceClient(httpClient, url, options),
+		tidingsv1connect.NewServerServiceClient(httpClient, url, options),
+	}
+}
+
+func (t transport) options() connect.ClientOption {
+	var options []connect.ClientOption
+	switch t.protocol {
+	case "grpc":
+		options = append(options, connect.WithGRPC())
+	case "grpcweb":
+		options = append(options, connect.WithGRPCWeb())
+	}
+	if t.json {
+		options = append(options, connect.WithProtoJSON())
+	}
+	if t.get {
+		options = append(options, connect.WithHTTPGet())
+	}
+	return connect.WithClientOptions(options...)
+}
+
+func dialGRPC(tb testing.TB, addr string) *grpc.ClientConn {
+	tb.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// newHTTPClient returns a client that speaks one version of HTTP only.
+func newHTTPClient(tb testing.TB, http2 bool) *http.Client {
+	tb.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!http2)
+	protocols.SetUnencryptedHTTP2(http2)
+	dialer := new(net.Dialer)
+	roundTripper := &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if !strings.HasPrefix(addr, "127.0.0.1:") {
+				return nil, errors.New("not a server of this test")
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+	}
+	tb.Cleanup(roundTripper.CloseIdleConnections)
+	return &http.Client{Transport: roundTripper}
+}
