@@ -3,12 +3,9 @@ package service
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
@@ -24,56 +21,6 @@ type checker struct {
 	// base is added to indexes in messages: the position of the batch in an
 	// import.
 	base int64
-}
-
-// verdict is what checking an event found: its partition key, or why it is
-// refused.
-type verdict struct {
-	key string
-	err error
-}
-
-const (
-	// checkRun is the number of events that a goroutine checks in one go.
-	checkRun = 16
-	// maxCheckers bounds the goroutines that check one batch.
-	maxCheckers = 8
-)
-
-// checkAll returns a verdict on each event. Checking is most of the work that a
-// batch makes, so that a large one is shared among the processors. With
-// untilRefused, events after one that is refused may have no verdict.
-func (c *checker) checkAll(events []event, untilRefused bool) []verdict {
-	verdicts := make([]verdict, len(events))
-	var next atomic.Int64
-	var refused atomic.Bool
-	check := func() {
-		for !untilRefused || !refused.Load() {
-			// Runs are taken in order: all before one with a refused event are
-			// finished, and the first that is refused is always the same.
-			end := int(next.Add(checkRun))
-			for i := end - checkRun; i < min(end, len(events)); i++ {
-				verdicts[i].key, verdicts[i].err = c.check(i, &events[i])
-				if verdicts[i].err != nil {
-					refused.Store(true)
-					if untilRefused {
-						return
-					}
-				}
-			}
-			if end >= len(events) {
-				return
-			}
-		}
-	}
-	var others sync.WaitGroup
-	runs := (len(events) + checkRun - 1) / checkRun
-	for range min(runs, runtime.GOMAXPROCS(0), maxCheckers) - 1 {
-		others.Go(check)
-	}
-	check()
-	others.Wait()
-	return verdicts
 }
 
 // check returns the partition key of an event, or why it is refused. A payload

@@ -18,7 +18,6 @@ type importing struct {
 	summary tidingsv1.ImportResponse
 
 	// What belongs to the receiving goroutine until it ends.
-	batch    batch
 	began    bool
 	given    string // The topic that the first message named, or empty.
 	topic    string // The topic of all messages, as far as it is known.
@@ -32,9 +31,7 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	i := &importing{service: s}
-	p := &pipeline{service: s, begin: func(data []byte, behind bool) (*publication, error) {
-		return i.begin(ctx, data, behind)
-	}}
+	p := &pipeline{service: s, parse: i.parse}
 	p.run(ctx, stream)
 	err := p.each(ctx, func(response *tidingsv1.PublishResponse, err error) error {
 		if err == nil {
@@ -49,30 +46,28 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 	return &i.summary, nil
 }
 
-func (i *importing) begin(ctx context.Context, data []byte, behind bool) (*publication, error) {
-	b := &i.batch
-	if err := parseBatch(data, b, i.received); err != nil {
-		return nil, err
+func (i *importing) parse(data []byte, b *batch) (base int64, err error) {
+	base = i.received
+	if err := parseBatch(data, b, base); err != nil {
+		return 0, err
 	}
 	if !i.began {
 		i.given, i.skip = strings.Clone(b.topic), b.skipInvalid
 		i.began, i.topic = true, i.given
 	}
 	if b.topic != "" && b.topic != i.given {
-		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "topic", "must be that of the first message or empty")
+		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "topic", "must be that of the first message or empty")
 	}
 	// The topic of the first message holds for all, and so does the one that
 	// its events declare.
+	if i.topic == "" {
+		if i.topic, err = topicOf(i.service.Types(), b.events); err != nil {
+			return 0, err
+		}
+	}
 	b.topic, b.skipInvalid = i.topic, i.skip
-	p, err := i.service.begin(ctx, b, i.received, behind)
-	if err != nil {
-		return nil, err
-	}
 	i.received += int64(len(b.events))
-	if p.topic != nil {
-		i.topic = p.topic.Name
-	}
-	return p, nil
+	return base, nil
 }
 
 // count adds the response to a message to the summary.

@@ -3,7 +3,11 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -25,78 +29,138 @@ const (
 	// have no answer yet.
 	maxPipelined      = 256
 	maxPipelinedBytes = 16 << 20
+	// maxCheckers bounds the batches of a stream that are checked at once.
+	maxCheckers = 8
+	// maxJobBytes is the size of a request above which its memory isn't kept.
+	maxJobBytes = 1 << 20
 )
 
-// pipeline checks the batches of a stream and starts to store them while the
-// ones before are still being stored, and answers them in their order.
+// pipeline takes the batches of a stream through four steps, of which each
+// works on another batch at the same time: they are received and parsed in
+// their order, checked in any order by as many goroutines as there are
+// processors, started in their order, and answered in their order.
 type pipeline struct {
 	service *Service
-	// begin checks a request and starts to store it.
-	begin func(data []byte, behind bool) (*publication, error)
+	// parse reads a request and returns the index of its first event.
+	parse func(data []byte, b *batch) (base int64, err error)
 	// lenient says that the batches after a refused one are stored too.
 	lenient bool
 
-	batches chan pipelined
-	ended   chan error // Why there are no more batches; nil: there were no more.
+	jobs    chan *job    // Received, in order.
+	started chan *job    // In order.
+	ended   chan error   // Why no more are received; nil: there are no more.
+	pending atomic.Int64 // The batches without an answer.
+	late    atomic.Int64 // Those of them that are late.
 	room    *semaphore.Weighted
-	late    atomic.Int64 // The late batches without an answer.
 }
 
-// pipelined is what begin made of a batch.
-type pipelined struct {
+// job is a batch on its way.
+type job struct {
+	data        []byte
+	batch       batch
+	checked     chan struct{}
 	publication *publication
 	err         error
 }
 
-func (b pipelined) late() bool { return b.publication != nil && b.publication.late() }
+var jobs = sync.Pool{New: func() any { return new(job) }}
 
-func (b pipelined) weight() int64 {
-	if b.publication == nil {
-		return 0
-	}
-	return min(b.publication.weight, maxPipelinedBytes)
-}
+func (j *job) weight() int64 { return min(int64(len(j.data)), maxPipelinedBytes) }
+
+func (j *job) late() bool { return j.err == nil && j.publication.late() }
 
 // run starts to receive. A call of stream.Receive may still be waiting when the
 // caller is done; the end of the call ends it.
 func (p *pipeline) run(ctx context.Context, stream Receiver) {
-	p.batches = make(chan pipelined, maxPipelined)
-	p.room = semaphore.NewWeighted(maxPipelinedBytes)
+	p.jobs = make(chan *job, maxPipelined)
+	p.started = make(chan *job, maxPipelined)
 	p.ended = make(chan error, 1)
+	p.room = semaphore.NewWeighted(maxPipelinedBytes)
 	go func() {
 		p.ended <- p.receive(ctx, stream)
-		close(p.batches)
+		close(p.jobs)
+	}()
+	go func() {
+		p.start(ctx)
+		close(p.started)
 	}()
 }
 
 func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
+	checkers := make(chan struct{}, min(runtime.GOMAXPROCS(0), maxCheckers))
 	for {
 		data, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		next := pipelined{err: err}
 		switch known, ended := (*Error)(nil), (*EndedError)(nil); {
-		case errors.As(err, &ended):
-			return err
 		case err == nil:
-			next.publication, next.err = p.begin(data, p.late.Load() > 0)
-			if next.late() {
-				p.late.Add(1)
-			}
-		case !errors.As(err, &known):
+		case errors.As(err, &ended), !errors.As(err, &known):
 			return err
 		}
-		if err := p.room.Acquire(ctx, next.weight()); err != nil {
+		p.pending.Add(1)
+		j := jobs.Get().(*job) //nolint:forcetypeassert // The pool holds nothing else.
+		j.data = append(j.data[:0], data...)
+		j.publication, j.err, j.checked = nil, err, make(chan struct{})
+		if err := p.room.Acquire(ctx, j.weight()); err != nil {
 			return err
+		}
+		var base int64
+		if j.err == nil {
+			j.err = guarded(func() (err error) {
+				base, err = p.parse(j.data, &j.batch)
+				return err
+			})
+		}
+		if j.err != nil {
+			close(j.checked)
+		} else {
+			checkers <- struct{}{}
+			go func() {
+				j.err = guarded(func() (err error) {
+					j.publication, err = p.service.check(ctx, &j.batch, base)
+					return err
+				})
+				<-checkers
+				close(j.checked)
+			}()
 		}
 		select {
-		case p.batches <- next:
+		case p.jobs <- j:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if next.err != nil && !p.lenient {
-			return nil // The batch says why.
+	}
+}
+
+// guarded makes a panic an error: in a goroutine of its own it would end the
+// process.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+func (p *pipeline) start(ctx context.Context) {
+	for j := range p.jobs {
+		<-j.checked
+		if j.err == nil {
+			j.err = p.service.start(ctx, j.publication, p.late.Load() > 0)
+		}
+		if j.late() {
+			p.late.Add(1)
+		}
+		last := j.err != nil && !p.lenient // Nothing after it is stored.
+		select {
+		case p.started <- j: // It isn't this goroutine's any more.
+		case <-ctx.Done():
+			return
+		}
+		if last {
+			return
 		}
 	}
 }
@@ -106,37 +170,46 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 // drains and everything that was received is answered.
 func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishResponse, error) error) error {
 	for {
-		next, open, err := p.next()
+		j, err := p.next()
 		if err != nil {
 			return err
 		}
-		if !open {
+		if j == nil {
 			return <-p.ended
 		}
 		var response *tidingsv1.PublishResponse
-		if err = next.err; err == nil {
-			response, err = p.service.finish(ctx, next.publication)
+		late := j.late()
+		if err = j.err; err == nil {
+			response, err = p.service.finish(ctx, j.publication)
 		}
-		if next.late() {
+		if late {
 			p.late.Add(-1)
 		}
 		if err := answer(response, err); err != nil {
 			return err
 		}
-		p.room.Release(next.weight())
+		p.room.Release(j.weight())
+		p.pending.Add(-1)
+		if cap(j.data) <= maxJobBytes {
+			jobs.Put(j)
+		}
 	}
 }
 
-func (p *pipeline) next() (next pipelined, open bool, err error) {
+// next returns the next batch that is started, or nil if there are no more.
+func (p *pipeline) next() (*job, error) {
 	select {
-	case next, open = <-p.batches:
-		return next, open, nil
+	case j := <-p.started:
+		return j, nil
 	default:
 	}
 	select {
-	case next, open = <-p.batches:
-		return next, open, nil
+	case j := <-p.started:
+		return j, nil
 	case <-p.service.drain:
-		return pipelined{}, false, draining()
+		if p.pending.Load() == 0 {
+			return nil, draining()
+		}
+		return <-p.started, nil
 	}
 }

@@ -54,19 +54,20 @@ func (s *Service) publish(ctx context.Context, data []byte, b *batch) (*tidingsv
 	if err := parseBatch(data, b, 0); err != nil {
 		return nil, err
 	}
-	p, err := s.begin(ctx, b, 0, false)
+	p, err := s.check(ctx, b, 0)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, p, false); err != nil {
 		return nil, err
 	}
 	return s.finish(ctx, p)
 }
 
-// begin checks a batch and starts to store it. The batch and the bytes behind
-// it may be used again when begin returns. Batches of
-// one stream are stored in the order of their begins, if behind says that one
-// before is late: that it will only be stored by its finish. Indexes in errors
-// are counted from base.
-func (s *Service) begin(ctx context.Context, b *batch, base int64, behind bool) (*publication, error) {
+// check checks a batch and copies its accepted events into records. The batch
+// and the bytes behind it may be used again when it returns. Indexes in errors
+// are counted from base. Batches may be checked at the same time.
+func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication, error) {
 	types := s.Types()
 	p := &publication{precondition: b.precondition}
 	name := b.topic
@@ -87,20 +88,27 @@ func (s *Service) begin(ctx context.Context, b *batch, base int64, behind bool) 
 	if err := p.checkEvents(ctx, s, c, b); err != nil {
 		return nil, err
 	}
-	if p.topic == nil && len(p.accepted) > 0 {
-		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
-	}
 	if len(p.accepted) == 0 {
 		return p, nil
 	}
+	if p.topic == nil {
+		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
+	}
 	p.encode(b)
-	if err := s.expect(ctx, p); err != nil {
-		return nil, err
-	}
-	if err := p.start(ctx, s, behind); err != nil {
-		return nil, err
-	}
 	return p, nil
+}
+
+// start starts to store what was checked; finish completes it. Batches of one
+// stream are stored in the order of their starts, if behind says that one
+// before is late: that it will only be stored by its finish.
+func (s *Service) start(ctx context.Context, p *publication, behind bool) error {
+	if len(p.accepted) == 0 {
+		return nil
+	}
+	if err := s.expect(ctx, p); err != nil {
+		return err
+	}
+	return p.start(ctx, s, behind)
 }
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
@@ -109,18 +117,19 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
 	}
 	p.accepted = make([]accepted, 0, len(b.events))
-	for i, verdict := range c.checkAll(b.events, !b.skipInvalid) {
-		if verdict.err == nil {
-			p.accepted = append(p.accepted, accepted{i, verdict.key})
+	for i := range b.events {
+		key, err := c.check(i, &b.events[i])
+		if err == nil {
+			p.accepted = append(p.accepted, accepted{i, key})
 			continue
 		}
 		if !b.skipInvalid {
-			return verdict.err
+			return err
 		}
 		p.refused = append(p.refused, &tidingsv1.RefusedEvent{
 			Index: c.base + int64(i),
 			Id:    strings.Clone(b.events[i].id),
-			Error: AsError(ctx, s.log, verdict.err).Proto(),
+			Error: AsError(ctx, s.log, err).Proto(),
 		})
 	}
 	return nil

@@ -18,12 +18,8 @@ type PublishStream interface {
 func (s *Service) PublishStream(ctx context.Context, stream PublishStream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var b batch
-	p := &pipeline{service: s, lenient: true, begin: func(data []byte, behind bool) (*publication, error) {
-		if err := parseBatch(data, &b, 0); err != nil {
-			return nil, err
-		}
-		return s.begin(ctx, &b, 0, behind)
+	p := &pipeline{service: s, lenient: true, parse: func(data []byte, b *batch) (int64, error) {
+		return 0, parseBatch(data, b, 0)
 	}}
 	p.run(ctx, stream)
 	var number int64
