@@ -173,9 +173,6 @@ func (e *Engine) MaxRecordBytes() int {
 	return int(e.conn.MaxPayload()) - headerBytes
 }
 
-// Embedded says whether JetStream runs in the process.
-func (e *Engine) Embedded() bool { return e.embedded != nil }
-
 // Ready returns an error that wraps ErrUnavailable unless JetStream answers.
 func (e *Engine) Ready(ctx context.Context) error {
 	if _, err := e.js.AccountInfo(ctx); err != nil {
