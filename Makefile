@@ -60,6 +60,8 @@ RACE ?= auto
 
 # Results are never taken from Go's cache (-count=1): the cache doesn't see files
 # outside of a module, and tests here read the whole checkout.
+# On a fresh machine some compile tools first, which takes longer than go test's
+# default of 10 minutes may allow.
 .PHONY: test
 test: ## Run all tests of all modules, with the race detector where it works
 	@race='$(RACE)'; \
@@ -70,7 +72,7 @@ test: ## Run all tests of all modules, with the race detector where it works
 			echo "test: WITHOUT the race detector, which needs a C compiler: $$reason"; \
 		}; \
 	fi; \
-	$(call each-module,$(GO) test $$race -count=1 ./...)
+	$(call each-module,$(GO) test $$race -count=1 -timeout 30m ./...)
 
 # The image of the event schemas that is compiled into the server.
 IMAGE := server/internal/daemon/examples.binpb
