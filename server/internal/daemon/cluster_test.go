@@ -90,11 +90,7 @@ func TestReplicatedTopics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, receipt := range repeated.GetReceipts() {
-			if !receipt.GetDuplicate() || receipt.GetSequence() != original.GetReceipts()[i].GetSequence() {
-				t.Errorf("%s: receipt %d of the repetition: %v, originally %v", name, i, receipt, original.GetReceipts()[i])
-			}
-		}
+		checkRepetition(t, original, repeated)
 		fresh := &tidingsv1.PublishRequest{
 			Topic: name, Events: append(crashBatch(t, 0, 0).GetEvents()[3:], crashBatch(t, 0, 1).GetEvents()...),
 			Precondition: &tidingsv1.Precondition{ExpectedLastSequence: 1},

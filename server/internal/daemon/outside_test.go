@@ -43,6 +43,19 @@ func outside(t *testing.T, dir string, port int) *server.Server {
 	return nats
 }
 
+// checkRepetition compares the receipts of a request that was sent twice.
+func checkRepetition(t *testing.T, original, repeated *tidingsv1.PublishResponse) {
+	t.Helper()
+	if got, want := len(repeated.GetReceipts()), len(original.GetReceipts()); got != want {
+		t.Fatalf("topic %s: %d receipts of the repetition, originally %d", repeated.GetTopic(), got, want)
+	}
+	for i, receipt := range repeated.GetReceipts() {
+		if !receipt.GetDuplicate() || receipt.GetSequence() != original.GetReceipts()[i].GetSequence() {
+			t.Errorf("topic %s: receipt %d of the repetition: %v, originally %v", repeated.GetTopic(), i, receipt, original.GetReceipts()[i])
+		}
+	}
+}
+
 // count reads what is there of the topic.
 func count(ctx context.Context, reader tidingsv1.ReaderServiceClient) (events int, err error) {
 	stream, err := reader.Read(ctx, &tidingsv1.ReadRequest{
@@ -119,11 +132,7 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, receipt := range repeated.GetReceipts() {
-		if !receipt.GetDuplicate() || receipt.GetSequence() != original.GetReceipts()[i].GetSequence() {
-			t.Errorf("receipt %d of the repetition: %v, originally %v", i, receipt, original.GetReceipts()[i])
-		}
-	}
+	checkRepetition(t, original, repeated)
 
 	// NATS goes and comes back at the same address.
 	nats.Shutdown()

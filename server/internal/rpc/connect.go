@@ -120,7 +120,7 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 				err = connectError(g.settle(ctx, err))
 			}
 		}()
-		defer recovered(&err)
+		defer service.Recovered(&err)
 		if err := g.admit(request.Any()); err != nil {
 			return nil, err
 		}
@@ -135,7 +135,7 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 				err = connectError(g.settle(ctx, err))
 			}
 		}()
-		defer recovered(&err)
+		defer service.Recovered(&err)
 		return next(ctx, &gatedConn{conn, g.gate})
 	}
 }

@@ -5,9 +5,7 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -43,13 +41,6 @@ func (g *gate) admit(message any) error {
 // settle makes every error one of the catalogue.
 func (g *gate) settle(ctx context.Context, err error) *service.Error {
 	return service.AsError(ctx, g.log, err)
-}
-
-// recovered turns a panic into an error. It is deferred.
-func recovered(err *error) { //nolint:gocritic // A deferred function changes the result through it.
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-	}
 }
 
 // rejections carry the reasons why messages couldn't be decoded past the

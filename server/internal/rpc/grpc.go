@@ -68,7 +68,7 @@ func NewHealth() *health.Server {
 
 func (g *gate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
-	defer recovered(&err)
+	defer service.Recovered(&err)
 	if err := g.admit(request); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (g *gate) unary(ctx context.Context, request any, info *grpc.UnaryServerInf
 
 func (g *gate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer func() { err = g.grpcResult(stream.Context(), info.FullMethod, err) }()
-	defer recovered(&err)
+	defer service.Recovered(&err)
 	return handler(srv, &gatedStream{stream, g})
 }
 

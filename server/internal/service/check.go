@@ -3,7 +3,6 @@ package service
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -26,11 +25,7 @@ type checker struct {
 // check returns the partition key of an event, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
 func (c *checker) check(index int, e *event) (key string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
+	defer Recovered(&err)
 	if e.err != nil {
 		return "", e.err
 	}

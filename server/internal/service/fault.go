@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,13 @@ func Malformed(field, description string) *Error {
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, description)
 	}
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
+}
+
+// Recovered turns a panic into an error. It is deferred.
+func Recovered(err *error) { //nolint:gocritic // A deferred function changes the result through it.
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
 }
 
 // AsError returns the error of the catalogue that an error is or amounts to.

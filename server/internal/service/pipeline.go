@@ -3,10 +3,8 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -136,11 +134,7 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 // guarded makes a panic an error: in a goroutine of its own it would end the
 // process.
 func guarded(f func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
+	defer Recovered(&err)
 	return f()
 }
 
@@ -148,7 +142,7 @@ func (p *pipeline) start(ctx context.Context) {
 	for j := range p.jobs {
 		<-j.checked
 		if j.err == nil {
-			j.err = p.service.start(ctx, j.publication, p.late.Load() > 0)
+			j.err = guarded(func() error { return p.service.start(ctx, j.publication, p.late.Load() > 0) })
 		}
 		if j.late() {
 			p.late.Add(1)

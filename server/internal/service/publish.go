@@ -46,15 +46,10 @@ func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest
 		return nil, Malformed("", err.Error())
 	}
 	var b batch
-	return s.publish(ctx, data, &b)
-}
-
-// publish stores an encoded request.
-func (s *Service) publish(ctx context.Context, data []byte, b *batch) (*tidingsv1.PublishResponse, error) {
-	if err := parseBatch(data, b, 0); err != nil {
+	if err := parseBatch(data, &b, 0); err != nil {
 		return nil, err
 	}
-	p, err := s.check(ctx, b, 0)
+	p, err := s.check(ctx, &b, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -96,19 +91,6 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	}
 	p.encode(b)
 	return p, nil
-}
-
-// start starts to store what was checked; finish completes it. Batches of one
-// stream are stored in the order of their starts, if behind says that one
-// before is late: that it will only be stored by its finish.
-func (s *Service) start(ctx context.Context, p *publication, behind bool) error {
-	if len(p.accepted) == 0 {
-		return nil
-	}
-	if err := s.expect(ctx, p); err != nil {
-		return err
-	}
-	return p.start(ctx, s, behind)
 }
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
@@ -172,10 +154,17 @@ func (p *publication) encode(b *batch) {
 // late says whether the batch will only be stored by its finish.
 func (p *publication) late() bool { return len(p.accepted) > 0 && p.stored == nil }
 
-// start hands the records to the engine, as far as that needs no answer and
-// doesn't overtake a late batch. Only topics that recognise each event have
-// late batches.
-func (p *publication) start(ctx context.Context, s *Service, behind bool) error {
+// start hands what was checked to the engine, as far as that needs no answer and
+// doesn't overtake a late batch; finish completes it. Batches of one stream are
+// stored in the order of their starts, if behind says that one before is late.
+// Only topics that recognise each event have late batches.
+func (s *Service) start(ctx context.Context, p *publication, behind bool) error {
+	if len(p.accepted) == 0 {
+		return nil
+	}
+	if err := s.expect(ctx, p); err != nil {
+		return err
+	}
 	for _, entry := range p.entries {
 		if most := s.engine.MaxRecordBytes(); len(entry.Data) > most {
 			return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(entry.Data), most)

@@ -22,9 +22,6 @@ func (s *Service) finishEach(ctx context.Context, p *publication) error {
 	places := make(map[int]engine.Ack, len(p.entries)) // By entry.
 	// Each round finds what others have stored since the one before.
 	for round := range maxRounds {
-		if err := pause(ctx, round); err != nil {
-			return err
-		}
 		var fresh []int
 		for i := range p.entries {
 			if _, placed := places[i]; !placed && first[i] == i {
@@ -34,6 +31,9 @@ func (s *Service) finishEach(ctx context.Context, p *publication) error {
 		if len(fresh) == 0 {
 			err = nil
 			break
+		}
+		if err := pause(ctx, round); err != nil {
+			return err
 		}
 		err = s.appendFresh(ctx, p, fresh, places)
 		switch {

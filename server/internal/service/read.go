@@ -137,7 +137,7 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 		reader.Close()
 	}()
 	if r.gap != nil {
-		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: r.gap}}); err != nil {
+		if err := r.tellGap(r.gap); err != nil {
 			return err
 		}
 	}
@@ -289,7 +289,7 @@ func (r *reading) approach(record engine.Record) error {
 	before, _ := recordOf(r.position)
 	if record.Sequence > before+1 && r.fromTime.IsZero() {
 		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: sequenceOf(record.Sequence, 0)}
-		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}}); err != nil {
+		if err := r.tellGap(gap); err != nil {
 			return err
 		}
 		r.position = sequenceOf(record.Sequence, 0) - 1
@@ -316,11 +316,15 @@ func (r *reading) beat(ctx context.Context) error {
 	if before := afterRecord(state.First - 1); r.fromTime.IsZero() && r.position < before && state.First > state.Last {
 		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: before + 1}
 		r.position = before
-		return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}})
+		return r.tellGap(gap)
 	}
 	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Heartbeat{
 		Heartbeat: &tidingsv1.Heartbeat{Cursor: cursorOf(r.topic, r.position)},
 	}})
+}
+
+func (r *reading) tellGap(gap *tidingsv1.Gap) error {
+	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}})
 }
 
 func (r *reading) tellCaughtUp() error {
@@ -374,18 +378,19 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 		return nil, storageFault(err, request.GetTopic())
 	}
 	sequence, index := recordOf(request.GetSequence())
-	var events [][]byte
 	record, err := s.engine.Get(ctx, topic, sequence)
-	if err == nil {
-		events, err = recordEvents(record, nil)
-	} else if !errors.Is(err, engine.ErrRecordNotFound) {
-		return nil, storageFault(err, topic.Name)
-	}
-	if errors.Is(err, engine.ErrRecordNotFound) || err == nil && index >= len(events) {
+	if errors.Is(err, engine.ErrRecordNotFound) {
 		return nil, eventNotFound(topic.Name, request.GetSequence())
 	}
 	if err != nil {
+		return nil, storageFault(err, topic.Name)
+	}
+	events, err := recordEvents(record, nil)
+	if err != nil {
 		return nil, err
+	}
+	if index >= len(events) {
+		return nil, eventNotFound(topic.Name, request.GetSequence())
 	}
 	event, err := recordedEvent(topic, record, index, events)
 	if err != nil {
