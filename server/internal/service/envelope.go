@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"example.com/tidings/server/internal/eventlog"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -38,7 +40,15 @@ type event struct {
 
 // typeName is the full name of the event's type.
 func (e *event) typeName() string {
-	return e.typeURL[strings.LastIndexByte(e.typeURL, '/')+1:]
+	return eventlog.TypeName(e.typeURL)
+}
+
+// missing returns a key that the server determined where the event has none.
+func (e *event) missing(key string) string {
+	if e.key != "" {
+		return ""
+	}
+	return key
 }
 
 // parseBatch reads a PublishRequest, or a message with the same fields. Rules
@@ -110,7 +120,7 @@ func scanBatch(data []byte, into *batch) bool {
 	events := into.events[:0]
 	*into = batch{}
 	var seen uint
-	ok := scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	ok := eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
 		if number != 2 {
 			if seen&(1<<number) != 0 {
 				return false
@@ -122,7 +132,7 @@ func scanBatch(data []byte, into *batch) bool {
 			into.topic = view(value)
 			return value != nil && plainTopic(into.topic)
 		case 2:
-			if value == nil || len(events) == maxEvents {
+			if value == nil || len(events) == eventlog.MaxEvents {
 				return false
 			}
 			events = append(events, event{})
@@ -145,7 +155,7 @@ func scanEvent(data []byte, e *event) bool {
 	e.raw = data
 	var seen uint
 	var names attributeNames
-	return scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
+	return eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
 		if value == nil { // No field of an event is a number.
 			return false
 		}
@@ -194,7 +204,7 @@ var reservedAttributes = map[string]bool{
 func scanAttribute(data []byte, names *attributeNames) bool {
 	var name string
 	var seen uint
-	ok := scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
+	ok := eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
 		if value == nil || number > 2 || seen&(1<<number) != 0 {
 			return false
 		}
@@ -223,7 +233,7 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 
 func scanTime(data []byte) bool {
 	var seconds, nanos uint64
-	return scanFields(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	return eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
 		switch number {
 		case 1:
 			seconds = varint
@@ -238,7 +248,7 @@ func scanTime(data []byte) bool {
 
 func scanAny(data []byte, e *event) bool {
 	var seen uint
-	return scanFields(data, func(number protowire.Number, _ uint64, value []byte) bool {
+	return eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
 		if value == nil || number > 2 || seen&(1<<number) != 0 {
 			return false
 		}
@@ -250,40 +260,6 @@ func scanAny(data []byte, e *event) bool {
 		e.payload = value
 		return true
 	})
-}
-
-// scanFields calls visit for each field of a message: with a value that isn't
-// nil for a field with a length, or else with the number. It returns false for
-// what isn't a message, for a field number above 15, for other wire types and
-// where visit does.
-func scanFields(data []byte, visit func(number protowire.Number, varint uint64, value []byte) bool) bool {
-	for len(data) > 0 {
-		tag := data[0] // Field numbers up to 15 take one byte.
-		if tag >= 0x80 || tag < 0x08 {
-			return false
-		}
-		data = data[1:]
-		number, n := protowire.ConsumeVarint(data)
-		if n < 0 {
-			return false
-		}
-		data = data[n:]
-		var value []byte
-		switch protowire.Type(tag & 7) {
-		case protowire.VarintType:
-		case protowire.BytesType:
-			if number > uint64(len(data)) {
-				return false
-			}
-			value, data = data[:number:number], data[number:]
-		default:
-			return false
-		}
-		if !visit(protowire.Number(tag>>3), number, value) {
-			return false
-		}
-	}
-	return true
 }
 
 // plainText says whether a text surely has no more than a number of characters

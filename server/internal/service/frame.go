@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -62,43 +62,13 @@ func (f *Frame) Free() {
 
 // fits says whether a RecordedEvent has room in the frame.
 func (f *Frame) fits(raw, suffix []byte) bool {
-	const most = 64 // What appendEvent adds.
-	return len(f.buffer)+len(raw)+len(suffix)+most <= frameTarget
-}
-
-// recordSuffix encodes the fields that are the same in every RecordedEvent of a
-// record: topic and publish_time.
-func recordSuffix(topic string, publishTime time.Time) []byte {
-	b := protowire.AppendTag(nil, 2, protowire.BytesType)
-	b = protowire.AppendString(b, topic)
-	stamp := protowire.AppendTag(nil, 1, protowire.VarintType)
-	stamp = protowire.AppendVarint(stamp, uint64(publishTime.Unix()))
-	if nanos := publishTime.Nanosecond(); nanos != 0 {
-		stamp = protowire.AppendTag(stamp, 2, protowire.VarintType)
-		stamp = protowire.AppendVarint(stamp, uint64(nanos))
-	}
-	b = protowire.AppendTag(b, 5, protowire.BytesType)
-	return protowire.AppendBytes(b, stamp)
+	return len(f.buffer)+len(raw)+len(suffix)+eventlog.Overhead <= frameTarget
 }
 
 // appendEvent adds a RecordedEvent. The cursor is that of the position after.
 func (f *Frame) appendEvent(topic *engine.Topic, raw []byte, sequence, after int64, suffix []byte) {
-	var room [64]byte
-	cursor := appendCursor(room[:0], topic, after)
-	size := 1 + protowire.SizeBytes(len(raw)) +
-		1 + protowire.SizeVarint(uint64(sequence)) +
-		1 + protowire.SizeBytes(len(cursor)) +
-		len(suffix)
-	b := protowire.AppendTag(f.buffer, 1, protowire.BytesType) // EventBatch.events
-	b = protowire.AppendVarint(b, uint64(size))
-	b = protowire.AppendTag(b, 1, protowire.BytesType)
-	b = protowire.AppendBytes(b, raw)
-	b = protowire.AppendTag(b, 3, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(sequence))
-	b = protowire.AppendTag(b, 4, protowire.BytesType)
-	b = protowire.AppendBytes(b, cursor)
-	b = append(b, suffix...)
-	f.buffer = b
+	const field = 1 // EventBatch.events
+	f.buffer = eventlog.AppendRecorded(f.buffer, field, topic.Config.GetUid(), raw, sequence, after, suffix)
 }
 
 // seal completes a frame of events: it puts the tag and the length of
@@ -114,17 +84,17 @@ func (f *Frame) seal() {
 func recordedEvent(topic *engine.Topic, record engine.Record, index int, events [][]byte) (*tidingsv1.RecordedEvent, error) {
 	event := new(tidingsv1.Event)
 	if err := proto.Unmarshal(events[index], event); err != nil {
-		return nil, fmt.Errorf("event %d: %w", sequenceOf(record.Sequence, index), err)
+		return nil, fmt.Errorf("event %d: %w", eventlog.SequenceOf(record.Sequence, index), err)
 	}
-	after := sequenceOf(record.Sequence, index)
+	after := eventlog.SequenceOf(record.Sequence, index)
 	if index == len(events)-1 {
-		after = afterRecord(record.Sequence)
+		after = eventlog.After(record.Sequence)
 	}
 	return &tidingsv1.RecordedEvent{
 		Event:       event,
 		Topic:       topic.Name,
-		Sequence:    sequenceOf(record.Sequence, index),
-		Cursor:      cursorOf(topic, after),
+		Sequence:    eventlog.SequenceOf(record.Sequence, index),
+		Cursor:      eventlog.Cursor(topic.Config.GetUid(), after),
 		PublishTime: timestamppb.New(record.Time),
 	}, nil
 }

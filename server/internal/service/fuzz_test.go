@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -139,7 +140,7 @@ func compareEvents(t *testing.T, fast, slow *event) {
 		t.Fatalf("scanBatch keeps %v, decodeBatch %v", &left, &right)
 	}
 	for _, raw := range [][]byte{fast.raw, slow.raw} {
-		if name, err := eventTypeName(raw); err != nil || name != fast.typeName() {
+		if name, err := eventlog.EventType(raw); err != nil || name != fast.typeName() {
 			t.Fatalf("the type is %q, %v; want %q", name, err, fast.typeName())
 		}
 	}
@@ -155,11 +156,11 @@ func FuzzRecord(f *testing.F) {
 		if parseBatch(data, &b, 0) != nil || !plainText([]byte(key), 512, 0x20) {
 			return
 		}
-		record := appendRecordHeader(nil)
+		record := eventlog.AppendHeader(nil)
 		for i := range b.events {
-			record = appendRecordEvent(record, &b.events[i], key)
+			record = eventlog.AppendEvent(record, b.events[i].raw, b.events[i].missing(key))
 		}
-		events, err := recordEvents(engine.Record{Data: record}, nil)
+		events, err := eventlog.Events(0, record, nil)
 		if err != nil || len(events) != len(b.events) {
 			t.Fatalf("%d events of %d, %v", len(events), len(b.events), err)
 		}
@@ -178,7 +179,7 @@ func FuzzRecord(f *testing.F) {
 			if !proto.Equal(&sent, stored.GetEvents()[i]) {
 				t.Fatalf("stored %v, want %v", stored.GetEvents()[i], &sent)
 			}
-			if name, err := eventTypeName(raw); err != nil || name != b.events[i].typeName() {
+			if name, err := eventlog.EventType(raw); err != nil || name != b.events[i].typeName() {
 				t.Fatalf("the type is %q, %v; want %q", name, err, b.events[i].typeName())
 			}
 		}
@@ -193,25 +194,25 @@ func testTopic(uid uint64) *engine.Topic {
 func FuzzParseCursor(f *testing.F) {
 	topic := testTopic(0x0123456789abcdef)
 	for _, sequence := range []int64{0, 1, 4095, 4096, 1<<63 - 1} {
-		f.Add(cursorOf(topic, sequence), sequence)
+		f.Add(eventlog.Cursor(topic.Config.GetUid(), sequence), sequence)
 	}
 	f.Add("", int64(0))
 	f.Add("AAAAAAAAAAA", int64(-1))
 	f.Fuzz(func(t *testing.T, cursor string, sequence int64) {
 		if sequence >= 0 {
-			made := cursorOf(topic, sequence)
-			if got, ok := parseCursor(topic, made); !ok || got != sequence {
+			made := eventlog.Cursor(topic.Config.GetUid(), sequence)
+			if got, ok := eventlog.ParseCursor(topic.Config.GetUid(), made); !ok || got != sequence {
 				t.Fatalf("%q of %d is %d, %t", made, sequence, got, ok)
 			}
-			if _, ok := parseCursor(testTopic(0xfedcba9876543210), made); ok {
+			if _, ok := eventlog.ParseCursor(0xfedcba9876543210, made); ok {
 				t.Fatalf("%q is taken for one of another topic", made)
 			}
 			if len(made) > 256 {
 				t.Fatalf("%q is longer than the contract allows", made)
 			}
 		}
-		if got, ok := parseCursor(topic, cursor); ok && (got < 0 || cursorOf(topic, got) != cursor) {
-			t.Fatalf("%q is accepted as %d, which is %q", cursor, got, cursorOf(topic, got))
+		if got, ok := eventlog.ParseCursor(topic.Config.GetUid(), cursor); ok && (got < 0 || eventlog.Cursor(topic.Config.GetUid(), got) != cursor) {
+			t.Fatalf("%q is accepted as %d, which is %q", cursor, got, eventlog.Cursor(topic.Config.GetUid(), got))
 		}
 	})
 }
@@ -280,15 +281,15 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	whole := appendRecordEvent(appendRecordHeader(nil), &event{raw: []byte{0x0a, 0x01, 'a'}}, "")
-	if _, err := recordEvents(engine.Record{Data: whole}, nil); err != nil {
+	whole := eventlog.AppendEvent(eventlog.AppendHeader(nil), []byte{0x0a, 0x01, 'a'}, "")
+	if _, err := eventlog.Events(0, whole, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
 		"nothing": nil, "no events": whole[:2], "cut off": whole[:len(whole)-1], "no form": whole[2:],
 		"a later form": append([]byte{0x08, 0x02}, whole[2:]...), "garbage": []byte("garbage"),
 	} {
-		if events, err := recordEvents(engine.Record{Data: data}, nil); err == nil {
+		if events, err := eventlog.Events(0, data, nil); err == nil {
 			t.Errorf("%s: %q", name, events)
 		}
 	}

@@ -11,13 +11,14 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // startAt finds the first sequence to send.
 func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) error {
-	earliest := sequenceOf(state.First, 0)
+	earliest := eventlog.SequenceOf(state.First, 0)
 	r.first = earliest
 	switch position := start.GetPosition().(type) {
 	case *tidingsv1.StartPosition_Boundary:
@@ -30,7 +31,7 @@ func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, s
 			}
 			r.first = latest
 		case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
-			r.first = sequenceOf(state.Last+1, 0)
+			r.first = eventlog.SequenceOf(state.Last+1, 0)
 		}
 	case *tidingsv1.StartPosition_Sequence:
 		r.first = position.Sequence
@@ -52,23 +53,23 @@ func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, s
 }
 
 func (r *reading) startAfter(cursor string, state engine.State) error {
-	sequence, ok := parseCursor(r.topic, cursor)
-	record, index := recordOf(sequence)
+	sequence, ok := eventlog.ParseCursor(r.topic.Config.GetUid(), cursor)
+	record, index := eventlog.Split(sequence)
 	if !ok || record > state.Last {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_INVALID, "start.cursor",
 			fmt.Sprintf("not a cursor of topic %q", r.topic.Name), "topic", r.topic.Name)
 	}
 	// A record is removed as a whole; what has been read of it isn't missed.
 	needed := record
-	if index == lastIndex {
+	if index == eventlog.LastIndex {
 		needed++
 	}
 	if needed < state.First {
-		earliest := sequenceOf(state.First, 0)
+		earliest := eventlog.SequenceOf(state.First, 0)
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
 			"retention removed events that follow the cursor",
 			"topic", r.topic.Name,
-			"earliest_cursor", cursorOf(r.topic, earliest-1),
+			"earliest_cursor", eventlog.Cursor(r.topic.Config.GetUid(), earliest-1),
 			"earliest_sequence", strconv.FormatInt(earliest, 10))
 	}
 	r.first = sequence + 1
@@ -96,7 +97,7 @@ func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp,
 		return storageFault(err, r.topic.Name)
 	}
 	if err != nil || record.Time.After(r.fromTime) {
-		r.gap = &tidingsv1.Gap{NextSequence: sequenceOf(state.First, 0)}
+		r.gap = &tidingsv1.Gap{NextSequence: eventlog.SequenceOf(state.First, 0)}
 	}
 	return nil
 }
@@ -105,7 +106,7 @@ func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp,
 func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
 	switch position := stop.GetPosition().(type) {
 	case *tidingsv1.StopPosition_CaughtUp:
-		r.until = afterRecord(state.Last)
+		r.until = eventlog.After(state.Last)
 	case *tidingsv1.StopPosition_Sequence:
 		r.until = position.Sequence
 	case *tidingsv1.StopPosition_Time:
@@ -115,7 +116,7 @@ func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error
 		r.untilTime = position.Time.AsTime()
 		if !r.untilTime.After(time.Now()) {
 			// What is stored from now on is later.
-			r.until = afterRecord(state.Last)
+			r.until = eventlog.After(state.Last)
 		}
 	}
 	return nil

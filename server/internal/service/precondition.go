@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -32,7 +33,7 @@ func (s *Service) expect(ctx context.Context, p *publication) error {
 		}
 	}
 	expected := p.precondition.GetExpectedLastSequence()
-	record, _ := recordOf(expected)
+	record, _ := eventlog.Split(expected)
 	if expected != 0 {
 		// The engine knows records only. Which event is the last of a record
 		// never changes, so that much can be checked before.
@@ -58,11 +59,11 @@ func (s *Service) lastOfRecord(ctx context.Context, topic *engine.Topic, sequenc
 	if err != nil {
 		return 0, storageFault(err, topic.Name)
 	}
-	events, err := recordEvents(record, nil)
+	events, err := eventlog.Events(record.Sequence, record.Data, nil)
 	if err != nil {
 		return 0, err
 	}
-	return sequenceOf(sequence, len(events)-1), nil
+	return eventlog.SequenceOf(sequence, len(events)-1), nil
 }
 
 // mismatch is the error for a precondition that doesn't hold.
@@ -74,7 +75,7 @@ func (s *Service) mismatch(ctx context.Context, p *publication) error {
 		if err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
 			return storageFault(err, p.topic.Name)
 		}
-		actual = sequenceOf(record.Sequence, 0)
+		actual = eventlog.SequenceOf(record.Sequence, 0)
 	} else {
 		state, err := s.engine.State(ctx, p.topic)
 		if err != nil {
@@ -102,7 +103,7 @@ func (s *Service) latest(ctx context.Context, topic *engine.Topic, state engine.
 	}
 	last, err := s.lastOfRecord(ctx, topic, state.Last)
 	if last == 0 {
-		last = sequenceOf(state.Last, 0)
+		last = eventlog.SequenceOf(state.Last, 0)
 	}
 	return last, err
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -128,7 +129,7 @@ func (p *publication) encode(b *batch) {
 		p.entries = make([]engine.Entry, len(p.accepted))
 		for i, a := range p.accepted {
 			e := &b.events[a.index]
-			data := appendRecordEvent(appendRecordHeader(make([]byte, 0, len(e.raw)+len(a.key)+24)), e, a.key)
+			data := eventlog.AppendEvent(eventlog.AppendHeader(make([]byte, 0, len(e.raw)+len(a.key)+24)), e.raw, e.missing(a.key))
 			p.entries[i] = engine.Entry{ID: eventIdentity(e), Key: a.key, Data: data}
 			p.weight += int64(len(data))
 		}
@@ -138,9 +139,9 @@ func (p *publication) encode(b *batch) {
 	for _, a := range p.accepted {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
-	data := appendRecordHeader(make([]byte, 0, size))
+	data := eventlog.AppendHeader(make([]byte, 0, size))
 	for _, a := range p.accepted {
-		data = appendRecordEvent(data, &b.events[a.index], a.key)
+		data = eventlog.AppendEvent(data, b.events[a.index].raw, b.events[a.index].missing(a.key))
 	}
 	id := requestIdentity(b.requestID)
 	if b.requestID == "" {
@@ -244,7 +245,7 @@ func (s *Service) finishOne(ctx context.Context, p *publication) error {
 			return err
 		}
 	}
-	p.receive(func(i int) (int64, bool) { return sequenceOf(ack.Sequence, i), ack.Duplicate })
+	p.receive(func(i int) (int64, bool) { return eventlog.SequenceOf(ack.Sequence, i), ack.Duplicate })
 	return nil
 }
 
@@ -270,22 +271,22 @@ func (s *Service) compare(ctx context.Context, p *publication, entry int, sequen
 	if err != nil {
 		return storageFault(err, p.topic.Name)
 	}
-	stored, err := recordEvents(record, nil)
+	stored, err := eventlog.Events(record.Sequence, record.Data, nil)
 	if err != nil {
 		return err
 	}
-	sent, err := recordEvents(engine.Record{Data: p.entries[entry].Data}, nil)
+	sent, err := eventlog.Events(0, p.entries[entry].Data, nil)
 	if err != nil {
 		return err
 	}
 	types := s.Types()
 	for i, raw := range sent {
 		if i >= len(stored) || !sameEvent(types, raw, stored[i]) {
-			return conflict(p.topic.Name, sequenceOf(sequence, min(i, len(stored)-1)), p.requestID, raw)
+			return conflict(p.topic.Name, eventlog.SequenceOf(sequence, min(i, len(stored)-1)), p.requestID, raw)
 		}
 	}
 	if len(stored) > len(sent) {
-		return conflict(p.topic.Name, sequenceOf(sequence, len(sent)), p.requestID, sent[0])
+		return conflict(p.topic.Name, eventlog.SequenceOf(sequence, len(sent)), p.requestID, sent[0])
 	}
 	return nil
 }

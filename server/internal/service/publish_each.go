@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 )
 
 // finishEach stores the records of a topic whose events are recognised one by
@@ -57,7 +58,7 @@ func (s *Service) finishEach(ctx context.Context, p *publication) error {
 	}
 	p.receive(func(i int) (int64, bool) {
 		place := places[first[i]]
-		return sequenceOf(place.Sequence, 0), place.Duplicate || first[i] != i
+		return eventlog.SequenceOf(place.Sequence, 0), place.Duplicate || first[i] != i
 	})
 	return nil
 }
@@ -98,11 +99,11 @@ func (s *Service) firstOfEach(p *publication) ([]int, error) {
 			continue
 		}
 		first[i] = other
-		raws, err := recordEvents(engine.Record{Data: entry.Data}, nil)
+		raws, err := eventlog.Events(0, entry.Data, nil)
 		if err != nil {
 			return nil, err
 		}
-		others, err := recordEvents(engine.Record{Data: p.entries[other].Data}, nil)
+		others, err := eventlog.Events(0, p.entries[other].Data, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -107,7 +108,7 @@ type incoming struct {
 func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	record, _ := recordOf(r.first)
+	record, _ := eventlog.Split(r.first)
 	if !r.fromTime.IsZero() {
 		record = 0
 	}
@@ -142,7 +143,7 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 		}
 	}
 	if reader.Pending() == 0 {
-		r.position = max(r.position, afterRecord(state.Last))
+		r.position = max(r.position, eventlog.After(state.Last))
 		if err := r.tellCaughtUp(); err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 		case <-end:
 			var state engine.State
 			if state, err = r.service.engine.State(ctx, r.topic); err == nil {
-				r.until = afterRecord(state.Last)
+				r.until = eventlog.After(state.Last)
 			}
 		case <-r.service.drain:
 			continue
@@ -219,15 +220,15 @@ func (r *reading) take(next incoming) error {
 		return err
 	}
 	var err error
-	if r.events, err = recordEvents(record, r.events); err != nil {
+	if r.events, err = eventlog.Events(record.Sequence, record.Data, r.events); err != nil {
 		return err
 	}
 	var suffix []byte
 	for i, raw := range r.events {
-		sequence := sequenceOf(record.Sequence, i)
+		sequence := eventlog.SequenceOf(record.Sequence, i)
 		after := sequence
 		if i == len(r.events)-1 {
-			after = afterRecord(record.Sequence)
+			after = eventlog.After(record.Sequence)
 		}
 		switch {
 		case sequence < r.first:
@@ -246,7 +247,7 @@ func (r *reading) take(next incoming) error {
 			continue
 		}
 		if suffix == nil {
-			suffix = recordSuffix(r.topic.Name, record.Time)
+			suffix = eventlog.Suffix(r.topic.Name, record.Time)
 		}
 		if r.frame != nil && !r.frame.fits(raw, suffix) {
 			if err := r.flush(); err != nil {
@@ -263,10 +264,10 @@ func (r *reading) take(next incoming) error {
 			return nil
 		}
 	}
-	r.position = max(r.position, afterRecord(record.Sequence))
+	r.position = max(r.position, eventlog.After(record.Sequence))
 	if r.skipped >= maxSkipped {
 		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Checkpoint{
-			Checkpoint: &tidingsv1.Checkpoint{Cursor: cursorOf(r.topic, r.position)},
+			Checkpoint: &tidingsv1.Checkpoint{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
 		}}); err != nil {
 			return err
 		}
@@ -286,13 +287,13 @@ func (r *reading) approach(record engine.Record) error {
 		}
 		return errStop
 	}
-	before, _ := recordOf(r.position)
+	before, _ := eventlog.Split(r.position)
 	if record.Sequence > before+1 && r.fromTime.IsZero() {
-		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: sequenceOf(record.Sequence, 0)}
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: eventlog.SequenceOf(record.Sequence, 0)}
 		if err := r.tellGap(gap); err != nil {
 			return err
 		}
-		r.position = sequenceOf(record.Sequence, 0) - 1
+		r.position = eventlog.SequenceOf(record.Sequence, 0) - 1
 	}
 	r.fromTime = time.Time{}
 	return nil
@@ -302,7 +303,7 @@ func (r *reading) wants(raw []byte) (bool, error) {
 	if len(r.types) == 0 {
 		return true, nil
 	}
-	name, err := eventTypeName(raw)
+	name, err := eventlog.EventType(raw)
 	return slices.Contains(r.types, name), err
 }
 
@@ -313,13 +314,13 @@ func (r *reading) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if before := afterRecord(state.First - 1); r.fromTime.IsZero() && r.position < before && state.First > state.Last {
+	if before := eventlog.After(state.First - 1); r.fromTime.IsZero() && r.position < before && state.First > state.Last {
 		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: before + 1}
 		r.position = before
 		return r.tellGap(gap)
 	}
 	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Heartbeat{
-		Heartbeat: &tidingsv1.Heartbeat{Cursor: cursorOf(r.topic, r.position)},
+		Heartbeat: &tidingsv1.Heartbeat{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
 	}})
 }
 
@@ -333,14 +334,14 @@ func (r *reading) tellCaughtUp() error {
 	}
 	r.caughtUp = true
 	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_CaughtUp{
-		CaughtUp: &tidingsv1.CaughtUp{Cursor: cursorOf(r.topic, r.position)},
+		CaughtUp: &tidingsv1.CaughtUp{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
 	}})
 }
 
 // tellDraining ends the call because the server does.
 func (r *reading) tellDraining() error {
 	if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
-		Draining: &tidingsv1.Draining{Cursor: cursorOf(r.topic, r.position)},
+		Draining: &tidingsv1.Draining{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
 	}}); err != nil {
 		return err
 	}
@@ -377,7 +378,7 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 	if err != nil {
 		return nil, storageFault(err, request.GetTopic())
 	}
-	sequence, index := recordOf(request.GetSequence())
+	sequence, index := eventlog.Split(request.GetSequence())
 	record, err := s.engine.Get(ctx, topic, sequence)
 	if errors.Is(err, engine.ErrRecordNotFound) {
 		return nil, eventNotFound(topic.Name, request.GetSequence())
@@ -385,7 +386,7 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 	if err != nil {
 		return nil, storageFault(err, topic.Name)
 	}
-	events, err := recordEvents(record, nil)
+	events, err := eventlog.Events(record.Sequence, record.Data, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 
+	"example.com/tidings/server/internal/eventlog"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -102,7 +104,7 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 		Limits: &tidingsv1.Limits{
 			MaxRequestBytes:                int64(s.limits.MaxRequestBytes),
 			MaxEventBytes:                  int64(s.limits.MaxEventBytes),
-			MaxEventsPerRequest:            maxEvents,
+			MaxEventsPerRequest:            eventlog.MaxEvents,
 			MaxEventsPerDedupeEventRequest: maxEachEvents,
 		},
 		Durability: s.durability,

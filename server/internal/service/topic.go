@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -124,7 +125,7 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 	result := topicProto(topic)
 	result.Statistics = &tidingsv1.TopicStatistics{StoredBytes: int64(state.Bytes)}
 	if state.First <= state.Last {
-		result.Statistics.EarliestSequence = sequenceOf(state.First, 0)
+		result.Statistics.EarliestSequence = eventlog.SequenceOf(state.First, 0)
 	}
 	if result.Statistics.LatestSequence, err = s.latest(ctx, topic, state); err != nil {
 		return nil, err

@@ -1,0 +1,197 @@
+// Package eventlog is how events lie in the records of a topic: the encoding of
+// records, and the sequences and cursors that name a place among them.
+package eventlog
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// MaxEvents is the number of events of a record, and so of a request. It is
+// part of what a sequence means: see tidings.storage.v1.Record.
+const MaxEvents = 4096
+
+// recordFormat is the form of records that this release writes.
+const recordFormat = 1
+
+// LastIndex is the highest index of an event in a record.
+const LastIndex = MaxEvents - 1
+
+// SequenceOf returns the sequence of an event from that of its record.
+func SequenceOf(record uint64, index int) int64 {
+	return int64(record)*MaxEvents + int64(index)
+}
+
+// Split returns the sequence of an event's record and the event's index.
+func Split(sequence int64) (record uint64, index int) {
+	return uint64(sequence) / MaxEvents, int(sequence % MaxEvents)
+}
+
+// After is the position after a record.
+func After(record uint64) int64 { return SequenceOf(record, LastIndex) }
+
+// AppendHeader begins the encoding of a tidings.storage.v1.Record.
+func AppendHeader(b []byte) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), recordFormat)
+}
+
+// AppendEvent adds an encoded event to a record. The partition key, unless it
+// is empty, follows the event's own encoding, as a field of it.
+func AppendEvent(b, raw []byte, key string) []byte {
+	size := len(raw)
+	if key != "" {
+		size += protowire.SizeTag(5) + protowire.SizeBytes(len(key))
+	}
+	b = protowire.AppendTag(b, 2, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b = append(b, raw...)
+	if key != "" {
+		b = protowire.AppendTag(b, 5, protowire.BytesType)
+		b = protowire.AppendString(b, key)
+	}
+	return b
+}
+
+// Events returns the encoded events of the record with a sequence, as views of
+// its data.
+func Events(record uint64, data []byte, into [][]byte) ([][]byte, error) {
+	into = into[:0]
+	format := uint64(0)
+	ok := Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
+		switch {
+		case number == 1 && value == nil:
+			format = varint
+		case number == 2 && value != nil:
+			into = append(into, value)
+		}
+		return true
+	})
+	switch {
+	case !ok || len(into) == 0:
+		return nil, fmt.Errorf("record %d: not a record", record)
+	case format != recordFormat:
+		return nil, fmt.Errorf("record %d: form %d is not known: a later release wrote it", record, format)
+	}
+	return into, nil
+}
+
+// PartitionKey returns the key of an encoded event.
+func PartitionKey(raw []byte) (string, error) {
+	var key []byte
+	if Scan(raw, func(number protowire.Number, _ uint64, value []byte) bool {
+		if number == 5 {
+			key = value // The last one counts.
+		}
+		return true
+	}) {
+		return string(key), nil
+	}
+	// It has fields that Scan doesn't know, from a later contract.
+	var decoded tidingsv1.Event
+	err := proto.Unmarshal(raw, &decoded)
+	return decoded.GetPartitionKey(), err
+}
+
+// EventType returns the full name of the type of an encoded event.
+func EventType(raw []byte) (string, error) {
+	var url []byte
+	if Scan(raw, func(number protowire.Number, _ uint64, value []byte) bool {
+		return number != 7 || value != nil && Scan(value, func(number protowire.Number, _ uint64, value []byte) bool {
+			if number == 1 {
+				url = value
+			}
+			return value != nil
+		})
+	}) {
+		return TypeName(string(url)), nil
+	}
+	var decoded tidingsv1.Event
+	err := proto.Unmarshal(raw, &decoded)
+	return TypeName(decoded.GetData().GetTypeUrl()), err
+}
+
+// TypeName returns the full name of a message from its type URL.
+func TypeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
+
+// Suffix encodes the fields that are the same in every RecordedEvent of a
+// record: topic and publish_time.
+func Suffix(topic string, publishTime time.Time) []byte {
+	b := protowire.AppendTag(nil, 2, protowire.BytesType)
+	b = protowire.AppendString(b, topic)
+	b = protowire.AppendTag(b, 5, protowire.BytesType)
+	return protowire.AppendBytes(b, Timestamp(publishTime))
+}
+
+// Timestamp encodes a google.protobuf.Timestamp.
+func Timestamp(t time.Time) []byte {
+	stamp := protowire.AppendTag(nil, 1, protowire.VarintType)
+	stamp = protowire.AppendVarint(stamp, uint64(t.Unix()))
+	if nanos := t.Nanosecond(); nanos != 0 {
+		stamp = protowire.AppendTag(stamp, 2, protowire.VarintType)
+		stamp = protowire.AppendVarint(stamp, uint64(nanos))
+	}
+	return stamp
+}
+
+// Overhead is the most that AppendRecorded adds to an event and its suffix.
+const Overhead = 64
+
+// AppendRecorded adds a RecordedEvent, as a field of the number, to an encoded
+// message. The cursor is that of the position after.
+func AppendRecorded(b []byte, field protowire.Number, uid uint64, raw []byte, sequence, after int64, suffix []byte) []byte {
+	var room [Overhead]byte
+	cursor := AppendCursor(room[:0], uid, after)
+	size := 1 + protowire.SizeBytes(len(raw)) +
+		1 + protowire.SizeVarint(uint64(sequence)) +
+		1 + protowire.SizeBytes(len(cursor)) +
+		len(suffix)
+	b = protowire.AppendTag(b, field, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b = protowire.AppendTag(b, 1, protowire.BytesType)
+	b = protowire.AppendBytes(b, raw)
+	b = protowire.AppendTag(b, 3, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(sequence))
+	b = protowire.AppendTag(b, 4, protowire.BytesType)
+	b = protowire.AppendBytes(b, cursor)
+	return append(b, suffix...)
+}
+
+// Scan calls visit for each field of a message: with a value that isn't nil for
+// a field with a length, or else with the number. It returns false for what
+// isn't a message, for a field number above 15, for other wire types and where
+// visit does.
+func Scan(data []byte, visit func(number protowire.Number, varint uint64, value []byte) bool) bool {
+	for len(data) > 0 {
+		tag := data[0] // Field numbers up to 15 take one byte.
+		if tag >= 0x80 || tag < 0x08 {
+			return false
+		}
+		data = data[1:]
+		number, n := protowire.ConsumeVarint(data)
+		if n < 0 {
+			return false
+		}
+		data = data[n:]
+		var value []byte
+		switch protowire.Type(tag & 7) {
+		case protowire.VarintType:
+		case protowire.BytesType:
+			if number > uint64(len(data)) {
+				return false
+			}
+			value, data = data[:number:number], data[number:]
+		default:
+			return false
+		}
+		if !visit(protowire.Number(tag>>3), number, value) {
+			return false
+		}
+	}
+	return true
+}
