@@ -130,15 +130,15 @@ func (e *Engine) AppendAtomic(ctx context.Context, topic *Topic, entries []Entry
 			entry.ExpectedLast = nil
 		}
 		message := e.message(topic, entry)
-		message.Header["Nats-Batch-Id"] = []string{batch}
-		message.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
+		message.Header[batchIDHeader] = []string{batch}
+		message.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
 		if i < len(entries)-1 {
 			if err := e.conn.PublishMsg(message); err != nil {
 				return 0, translate(err)
 			}
 			continue
 		}
-		message.Header["Nats-Batch-Commit"] = []string{"1"}
+		message.Header[batchCommitHeader] = []string{"1"}
 		ack, err := e.js.PublishMsg(ctx, message)
 		if err != nil {
 			return 0, translate(err)
@@ -150,6 +150,13 @@ func (e *Engine) AppendAtomic(ctx context.Context, topic *Topic, entries []Entry
 	}
 	return first, nil
 }
+
+// The headers of an atomic append.
+const (
+	batchIDHeader       = "Nats-Batch-Id"
+	batchSequenceHeader = "Nats-Batch-Sequence"
+	batchCommitHeader   = "Nats-Batch-Commit"
+)
 
 // MaxAtomic is the number of records of an atomic append: JetStream's bound.
 const MaxAtomic = 1000

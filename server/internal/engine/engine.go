@@ -1,9 +1,11 @@
-// Package engine keeps topics and their records in NATS JetStream, embedded in
-// the process or outside it; the same code drives both.
+// Package engine keeps topics, their records and subscriptions in NATS
+// JetStream, embedded in the process or outside it; the same code drives both.
 //
 // A topic is a stream and an entry in a key-value bucket, which holds its
-// configuration. A record is a message of the stream. What a record contains
-// is its caller's affair.
+// configuration. A record is a message of the stream. A subscription is an
+// entry in another bucket, a stream for its journal and one for its dead
+// letters. What records, journals and dead letters contain is their caller's
+// affair.
 package engine
 
 import (
@@ -17,6 +19,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
 
 // Every error of this package wraps one of these, or is a context's.
@@ -30,8 +34,12 @@ var (
 	ErrTopicNotFound = errors.New("the topic doesn't exist")
 	// ErrTopicExists: there is such a topic.
 	ErrTopicExists = errors.New("the topic exists")
-	// ErrRevision: the topic has another revision.
-	ErrRevision = errors.New("the topic has been changed")
+	// ErrSubscriptionNotFound: there is no such subscription.
+	ErrSubscriptionNotFound = errors.New("the subscription doesn't exist")
+	// ErrSubscriptionExists: there is such a subscription.
+	ErrSubscriptionExists = errors.New("the subscription exists")
+	// ErrRevision: the topic or subscription has another revision.
+	ErrRevision = errors.New("it has been changed")
 	// ErrRecordNotFound: there is no record with this sequence.
 	ErrRecordNotFound = errors.New("the record doesn't exist")
 	// ErrDuplicate: an identity of an atomic append is taken.
@@ -83,9 +91,11 @@ type Engine struct {
 	lock     *os.File       // Holds the data directory of the embedded one.
 	conn     *nats.Conn
 	js       jetstream.JetStream
-	topics   *topics
-	syncer   *syncer // nil unless appends wait for the disk.
-	atomics  chan struct{}
+	topics   *registry[*storagev1.TopicConfig]
+	// subscriptions are the subscriptions.
+	subscriptions *registry[*storagev1.SubscriptionConfig]
+	syncer        *syncer // nil unless appends wait for the disk.
+	atomics       chan struct{}
 }
 
 const (
@@ -164,7 +174,10 @@ func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	e.topics, err = openTopics(ctx, e)
+	if e.topics, err = openTopics(ctx, e); err != nil {
+		return err
+	}
+	e.subscriptions, err = openSubscriptions(ctx, e)
 	return err
 }
 
@@ -184,6 +197,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 // Close waits for the appends under way, closes the connection and stops an
 // embedded JetStream. Nothing may be called after it.
 func (e *Engine) Close() {
+	if e.subscriptions != nil {
+		e.subscriptions.close()
+	}
 	if e.topics != nil {
 		e.topics.close()
 	}

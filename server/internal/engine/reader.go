@@ -13,7 +13,7 @@ import (
 // ones. It is for one goroutine.
 type Reader struct {
 	engine   *Engine
-	topic    *Topic
+	stream   string
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
 	pending  uint64
@@ -33,6 +33,10 @@ const (
 // sequence is 0, at the first that was stored at a time or later. The caller
 // closes it.
 func (e *Engine) Read(ctx context.Context, topic *Topic, sequence uint64, from time.Time) (*Reader, error) {
+	return e.readStream(ctx, streamName(topic.Name), sequence, from)
+}
+
+func (e *Engine) readStream(ctx context.Context, stream string, sequence uint64, from time.Time) (*Reader, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	config := jetstream.OrderedConsumerConfig{
@@ -45,11 +49,11 @@ func (e *Engine) Read(ctx context.Context, topic *Topic, sequence uint64, from t
 		config.DeliverPolicy = jetstream.DeliverByStartTimePolicy
 		config.OptStartTime = &from
 	}
-	consumer, err := e.js.OrderedConsumer(ctx, streamName(topic.Name), config)
+	consumer, err := e.js.OrderedConsumer(ctx, stream, config)
 	if err != nil {
 		return nil, translate(err)
 	}
-	r := &Reader{engine: e, topic: topic, consumer: consumer}
+	r := &Reader{engine: e, stream: stream, consumer: consumer}
 	r.messages, err = consumer.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(readAhead, max(readAheadBytes, 2*e.MaxRecordBytes())))
 	if err != nil {
@@ -72,8 +76,10 @@ func (r *Reader) Next(ctx context.Context) (Record, error) {
 		if ctx.Err() != nil {
 			return Record{}, ctx.Err()
 		}
-		if _, gone := r.engine.State(context.WithoutCancel(ctx), r.topic); errors.Is(gone, ErrTopicNotFound) {
-			return Record{}, gone
+		look, cancel := bounded(context.WithoutCancel(ctx))
+		defer cancel()
+		if _, gone := r.engine.js.Stream(look, r.stream); errors.Is(translate(gone), ErrTopicNotFound) {
+			return Record{}, translate(gone)
 		}
 		return Record{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -96,5 +102,5 @@ func (r *Reader) Close() {
 	defer cancel()
 	// Where it fails, JetStream removes the consumer when nobody asks for a
 	// minute.
-	_ = r.engine.js.DeleteConsumer(ctx, streamName(r.topic.Name), r.consumer.CachedInfo().Name)
+	_ = r.engine.js.DeleteConsumer(ctx, r.stream, r.consumer.CachedInfo().Name)
 }

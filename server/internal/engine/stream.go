@@ -8,7 +8,7 @@ import (
 
 func streamName(topic string) string { return "tidings-topic-" + topic }
 
-func (e *Engine) streamConfig(topic *Topic) jetstream.StreamConfig {
+func (e *Engine) topicStream(topic *Topic) jetstream.StreamConfig {
 	config := topic.Config
 	stream := jetstream.StreamConfig{
 		Name:               streamName(topic.Name),

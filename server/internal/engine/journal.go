@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// Journal is what is written of a subscription. An entry is stored only if it
+// follows the last one that its writer knows, so that of two writers only one
+// goes on. It is for one goroutine.
+type Journal struct {
+	engine       *Engine
+	subscription *Subscription
+	last         uint64 // The sequence of the last entry known.
+}
+
+func journalName(subscription string) string { return "tidings-subscription-" + subscription }
+
+func journalSubject(subscription string) string { return "tidings.subscription." + subscription }
+
+func (e *Engine) journalStream(s *Subscription) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:               journalName(s.Name),
+		Description:        "Journal of the Tidings subscription " + s.Name,
+		Subjects:           []string{journalSubject(s.Name)},
+		Storage:            jetstream.FileStorage,
+		Retention:          jetstream.LimitsPolicy,
+		Discard:            jetstream.DiscardOld,
+		Replicas:           e.replicas,
+		MaxBytes:           -1,
+		MaxMsgs:            -1,
+		MaxMsgsPerSubject:  -1,
+		MaxMsgSize:         -1,
+		MaxConsumers:       -1,
+		AllowAtomicPublish: true,
+		Duplicates:         minDuplicates,
+	}
+}
+
+// Journal opens the journal of a subscription.
+func (e *Engine) Journal(s *Subscription) *Journal {
+	return &Journal{engine: e, subscription: s}
+}
+
+// Replay calls each with every entry that is there and hasn't been seen. It
+// returns ErrSubscriptionNotFound, ErrUnavailable or what each does.
+func (j *Journal) Replay(ctx context.Context, each func(entry []byte) error) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
+	if err != nil {
+		return subscriptionError(err)
+	}
+	last := stream.CachedInfo().State.LastSeq
+	if last <= j.last || stream.CachedInfo().State.Msgs == 0 {
+		j.last = max(last, j.last)
+		return nil
+	}
+	reader, err := j.engine.readStream(ctx, journalName(j.subscription.Name), j.last+1, time.Time{})
+	if err != nil {
+		return subscriptionError(err)
+	}
+	defer reader.Close()
+	for j.last < last {
+		entry, err := reader.Next(ctx)
+		if err != nil {
+			return subscriptionError(err)
+		}
+		if err := each(entry.Data); err != nil {
+			return fmt.Errorf("entry %d of the journal of subscription %s: %w", entry.Sequence, j.subscription.Name, err)
+		}
+		j.last = entry.Sequence
+	}
+	return nil
+}
+
+// Append stores an entry as durably as the engine promises. It returns
+// ErrSequence where another server has written since the last Replay,
+// ErrSubscriptionNotFound, ErrFull, or ErrUnavailable or the context's error,
+// after which whether the entry is stored isn't known.
+func (j *Journal) Append(ctx context.Context, entry []byte) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	ack, err := j.engine.js.PublishMsg(ctx, j.message(entry, true))
+	if err != nil {
+		return subscriptionError(err)
+	}
+	j.last = ack.Sequence
+	return j.engine.syncer.wait(ctx)
+}
+
+func (j *Journal) message(entry []byte, follows bool) *nats.Msg {
+	message := &nats.Msg{Subject: journalSubject(j.subscription.Name), Header: nats.Header{}, Data: entry}
+	if follows {
+		message.Header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(j.last, 10)}
+	}
+	return message
+}
+
+// Compact stores entries, at most MaxAtomic, together or not at all, and
+// removes all that were before them. Its errors are Append's. Where it fails
+// after the entries are stored, the older ones stay until the next time.
+func (j *Journal) Compact(ctx context.Context, entries [][]byte) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if len(entries) == 1 {
+		if err := j.Append(ctx, entries[0]); err != nil {
+			return err
+		}
+	} else if err := j.appendAtomic(ctx, entries); err != nil {
+		return err
+	}
+	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSequence(j.last-uint64(len(entries))+1))
+	}
+	return subscriptionError(err)
+}
+
+func (j *Journal) appendAtomic(ctx context.Context, entries [][]byte) error {
+	batch := nuid.Next()
+	for i, entry := range entries {
+		message := j.message(entry, i == 0)
+		message.Header[batchIDHeader] = []string{batch}
+		message.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
+		if i < len(entries)-1 {
+			if err := j.engine.conn.PublishMsg(message); err != nil {
+				return subscriptionError(err)
+			}
+			continue
+		}
+		message.Header[batchCommitHeader] = []string{"1"}
+		ack, err := j.engine.js.PublishMsg(ctx, message)
+		if err != nil {
+			return subscriptionError(err)
+		}
+		j.last = ack.Sequence
+	}
+	return j.engine.syncer.wait(ctx)
+}
+
+// subscriptionError is translate for the streams of a subscription.
+func subscriptionError(err error) error {
+	err = translate(err)
+	if errors.Is(err, ErrTopicNotFound) {
+		return fmt.Errorf("%w: %w", ErrSubscriptionNotFound, err)
+	}
+	return err
+}

@@ -1,0 +1,419 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+)
+
+// configFormat is the form of configurations that this release writes.
+const configFormat = 1
+
+// configuration is that of a thing that has a name.
+type configuration interface {
+	proto.Message
+	GetFormat() int32
+	GetUid() uint64
+	GetDeleting() bool
+}
+
+// Entity is a thing as it was configured at one revision. It is immutable.
+type Entity[C configuration] struct {
+	Name string
+	// Config is not to be changed.
+	Config C
+	// Revision increases with every change, over all entities of the kind.
+	Revision uint64
+}
+
+// kind is what a registry has to know of its entities.
+type kind[C configuration] struct {
+	what        string
+	bucket      string
+	description string
+	notFound    error
+	exists      error
+	new         func() C
+	// stamp sets the form, and whether the entity is being deleted.
+	stamp func(config C, deleting bool)
+	// prepare brings the streams of an entity in line with its configuration.
+	prepare func(context.Context, *Entity[C]) error
+	// remove deletes the streams of an entity, where they exist.
+	remove func(context.Context, *Entity[C]) error
+}
+
+// registry keeps the configurations of a kind: a key-value bucket is the truth,
+// and every server follows it.
+type registry[C configuration] struct {
+	kind[C]
+
+	engine *Engine
+	log    *slog.Logger
+	kv     jetstream.KeyValue
+	watch  jetstream.KeyWatcher
+	done   chan struct{}
+
+	mu     sync.RWMutex
+	byName map[string]*Entity[C]
+	// deleted holds the revision at which an entity went, lest an older update
+	// that is still under way brings it back.
+	deleted map[string]uint64
+	gone    map[uint64]chan struct{} // By uid: see whenGone.
+}
+
+func openRegistry[C configuration](ctx context.Context, e *Engine, k kind[C]) (*registry[C], error) {
+	r := &registry[C]{
+		kind:    k,
+		engine:  e,
+		log:     e.log,
+		done:    make(chan struct{}),
+		byName:  make(map[string]*Entity[C]),
+		deleted: make(map[string]uint64),
+		gone:    make(map[uint64]chan struct{}),
+	}
+	err := r.openBucket(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", r.bucket, err)
+	}
+	// The watcher outlives ctx, which bounds opening only.
+	if r.watch, err = r.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", r.bucket, translate(err))
+	}
+	for {
+		select {
+		case entry := <-r.watch.Updates():
+			if entry == nil { // The present state is complete.
+				go r.follow()
+				if err := r.reconcile(ctx); err != nil {
+					r.close()
+					return nil, err
+				}
+				return r, nil
+			}
+			r.apply(entry)
+		case <-ctx.Done():
+			r.stopWatch()
+			return nil, fmt.Errorf("bucket %s: %w: %w", r.bucket, ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+// openBucket tries for as long as the context allows: a cluster that is forming
+// answers nothing, and doesn't answer later what it was asked before.
+func (r *registry[C]) openBucket(ctx context.Context) error {
+	const attempt = 2 * time.Second
+	for {
+		one, cancel := context.WithTimeout(ctx, attempt)
+		var err error
+		r.kv, err = r.engine.js.CreateOrUpdateKeyValue(one, jetstream.KeyValueConfig{
+			Bucket:      r.bucket,
+			Description: r.description,
+			Replicas:    r.engine.replicas,
+			Storage:     jetstream.FileStorage,
+		})
+		if err == nil {
+			cancel()
+			return nil
+		}
+		r.log.Warn("JetStream is not ready", "error", err)
+		<-one.Done() // An error at once is no reason to ask at once.
+		cancel()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+}
+
+func (r *registry[C]) follow() {
+	defer close(r.done)
+	for entry := range r.watch.Updates() {
+		if entry != nil {
+			r.apply(entry)
+		}
+	}
+}
+
+func (r *registry[C]) close() {
+	r.stopWatch()
+	<-r.done
+}
+
+func (r *registry[C]) stopWatch() {
+	if err := r.watch.Stop(); err != nil {
+		r.log.Debug("watching ended", "bucket", r.bucket, "error", err)
+	}
+}
+
+func (r *registry[C]) apply(entry jetstream.KeyValueEntry) {
+	if entry.Operation() != jetstream.KeyValuePut {
+		r.forget(entry.Key(), entry.Revision())
+		return
+	}
+	entity, err := r.decode(entry)
+	if err != nil {
+		r.log.Error("configuration is not readable", r.what, entry.Key(), "error", err)
+		return
+	}
+	r.remember(entity)
+}
+
+func (r *registry[C]) decode(entry jetstream.KeyValueEntry) (*Entity[C], error) {
+	config := r.new()
+	if err := proto.Unmarshal(entry.Value(), config); err != nil {
+		return nil, err
+	}
+	if config.GetFormat() != configFormat {
+		return nil, fmt.Errorf("form %d is not known: a later release wrote it", config.GetFormat())
+	}
+	return &Entity[C]{Name: entry.Key(), Config: config, Revision: entry.Revision()}, nil
+}
+
+func (r *registry[C]) remember(entity *Entity[C]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.byName[entity.Name]
+	if known != nil && known.Revision >= entity.Revision || r.deleted[entity.Name] >= entity.Revision {
+		return
+	}
+	if known != nil && (entity.Config.GetDeleting() || known.Config.GetUid() != entity.Config.GetUid()) {
+		r.tellGone(known)
+	}
+	r.byName[entity.Name] = entity
+	delete(r.deleted, entity.Name)
+}
+
+func (r *registry[C]) forget(name string, revision uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.byName[name]; known == nil || known.Revision < revision {
+		r.tellGone(known)
+		delete(r.byName, name)
+		r.deleted[name] = max(revision, r.deleted[name])
+	}
+}
+
+// reconcile finishes what a crash between two steps left: it brings each
+// stream in line and ends deletions.
+func (r *registry[C]) reconcile(ctx context.Context) error {
+	r.mu.RLock()
+	all := slices.Collect(maps.Values(r.byName))
+	r.mu.RUnlock()
+	for _, entity := range all {
+		if entity.Config.GetDeleting() {
+			if err := r.finishDelete(ctx, entity); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.prepare(ctx, entity); err != nil {
+			return fmt.Errorf("%s %s: %w", r.what, entity.Name, err)
+		}
+	}
+	return nil
+}
+
+// get returns an entity, or the error that it doesn't exist.
+func (r *registry[C]) get(ctx context.Context, name string) (*Entity[C], error) {
+	r.mu.RLock()
+	entity := r.byName[name]
+	r.mu.RUnlock()
+	if entity == nil {
+		// Another server may have created it a moment ago.
+		var err error
+		if entity, err = r.load(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if entity.Config.GetDeleting() {
+		return nil, r.notFound
+	}
+	return entity, nil
+}
+
+func (r *registry[C]) load(ctx context.Context, name string) (*Entity[C], error) {
+	entry, err := r.kv.Get(ctx, name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, r.notFound
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	entity, err := r.decode(entry)
+	if err != nil {
+		return nil, fmt.Errorf("%w: configuration of %s %s: %w", ErrUnavailable, r.what, name, err)
+	}
+	r.remember(entity)
+	return entity, nil
+}
+
+// list returns every entity, ordered by name.
+func (r *registry[C]) list() []*Entity[C] {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	list := make([]*Entity[C], 0, len(r.byName))
+	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+		if entity := r.byName[name]; !entity.Config.GetDeleting() {
+			list = append(list, entity)
+		}
+	}
+	return list
+}
+
+// create creates an entity and its streams, or returns the error that it
+// exists.
+func (r *registry[C]) create(ctx context.Context, name string, config C) (*Entity[C], error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if existing, err := r.load(ctx, name); err == nil {
+		if !existing.Config.GetDeleting() {
+			return nil, r.exists
+		}
+		if err := r.finishDelete(ctx, existing); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, r.notFound) {
+		return nil, err
+	}
+	entity, err := r.put(ctx, &Entity[C]{Name: name, Config: config})
+	if errors.Is(err, ErrRevision) {
+		return nil, r.exists
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.prepare(ctx, entity); err != nil {
+		// Without its streams it is of no use: take it back.
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+		return nil, errors.Join(err, r.delete(undo, entity))
+	}
+	return entity, nil
+}
+
+// update changes the configuration of an entity that is still at the revision
+// of the given one, or returns ErrRevision.
+func (r *registry[C]) update(ctx context.Context, entity *Entity[C], config C) (*Entity[C], error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	updated, err := r.put(ctx, &Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+	if err != nil {
+		return nil, err
+	}
+	// Of two updates at the same time, the one whose configuration is the older
+	// may come to the streams last: it brings them to the newer one's.
+	for applied := updated; ; {
+		if err := r.prepare(ctx, applied); err != nil {
+			return nil, err
+		}
+		present, err := r.load(ctx, entity.Name)
+		switch {
+		case err != nil:
+			return nil, err
+		case present.Revision == applied.Revision || present.Config.GetDeleting():
+			return updated, nil
+		}
+		applied = present
+	}
+}
+
+// put writes an entity where its revision, 0 for none, is the present one, or
+// returns ErrRevision.
+func (r *registry[C]) put(ctx context.Context, entity *Entity[C]) (*Entity[C], error) {
+	r.stamp(entity.Config, entity.Config.GetDeleting())
+	value, err := proto.Marshal(entity.Config)
+	if err != nil {
+		return nil, err
+	}
+	var revision uint64
+	if entity.Revision == 0 {
+		revision, err = r.kv.Create(ctx, entity.Name, value)
+	} else {
+		revision, err = r.kv.Update(ctx, entity.Name, value, entity.Revision)
+	}
+	if err != nil {
+		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(translate(err), ErrSequence) {
+			return nil, translate(err)
+		}
+		// Another server may have changed it: the watcher will say so, but the
+		// caller may look again at once.
+		if _, err := r.load(ctx, entity.Name); err != nil && entity.Revision != 0 {
+			return nil, err
+		}
+		return nil, ErrRevision
+	}
+	if err := r.engine.syncer.wait(ctx); err != nil {
+		return nil, err
+	}
+	written := &Entity[C]{Name: entity.Name, Config: entity.Config, Revision: revision}
+	r.remember(written)
+	return written, nil
+}
+
+// delete deletes an entity that is still at the revision of the given one, with
+// its streams, or returns ErrRevision.
+func (r *registry[C]) delete(ctx context.Context, entity *Entity[C]) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	config := proto.CloneOf(entity.Config)
+	r.stamp(config, true)
+	// From here on it is gone for clients, and a crash is made good by
+	// reconcile.
+	deleting, err := r.put(ctx, &Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+	if err != nil {
+		return err
+	}
+	return r.finishDelete(ctx, deleting)
+}
+
+func (r *registry[C]) finishDelete(ctx context.Context, entity *Entity[C]) error {
+	if err := r.remove(ctx, entity); err != nil {
+		return err
+	}
+	err := r.kv.Delete(ctx, entity.Name, jetstream.LastRevision(entity.Revision))
+	if err != nil && !errors.Is(translate(err), ErrSequence) { // Another server was faster.
+		return translate(err)
+	}
+	// The deletion has a revision of its own, above the entity's.
+	r.forget(entity.Name, entity.Revision+1)
+	return nil
+}
+
+// whenGone returns a channel that is closed once an entity is deleted, by
+// whichever server.
+func (r *registry[C]) whenGone(entity *Entity[C]) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	uid := entity.Config.GetUid()
+	known := r.byName[entity.Name]
+	if known == nil || known.Config.GetUid() != uid || known.Config.GetDeleting() {
+		closed := make(chan struct{})
+		close(closed)
+		return closed
+	}
+	gone := r.gone[uid]
+	if gone == nil {
+		gone = make(chan struct{})
+		r.gone[uid] = gone
+	}
+	return gone
+}
+
+// tellGone closes the channel of an entity. r.mu is held.
+func (r *registry[C]) tellGone(entity *Entity[C]) {
+	if entity == nil {
+		return
+	}
+	uid := entity.Config.GetUid()
+	if gone := r.gone[uid]; gone != nil {
+		close(gone)
+		delete(r.gone, uid)
+	}
+}
