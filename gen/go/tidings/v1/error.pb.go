@@ -273,6 +273,21 @@ const (
 	// The server is at fault. Its log has the cause. Metadata: `error_id`, under
 	// which the log has it.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 27
+	// The subscription doesn't exist. Metadata: `subscription`.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND ErrorReason = 28
+	// A subscription of this name exists. Metadata: `subscription`.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS ErrorReason = 29
+	// The subscription has been changed since the etag was read. Metadata:
+	// `subscription`, `etag` as it is now.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH ErrorReason = 30
+	// The server that delivers the events of the subscription ended or can't be
+	// reached, and another one takes its place. What was leased stays so until
+	// its deadline. Metadata: `subscription`.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_UNAVAILABLE ErrorReason = 31
+	// The filter nests too deep, its CEL expression has a mistake, or the
+	// expression doesn't suit one of the types. BadRequest names the field.
+	// Metadata: `type` where it is about one.
+	ErrorReason_ERROR_REASON_FILTER_INVALID ErrorReason = 32
 )
 
 // Enum value maps for ErrorReason.
@@ -306,6 +321,11 @@ var (
 		25: "ERROR_REASON_DEADLINE_EXCEEDED",
 		26: "ERROR_REASON_CANCELLED",
 		27: "ERROR_REASON_INTERNAL",
+		28: "ERROR_REASON_SUBSCRIPTION_NOT_FOUND",
+		29: "ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS",
+		30: "ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH",
+		31: "ERROR_REASON_SUBSCRIPTION_UNAVAILABLE",
+		32: "ERROR_REASON_FILTER_INVALID",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -336,6 +356,11 @@ var (
 		"ERROR_REASON_DEADLINE_EXCEEDED":            25,
 		"ERROR_REASON_CANCELLED":                    26,
 		"ERROR_REASON_INTERNAL":                     27,
+		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":       28,
+		"ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS":  29,
+		"ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH":   30,
+		"ERROR_REASON_SUBSCRIPTION_UNAVAILABLE":     31,
+		"ERROR_REASON_FILTER_INVALID":               32,
 	}
 )
 
@@ -644,7 +669,7 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\xf8\t\n" +
+	"\rRETRY_BACKOFF\x10\x02*\xfa\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
@@ -676,7 +701,13 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x1cERROR_REASON_SERVER_DRAINING\x10\x18\x1a\b\xea\xd8#\x04\b\x0e\x10\x02\x12,\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x19\x1a\b\xea\xd8#\x04\b\x04\x10\x02\x12$\n" +
 	"\x16ERROR_REASON_CANCELLED\x10\x1a\x1a\b\xea\xd8#\x04\b\x01\x10\x02\x12#\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x1b\x1a\b\xea\xd8#\x04\b\r\x10\x02:Y\n" +
+	"\x15ERROR_REASON_INTERNAL\x10\x1b\x1a\b\xea\xd8#\x04\b\r\x10\x02\x121\n" +
+	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x10\x1c\x1a\b\xea\xd8#\x04\b\x05\x10\x01\x126\n" +
+	"(ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS\x10\x1d\x1a\b\xea\xd8#\x04\b\x06\x10\x01\x125\n" +
+	"'ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH\x10\x1e\x1a\b\xea\xd8#\x04\b\n" +
+	"\x10\x01\x123\n" +
+	"%ERROR_REASON_SUBSCRIPTION_UNAVAILABLE\x10\x1f\x1a\b\xea\xd8#\x04\b\x0e\x10\x02\x12)\n" +
+	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01:Y\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x8d\xbb\x04 \x01(\v2\x1e.tidings.v1.ErrorReasonOptionsR\x05errorBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 

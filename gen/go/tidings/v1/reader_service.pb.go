@@ -405,7 +405,17 @@ func (*StopPosition_Time) isStopPosition_Position() {}
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The full names of the event types. Empty: every type.
-	EventTypes    []string `protobuf:"bytes,1,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	EventTypes []string `protobuf:"bytes,1,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// A condition on the event's CloudEvents attributes. Unset: none.
+	Attributes *AttributeFilter `protobuf:"bytes,2,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	// A condition in CEL, the Common Expression Language (https://cel.dev), on
+	// `event`, the tidings.v1.Event, and `data`, its payload as the message that
+	// it is: `data.total.minor_units > 10000`, `event.subject == "x"`. It must
+	// be a bool for each of `event_types` or, where that is empty, for each of
+	// the topic's types. An event on which it fails (a key that a map doesn't
+	// hold, a cost above the server's limit) doesn't meet it. Empty: none. At
+	// most 4,096 characters.
+	Cel           string `protobuf:"bytes,3,opt,name=cel,proto3" json:"cel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -445,6 +455,20 @@ func (x *EventFilter) GetEventTypes() []string {
 		return x.EventTypes
 	}
 	return nil
+}
+
+func (x *EventFilter) GetAttributes() *AttributeFilter {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *EventFilter) GetCel() string {
+	if x != nil {
+		return x.Cel
+	}
+	return ""
 }
 
 // ReadResponse is one frame of Read.
@@ -998,7 +1022,7 @@ var File_tidings_v1_reader_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_reader_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1ftidings/v1/reader_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\"\xe0\x02\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x17tidings/v1/filter.proto\"\xe0\x02\n" +
 	"\vReadRequest\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12/\n" +
 	"\x05start\x18\x02 \x01(\v2\x19.tidings.v1.StartPositionR\x05start\x12,\n" +
@@ -1019,10 +1043,14 @@ const file_tidings_v1_reader_service_proto_rawDesc = "" +
 	"\tcaught_up\x18\x01 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\bcaughtUp\x12%\n" +
 	"\bsequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\bsequence\x120\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04timeB\x11\n" +
-	"\bposition\x12\x05\xbaH\x02\b\x01\"w\n" +
+	"\bposition\x12\x05\xbaH\x02\b\x01\"\xd0\x01\n" +
 	"\vEventFilter\x12h\n" +
 	"\vevent_types\x18\x01 \x03(\tBG\xbaHD\x92\x01A\x10\x80\x02\x18\x01\":r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\n" +
-	"eventTypes\"\xc8\x02\n" +
+	"eventTypes\x12;\n" +
+	"\n" +
+	"attributes\x18\x02 \x01(\v2\x1b.tidings.v1.AttributeFilterR\n" +
+	"attributes\x12\x1a\n" +
+	"\x03cel\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x03cel\"\xc8\x02\n" +
 	"\fReadResponse\x120\n" +
 	"\x06events\x18\x01 \x01(\v2\x16.tidings.v1.EventBatchH\x00R\x06events\x123\n" +
 	"\tcaught_up\x18\x02 \x01(\v2\x14.tidings.v1.CaughtUpH\x00R\bcaughtUp\x128\n" +
@@ -1094,7 +1122,8 @@ var file_tidings_v1_reader_service_proto_goTypes = []any{
 	(*GetEventResponse)(nil),      // 13: tidings.v1.GetEventResponse
 	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*RecordedEvent)(nil),         // 16: tidings.v1.RecordedEvent
+	(*AttributeFilter)(nil),       // 16: tidings.v1.AttributeFilter
+	(*RecordedEvent)(nil),         // 17: tidings.v1.RecordedEvent
 }
 var file_tidings_v1_reader_service_proto_depIdxs = []int32{
 	2,  // 0: tidings.v1.ReadRequest.start:type_name -> tidings.v1.StartPosition
@@ -1104,23 +1133,24 @@ var file_tidings_v1_reader_service_proto_depIdxs = []int32{
 	0,  // 4: tidings.v1.StartPosition.boundary:type_name -> tidings.v1.StartBoundary
 	15, // 5: tidings.v1.StartPosition.time:type_name -> google.protobuf.Timestamp
 	15, // 6: tidings.v1.StopPosition.time:type_name -> google.protobuf.Timestamp
-	6,  // 7: tidings.v1.ReadResponse.events:type_name -> tidings.v1.EventBatch
-	7,  // 8: tidings.v1.ReadResponse.caught_up:type_name -> tidings.v1.CaughtUp
-	8,  // 9: tidings.v1.ReadResponse.checkpoint:type_name -> tidings.v1.Checkpoint
-	9,  // 10: tidings.v1.ReadResponse.gap:type_name -> tidings.v1.Gap
-	10, // 11: tidings.v1.ReadResponse.heartbeat:type_name -> tidings.v1.Heartbeat
-	11, // 12: tidings.v1.ReadResponse.draining:type_name -> tidings.v1.Draining
-	16, // 13: tidings.v1.EventBatch.events:type_name -> tidings.v1.RecordedEvent
-	16, // 14: tidings.v1.GetEventResponse.event:type_name -> tidings.v1.RecordedEvent
-	1,  // 15: tidings.v1.ReaderService.Read:input_type -> tidings.v1.ReadRequest
-	12, // 16: tidings.v1.ReaderService.GetEvent:input_type -> tidings.v1.GetEventRequest
-	5,  // 17: tidings.v1.ReaderService.Read:output_type -> tidings.v1.ReadResponse
-	13, // 18: tidings.v1.ReaderService.GetEvent:output_type -> tidings.v1.GetEventResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	16, // 7: tidings.v1.EventFilter.attributes:type_name -> tidings.v1.AttributeFilter
+	6,  // 8: tidings.v1.ReadResponse.events:type_name -> tidings.v1.EventBatch
+	7,  // 9: tidings.v1.ReadResponse.caught_up:type_name -> tidings.v1.CaughtUp
+	8,  // 10: tidings.v1.ReadResponse.checkpoint:type_name -> tidings.v1.Checkpoint
+	9,  // 11: tidings.v1.ReadResponse.gap:type_name -> tidings.v1.Gap
+	10, // 12: tidings.v1.ReadResponse.heartbeat:type_name -> tidings.v1.Heartbeat
+	11, // 13: tidings.v1.ReadResponse.draining:type_name -> tidings.v1.Draining
+	17, // 14: tidings.v1.EventBatch.events:type_name -> tidings.v1.RecordedEvent
+	17, // 15: tidings.v1.GetEventResponse.event:type_name -> tidings.v1.RecordedEvent
+	1,  // 16: tidings.v1.ReaderService.Read:input_type -> tidings.v1.ReadRequest
+	12, // 17: tidings.v1.ReaderService.GetEvent:input_type -> tidings.v1.GetEventRequest
+	5,  // 18: tidings.v1.ReaderService.Read:output_type -> tidings.v1.ReadResponse
+	13, // 19: tidings.v1.ReaderService.GetEvent:output_type -> tidings.v1.GetEventResponse
+	18, // [18:20] is the sub-list for method output_type
+	16, // [16:18] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_reader_service_proto_init() }
@@ -1129,6 +1159,7 @@ func file_tidings_v1_reader_service_proto_init() {
 		return
 	}
 	file_tidings_v1_event_proto_init()
+	file_tidings_v1_filter_proto_init()
 	file_tidings_v1_reader_service_proto_msgTypes[1].OneofWrappers = []any{
 		(*StartPosition_Boundary)(nil),
 		(*StartPosition_Sequence)(nil),

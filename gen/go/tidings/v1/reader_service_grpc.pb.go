@@ -37,7 +37,7 @@ type ReaderServiceClient interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
 	// cursor.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// GetEvent shows one event.
@@ -98,7 +98,7 @@ type ReaderServiceServer interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
 	// cursor.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// GetEvent shows one event.

@@ -48,7 +48,7 @@ type ReaderServiceClient interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
 	// cursor.
 	Read(context.Context, *v1.ReadRequest) (*connect.ServerStreamForClient[v1.ReadResponse], error)
 	// GetEvent shows one event.
@@ -115,7 +115,7 @@ type ReaderServiceHandler interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
 	// cursor.
 	Read(context.Context, *v1.ReadRequest, *connect.ServerStream[v1.ReadResponse]) error
 	// GetEvent shows one event.
