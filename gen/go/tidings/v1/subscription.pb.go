@@ -92,7 +92,8 @@ type Subscription struct {
 	// The name: lower-case letters, digits and hyphens, at most 63, starting
 	// with a letter and not ending with a hyphen. It never changes.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The topic whose events are delivered. It can't change after creation.
+	// The topic whose events are delivered. Required when a subscription is
+	// created; it can't change after that.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
 	// What the subscription is for. At most 1,024 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
@@ -495,10 +496,10 @@ var File_tidings_v1_subscription_proto protoreflect.FileDescriptor
 const file_tidings_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"\x1dtidings/v1/subscription.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftidings/v1/reader_service.proto\"\x99\x06\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftidings/v1/reader_service.proto\"\x9c\x06\n" +
 	"\fSubscription\x12<\n" +
-	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12>\n" +
-	"\x05topic\x18\x02 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12*\n" +
+	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12A\n" +
+	"\x05topic\x18\x02 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x12*\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vdescription\x12/\n" +
 	"\x06filter\x18\x04 \x01(\v2\x17.tidings.v1.EventFilterR\x06filter\x12:\n" +
 	"\bordering\x18\x05 \x01(\x0e2\x14.tidings.v1.OrderingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bordering\x12M\n" +

@@ -834,7 +834,8 @@ type JournalEvent struct {
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// What it waits for.
 	State JournalEventState `protobuf:"varint,2,opt,name=state,proto3,enum=tidings.storage.v1.JournalEventState" json:"state,omitempty"`
-	// How often it was delivered since the last seek.
+	// How often it was delivered since the last seek, counted from 2^31 where its
+	// dead letter is from before the seek.
 	Deliveries uint32 `protobuf:"varint,3,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// How many of these count as attempts.
 	Attempts uint32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1531,7 +1532,7 @@ type JournalRedriven struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Their sequences.
 	Sequences []int64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
-	// How often each was delivered before, as many.
+	// How often each was delivered before, as JournalEvent counts; as many.
 	Deliveries []uint32 `protobuf:"varint,2,rep,packed,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// The hashes of their partition keys, as many; or none where the order isn't
 	// by key.
@@ -1764,9 +1765,9 @@ type DeadLetterRecord struct {
 	FirstAttemptTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=first_attempt_time,json=firstAttemptTime,proto3" json:"first_attempt_time,omitempty"`
 	// See DeadLetter.dead_letter_time.
 	DeadLetterTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=dead_letter_time,json=deadLetterTime,proto3" json:"dead_letter_time,omitempty"`
-	// How often the event was delivered.
+	// How often the event was delivered, as JournalEvent counts.
 	Deliveries uint32 `protobuf:"varint,11,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
-	// See SubscriptionConfig.uid: generation of the subscription at that time.
+	// The generation of the subscription at that time: see JournalReset.
 	Generation    uint64 `protobuf:"varint,12,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,0 +1,121 @@
+// Package lease decides which event of a subscription may be delivered, to
+// whom it is leased, and what a settlement does to it. A Machine is the whole
+// state of one subscription, without input, output, clock or goroutine: the
+// same calls give the same results. What it decides it tells in changes for
+// the journal of the subscription, and folding these gives the state again.
+//
+// Times are milliseconds since 1970. A Machine is for one goroutine.
+package lease
+
+import (
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// MaxOnTheirWay is how many events may be on their way at once.
+const MaxOnTheirWay = 50_000
+
+// usedEvery is how often a use is worth a change of the journal.
+const usedEvery = 60_000
+
+// Machine is the state of a subscription: the position, which is the sequence
+// of the next event of the topic to look at, and the events on their way. What
+// is below the position and not on its way is settled or was left out.
+type Machine struct {
+	ordering tidingsv1.Ordering
+	policy   Policy
+
+	generation uint64
+	position   int64
+	usedAt     int64
+	latestGap  *tidingsv1.Gap
+
+	// entries are the events on their way, by sequence.
+	entries map[int64]*entry
+	counts  [states]int
+	// leases holds what is leased, by deadline.
+	leases queue
+	// waits holds what waits, by when it is due, unless it is in ready.
+	waits queue
+	// ready holds what waits and was found due, by sequence.
+	ready queue
+	// filing are the entries that die or are done, in the order in which they
+	// came to it.
+	filing   []*entry
+	chains   chains
+	outcomes outcomes
+
+	free    []*entry
+	journal journal
+}
+
+// New returns the state of a subscription that has delivered nothing. start is
+// the sequence of the first event to look at. The ordering never changes.
+func New(ordering tidingsv1.Ordering, policy Policy, start int64) *Machine {
+	m := &Machine{ordering: ordering, policy: policy, position: max(1, start)}
+	m.clear()
+	return m
+}
+
+// clear forgets all that is on its way or was settled.
+func (m *Machine) clear() {
+	m.entries = map[int64]*entry{}
+	m.counts = [states]int{}
+	m.leases, m.waits, m.ready = nil, nil, nil
+	m.filing = nil
+	m.chains = newChains()
+	m.outcomes = newOutcomes()
+}
+
+// SetPolicy changes the policy for what happens from now on.
+func (m *Machine) SetPolicy(policy Policy) {
+	m.policy = policy
+}
+
+// Position returns the sequence of the next event of the topic to look at.
+func (m *Machine) Position() int64 {
+	return m.position
+}
+
+// Generation returns the number of seeks.
+func (m *Machine) Generation() uint64 {
+	return m.generation
+}
+
+// Len returns how many events are on their way.
+func (m *Machine) Len() int {
+	return len(m.entries)
+}
+
+// Room returns how many more events may be on their way.
+func (m *Machine) Room() int {
+	return max(0, MaxOnTheirWay-len(m.entries))
+}
+
+// Used tells that a consumer used the subscription. Within a minute of the last
+// time it changes nothing.
+func (m *Machine) Used(now int64) {
+	if now-m.usedAt < usedEvery {
+		return
+	}
+	m.usedAt = now
+	m.journal.used(now)
+}
+
+// UsedAt returns when a consumer last used the subscription, within a minute.
+// 0: none did.
+func (m *Machine) UsedAt() int64 {
+	return m.usedAt
+}
+
+// Owned puts into the journal that a server writes it from here on.
+func (m *Machine) Owned(server string) {
+	m.journal.owned(server)
+}
+
+// SeekTo moves the subscription. Nothing is leased after it, and no Ref from
+// before it settles anything; what dies or is done still has to be filed.
+func (m *Machine) SeekTo(position int64) {
+	position = max(1, position)
+	m.journal.sought(m.generation+1, position, m.position)
+	m.seek(m.generation+1, position)
+}
