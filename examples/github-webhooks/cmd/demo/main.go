@@ -3,8 +3,11 @@
 //
 // It builds and starts the server, turns every payload of a kind that
 // github.webhooks.v1 has into its event, publishes the events, reads them back,
-// turns them into payloads again and compares those with the originals. It ends
-// with status 1 if anything was refused, lost or altered.
+// turns them into payloads again and compares those with the originals. Then it
+// has three worker processes share the events and kills one of them midway. It
+// ends with status 1 if anything was refused, lost or altered, or if an event
+// was not acknowledged, was handled twice as the same attempt or came before an
+// earlier one of its repository.
 //
 //	go -C examples/github-webhooks run ./cmd/demo
 //
@@ -46,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	payloads := flags.String("payloads", "../../.cache/webhooks-examples/package/api.github.com/index.json",
 		"the payloads of @octokit/webhooks-examples")
 	source := flags.String("server", "../../server", "the server's Go module")
+	workers := flags.String("worker", ".", "the worker's Go module")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -68,7 +72,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	return replay(ctx, conn, deliveries, stdout)
+	if err := replay(ctx, conn, deliveries, stdout); err != nil {
+		return err
+	}
+	fmt.Fprintln(stderr, "building and starting the workers")
+	return share(ctx, conn, server.addr, *workers, deliveries.modelled, stdout)
 }
 
 // replay publishes the deliveries, reads them back and reports. It fails if not
