@@ -156,11 +156,24 @@ func (t *Type) Check(payload []byte) (key string, err error) {
 
 // checkSlowly is Check with protobuf's own parser.
 func (t *Type) checkSlowly(payload []byte) (key string, err error) {
-	message := dynamicpb.NewMessage(t.descriptor)
-	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(payload, message); err != nil {
-		return "", fmt.Errorf("%w: %s", ErrMalformed, strings.ReplaceAll(err.Error(), "\u00a0", " "))
+	message, err := t.Parse(payload)
+	if err != nil {
+		return "", err
 	}
 	return t.judge(message)
+}
+
+// Descriptor describes the message.
+func (t *Type) Descriptor() protoreflect.MessageDescriptor { return t.descriptor }
+
+// Parse decodes a payload without checking it against the rules of the type.
+// It returns an error that wraps ErrMalformed.
+func (t *Type) Parse(payload []byte) (*dynamicpb.Message, error) {
+	message := dynamicpb.NewMessage(t.descriptor)
+	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(payload, message); err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrMalformed, strings.ReplaceAll(err.Error(), "\u00a0", " "))
+	}
+	return message, nil
 }
 
 // judge checks a parsed payload and returns its key.

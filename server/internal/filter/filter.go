@@ -1,0 +1,135 @@
+// Package filter decides which events a reader or a subscription gets: by
+// their type, their CloudEvents attributes and a condition in CEL. What a
+// filter doesn't ask about isn't decoded.
+package filter
+
+import (
+	"errors"
+	"fmt"
+
+	"example.com/tidings/server/internal/schema"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// Error says what is wrong with a filter.
+type Error struct {
+	// Field is the path of the field in the EventFilter: `cel`,
+	// `attributes.any.filters[1]`.
+	Field string
+	// Description says what is wrong with it.
+	Description string
+	// Type is the event type that it is about, or empty.
+	Type string
+}
+
+func (e *Error) Error() string { return e.Field + ": " + e.Description }
+
+// UnknownTypeError says that a filter names a type that the set doesn't hold.
+type UnknownTypeError struct{ Name string }
+
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("the server has not been given the type %q", e.Name)
+}
+
+// Unwrap returns schema.ErrUnknownType.
+func (*UnknownTypeError) Unwrap() error { return schema.ErrUnknownType }
+
+// Matcher is a compiled filter. It is safe for concurrent use.
+type Matcher struct {
+	types      map[string]bool // Empty: all.
+	attributes *condition
+	expression *expression
+}
+
+// Compile checks a filter and makes a matcher of it. nil and the empty filter
+// take every event. The filter has passed the rules of its fields. Where it
+// names no types, its CEL has to suit topicTypes, the types that the topic is
+// known to hold.
+//
+// It returns an *UnknownTypeError or an *Error. The set is the one that events
+// are matched with; a matcher knows nothing of types that come later.
+func Compile(f *tidingsv1.EventFilter, set *schema.Set, topicTypes []string) (*Matcher, error) {
+	m := &Matcher{types: make(map[string]bool, len(f.GetEventTypes()))}
+	for _, name := range f.GetEventTypes() {
+		if _, err := set.Type(name); err != nil {
+			return nil, &UnknownTypeError{Name: name}
+		}
+		m.types[name] = true
+	}
+	var err error
+	if f.GetAttributes() != nil {
+		if m.attributes, err = compileAttributes(f.GetAttributes()); err != nil {
+			return nil, err
+		}
+	}
+	if f.GetCel() != "" {
+		types := f.GetEventTypes()
+		if len(types) == 0 {
+			types = topicTypes
+		}
+		if m.expression, err = compileExpression(f.GetCel(), set, types); err != nil {
+			if invalid, ok := errors.AsType[*Error](err); ok && invalid.Type != "" && len(f.GetEventTypes()) == 0 {
+				invalid.Description += "; name in event_types the types that the expression is for"
+			}
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// TopicTypes are the types that a topic is known to hold: those that it takes
+// or, where it takes all, those that declare it.
+func TopicTypes(topic string, config *storagev1.TopicConfig, set *schema.Set) []string {
+	if types := config.GetEventTypes(); len(types) > 0 {
+		return types
+	}
+	var types []string
+	for _, name := range set.Names(false) {
+		if t, err := set.Type(name); err == nil && t.Topic == topic {
+			types = append(types, name)
+		}
+	}
+	return types
+}
+
+// All says whether every event matches.
+func (m *Matcher) All() bool {
+	return len(m.types) == 0 && m.attributes == nil && m.expression == nil
+}
+
+// Failures is how often the CEL expression failed on an event, which then
+// didn't match.
+func (m *Matcher) Failures() int64 {
+	if m.expression == nil {
+		return 0
+	}
+	return m.expression.failures.Load()
+}
+
+// Match says whether the filter takes an encoded tidings.v1.Event. It returns
+// an error only where the bytes are none.
+func (m *Matcher) Match(raw []byte) (bool, error) {
+	if m.All() {
+		return true, nil
+	}
+	var e event
+	if err := e.scan(raw); err != nil {
+		return false, err
+	}
+	if len(m.types) > 0 && !m.types[e.typeName()] {
+		return false, nil
+	}
+	if m.attributes != nil {
+		holds, err := m.attributes.holds(&e)
+		if !holds || err != nil {
+			return false, err
+		}
+	}
+	if m.expression != nil {
+		kept := e // Only this one is on the heap, since CEL keeps a pointer to it.
+		return m.expression.holds(&kept)
+	}
+	return true, nil
+}
