@@ -26,8 +26,13 @@ const (
 	configFlag = "config"
 )
 
-// notSettings are variables with our prefix that other commands read.
-var notSettings = []string{"TIDINGS_SERVER"}
+// notSettings are variables with our prefix that other commands read, or that
+// `tidings consume` gives to the commands that it runs.
+var notSettings = []string{
+	"TIDINGS_SERVER",
+	"TIDINGS_ID", "TIDINGS_SOURCE", "TIDINGS_TYPE", "TIDINGS_SUBJECT", "TIDINGS_PARTITION_KEY",
+	"TIDINGS_TOPIC", "TIDINGS_SEQUENCE", "TIDINGS_SUBSCRIPTION", "TIDINGS_ATTEMPT",
+}
 
 // serviceLink matches what Kubernetes puts into the environment of every
 // container beside a service whose name starts with `tidings`. Refusing those

@@ -74,6 +74,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	defer svc.Close()
 	s := newServers(svc, limits, log)
 	return s.serve(ctx, cfg, listeners, log)
 }

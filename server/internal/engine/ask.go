@@ -4,24 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
 
-// ErrNobody: no server answers for the subscription.
+// ErrNobody says that no server answers for the subscription.
 var ErrNobody = errors.New("no server answers")
 
 // Alone says that no other server can use this JetStream.
 func (e *Engine) Alone() bool { return e.embedded != nil }
 
 func ownerSubject(s *Subscription) string {
-	return "tidings.owner." + strconv.FormatUint(s.Config.GetUid(), 16)
+	return "tidings.owner." + uidToken(s)
 }
 
 // Answer calls handle with each request that another server sends about a
-// subscription, until the returned function is called. handle is called in one
-// goroutine; reply may be called from any, once.
+// subscription. handle is called in one goroutine; reply may be called from any,
+// once. stop ends it, having had what came until then handled: who asked would
+// wait for an answer in vain.
 func (e *Engine) Answer(s *Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error) {
 	sub, err := e.conn.Subscribe(ownerSubject(s), func(message *nats.Msg) {
 		handle(message.Data, func(response []byte) {
@@ -37,9 +38,16 @@ func (e *Engine) Answer(s *Subscription, handle func(request []byte, reply func(
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	handled := make(chan struct{})
+	sub.SetClosedHandler(func(string) { close(handled) })
 	return func() {
-		if err := sub.Unsubscribe(); err != nil {
+		if err := sub.Drain(); err != nil {
 			e.log.Debug("no more answers", "subscription", s.Name, "error", err)
+			return
+		}
+		select {
+		case <-handled:
+		case <-time.After(callTimeout):
 		}
 	}, nil
 }

@@ -23,13 +23,19 @@ type Journal struct {
 
 func journalName(subscription string) string { return "tidings-subscription-" + subscription }
 
-func journalSubject(subscription string) string { return "tidings.subscription." + subscription }
+// journalSubject differs from those of earlier and later subscriptions of the
+// same name, so that what a late writer writes goes nowhere.
+func journalSubject(s *Subscription) string {
+	return "tidings.subscription." + s.Name + "." + uidToken(s)
+}
+
+func uidToken(s *Subscription) string { return strconv.FormatUint(s.Config.GetUid(), 16) }
 
 func (e *Engine) journalStream(s *Subscription) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               journalName(s.Name),
 		Description:        "Journal of the Tidings subscription " + s.Name,
-		Subjects:           []string{journalSubject(s.Name)},
+		Subjects:           []string{journalSubject(s)},
 		Storage:            jetstream.FileStorage,
 		Retention:          jetstream.LimitsPolicy,
 		Discard:            jetstream.DiscardOld,
@@ -81,14 +87,17 @@ func (j *Journal) Replay(ctx context.Context, each func(entry []byte) error) err
 	return nil
 }
 
-// Append stores an entry as durably as the engine promises. It returns
-// ErrSequence where another server has written since the last Replay,
-// ErrSubscriptionNotFound, ErrFull, or ErrUnavailable or the context's error,
-// after which whether the entry is stored isn't known.
-func (j *Journal) Append(ctx context.Context, entry []byte) error {
+// Append stores 1 to MaxAtomic entries, together or not at all, as durably as
+// the engine promises. It returns ErrSequence where another server has written
+// since the last Replay, ErrSubscriptionNotFound, ErrFull, or ErrUnavailable or
+// the context's error, after which whether the entries are stored isn't known.
+func (j *Journal) Append(ctx context.Context, entries ...[]byte) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	ack, err := j.engine.js.PublishMsg(ctx, j.message(entry, true))
+	if len(entries) > 1 {
+		return j.appendAtomic(ctx, entries)
+	}
+	ack, err := j.engine.js.PublishMsg(ctx, j.message(entries[0], true))
 	if err != nil {
 		return subscriptionError(err)
 	}
@@ -96,8 +105,23 @@ func (j *Journal) Append(ctx context.Context, entry []byte) error {
 	return j.engine.syncer.wait(ctx)
 }
 
+// Check returns ErrSequence where another server has written since the last
+// entry that this one knows, ErrSubscriptionNotFound or ErrUnavailable.
+func (j *Journal) Check(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
+	if err != nil {
+		return subscriptionError(err)
+	}
+	if last := stream.CachedInfo().State.LastSeq; last != j.last {
+		return fmt.Errorf("%w: the journal of subscription %s is at %d, not at %d", ErrSequence, j.subscription.Name, last, j.last)
+	}
+	return nil
+}
+
 func (j *Journal) message(entry []byte, follows bool) *nats.Msg {
-	message := &nats.Msg{Subject: journalSubject(j.subscription.Name), Header: nats.Header{}, Data: entry}
+	message := &nats.Msg{Subject: journalSubject(j.subscription), Header: nats.Header{}, Data: entry}
 	if follows {
 		message.Header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(j.last, 10)}
 	}
@@ -110,11 +134,7 @@ func (j *Journal) message(entry []byte, follows bool) *nats.Msg {
 func (j *Journal) Compact(ctx context.Context, entries [][]byte) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if len(entries) == 1 {
-		if err := j.Append(ctx, entries[0]); err != nil {
-			return err
-		}
-	} else if err := j.appendAtomic(ctx, entries); err != nil {
+	if err := j.Append(ctx, entries...); err != nil {
 		return err
 	}
 	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))

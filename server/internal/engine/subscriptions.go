@@ -45,6 +45,19 @@ func (e *Engine) Subscription(ctx context.Context, name string) (*Subscription, 
 	return e.subscriptions.get(ctx, name)
 }
 
+// SubscriptionAt returns a subscription as it is at a revision or later.
+func (e *Engine) SubscriptionAt(ctx context.Context, name string, revision uint64) (*Subscription, error) {
+	s, err := e.subscriptions.get(ctx, name)
+	if err != nil || s.Revision >= revision {
+		return s, err
+	}
+	// What another server wrote may be on its way here.
+	if s, err = e.subscriptions.load(ctx, name); err == nil && s.Config.GetDeleting() {
+		return nil, ErrSubscriptionNotFound
+	}
+	return s, err
+}
+
 // Subscriptions returns every subscription, ordered by name.
 func (e *Engine) Subscriptions() []*Subscription { return e.subscriptions.list() }
 

@@ -28,7 +28,20 @@ type client interface { //nolint:interfacebloat // It has the methods that the c
 	GetEventType(context.Context, *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error)
 	ValidateEvents(context.Context, *tidingsv1.ValidateEventsRequest) (*tidingsv1.ValidateEventsResponse, error)
 	GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error)
+	CreateSubscription(context.Context, *tidingsv1.CreateSubscriptionRequest) (*tidingsv1.CreateSubscriptionResponse, error)
+	GetSubscription(context.Context, *tidingsv1.GetSubscriptionRequest) (*tidingsv1.GetSubscriptionResponse, error)
+	ListSubscriptions(context.Context, *tidingsv1.ListSubscriptionsRequest) (*tidingsv1.ListSubscriptionsResponse, error)
+	UpdateSubscription(context.Context, *tidingsv1.UpdateSubscriptionRequest) (*tidingsv1.UpdateSubscriptionResponse, error)
+	DeleteSubscription(context.Context, *tidingsv1.DeleteSubscriptionRequest) (*tidingsv1.DeleteSubscriptionResponse, error)
+	SeekSubscription(context.Context, *tidingsv1.SeekSubscriptionRequest) (*tidingsv1.SeekSubscriptionResponse, error)
+	Pull(context.Context, *tidingsv1.PullRequest) (*tidingsv1.PullResponse, error)
+	Settle(context.Context, *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error)
+	ListDeadLetters(context.Context, *tidingsv1.ListDeadLettersRequest) (*tidingsv1.ListDeadLettersResponse, error)
+	RedriveDeadLetters(context.Context, *tidingsv1.RedriveDeadLettersRequest) (*tidingsv1.RedriveDeadLettersResponse, error)
+	PurgeDeadLetters(context.Context, *tidingsv1.PurgeDeadLettersRequest) (*tidingsv1.PurgeDeadLettersResponse, error)
 
+	consume(context.Context) (consumeStream, error)
+	receive(context.Context, *tidingsv1.ReceiveRequest) (receiveStream, error)
 	publishStream(context.Context) (publishStream, error)
 	importStream(context.Context) (importStream, error)
 	read(context.Context, *tidingsv1.ReadRequest) (readStream, error)
@@ -58,20 +71,26 @@ type readStream interface {
 
 // grpcClient is a client made of grpc-go's.
 type grpcClient struct {
-	topics    tidingsv1.TopicServiceClient
-	publisher tidingsv1.PublisherServiceClient
-	reader    tidingsv1.ReaderServiceClient
-	schemas   tidingsv1.SchemaServiceClient
-	info      tidingsv1.ServerServiceClient
+	subscriptions tidingsv1.SubscriptionServiceClient
+	consumer      tidingsv1.ConsumerServiceClient
+	letters       tidingsv1.DeadLetterServiceClient
+	topics        tidingsv1.TopicServiceClient
+	publisher     tidingsv1.PublisherServiceClient
+	reader        tidingsv1.ReaderServiceClient
+	schemas       tidingsv1.SchemaServiceClient
+	info          tidingsv1.ServerServiceClient
 }
 
 func newGRPCClient(conn grpc.ClientConnInterface) client {
 	return &grpcClient{
-		topics:    tidingsv1.NewTopicServiceClient(conn),
-		publisher: tidingsv1.NewPublisherServiceClient(conn),
-		reader:    tidingsv1.NewReaderServiceClient(conn),
-		schemas:   tidingsv1.NewSchemaServiceClient(conn),
-		info:      tidingsv1.NewServerServiceClient(conn),
+		subscriptions: tidingsv1.NewSubscriptionServiceClient(conn),
+		consumer:      tidingsv1.NewConsumerServiceClient(conn),
+		letters:       tidingsv1.NewDeadLetterServiceClient(conn),
+		topics:        tidingsv1.NewTopicServiceClient(conn),
+		publisher:     tidingsv1.NewPublisherServiceClient(conn),
+		reader:        tidingsv1.NewReaderServiceClient(conn),
+		schemas:       tidingsv1.NewSchemaServiceClient(conn),
+		info:          tidingsv1.NewServerServiceClient(conn),
 	}
 }
 
@@ -136,6 +155,9 @@ type connectClient struct {
 	tidingsv1connect.TopicServiceClient
 	tidingsv1connect.PublisherServiceClient
 	tidingsv1connect.ReaderServiceClient
+	tidingsv1connect.SubscriptionServiceClient
+	tidingsv1connect.ConsumerServiceClient
+	tidingsv1connect.DeadLetterServiceClient
 	tidingsv1connect.SchemaServiceClient
 	tidingsv1connect.ServerServiceClient
 }

@@ -16,8 +16,6 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
-
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // rawRequest receives a request as it is encoded in protobuf. What couldn't be
@@ -147,7 +145,7 @@ func (c *jsonCodec) Marshal(v any) ([]byte, error) { return c.MarshalAppend(nil,
 func (c *jsonCodec) MarshalAppend(dst []byte, v any) ([]byte, error) {
 	message, ok := v.(proto.Message)
 	if frame, isFrame := v.(*service.Frame); isFrame {
-		response := new(tidingsv1.ReadResponse)
+		response := frame.NewMessage()
 		if err := proto.Unmarshal(frame.Bytes(), response); err != nil {
 			return nil, err
 		}

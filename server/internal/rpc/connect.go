@@ -33,6 +33,9 @@ var serviceNames = []string{
 	tidingsv1connect.TopicServiceName,
 	tidingsv1connect.PublisherServiceName,
 	tidingsv1connect.ReaderServiceName,
+	tidingsv1connect.SubscriptionServiceName,
+	tidingsv1connect.ConsumerServiceName,
+	tidingsv1connect.DeadLetterServiceName,
 	tidingsv1connect.SchemaServiceName,
 	tidingsv1connect.ServerServiceName,
 }
@@ -73,6 +76,9 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	mux.Handle(tidingsv1connect.NewTopicServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewPublisherServiceHandler(connectPublisher{cfg.Service}, options))
 	mux.Handle(tidingsv1connect.NewReaderServiceHandler(connectReader{cfg.Service}, options))
+	mux.Handle(tidingsv1connect.NewSubscriptionServiceHandler(cfg.Service, options))
+	mux.Handle(tidingsv1connect.NewConsumerServiceHandler(connectConsumer{cfg.Service}, options))
+	mux.Handle(tidingsv1connect.NewDeadLetterServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewSchemaServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewServerServiceHandler(cfg.Service, options))
 	handleHealth(mux, cfg)
@@ -178,6 +184,28 @@ type connectReader struct{ *service.Service }
 func (r connectReader) Read(ctx context.Context, request *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
 	return r.Service.Read(ctx, request, sender[*service.Frame](func(frame *service.Frame) error {
 		defer frame.Free() // Send has copied it.
+		return stream.Conn().Send(frame)
+	}))
+}
+
+type connectConsumer struct{ *service.Service }
+
+func (c connectConsumer) Consume(ctx context.Context, stream *connect.BidiStream[tidingsv1.ConsumeRequest, tidingsv1.ConsumeResponse]) error {
+	return c.Service.Consume(ctx, struct {
+		requests[*tidingsv1.ConsumeRequest]
+		sender[*service.Frame]
+	}{
+		stream.Receive,
+		func(frame *service.Frame) error {
+			defer frame.Free() // Send has copied it.
+			return stream.Conn().Send(frame)
+		},
+	})
+}
+
+func (c connectConsumer) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest, stream *connect.ServerStream[tidingsv1.ReceiveResponse]) error {
+	return c.Service.Receive(ctx, request, sender[*service.Frame](func(frame *service.Frame) error {
+		defer frame.Free()
 		return stream.Conn().Send(frame)
 	}))
 }

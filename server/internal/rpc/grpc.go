@@ -37,6 +37,9 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 	tidingsv1.RegisterTopicServiceServer(server, grpcTopics{Service: cfg.Service})
 	tidingsv1.RegisterPublisherServiceServer(server, grpcPublisher{Service: cfg.Service})
 	tidingsv1.RegisterReaderServiceServer(server, grpcReader{Service: cfg.Service})
+	tidingsv1.RegisterSubscriptionServiceServer(server, grpcSubscriptions{Service: cfg.Service})
+	tidingsv1.RegisterConsumerServiceServer(server, grpcConsumer{Service: cfg.Service})
+	tidingsv1.RegisterDeadLetterServiceServer(server, grpcDeadLetters{Service: cfg.Service})
 	tidingsv1.RegisterSchemaServiceServer(server, grpcSchemas{Service: cfg.Service})
 	tidingsv1.RegisterServerServiceServer(server, grpcInfo{Service: cfg.Service})
 	grpc_health_v1.RegisterHealthServer(server, grpcHealth{cfg.Health, cfg.Service})
@@ -131,6 +134,27 @@ type (
 	unimplementedReader struct {
 		tidingsv1.UnimplementedReaderServiceServer
 	}
+	grpcSubscriptions struct {
+		*service.Service
+		unimplementedSubscriptions
+	}
+	unimplementedSubscriptions struct {
+		tidingsv1.UnimplementedSubscriptionServiceServer
+	}
+	grpcConsumer struct {
+		*service.Service
+		unimplementedConsumer
+	}
+	unimplementedConsumer struct {
+		tidingsv1.UnimplementedConsumerServiceServer
+	}
+	grpcDeadLetters struct {
+		*service.Service
+		unimplementedDeadLetters
+	}
+	unimplementedDeadLetters struct {
+		tidingsv1.UnimplementedDeadLetterServiceServer
+	}
 	grpcSchemas struct {
 		*service.Service
 		unimplementedSchemas
@@ -170,6 +194,27 @@ func (r grpcReader) Read(request *tidingsv1.ReadRequest, stream grpc.ServerStrea
 		return stream.SendMsg(frame) // The codec frees it.
 	}))
 }
+
+func (c grpcConsumer) Consume(stream grpc.BidiStreamingServer[tidingsv1.ConsumeRequest, tidingsv1.ConsumeResponse]) error {
+	return c.Service.Consume(stream.Context(), struct {
+		requests[*tidingsv1.ConsumeRequest]
+		sender[*service.Frame]
+	}{
+		stream.Recv,
+		func(frame *service.Frame) error { return stream.SendMsg(frame) }, // The codec frees it.
+	})
+}
+
+func (c grpcConsumer) Receive(request *tidingsv1.ReceiveRequest, stream grpc.ServerStreamingServer[tidingsv1.ReceiveResponse]) error {
+	return c.Service.Receive(stream.Context(), request, sender[*service.Frame](func(frame *service.Frame) error {
+		return stream.SendMsg(frame)
+	}))
+}
+
+// requests makes an interface with one method of a function.
+type requests[T any] func() (T, error)
+
+func (r requests[T]) Receive() (T, error) { return r() }
 
 // receiver receives encoded requests from either transport.
 type receiver struct {

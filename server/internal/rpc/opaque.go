@@ -37,8 +37,24 @@ func (r resolver) withOpaque(message proto.Message) (proto.Message, opaque) {
 		for _, event := range message.GetEvents().GetEvents() {
 			o.wrap(event)
 		}
+	case *tidingsv1.ConsumeResponse:
+		o.wrapDeliveries(message.GetDeliveries().GetDeliveries())
+	case *tidingsv1.ReceiveResponse:
+		o.wrapDeliveries(message.GetDeliveries().GetDeliveries())
+	case *tidingsv1.PullResponse:
+		o.wrapDeliveries(message.GetDeliveries())
+	case *tidingsv1.ListDeadLettersResponse:
+		for _, letter := range message.GetDeadLetters() {
+			o.wrap(letter.GetEvent())
+		}
 	}
 	return message, o
+}
+
+func (o opaque) wrapDeliveries(deliveries []*tidingsv1.Delivery) {
+	for _, delivery := range deliveries {
+		o.wrap(delivery.GetEvent())
+	}
 }
 
 func (o opaque) wrap(event *tidingsv1.RecordedEvent) {

@@ -80,17 +80,20 @@ func start(ctx context.Context, dir string) (*server, error) {
 	grpcServer, httpServer := rpc.NewGRPCServer(config), rpc.NewHTTPServer(config)
 	var ended sync.WaitGroup
 	if s.grpcAddr, err = listen(ctx, &ended, grpcServer.Serve); err != nil {
+		s.service.Close()
 		store.Close()
 		return nil, err
 	}
 	if s.httpAddr, err = listen(ctx, &ended, httpServer.Serve); err != nil {
 		grpcServer.Stop()
+		s.service.Close()
 		store.Close()
 		return nil, err
 	}
 	s.close = func() {
 		stop(grpcServer, httpServer)
 		ended.Wait()
+		s.service.Close()
 		store.Close()
 	}
 	return s, nil

@@ -116,6 +116,9 @@ func (t transport) dial(tb testing.TB, s *server) client {
 		tidingsv1connect.NewTopicServiceClient(httpClient, url, options),
 		tidingsv1connect.NewPublisherServiceClient(httpClient, url, options),
 		tidingsv1connect.NewReaderServiceClient(httpClient, url, options),
+		tidingsv1connect.NewSubscriptionServiceClient(httpClient, url, options),
+		tidingsv1connect.NewConsumerServiceClient(httpClient, url, options),
+		tidingsv1connect.NewDeadLetterServiceClient(httpClient, url, options),
 		tidingsv1connect.NewSchemaServiceClient(httpClient, url, options),
 		tidingsv1connect.NewServerServiceClient(httpClient, url, options),
 	}

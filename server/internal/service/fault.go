@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -159,6 +160,23 @@ func storageFault(err error, topic string) error {
 func topicNotFound(topic string) *Error {
 	return fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_NOT_FOUND,
 		fmt.Sprintf("topic %q doesn't exist", topic), "topic", topic)
+}
+
+// subscriptionFault turns an error of the engine or the hub about a subscription
+// into one of the catalogue.
+func subscriptionFault(err error, s string) error {
+	switch {
+	case errors.Is(err, engine.ErrSubscriptionNotFound):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND,
+			fmt.Sprintf("subscription %q doesn't exist", s), "subscription", s)
+	case errors.Is(err, delivery.ErrUnavailable), errors.Is(err, delivery.ErrSession):
+		e := fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_UNAVAILABLE,
+			fmt.Sprintf("the server that delivers for subscription %q is gone or can't be reached; call again", s), "subscription", s)
+		e.RetryDelay, e.cause = retryDelay, err
+		return e
+	default:
+		return storageFault(err, "")
+	}
 }
 
 func draining() *Error {

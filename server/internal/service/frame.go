@@ -15,11 +15,33 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Frame is an encoded ReadResponse. Events go from a stored record into it as
-// they are, without being decoded.
+// Frame is an encoded ReadResponse, ConsumeResponse or ReceiveResponse. Events
+// go from a stored record into it as they are, without being decoded.
 type Frame struct {
 	buffer []byte
 	start  int // Where the encoding begins in the buffer.
+	kind   frameKind
+}
+
+// frameKind says of which message a frame is.
+type frameKind int
+
+const (
+	readFrame frameKind = iota
+	consumeFrame
+	receiveFrame
+)
+
+// NewMessage returns an empty message of the frame's kind.
+func (f *Frame) NewMessage() proto.Message {
+	switch f.kind {
+	case consumeFrame:
+		return new(tidingsv1.ConsumeResponse)
+	case receiveFrame:
+		return new(tidingsv1.ReceiveResponse)
+	default:
+		return new(tidingsv1.ReadResponse)
+	}
 }
 
 const (
@@ -49,7 +71,7 @@ func encodeFrame(response *tidingsv1.ReadResponse) (*Frame, error) {
 	return &Frame{buffer: encoded}, err
 }
 
-// Bytes is the encoded ReadResponse.
+// Bytes is the encoded message.
 func (f *Frame) Bytes() []byte { return f.buffer[f.start:] }
 
 // Free gives the memory back. The frame isn't used after it.

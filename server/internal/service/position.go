@@ -53,11 +53,18 @@ func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, s
 }
 
 func (r *reading) startAfter(cursor string, state engine.State) error {
-	sequence, ok := eventlog.ParseCursor(r.topic.Config.GetUid(), cursor)
+	first, err := afterCursor(r.topic, "start.cursor", cursor, state)
+	r.first = first
+	return err
+}
+
+// afterCursor returns the first sequence after a cursor.
+func afterCursor(topic *engine.Topic, field, cursor string, state engine.State) (int64, error) {
+	sequence, ok := eventlog.ParseCursor(topic.Config.GetUid(), cursor)
 	record, index := eventlog.Split(sequence)
 	if !ok || record > state.Last {
-		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_INVALID, "start.cursor",
-			fmt.Sprintf("not a cursor of topic %q", r.topic.Name), "topic", r.topic.Name)
+		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_INVALID, field,
+			fmt.Sprintf("not a cursor of topic %q", topic.Name), "topic", topic.Name)
 	}
 	// A record is removed as a whole; what has been read of it isn't missed.
 	needed := record
@@ -66,15 +73,56 @@ func (r *reading) startAfter(cursor string, state engine.State) error {
 	}
 	if needed < state.First {
 		earliest := eventlog.SequenceOf(state.First, 0)
-		return fault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
+		return 0, fault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
 			"retention removed events that follow the cursor",
-			"topic", r.topic.Name,
-			"earliest_cursor", eventlog.Cursor(r.topic.Config.GetUid(), earliest-1),
+			"topic", topic.Name,
+			"earliest_cursor", eventlog.Cursor(topic.Config.GetUid(), earliest-1),
 			"earliest_sequence", strconv.FormatInt(earliest, 10))
 	}
-	r.first = sequence + 1
-	return nil
+	return sequence + 1, nil
 }
+
+// firstOf returns the sequence at which a position lies now, never before the
+// earliest event. field is the path of the position in the request.
+func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string, start *tidingsv1.StartPosition) (int64, error) {
+	state, err := s.engine.State(ctx, topic)
+	if err != nil {
+		return 0, storageFault(err, topic.Name)
+	}
+	first := int64(0)
+	switch position := start.GetPosition().(type) {
+	case *tidingsv1.StartPosition_Boundary:
+		switch position.Boundary {
+		default: // The earliest.
+		case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
+			first, err = s.latest(ctx, topic, state)
+		case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
+			first = eventlog.SequenceOf(state.Last+1, 0)
+		}
+	case *tidingsv1.StartPosition_Sequence:
+		first = position.Sequence
+	case *tidingsv1.StartPosition_Cursor:
+		first, err = afterCursor(topic, field+".cursor", position.Cursor, state)
+	case *tidingsv1.StartPosition_Time:
+		if position.Time.CheckValid() != nil {
+			return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field+".time", "must be a time from year 1 to 9999")
+		}
+		var record uint64
+		if record, err = s.engine.FirstAt(ctx, topic, position.Time.AsTime()); err != nil {
+			err = storageFault(err, topic.Name)
+		}
+		first = eventlog.SequenceOf(record, 0)
+	}
+	if err != nil {
+		return 0, err
+	}
+	// Cursors end at sequences that a later event can have; a sequence may be
+	// beyond all of them.
+	return min(max(first, eventlog.SequenceOf(state.First, 0)), maxSequence), nil
+}
+
+// maxSequence is a sequence that no event reaches.
+const maxSequence = math.MaxInt64 - eventlog.MaxEvents
 
 // lastTime is the last that JetStream can tell from earlier ones.
 var lastTime = time.Unix(0, math.MaxInt64)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/filter"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -34,7 +34,7 @@ type reading struct {
 	service *Service
 	topic   *engine.Topic
 	sender  FrameSender
-	types   []string // The types to send. Empty: all.
+	matcher *filter.Matcher // Says which events to send.
 
 	// first is the sequence to begin at, unless fromTime is set: then it is the
 	// lowest that there can be.
@@ -68,11 +68,8 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	if r.left == 0 {
 		r.left = -1
 	}
-	r.types = request.GetFilter().GetEventTypes()
-	for _, name := range r.types {
-		if _, err := s.Types().Type(name); err != nil {
-			return typeNotFound(name)
-		}
+	if r.matcher, err = s.compileFilter(topic, request.GetFilter(), "filter"); err != nil {
+		return err
 	}
 	state, err := s.engine.State(ctx, topic)
 	if err != nil {
@@ -172,10 +169,22 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 			return r.tellDraining()
 		}
 		select {
-		case next := <-records: // While there is more, frames are filled.
+		case next, open := <-records: // While there is more, frames are filled.
+			if !open {
+				return ctx.Err()
+			}
 			if err := r.take(next); err != nil {
 				return err
 			}
+			continue
+		case <-silence.C: // The filter may leave out all of it, slowly.
+			if !r.sent {
+				if err := r.beat(ctx); err != nil {
+					return err
+				}
+			}
+			silence.Reset(heartbeat)
+			r.sent = false
 			continue
 		default:
 		}
@@ -188,7 +197,10 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 		}
 		var err error
 		select {
-		case next := <-records:
+		case next, open := <-records:
+			if !open {
+				return ctx.Err()
+			}
 			err = r.take(next)
 		case <-silence.C:
 			err = r.beat(ctx)
@@ -238,7 +250,7 @@ func (r *reading) take(next incoming) error {
 			return nil
 		}
 		r.position = after
-		wanted, err := r.wants(raw)
+		wanted, err := r.matcher.Match(raw)
 		if err != nil {
 			return fmt.Errorf("event %d: %w", sequence, err)
 		}
@@ -297,14 +309,6 @@ func (r *reading) approach(record engine.Record) error {
 	}
 	r.fromTime = time.Time{}
 	return nil
-}
-
-func (r *reading) wants(raw []byte) (bool, error) {
-	if len(r.types) == 0 {
-		return true, nil
-	}
-	name, err := eventlog.EventType(raw)
-	return slices.Contains(r.types, name), err
 }
 
 // beat says that the call is alive, and looks whether retention has overtaken

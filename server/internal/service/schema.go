@@ -8,9 +8,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"example.com/tidings/server/internal/schema"
-
+	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -106,6 +106,7 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 			MaxEventBytes:                  int64(s.limits.MaxEventBytes),
 			MaxEventsPerRequest:            eventlog.MaxEvents,
 			MaxEventsPerDedupeEventRequest: maxEachEvents,
+			MaxUnsettledEvents:             delivery.MaxUnsettled,
 		},
 		Durability: s.durability,
 	}, nil

@@ -5,11 +5,11 @@ package service
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
+	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
 
@@ -47,8 +47,10 @@ type Service struct {
 	version    string
 	log        *slog.Logger
 	inFlight   *semaphore.Weighted
-	drain      chan struct{} // Closed when the streams are to end.
-	drainOnce  sync.Once
+	hub        *delivery.Hub
+	draining   context.Context //nolint:containedctx // It ends when the streams are to end.
+	drain      <-chan struct{} // Its Done.
+	startDrain context.CancelFunc
 }
 
 // New makes a service and creates the topics that the types declare and that
@@ -61,10 +63,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		version:    cfg.Version,
 		log:        cfg.Log,
 		inFlight:   semaphore.NewWeighted(maxBytesInFlight),
-		drain:      make(chan struct{}),
 	}
+	s.draining, s.startDrain = context.WithCancel(context.Background())
+	s.drain = s.draining.Done()
 	s.types.Store(cfg.Types)
+	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, Log: cfg.Log})
 	if err := s.createDeclaredTopics(ctx); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -72,16 +77,18 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 
 // Drain ends the streams: each tells its client, answers what it has received
 // and returns SERVER_DRAINING. Other calls are not affected.
-func (s *Service) Drain() { s.drainOnce.Do(func() { close(s.drain) }) }
+func (s *Service) Drain() { s.startDrain() }
+
+// Close gives up the subscriptions that this server owns. No call may be under
+// way.
+func (s *Service) Close() {
+	s.startDrain()
+	s.hub.Close()
+}
 
 // Draining says whether Drain was called.
 func (s *Service) Draining() bool {
-	select {
-	case <-s.drain:
-		return true
-	default:
-		return false
-	}
+	return s.draining.Err() != nil
 }
 
 // Types returns the present set of event types.

@@ -20,8 +20,12 @@ var arrows = map[string][]string{
 	"cmd/tidings":        {"internal/cli", "internal/daemon"},
 	"internal/daemon":    {"internal/auth", "internal/engine", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
 	"internal/rpc":       {"internal/auth", "internal/schema", "internal/service"},
-	"internal/service":   {"internal/engine", "internal/schema"},
+	"internal/service":   {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/schema"},
+	"internal/delivery":  {"internal/engine", "internal/eventlog", "internal/filter", "internal/lease", "internal/schema"},
+	"internal/eventlog":  {},
+	"internal/filter":    {"internal/schema"},
 	"internal/engine":    {},
+	"internal/lease":     {},
 	"internal/schema":    {},
 	"internal/auth":      {},
 	"internal/telemetry": {},
@@ -31,7 +35,7 @@ var arrows = map[string][]string{
 
 // noTransport are the packages that know nothing of how a request came in, so
 // that one implementation serves every transport.
-var noTransport = []string{"internal/service", "internal/engine", "internal/schema"}
+var noTransport = []string{"internal/service", "internal/engine", "internal/filter", "internal/schema"}
 
 // transports are import paths that belong to a transport, with all below them.
 var transports = []string{"google.golang.org/grpc", "connectrpc.com", "net/http"}

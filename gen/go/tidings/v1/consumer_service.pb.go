@@ -1109,7 +1109,8 @@ type Delivery struct {
 	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// When the lease ends unless it is extended, by the server's clock.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	// The reason of the last nack of this event. Empty: there was none.
+	// The reason of the last nack of this event. Empty: there was none, or it is
+	// the first attempt after a redrive.
 	LastNackReason string `protobuf:"bytes,5,opt,name=last_nack_reason,json=lastNackReason,proto3" json:"last_nack_reason,omitempty"`
 	// The event had been a dead letter and was redriven.
 	Redriven      bool `protobuf:"varint,6,opt,name=redriven,proto3" json:"redriven,omitempty"`

@@ -1,0 +1,167 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/lease"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// bury stores what became a dead letter and deletes the dead letters of what
+// was redriven and settled. The journal has said so already; what isn't done
+// when the server ends, the next owner does.
+func (o *owner) bury() error {
+	var filed []int64
+	var letters []engine.DeadLetterEntry
+	size := 0
+	for letter := range o.machine.Dying() {
+		entry, err := o.deadLetterEntry(letter)
+		if err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
+			return err
+		}
+		if err != nil {
+			o.log.Error("retention removed an event before it could become a dead letter", "sequence", letter.Sequence)
+		} else {
+			letters = append(letters, entry)
+			size += len(entry.Data)
+		}
+		filed = append(filed, letter.Sequence)
+		if len(letters) >= maxBuried || size >= maxBuriedBytes {
+			if err := o.putDeadLetters(letters); err != nil {
+				return err
+			}
+			letters, size = letters[:0], 0
+		}
+	}
+	if err := o.putDeadLetters(letters); err != nil {
+		return err
+	}
+	for sequence := range o.machine.Done() {
+		if err := o.deleteDeadLetter(sequence); err != nil {
+			return err
+		}
+		filed = append(filed, sequence)
+	}
+	if len(filed) > 0 {
+		o.machine.Filed(filed...) // Written with what comes next.
+	}
+	return nil
+}
+
+// maxBuried and maxBuriedBytes bound the dead letters that are stored at once.
+const (
+	maxBuried      = 1000
+	maxBuriedBytes = 4 << 20
+)
+
+func (o *owner) putDeadLetters(letters []engine.DeadLetterEntry) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return o.hub.engine.PutDeadLetters(ctx, o.subscription, letters)
+}
+
+func (o *owner) deleteDeadLetter(sequence int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return o.hub.engine.DeleteDeadLetter(ctx, o.subscription, sequence)
+}
+
+func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetterEntry, error) {
+	var e event
+	var err error
+	if letter.Redriven {
+		_, e, err = o.events.deadLetter(letter.Sequence)
+	} else {
+		e, err = o.events.topicEvent(letter.Sequence)
+	}
+	if err != nil {
+		return engine.DeadLetterEntry{}, err
+	}
+	content := new(tidingsv1.Event)
+	if err := proto.Unmarshal(e.raw, content); err != nil {
+		return engine.DeadLetterEntry{}, err
+	}
+	data, err := proto.Marshal(&storagev1.DeadLetterRecord{
+		Format:           deadLetterFormat,
+		Event:            content,
+		Sequence:         e.sequence,
+		Cursor:           eventlog.Cursor(o.subscription.Config.GetTopicUid(), e.after),
+		PublishTime:      timestamppb.New(e.publishTime),
+		Cause:            letter.Cause,
+		Attempts:         int32(letter.Attempts),
+		LastNackReason:   letter.Reason,
+		FirstAttemptTime: timestamppb.New(time.UnixMilli(letter.FirstAttempt)),
+		DeadLetterTime:   timestamppb.New(time.UnixMilli(letter.At)),
+		Deliveries:       letter.Deliveries,
+		Generation:       o.machine.Generation(),
+	})
+	return engine.DeadLetterEntry{Sequence: letter.Sequence, Data: data}, err
+}
+
+// redrive delivers dead letters again.
+func (o *owner) redrive(q *question, request *replicav1.Redrive) {
+	if o.topic == nil {
+		o.refuse(q, replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND)
+		return
+	}
+	response := new(replicav1.OwnerResponse)
+	for _, sequence := range request.GetSequences() {
+		if o.machine.IsOnItsWay(sequence) {
+			continue
+		}
+		if o.machine.Room() == 0 {
+			response.Remaining++
+			continue
+		}
+		// Nobody else deletes dead letters: what is there is one until this
+		// owner changes it.
+		letter, e, err := o.events.deadLetter(sequence)
+		if errors.Is(err, engine.ErrRecordNotFound) {
+			continue
+		}
+		key, keyErr := keyHash(e.raw)
+		if err = errors.Join(err, keyErr); err != nil {
+			o.refuse(q, errorNumber(err))
+			return
+		}
+		if o.machine.Redrive(sequence, letter.GetGeneration(), letter.GetDeliveries(), key) {
+			response.Count++
+		}
+	}
+	o.answer(q, response)
+}
+
+// purge deletes dead letters.
+func (o *owner) purge(q *question, request *replicav1.Purge) {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	response := new(replicav1.OwnerResponse)
+	for _, sequence := range request.GetSequences() {
+		if o.machine.IsRedriven(sequence) { // It isn't one any more.
+			continue
+		}
+		_, err := o.hub.engine.DeadLetter(ctx, o.subscription, sequence)
+		if errors.Is(err, engine.ErrRecordNotFound) {
+			continue
+		}
+		if err == nil {
+			err = o.hub.engine.DeleteDeadLetter(ctx, o.subscription, sequence)
+		}
+		if err != nil {
+			o.refuse(q, errorNumber(err))
+			return
+		}
+		response.Count++
+	}
+	o.answer(q, response)
+}

@@ -1,0 +1,273 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/lease"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// dispatch leases what there is to the sessions that wait, in the order in which
+// they came to wait, and answers those that have waited long enough.
+func (o *owner) dispatch(now time.Time) error {
+	if o.delivers() && o.feed == nil && len(o.waiting) > 0 && !now.Before(o.feedAfter) {
+		o.feed = newFeed(o)
+	}
+	kept := o.waiting[:0]
+	more := o.delivers()
+	for i, q := range o.waiting {
+		s := o.sessions[q.request.GetLease().GetSession()]
+		if s == nil {
+			o.refuse(q, o.sessionError())
+			continue
+		}
+		if q.ctx.Err() != nil {
+			continue // Nobody waits for the answer.
+		}
+		if more && o.topic != nil {
+			f := &frame{owner: o, session: s, question: q, now: now}
+			var err error
+			if more, err = f.fill(); err != nil {
+				o.waiting = append(kept, o.waiting[i:]...)
+				return err
+			}
+			if f.count > 0 {
+				s.unsent, s.frameBytes = f.refs, len(f.encoded)
+				o.answer(q, &replicav1.OwnerResponse{Deliveries: f.encoded})
+				continue
+			}
+		}
+		switch {
+		case o.topic == nil:
+			o.refuse(q, replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND)
+		case o.givesUp(q, s, now):
+			o.answer(q, new(replicav1.OwnerResponse))
+		default:
+			kept = append(kept, q)
+		}
+	}
+	clear(o.waiting[len(kept):])
+	o.waiting = kept
+	return nil
+}
+
+// lookTime bounds how long a Pull looks for what there is, beyond its wait.
+const lookTime = 5 * time.Second
+
+// givesUp says whether a question is to be answered that there is nothing. A
+// Pull is due what the topic holds when its wait is over, though the feed may
+// only just have begun.
+func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
+	switch {
+	case q.upTo > 0:
+		return !o.seeks() || o.looked(q.upTo) || !now.Before(q.until)
+	case now.Before(q.until):
+		return false
+	case !s.once || !o.seeks():
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	state, err := o.hub.engine.State(ctx, o.topic)
+	if err != nil || state.First > state.Last || o.looked(state.Last) {
+		return true
+	}
+	q.upTo, q.until = state.Last, now.Add(lookTime)
+	return false
+}
+
+// seeks says whether an event that the topic holds could be delivered next.
+func (o *owner) seeks() bool { return o.delivers() && o.machine.CanAdmit() }
+
+// looked says whether the position is past a record.
+func (o *owner) looked(record uint64) bool {
+	reached, _ := eventlog.Split(o.machine.Position())
+	return reached > record
+}
+
+// frame is the answer to a Lease in the making: an encoded DeliveryBatch.
+type frame struct {
+	owner    *owner
+	session  *session
+	question *question
+	now      time.Time
+	count    int32
+	encoded  []byte
+	refs     []lease.Ref
+	suffix   []byte // Of the record that suffixOf names.
+	suffixOf time.Time
+}
+
+// fill leases what fits. more is false where there is nothing left that anybody
+// could be given.
+func (f *frame) fill() (more bool, err error) {
+	for f.count < f.question.request.GetLease().GetMaxEvents() {
+		if events, _ := f.session.room(); events <= 0 {
+			return true, nil
+		}
+		e, key, ok, err := f.next()
+		if err != nil || !ok {
+			return false, err
+		}
+		if !f.fits(e) {
+			return true, nil
+		}
+		if err := f.add(e, key); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// next returns the next event that may be leased, without taking it.
+func (f *frame) next() (e event, key uint64, ok bool, err error) {
+	o := f.owner
+	for {
+		sequence, again := o.machine.Next(f.now.UnixMilli())
+		if again {
+			e, err = o.onItsWay(sequence)
+			if !errors.Is(err, engine.ErrRecordNotFound) {
+				return e, 0, err == nil, err
+			}
+			o.remove(sequence)
+			continue
+		}
+		if !o.machine.CanAdmit() {
+			return event{}, 0, false, nil
+		}
+		e, key, ok, err = o.peek()
+		if err != nil || !ok {
+			return event{}, 0, false, err
+		}
+		switch o.machine.Admit(e.sequence, key) {
+		case lease.Now:
+			return e, key, true, nil
+		case lease.Passed:
+			o.feed.next++
+		default:
+			return event{}, 0, false, nil
+		}
+	}
+}
+
+// remove settles an event that retention removed, with its record, before a
+// consumer did.
+func (o *owner) remove(sequence int64) {
+	redriven := o.machine.IsRedriven(sequence)
+	o.machine.Remove(sequence)
+	if !redriven {
+		o.machine.Skip(o.machine.Position(), &tidingsv1.Gap{
+			FirstSequence: sequence,
+			NextSequence:  max(eventlog.SequenceOf(o.events.first, 0), sequence+1),
+		})
+	}
+}
+
+// onItsWay returns an event that was delivered or blocked before.
+func (o *owner) onItsWay(sequence int64) (event, error) {
+	if o.machine.IsRedriven(sequence) {
+		_, e, err := o.events.deadLetter(sequence)
+		return e, err
+	}
+	return o.events.topicEvent(sequence)
+}
+
+// fits says whether an event fits the session's window and the answer.
+func (f *frame) fits(e event) bool {
+	if _, bytes := f.session.room(); int64(len(e.raw)) > bytes {
+		return false
+	}
+	const overhead = 256 // Beside the event, about; a nack's reason may add to it.
+	return f.count == 0 || len(f.encoded)+len(e.raw)+overhead <= int(f.question.request.GetLease().GetMaxBytes())
+}
+
+// add leases an event and adds its Delivery.
+func (f *frame) add(e event, key uint64) error {
+	o := f.owner
+	size := int32(len(e.raw))
+	delivery, ok := o.machine.Deliver(e.sequence, key, f.session.holder, size, f.now.UnixMilli())
+	if !ok {
+		return errors.New("an event that can't be delivered was to be delivered")
+	}
+	ref := lease.Ref{Generation: o.machine.Generation(), Sequence: e.sequence, Delivery: delivery.Number}
+	if from := o.feed; from != nil && delivery.Number == 1 && from.current != nil && from.next < len(from.current.indexes) &&
+		from.current.record.event(from.current.indexes[from.next]).sequence == e.sequence {
+		from.next++
+		if from.next == len(from.current.indexes) {
+			o.machine.Skip(from.current.position, nil)
+			from.current = nil
+		}
+	} else if delivery.Number == 1 {
+		// It was blocked until now: the filter may have changed since it was let
+		// through.
+		wanted, err := o.matcher.Match(e.raw)
+		if err != nil {
+			return err
+		}
+		if !wanted {
+			o.machine.Settle(lease.Settlement{Ref: ref, Action: lease.Drop}, f.now.UnixMilli())
+			return nil
+		}
+	}
+	o.charge(f.session, size)
+	f.refs = append(f.refs, ref)
+	f.count++
+	f.encode(e, ref, delivery)
+	return nil
+}
+
+// encode adds a Delivery to the encoded DeliveryBatch.
+func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
+	if f.suffix == nil || !f.suffixOf.Equal(e.publishTime) {
+		f.suffix, f.suffixOf = eventlog.Suffix(f.owner.subscription.Config.GetTopic(), e.publishTime), e.publishTime
+	}
+	const (
+		eventField    = 1
+		tokenField    = 2
+		attemptField  = 3
+		deadlineField = 4
+		reasonField   = 5
+		redrivenField = 6
+	)
+	b := eventlog.AppendRecorded(f.owner.scratch[:0], eventField, f.owner.subscription.Config.GetTopicUid(), e.raw, e.sequence, e.after, f.suffix)
+	var token [2 * tokenBytes]byte
+	b = protowire.AppendTag(b, tokenField, protowire.BytesType)
+	b = protowire.AppendBytes(b, f.owner.tokens.append(token[:0], ref.Generation, ref.Sequence, ref.Delivery))
+	b = protowire.AppendTag(b, attemptField, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(delivery.Attempt))
+	b = protowire.AppendTag(b, deadlineField, protowire.BytesType)
+	b = protowire.AppendBytes(b, eventlog.Timestamp(time.UnixMilli(delivery.Deadline)))
+	if reason := f.fitting(delivery.Reason, len(b)); reason != "" {
+		b = protowire.AppendTag(b, reasonField, protowire.BytesType)
+		b = protowire.AppendString(b, reason)
+	}
+	if delivery.Redriven {
+		b = protowire.AppendTag(b, redrivenField, protowire.VarintType)
+		b = protowire.AppendVarint(b, 1)
+	}
+	f.owner.scratch = b
+	const batchField = 1
+	if f.encoded == nil { // It will be about as long as the last one.
+		f.encoded = make([]byte, 0, f.session.frameBytes)
+	}
+	f.encoded = protowire.AppendTag(f.encoded, batchField, protowire.BytesType)
+	f.encoded = protowire.AppendBytes(f.encoded, b)
+}
+
+// fitting is as much of a reason as can be sent to another server: an event may
+// be as large as a message can be.
+func (f *frame) fitting(reason string, beside int) string {
+	const framing = 64
+	if room := f.owner.hub.engine.MaxRecordBytes() - len(f.encoded) - beside - framing; len(reason) > room {
+		return ""
+	}
+	return reason
+}

@@ -1,0 +1,382 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/lease"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+// owner owns one subscription. Its goroutine works in turns: it takes what was
+// asked, decides, writes what it decided into the journal as one entry, and
+// only then answers. Where the journal can't be written, nothing that was
+// decided counts: the owner ends, and the next one begins with what the journal
+// has.
+type owner struct {
+	hub *Hub
+	uid uint64
+	log *slog.Logger
+
+	inbox chan *question
+	ended chan struct{} // Closed when nothing more is taken from inbox.
+
+	// What follows belongs to the goroutine.
+
+	subscription *engine.Subscription
+	topic        *engine.Topic // nil where the subscription is detached.
+	topicGone    <-chan struct{}
+	journal      *engine.Journal
+	machine      *lease.Machine
+	matcher      *filter.Matcher // nil where the filter can't be used.
+	tokens       *Tokens
+	events       *events
+	feed         *feed     // nil unless somebody wants events.
+	feedAfter    time.Time // Not before this time, after a failure.
+
+	sessions map[string]*session
+	holders  map[uint64]*session
+	holder   uint64 // The number of the last session.
+	waiting  []*question
+	fences   []*fence
+	answers  []answer // What to say when the journal is written.
+	surveys  []survey // What to begin when it is.
+	scratch  []byte   // For a Delivery in the making.
+
+	chunkBytes   int   // The size of an entry of the journal, about.
+	written      int   // The bytes of the journal since the last snapshot.
+	snapshotSize int   // The bytes of the last snapshot.
+	usedAt       int64 // When the subscription was last used; the journal knows about.
+	idleSince    time.Time
+}
+
+// question is a request to an owner.
+type question struct {
+	// ctx ends when the asker is gone.
+	ctx     context.Context //nolint:containedctx // It belongs to the question, not to the owner.
+	request *replicav1.OwnerRequest
+	reply   func(*replicav1.OwnerResponse)
+	until   time.Time // Of Lease: when to answer that there was nothing.
+	number  int64     // Of Lease: which one of its session.
+	upTo    uint64    // Of a Pull that waits no longer: the last record that it is due.
+}
+
+// answer is what to say to a question.
+type answer struct {
+	question *question
+	response *replicav1.OwnerResponse
+}
+
+const (
+	inboxSize = 1024
+	// turnQuestions bounds what a turn takes.
+	turnQuestions = 512
+	// maxChunk bounds an entry of the journal.
+	maxChunk = 512 << 10
+	// minSnapshotAfter is how much a journal grows before it is compacted.
+	minSnapshotAfter = 4 << 20
+	// housekeeping is how often an owner looks for what nobody told it.
+	housekeeping = 2 * time.Second
+	// idleTime is after how long an owner of a subscription that nobody uses
+	// gives it up.
+	idleTime = 2 * time.Minute
+)
+
+func newOwner(h *Hub, s *engine.Subscription) *owner {
+	return &owner{
+		hub:          h,
+		uid:          s.Config.GetUid(),
+		log:          h.log.With("subscription", s.Name),
+		inbox:        make(chan *question, inboxSize),
+		ended:        make(chan struct{}),
+		subscription: s,
+		tokens:       NewTokens(s.Config),
+		sessions:     make(map[string]*session),
+		holders:      make(map[uint64]*session),
+		chunkBytes:   min(maxChunk, h.engine.MaxRecordBytes()/2),
+		idleSince:    time.Now(),
+	}
+}
+
+// ask asks the owner and waits for the answer, ErrUnavailable or the context's
+// error.
+func (o *owner) ask(ctx context.Context, request *replicav1.OwnerRequest) (*replicav1.OwnerResponse, error) {
+	replied := make(chan *replicav1.OwnerResponse, 1)
+	q := &question{ctx: ctx, request: request, reply: func(r *replicav1.OwnerResponse) { replied <- r }}
+	select {
+	case o.inbox <- q:
+	case <-o.ended:
+		return nil, ErrUnavailable
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case response := <-replied:
+		return response, nil
+	case <-o.ended:
+		select {
+		case response := <-replied: // Both at once.
+			return response, nil
+		default:
+			return nil, ErrUnavailable
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// answerOthers takes the questions of other servers.
+func (o *owner) answerOthers(encoded []byte, reply func([]byte)) {
+	request := new(replicav1.OwnerRequest)
+	err := proto.Unmarshal(encoded, request)
+	if err != nil {
+		o.log.Warn("question of another server", "error", err)
+		return // It gives up by itself.
+	}
+	q := &question{ctx: context.Background(), request: request, reply: func(r *replicav1.OwnerResponse) {
+		answer, err := proto.Marshal(r)
+		if err != nil {
+			o.log.Error("answer to another server", "error", err)
+			return
+		}
+		reply(answer)
+	}}
+	select {
+	case o.inbox <- q:
+	case <-o.ended:
+		q.reply(failure(replicav1.OwnerError_OWNER_ERROR_MOVED))
+	}
+	select {
+	case <-o.ended:
+		o.refuseAsked(replicav1.OwnerError_OWNER_ERROR_MOVED) // It may have come after end looked.
+	default:
+	}
+}
+
+func failure(e replicav1.OwnerError) *replicav1.OwnerResponse {
+	return &replicav1.OwnerResponse{Error: e}
+}
+
+// run owns the subscription until it is given up.
+func (o *owner) run() {
+	err := o.open()
+	stop := func() {}
+	if err == nil && !o.hub.engine.Alone() {
+		stop, err = o.hub.engine.Answer(o.subscription, o.answerOthers)
+	}
+	if err == nil {
+		err = o.work()
+	}
+	if o.feed != nil {
+		o.feed.stop()
+	}
+	select {
+	case <-o.hub.engine.SubscriptionGone(o.subscription):
+		err = engine.ErrSubscriptionNotFound // Whatever else it led to.
+	default:
+	}
+	if !errors.Is(err, errGivenUp) {
+		o.log.Warn("no longer the owner", "error", err)
+	}
+	o.end(errorNumber(err))
+	stop() // What still comes is answered: o.ended is closed.
+}
+
+// end answers all that was asked and not answered.
+func (o *owner) end(why replicav1.OwnerError) {
+	// In this order: who finds the owner from here on finds another.
+	o.hub.disown(o)
+	close(o.ended)
+	for _, a := range o.answers {
+		a.question.reply(failure(why))
+	}
+	for _, q := range o.waiting {
+		q.reply(failure(why))
+	}
+	for _, f := range o.fences {
+		f.answer.question.reply(failure(why))
+	}
+	for _, s := range o.surveys {
+		s.answer.question.reply(failure(why))
+	}
+	o.refuseAsked(why)
+}
+
+// refuseAsked answers what nobody will take from the inbox any more.
+func (o *owner) refuseAsked(why replicav1.OwnerError) {
+	for {
+		select {
+		case q := <-o.inbox:
+			q.reply(failure(why))
+		default:
+			return
+		}
+	}
+}
+
+// errGivenUp ends an owner without a fault.
+var errGivenUp = errors.New("given up")
+
+// errorNumber is what the askers are told when the owner ends with an error.
+func errorNumber(err error) replicav1.OwnerError {
+	switch {
+	case errors.Is(err, engine.ErrSubscriptionNotFound):
+		return replicav1.OwnerError_OWNER_ERROR_NOT_FOUND
+	case errors.Is(err, engine.ErrFull):
+		return replicav1.OwnerError_OWNER_ERROR_FULL
+	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return replicav1.OwnerError_OWNER_ERROR_STORAGE
+	default:
+		return replicav1.OwnerError_OWNER_ERROR_MOVED
+	}
+}
+
+// open reads the journal and puts this server's name into it, from where on no
+// other server can write it.
+func (o *owner) open() error {
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	gone := o.hub.engine.SubscriptionGone(o.subscription)
+	o.hub.ended.Go(func() { // What is deleted meanwhile may never answer.
+		select {
+		case <-gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	present, err := o.hub.engine.Subscription(ctx, o.subscription.Name)
+	if err != nil {
+		return err
+	}
+	if present.Config.GetUid() != o.uid {
+		return engine.ErrSubscriptionNotFound
+	}
+	o.machine = lease.New(present.Config.GetOrdering(), lease.Policy{}, present.Config.GetStartSequence())
+	o.events = newEvents(o)
+	if err := o.configure(ctx, present); err != nil {
+		return err
+	}
+	o.journal = o.hub.engine.Journal(present)
+	entry := new(storagev1.JournalEntry)
+	err = o.journal.Replay(ctx, func(encoded []byte) error {
+		o.written += len(encoded)
+		proto.Reset(entry)
+		if err := proto.Unmarshal(encoded, entry); err != nil {
+			return err
+		}
+		return o.machine.ApplyEntry(entry)
+	})
+	if err != nil {
+		return err
+	}
+	o.usedAt = o.machine.UsedAt()
+	o.machine.Owned(o.hub.name)
+	if err := o.write(ctx); err != nil {
+		return err
+	}
+	return o.bury() // Before anybody asks for the dead letters.
+}
+
+// openTimeout bounds opening: a journal is compacted long before it takes so
+// long.
+const openTimeout = 30 * time.Second
+
+// configure takes note of the subscription's settings.
+func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
+	before := o.subscription.Config
+	o.subscription = s
+	retry := s.Config.GetRetryPolicy()
+	o.machine.SetPolicy(lease.Policy{
+		AckDeadline: s.Config.GetAckDeadline().AsDuration(),
+		MinBackoff:  retry.GetMinBackoff().AsDuration(),
+		MaxBackoff:  retry.GetMaxBackoff().AsDuration(),
+		Multiplier:  retry.GetMultiplier(),
+		MaxAttempts: int(retry.GetMaxAttempts()),
+	})
+	topic, err := o.hub.engine.Topic(ctx, s.Config.GetTopic())
+	switch {
+	case errors.Is(err, engine.ErrTopicNotFound), err == nil && topic.Config.GetUid() != s.Config.GetTopicUid():
+		o.topic, o.topicGone = nil, nil
+		o.restartFeed()
+		return nil
+	case err != nil:
+		return err
+	}
+	o.topic, o.topicGone = topic, o.hub.engine.Gone(topic)
+	if o.matcher != nil && proto.Equal(before.GetFilter(), s.Config.GetFilter()) {
+		return nil
+	}
+	o.restartFeed()
+	types := o.hub.types()
+	o.matcher, err = filter.Compile(s.Config.GetFilter(), types, filter.TopicTypes(topic.Name, topic.Config, types))
+	if err != nil {
+		// It was right when the subscription was made: the server has been
+		// given other types since.
+		o.log.Error("the filter can't be used", "error", err)
+		o.matcher = nil
+	}
+	return nil
+}
+
+// write stores what changed in the journal.
+func (o *owner) write(ctx context.Context) error {
+	changes := o.machine.Changes()
+	if len(changes) == 0 {
+		return o.confirm(ctx)
+	}
+	entries, size, err := encode(lease.Entries(changes, o.chunkBytes))
+	if err != nil {
+		return err
+	}
+	if err := o.journal.Append(ctx, entries...); err != nil {
+		return err
+	}
+	o.written += size
+	if o.written < max(minSnapshotAfter, 2*o.snapshotSize) {
+		return nil
+	}
+	return o.compact(ctx)
+}
+
+// confirm makes sure, where something is to be said and nothing to be written,
+// that no other server has become the owner: this one may have stood still for
+// long, and know nothing of what happened since.
+func (o *owner) confirm(ctx context.Context) error {
+	if len(o.answers)+len(o.surveys)+len(o.fences) == 0 || o.hub.engine.Alone() {
+		return nil
+	}
+	return o.journal.Check(ctx)
+}
+
+// compact replaces the journal by the state.
+func (o *owner) compact(ctx context.Context) error {
+	entries, size, err := encode(o.machine.Snapshot(o.chunkBytes))
+	if err != nil {
+		return err
+	}
+	if err := o.journal.Compact(ctx, entries); err != nil {
+		return err
+	}
+	o.written, o.snapshotSize = size, size
+	return nil
+}
+
+func encode(entries []*storagev1.JournalEntry) (encoded [][]byte, size int, err error) {
+	for _, entry := range entries {
+		one, err := proto.Marshal(entry)
+		if err != nil {
+			return nil, 0, err
+		}
+		encoded = append(encoded, one)
+		size += len(one)
+	}
+	return encoded, size, nil
+}

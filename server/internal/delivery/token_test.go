@@ -1,0 +1,106 @@
+package delivery
+
+import (
+	"bytes"
+	"encoding/base64"
+	"math"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+func testConfig(uid uint64, key byte) *storagev1.SubscriptionConfig {
+	return &storagev1.SubscriptionConfig{Uid: uid, TokenKey: bytes.Repeat([]byte{key}, 32)}
+}
+
+// refs are the extremes of what a token says, and some between.
+var refs = []*replicav1.LeaseRef{
+	{},
+	{Sequence: 4096, Delivery: 1},
+	{Generation: 1, Sequence: 4097, Delivery: 2},
+	{Generation: 127, Sequence: 128, Delivery: 16384},
+	{Generation: math.MaxUint64, Sequence: math.MaxInt64, Delivery: math.MaxUint32},
+	{Sequence: -1},
+}
+
+func TestTokens(t *testing.T) {
+	tokens := NewTokens(testConfig(17, 1))
+	seen := make(map[string]bool)
+	for _, want := range refs {
+		token := string(tokens.append(nil, want.GetGeneration(), want.GetSequence(), want.GetDelivery()))
+		if len(token) > 256 {
+			t.Errorf("the token of %v is longer than the contract allows: %q", want, token)
+		}
+		if seen[token] {
+			t.Errorf("the token of %v is that of another", want)
+		}
+		seen[token] = true
+		// The same subscription at another server, or later.
+		for _, reader := range []*Tokens{tokens, NewTokens(testConfig(17, 1))} {
+			if got := reader.Parse(token); !proto.Equal(got, want) {
+				t.Errorf("%q says %v, want %v", token, got, want)
+			}
+		}
+		for name, other := range map[string]*Tokens{
+			"another key":  NewTokens(testConfig(17, 2)),
+			"another uid":  NewTokens(testConfig(17<<16, 1)),
+			"no key":       NewTokens(&storagev1.SubscriptionConfig{Uid: 17}),
+			"another both": NewTokens(testConfig(18<<16, 3)),
+		} {
+			if got := other.Parse(token); got != nil {
+				t.Errorf("with %s, %q says %v", name, token, got)
+			}
+		}
+	}
+}
+
+// TestTokenForm: what lacks a number is no token, whoever had the key.
+func TestTokenForm(t *testing.T) {
+	tokens := NewTokens(testConfig(17, 1))
+	sealed := func(body ...byte) string {
+		raw := append(bytes.Clone(tokens.prefix[:]), body...)
+		return base64.RawURLEncoding.EncodeToString(append(raw, tokens.code(raw)...))
+	}
+	if got := tokens.Parse(sealed(1, 2, 3)); !proto.Equal(got, &replicav1.LeaseRef{Generation: 1, Sequence: 2, Delivery: 3}) {
+		t.Fatalf("a token made by hand says %v", got)
+	}
+	for name, token := range map[string]string{
+		"no numbers":     sealed(),
+		"two numbers":    sealed(1, 2),
+		"an open varint": sealed(1, 2, 0x83),
+		"a huge varint":  sealed(1, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f),
+	} {
+		if got := tokens.Parse(token); got != nil {
+			t.Errorf("%s: %q says %v", name, token, got)
+		}
+	}
+}
+
+// FuzzParseToken: nothing is taken for a token but what append wrote.
+func FuzzParseToken(f *testing.F) {
+	f.Add("", uint64(0), int64(0), uint32(0))
+	for _, ref := range refs {
+		token := NewTokens(testConfig(17, 1)).append(nil, ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
+		f.Add(string(token), ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
+		f.Add(string(token)+"\n", ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
+	}
+	f.Fuzz(func(t *testing.T, text string, generation uint64, sequence int64, delivery uint32) {
+		tokens, foreign := NewTokens(testConfig(17, 1)), NewTokens(testConfig(17, 2))
+		if ref := tokens.Parse(text); ref != nil {
+			if again := string(tokens.append(nil, ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())); again != text {
+				t.Errorf("%q says %v, whose token is %q", text, ref, again)
+			}
+		}
+		want := &replicav1.LeaseRef{Generation: generation, Sequence: sequence, Delivery: delivery}
+		token := string(tokens.append([]byte("before "), generation, sequence, delivery))[len("before "):]
+		if got := tokens.Parse(token); !proto.Equal(got, want) {
+			t.Errorf("%q says %v, want %v", token, got, want)
+		}
+		if got := foreign.Parse(token); got != nil {
+			t.Errorf("to another subscription, %q says %v", token, got)
+		}
+	})
+}

@@ -1,0 +1,301 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/delivery"
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/filter"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	// pageScan bounds the dead letters that are looked at for a page, and
+	// pageBytes those that it holds.
+	pageScan  = 20_000
+	pageBytes = 4 << 20
+	// maxLetters is the number of dead letters that the owner is asked to deal
+	// with at once.
+	maxLetters = 500
+)
+
+// letters are the dead letters of a subscription that a filter takes.
+type letters struct {
+	service      *Service
+	subscription *engine.Subscription
+	filter       *tidingsv1.DeadLetterFilter
+	matcher      *filter.Matcher
+	redriven     []int64 // On their way again; sorted.
+}
+
+func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLetterFilter) (*letters, error) {
+	subscription, err := s.subscription(ctx, name, "")
+	if err != nil {
+		return nil, err
+	}
+	for field, at := range map[string]*timestamppb.Timestamp{"filter.since": f.GetSince(), "filter.before": f.GetBefore()} {
+		if at != nil && at.CheckValid() != nil {
+			return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field, "must be a time from year 1 to 9999")
+		}
+	}
+	l := &letters{service: s, subscription: subscription, filter: f}
+	types := s.Types()
+	var config *storagev1.TopicConfig
+	if topic, err := s.engine.Topic(ctx, subscription.Config.GetTopic()); err == nil {
+		config = topic.Config
+	}
+	l.matcher, err = filter.Compile(f.GetEvent(), types, filter.TopicTypes(subscription.Config.GetTopic(), config, types))
+	if err != nil {
+		return nil, filterFault(err, "filter.event")
+	}
+	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{
+		Inspect: new(replicav1.Inspect),
+	}})
+	if err != nil {
+		return nil, subscriptionFault(err, name)
+	}
+	l.redriven = response.GetRedriven()
+	return l, nil
+}
+
+// each calls visit with every dead letter that the filter takes, from a place
+// among them on, until it returns false. looked is called with every place that
+// is passed, and ends the walk where it returns false.
+func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(uint64, *storagev1.DeadLetterRecord) (bool, error)) error {
+	one := func(record engine.Record) (bool, error) {
+		letter, err := delivery.DecodeDeadLetter(record.Data)
+		if err != nil {
+			return false, err
+		}
+		takes, err := l.takes(letter)
+		if err != nil {
+			return false, err
+		}
+		if takes {
+			if more, err := visit(record.Sequence, letter); !more || err != nil {
+				return false, err
+			}
+		}
+		return looked(record.Sequence), nil
+	}
+	if len(l.filter.GetSequences()) == 0 {
+		return l.service.engine.ReadDeadLetters(ctx, l.subscription, from, one)
+	}
+	var named []engine.Record
+	for _, sequence := range l.filter.GetSequences() {
+		record, err := l.service.engine.DeadLetter(ctx, l.subscription, sequence)
+		if errors.Is(err, engine.ErrRecordNotFound) || err == nil && record.Sequence < from {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		named = append(named, record)
+	}
+	slices.SortFunc(named, func(a, b engine.Record) int { return int(int64(a.Sequence) - int64(b.Sequence)) })
+	named = slices.CompactFunc(named, func(a, b engine.Record) bool { return a.Sequence == b.Sequence })
+	for _, record := range named {
+		if more, err := one(record); !more || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *letters) takes(letter *storagev1.DeadLetterRecord) (bool, error) {
+	if _, redriven := slices.BinarySearch(l.redriven, letter.GetSequence()); redriven {
+		return false, nil
+	}
+	f, died := l.filter, letter.GetDeadLetterTime().AsTime()
+	switch {
+	case len(f.GetCauses()) > 0 && !slices.Contains(f.GetCauses(), letter.GetCause()),
+		f.GetSince() != nil && died.Before(f.GetSince().AsTime()),
+		f.GetBefore() != nil && !died.Before(f.GetBefore().AsTime()):
+		return false, nil
+	case l.matcher.All():
+		return true, nil
+	}
+	raw, err := proto.Marshal(letter.GetEvent())
+	if err != nil {
+		return false, err
+	}
+	return l.matcher.Match(raw)
+}
+
+// ListDeadLetters implements tidings.v1.DeadLetterService.
+func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDeadLettersRequest) (*tidingsv1.ListDeadLettersResponse, error) {
+	from, err := parseLetterToken(request.GetSubscription(), request.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	size := int(request.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	response := new(tidingsv1.ListDeadLettersResponse)
+	bytesLeft, scanned := pageBytes, 0
+	looked := func(place uint64) bool {
+		scanned++
+		if len(response.GetDeadLetters()) < size && scanned < pageScan && bytesLeft > 0 {
+			return true
+		}
+		response.NextPageToken = letterToken(request.GetSubscription(), place+1)
+		return false
+	}
+	err = l.each(ctx, from, looked, func(_ uint64, letter *storagev1.DeadLetterRecord) (bool, error) {
+		response.DeadLetters = append(response.DeadLetters, l.proto(letter))
+		bytesLeft -= proto.Size(letter)
+		return true, nil
+	})
+	if err != nil {
+		return nil, subscriptionFault(err, request.GetSubscription())
+	}
+	return response, nil
+}
+
+func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLetter {
+	return &tidingsv1.DeadLetter{
+		Event: &tidingsv1.RecordedEvent{
+			Event:       letter.GetEvent(),
+			Topic:       l.subscription.Config.GetTopic(),
+			Sequence:    letter.GetSequence(),
+			Cursor:      letter.GetCursor(),
+			PublishTime: letter.GetPublishTime(),
+		},
+		Cause:            letter.GetCause(),
+		Attempts:         letter.GetAttempts(),
+		LastNackReason:   letter.GetLastNackReason(),
+		FirstAttemptTime: letter.GetFirstAttemptTime(),
+		DeadLetterTime:   letter.GetDeadLetterTime(),
+	}
+}
+
+// letterToken is the page token of a place among the dead letters of a
+// subscription.
+func letterToken(subscription string, place uint64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte("dead letters\x00" + subscription + "\x00" + strconv.FormatUint(place, 10)))
+}
+
+func parseLetterToken(subscription, token string) (uint64, error) {
+	if token == "" {
+		return 1, nil
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(token)
+	parts := bytes.Split(decoded, []byte{0})
+	if err == nil && len(parts) == 3 && string(parts[1]) == subscription {
+		if place, err := strconv.ParseUint(string(parts[2]), 10, 64); err == nil && letterToken(subscription, place) == token {
+			return place, nil
+		}
+	}
+	return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID,
+		"page_token", "must be the next_page_token of a response to the same request")
+}
+
+// RedriveDeadLetters implements tidings.v1.DeadLetterService.
+func (s *Service) RedriveDeadLetters(ctx context.Context, request *tidingsv1.RedriveDeadLettersRequest) (*tidingsv1.RedriveDeadLettersResponse, error) {
+	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.attached(ctx, l.subscription); err != nil {
+		return nil, err
+	}
+	response := new(tidingsv1.RedriveDeadLettersResponse)
+	err = l.inBatches(ctx, request.GetDryRun(), func(sequences []int64) error {
+		if request.GetDryRun() {
+			response.RedrivenCount += int64(len(sequences))
+			return nil
+		}
+		if response.GetRemainingCount() > 0 {
+			response.RemainingCount += int64(len(sequences))
+			return nil
+		}
+		answer, err := s.hub.Call(ctx, l.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Redrive{
+			Redrive: &replicav1.Redrive{Sequences: sequences},
+		}})
+		response.RedrivenCount += answer.GetCount()
+		response.RemainingCount += answer.GetRemaining()
+		return err
+	})
+	if err != nil {
+		return nil, s.consumeFault(ctx, err, l.subscription)
+	}
+	return response, nil
+}
+
+// PurgeDeadLetters implements tidings.v1.DeadLetterService.
+func (s *Service) PurgeDeadLetters(ctx context.Context, request *tidingsv1.PurgeDeadLettersRequest) (*tidingsv1.PurgeDeadLettersResponse, error) {
+	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	response := new(tidingsv1.PurgeDeadLettersResponse)
+	err = l.inBatches(ctx, request.GetDryRun(), func(sequences []int64) error {
+		if request.GetDryRun() {
+			response.PurgedCount += int64(len(sequences))
+			return nil
+		}
+		answer, err := s.hub.Call(ctx, l.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Purge{
+			Purge: &replicav1.Purge{Sequences: sequences},
+		}})
+		response.PurgedCount += answer.GetCount()
+		return err
+	})
+	if err != nil {
+		return nil, subscriptionFault(err, request.GetSubscription())
+	}
+	return response, nil
+}
+
+// inBatches calls do with the sequences of all dead letters that the filter
+// takes, those that died before the call.
+func (l *letters) inBatches(ctx context.Context, dry bool, do func([]int64) error) error {
+	began := time.Now()
+	var batch []int64
+	err := l.each(ctx, 1, func(uint64) bool { return true }, func(_ uint64, letter *storagev1.DeadLetterRecord) (bool, error) {
+		if !dry && letter.GetDeadLetterTime().AsTime().After(began) {
+			return true, nil // It was redriven by this call, and died again.
+		}
+		batch = append(batch, letter.GetSequence())
+		if len(batch) < maxLetters {
+			return true, nil
+		}
+		err := do(batch)
+		batch = nil
+		return true, err
+	})
+	if err == nil && len(batch) > 0 {
+		err = do(batch)
+	}
+	return err
+}
+
+// unusableFilter says what is wrong with the filter of a subscription, which was
+// right when it was made.
+func (s *Service) unusableFilter(subscription *engine.Subscription) error {
+	types := s.Types()
+	name := subscription.Config.GetTopic()
+	_, err := filter.Compile(subscription.Config.GetFilter(), types, filter.TopicTypes(name, nil, types))
+	if err != nil {
+		return filterFault(err, "subscription.filter")
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FILTER_INVALID, "subscription.filter",
+		strings.TrimSpace("can't be used by the server that delivers"))
+}

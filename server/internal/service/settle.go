@@ -1,0 +1,162 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/delivery"
+	"example.com/tidings/server/internal/engine"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	// maxAsked and maxAskedBytes bound the settlements that the owner is asked
+	// to settle at once: between servers they are one NATS message.
+	maxAsked      = 2000
+	maxAskedBytes = 256 << 10
+
+	defaultPullEvents = 100
+	// maxPullBytes bounds the answer of a Pull.
+	maxPullBytes = 4 << 20
+)
+
+// settle settles deliveries. The results are in the order of the settlements.
+func (s *Service) settle(
+	ctx context.Context, subscription *engine.Subscription, tokens *delivery.Tokens, settlements []*tidingsv1.Settlement,
+) ([]*tidingsv1.SettlementResult, error) {
+	results := make([]*tidingsv1.SettlementResult, len(settlements))
+	ask := new(replicav1.Settle)
+	var indexes []int
+	size := 0
+	flush := func() error {
+		if len(indexes) == 0 {
+			return nil
+		}
+		settled, err := s.settleNow(ctx, subscription, ask)
+		for i, index := range indexes {
+			results[index] = settled[i]
+		}
+		ask, indexes, size = new(replicav1.Settle), indexes[:0], 0
+		return err
+	}
+	for i, settlement := range settlements {
+		ref := tokens.Parse(settlement.GetDeliveryToken())
+		if ref == nil {
+			results[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}
+			continue
+		}
+		one := &replicav1.Settlement{Lease: ref}
+		switch action := settlement.GetAction().(type) {
+		case *tidingsv1.Settlement_Ack:
+			one.Action = &replicav1.Settlement_Ack{Ack: action.Ack}
+		case *tidingsv1.Settlement_Nack:
+			one.Action = &replicav1.Settlement_Nack{Nack: action.Nack}
+		case *tidingsv1.Settlement_Extend:
+			one.Action = &replicav1.Settlement_Extend{Extend: action.Extend}
+		}
+		ask.Settlements = append(ask.Settlements, one)
+		indexes = append(indexes, i)
+		const overhead = 64
+		size += len(settlement.GetNack().GetReason()) + overhead
+		if len(indexes) == maxAsked || size > maxAskedBytes {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, flush()
+}
+
+// settleNow asks the owner. Where it isn't known what became of the settlements,
+// they are TRANSIENT.
+func (s *Service) settleNow(ctx context.Context, subscription *engine.Subscription, ask *replicav1.Settle) ([]*tidingsv1.SettlementResult, error) {
+	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: ask}})
+	transient := make([]*tidingsv1.SettlementResult, len(ask.GetSettlements()))
+	for i := range transient {
+		transient[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT}
+	}
+	switch {
+	case errors.Is(err, engine.ErrSubscriptionNotFound), ctx.Err() != nil:
+		return transient, subscriptionFault(err, subscription.Name)
+	case err != nil || len(response.GetResults()) != len(transient):
+		s.log.WarnContext(ctx, "settling", "subscription", subscription.Name, "error", err)
+		return transient, nil
+	}
+	return response.GetResults(), nil
+}
+
+// Settle implements tidings.v1.ConsumerService.
+func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
+	subscription, err := s.subscription(ctx, request.GetSubscription(), "")
+	if err != nil {
+		return nil, err
+	}
+	response := new(tidingsv1.SettleResponse)
+	response.Results, err = s.settle(ctx, subscription, delivery.NewTokens(subscription.Config), request.GetSettlements())
+	if err != nil {
+		return nil, err
+	}
+	if request.GetWindow() == nil {
+		return response, nil
+	}
+	window := s.granted(request.GetWindow().GetWindow())
+	// The settlements are settled, whatever became of the stream.
+	if err := s.resize(ctx, subscription, request.GetWindow().GetStreamId(), window); err == nil {
+		response.Window = window
+	}
+	return response, nil
+}
+
+// Pull implements tidings.v1.ConsumerService.
+func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*tidingsv1.PullResponse, error) {
+	subscription, err := s.subscription(ctx, request.GetSubscription(), "")
+	if err != nil {
+		return nil, err
+	}
+	events := request.GetMaxEvents()
+	if events == 0 {
+		events = defaultPullEvents
+	}
+	session := rand.Text()
+	if _, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
+		Attach: &replicav1.Attach{
+			Session: session,
+			Window:  &tidingsv1.Window{MaxEvents: events, MaxBytes: max(maxPullBytes, int64(s.limits.MaxEventBytes))},
+			Once:    true,
+		},
+	}}); err != nil {
+		return nil, s.consumeFault(ctx, err, subscription)
+	}
+	sent := int64(0)
+	defer func() { s.detach(ctx, subscription, session, sent) }()
+	draining, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.draining, stop)()
+	response, err := s.hub.Call(draining, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Lease{
+		Lease: &replicav1.Lease{
+			Session:   session,
+			Number:    1,
+			MaxEvents: events,
+			MaxBytes:  int32(min(maxPullBytes, s.engine.MaxRecordBytes())),
+			Wait:      request.GetMaxWait(),
+		},
+	}})
+	if err != nil && ctx.Err() == nil && draining.Err() != nil {
+		return new(tidingsv1.PullResponse), nil // Waiting is over: the server ends.
+	}
+	if err != nil {
+		return nil, s.consumeFault(ctx, err, subscription)
+	}
+	// A DeliveryBatch has the deliveries where PullResponse has them.
+	result := new(tidingsv1.PullResponse)
+	if err := proto.Unmarshal(response.GetDeliveries(), result); err != nil {
+		return nil, err
+	}
+	sent = 1
+	return result, nil
+}

@@ -1,0 +1,268 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/filter"
+
+	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// What a subscription has where nothing else is asked for.
+const (
+	defaultAckDeadline = 30 * time.Second
+	defaultMinBackoff  = time.Second
+	defaultMaxBackoff  = 5 * time.Minute
+	defaultMultiplier  = 2
+	defaultMaxAttempts = 10
+)
+
+// tokenKeyBytes is the size of the key of delivery tokens.
+const tokenKeyBytes = 32
+
+func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic, first int64) *storagev1.SubscriptionConfig {
+	random := make([]byte, tokenKeyBytes+8)
+	rand.Read(random)
+	config := &storagev1.SubscriptionConfig{
+		Uid:             binary.BigEndian.Uint64(random[tokenKeyBytes:]),
+		TokenKey:        random[:tokenKeyBytes],
+		Topic:           topic.Name,
+		TopicUid:        topic.Config.GetUid(),
+		StartSequence:   first,
+		Description:     s.GetDescription(),
+		Filter:          s.GetFilter(),
+		Ordering:        s.GetOrdering(),
+		AckDeadline:     s.GetAckDeadline(),
+		RetryPolicy:     s.GetRetryPolicy(),
+		ExpireAfterIdle: s.GetExpireAfterIdle(),
+		Paused:          s.GetPaused(),
+		CreateTime:      timestamppb.Now(),
+		UpdateTime:      timestamppb.Now(),
+	}
+	if config.GetOrdering() == tidingsv1.Ordering_ORDERING_UNSPECIFIED {
+		config.Ordering = tidingsv1.Ordering_ORDERING_NONE
+	}
+	settleSubscription(config)
+	return config
+}
+
+// settleSubscription fills what is unset.
+func settleSubscription(config *storagev1.SubscriptionConfig) {
+	if config.GetAckDeadline() == nil {
+		config.AckDeadline = durationpb.New(defaultAckDeadline)
+	}
+	policy := new(tidingsv1.RetryPolicy)
+	if config.GetRetryPolicy() != nil {
+		policy = proto.CloneOf(config.GetRetryPolicy())
+	}
+	config.RetryPolicy = policy
+	if policy.GetMinBackoff() == nil {
+		policy.MinBackoff = durationpb.New(defaultMinBackoff)
+	}
+	if policy.GetMaxBackoff() == nil {
+		policy.MaxBackoff = durationpb.New(max(defaultMaxBackoff, policy.GetMinBackoff().AsDuration()))
+	}
+	if policy.GetMultiplier() == 0 {
+		policy.Multiplier = defaultMultiplier
+	}
+	if policy.GetMaxAttempts() == 0 {
+		policy.MaxAttempts = defaultMaxAttempts
+	}
+}
+
+func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Subscription) (*tidingsv1.Subscription, error) {
+	config := subscription.Config
+	_, err := s.topicOf(ctx, subscription)
+	detached := errors.Is(err, engine.ErrTopicNotFound)
+	if err != nil && !detached {
+		return nil, storageFault(err, config.GetTopic())
+	}
+	return &tidingsv1.Subscription{
+		Name:            subscription.Name,
+		Topic:           config.GetTopic(),
+		Description:     config.GetDescription(),
+		Filter:          config.GetFilter(),
+		Ordering:        config.GetOrdering(),
+		AckDeadline:     config.GetAckDeadline(),
+		RetryPolicy:     config.GetRetryPolicy(),
+		ExpireAfterIdle: config.GetExpireAfterIdle(),
+		Paused:          config.GetPaused(),
+		Etag:            strconv.FormatUint(subscription.Revision, 16),
+		CreateTime:      config.GetCreateTime(),
+		UpdateTime:      config.GetUpdateTime(),
+		Detached:        detached,
+	}, nil
+}
+
+// subscription returns a subscription whose etag, unless the given one is empty,
+// is the given one.
+func (s *Service) subscription(ctx context.Context, name, etag string) (*engine.Subscription, error) {
+	subscription, err := s.engine.Subscription(ctx, name)
+	if err != nil {
+		return nil, subscriptionFault(err, name)
+	}
+	if now := strconv.FormatUint(subscription.Revision, 16); etag != "" && etag != now {
+		return nil, subscriptionEtagMismatch(name, now)
+	}
+	return subscription, nil
+}
+
+// topicOf returns the topic of a subscription, or engine.ErrTopicNotFound.
+func (s *Service) topicOf(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
+	topic, err := s.engine.Topic(ctx, subscription.Config.GetTopic())
+	if err == nil && topic.Config.GetUid() != subscription.Config.GetTopicUid() {
+		err = engine.ErrTopicNotFound
+	}
+	return topic, err
+}
+
+// attached returns the topic of a subscription, or TOPIC_NOT_FOUND.
+func (s *Service) attached(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
+	topic, err := s.topicOf(ctx, subscription)
+	return topic, storageFault(err, subscription.Config.GetTopic())
+}
+
+// checkFilter says what is wrong with a filter for a topic. field is its path.
+func (s *Service) checkFilter(topic *engine.Topic, f *tidingsv1.EventFilter, field string) error {
+	_, err := s.compileFilter(topic, f, field)
+	return err
+}
+
+func (s *Service) compileFilter(topic *engine.Topic, f *tidingsv1.EventFilter, field string) (*filter.Matcher, error) {
+	types := s.Types()
+	matcher, err := filter.Compile(f, types, filter.TopicTypes(topic.Name, topic.Config, types))
+	return matcher, filterFault(err, field)
+}
+
+// CreateSubscription implements tidings.v1.SubscriptionService.
+func (s *Service) CreateSubscription(ctx context.Context, request *tidingsv1.CreateSubscriptionRequest) (*tidingsv1.CreateSubscriptionResponse, error) {
+	wanted := request.GetSubscription()
+	if wanted.GetTopic() == "" {
+		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "subscription.topic", "must be set")
+	}
+	topic, err := s.engine.Topic(ctx, wanted.GetTopic())
+	if err != nil {
+		return nil, storageFault(err, wanted.GetTopic())
+	}
+	if err := s.checkFilter(topic, wanted.GetFilter(), "subscription.filter"); err != nil {
+		return nil, err
+	}
+	first, err := s.firstOf(ctx, topic, "start", request.GetStart())
+	if err != nil {
+		return nil, err
+	}
+	created, err := s.engine.CreateSubscription(ctx, wanted.GetName(), newSubscriptionConfig(wanted, topic, first))
+	if errors.Is(err, engine.ErrSubscriptionExists) {
+		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS,
+			fmt.Sprintf("subscription %q exists", wanted.GetName()), "subscription", wanted.GetName())
+	}
+	if err != nil {
+		return nil, subscriptionFault(err, wanted.GetName())
+	}
+	result, err := s.subscriptionProto(ctx, created)
+	return &tidingsv1.CreateSubscriptionResponse{Subscription: result}, err
+}
+
+// GetSubscription implements tidings.v1.SubscriptionService.
+func (s *Service) GetSubscription(ctx context.Context, request *tidingsv1.GetSubscriptionRequest) (*tidingsv1.GetSubscriptionResponse, error) {
+	subscription, err := s.subscription(ctx, request.GetName(), "")
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.subscriptionProto(ctx, subscription)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{
+		Inspect: &replicav1.Inspect{StatisticsOnly: true},
+	}})
+	if err != nil {
+		return nil, subscriptionFault(err, subscription.Name)
+	}
+	result.Statistics = response.GetStatistics()
+	return &tidingsv1.GetSubscriptionResponse{Subscription: result}, nil
+}
+
+// ListSubscriptions implements tidings.v1.SubscriptionService.
+func (s *Service) ListSubscriptions(ctx context.Context, request *tidingsv1.ListSubscriptionsRequest) (*tidingsv1.ListSubscriptionsResponse, error) {
+	var list []*engine.Subscription
+	for _, subscription := range s.engine.Subscriptions() {
+		if topic := request.GetTopic(); topic == "" || topic == subscription.Config.GetTopic() {
+			list = append(list, subscription)
+		}
+	}
+	page, next, err := paginate(list, func(s *engine.Subscription) string { return s.Name },
+		"subscriptions", request.GetPageSize(), request.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	response := &tidingsv1.ListSubscriptionsResponse{NextPageToken: next}
+	for _, subscription := range page {
+		result, err := s.subscriptionProto(ctx, subscription)
+		if err != nil {
+			return nil, err
+		}
+		response.Subscriptions = append(response.Subscriptions, result)
+	}
+	return response, nil
+}
+
+// DeleteSubscription implements tidings.v1.SubscriptionService.
+func (s *Service) DeleteSubscription(ctx context.Context, request *tidingsv1.DeleteSubscriptionRequest) (*tidingsv1.DeleteSubscriptionResponse, error) {
+	for {
+		subscription, err := s.subscription(ctx, request.GetName(), request.GetEtag())
+		if err != nil {
+			return nil, err
+		}
+		err = s.engine.DeleteSubscription(ctx, subscription)
+		switch {
+		case err == nil:
+			return &tidingsv1.DeleteSubscriptionResponse{}, nil
+		case !errors.Is(err, engine.ErrRevision):
+			return nil, subscriptionFault(err, subscription.Name)
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// SeekSubscription implements tidings.v1.SubscriptionService.
+func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekSubscriptionRequest) (*tidingsv1.SeekSubscriptionResponse, error) {
+	subscription, err := s.subscription(ctx, request.GetName(), "")
+	if err != nil {
+		return nil, err
+	}
+	topic, err := s.attached(ctx, subscription)
+	if err != nil {
+		return nil, err
+	}
+	first, err := s.firstOf(ctx, topic, "position", request.GetPosition())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
+		Seek: &replicav1.Seek{Sequence: first},
+	}}); err != nil {
+		return nil, subscriptionFault(err, subscription.Name)
+	}
+	return &tidingsv1.SeekSubscriptionResponse{Cursor: eventlog.Cursor(topic.Config.GetUid(), first-1)}, nil
+}
+
+func subscriptionEtagMismatch(name, now string) error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH,
+		fmt.Sprintf("subscription %q has been changed: its etag is now %s", name, now), "subscription", name, "etag", now)
+}
