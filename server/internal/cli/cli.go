@@ -1,6 +1,6 @@
 // Package cli is the client side of the `tidings` command: it publishes, reads
-// and manages topics through the contract, and knows no other part of the
-// server.
+// and consumes events and manages topics, subscriptions and dead letters
+// through the contract, and knows no other part of the server.
 package cli
 
 import (
@@ -74,8 +74,8 @@ func newRoot(program Program) (root *cobra.Command, started *bool) {
 	started = new(bool)
 	root = group(&cobra.Command{
 		Use:   "tidings",
-		Short: "Publish and read events, and run the server that stores them",
-		Long: `Publish and read events, and run the server that stores them.
+		Short: "Publish, read and consume events, and run the server that stores them",
+		Long: `Publish, read and consume events, and run the server that stores them.
 
 Events are JSON, one a line: a tidings.v1.Event in protobuf's JSON form, with the
 message readable beside its "@type".
@@ -105,6 +105,9 @@ Exit status:
 		a.importCommand(),
 		a.readCommand(),
 		a.getCommand(),
+		a.subscriptionCommand(),
+		a.consumeCommand(),
+		a.deadLetterCommand(),
 		a.validateCommand(),
 		a.schemaCommand(),
 		a.infoCommand(),

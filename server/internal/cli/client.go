@@ -26,12 +26,15 @@ const (
 
 // client calls a server's services.
 type client struct {
-	server    string
-	topics    tidingsv1connect.TopicServiceClient
-	publisher tidingsv1connect.PublisherServiceClient
-	reader    tidingsv1connect.ReaderServiceClient
-	schemas   tidingsv1connect.SchemaServiceClient
-	info      tidingsv1connect.ServerServiceClient
+	server        string
+	topics        tidingsv1connect.TopicServiceClient
+	publisher     tidingsv1connect.PublisherServiceClient
+	reader        tidingsv1connect.ReaderServiceClient
+	subscriptions tidingsv1connect.SubscriptionServiceClient
+	consumer      tidingsv1connect.ConsumerServiceClient
+	deadLetters   tidingsv1connect.DeadLetterServiceClient
+	schemas       tidingsv1connect.SchemaServiceClient
+	info          tidingsv1connect.ServerServiceClient
 }
 
 // client returns a client of the server that the flags or the environment name.
@@ -59,12 +62,15 @@ func (a *app) client() (*client, error) {
 	}
 	transport, base := newTransport(u.Scheme == "https"), u.String()
 	return &client{
-		server:    server,
-		topics:    tidingsv1connect.NewTopicServiceClient(transport, base, options...),
-		publisher: tidingsv1connect.NewPublisherServiceClient(transport, base, options...),
-		reader:    tidingsv1connect.NewReaderServiceClient(transport, base, options...),
-		schemas:   tidingsv1connect.NewSchemaServiceClient(transport, base, options...),
-		info:      tidingsv1connect.NewServerServiceClient(transport, base, options...),
+		server:        server,
+		topics:        tidingsv1connect.NewTopicServiceClient(transport, base, options...),
+		publisher:     tidingsv1connect.NewPublisherServiceClient(transport, base, options...),
+		reader:        tidingsv1connect.NewReaderServiceClient(transport, base, options...),
+		subscriptions: tidingsv1connect.NewSubscriptionServiceClient(transport, base, options...),
+		consumer:      tidingsv1connect.NewConsumerServiceClient(transport, base, options...),
+		deadLetters:   tidingsv1connect.NewDeadLetterServiceClient(transport, base, options...),
+		schemas:       tidingsv1connect.NewSchemaServiceClient(transport, base, options...),
+		info:          tidingsv1connect.NewServerServiceClient(transport, base, options...),
 	}, nil
 }
 

@@ -59,6 +59,13 @@ func (c *console) printf(format string, args ...any) {
 	fmt.Fprintf(c.w, format+"\n", args...)
 }
 
+// Write writes text of others, in whole lines, as printf does.
+func (c *console) Write(text []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.w.Write(text)
+}
+
 // read says how much of the input has been read.
 func (c *console) read(bytes int64) {
 	c.mu.Lock()

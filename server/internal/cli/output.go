@@ -37,15 +37,21 @@ func wantsJSON(cmd *cobra.Command) (bool, error) {
 // printJSON writes messages that hold no payloads, one a line.
 func printJSON[M proto.Message](cmd *cobra.Command, messages ...M) error {
 	for _, message := range messages {
-		text, err := toJSON(cmd.Context(), nil, message)
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text); err != nil {
+		if err := printWithPayload(cmd, nil, message); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// printWithPayload writes a message on a line.
+func printWithPayload(cmd *cobra.Command, types *payloadTypes, message proto.Message) error {
+	text, err := toJSON(cmd.Context(), types, message)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+	return err
 }
 
 // table writes rows in columns. The first row is the heading.
@@ -69,7 +75,8 @@ func oneLine(text string) string {
 }
 
 // printable drops control characters, except for line feeds: text from the
-// server may hold anything, and none of it may control the terminal.
+// server may hold anything, and none of it may control the terminal. What isn't
+// UTF-8 becomes U+FFFD.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && unicode.IsControl(r) {

@@ -11,8 +11,8 @@ import (
 
 const positionHelp = "a sequence, a time as 2006-01-02T15:04:05Z, or how long ago as 90m or 7d"
 
-// parseStart reads the value of `--from`.
-func parseStart(text string, now time.Time) (*tidingsv1.StartPosition, error) {
+// parseStart reads the value of a flag that says where to begin.
+func parseStart(flag, text string, now time.Time) (*tidingsv1.StartPosition, error) {
 	boundary := map[string]tidingsv1.StartBoundary{
 		"earliest": tidingsv1.StartBoundary_START_BOUNDARY_EARLIEST,
 		"latest":   tidingsv1.StartBoundary_START_BOUNDARY_LATEST,
@@ -27,7 +27,12 @@ func parseStart(text string, now time.Time) (*tidingsv1.StartPosition, error) {
 	if t, err := parseTime(text, now); err == nil {
 		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: timestamppb.New(t)}}, nil
 	}
-	return nil, usagef("--from: %q is not earliest, latest, new, %s. A cursor goes with --after", text, positionHelp)
+	return nil, usagef("--%s: %q is not earliest, latest, new, %s. A cursor goes with --after", flag, text, positionHelp)
+}
+
+// startAfter returns the position after a cursor.
+func startAfter(cursor string) *tidingsv1.StartPosition {
+	return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Cursor{Cursor: cursor}}
 }
 
 // parseStop reads the value of `--until`.

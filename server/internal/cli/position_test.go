@@ -31,13 +31,13 @@ func TestParseStart(t *testing.T) {
 		"90m":                       time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC),
 		"7d":                        time.Date(2026, 11, 15, 12, 0, 0, 0, time.UTC),
 	} {
-		got, err := parseStart(text, now)
+		got, err := parseStart("from", text, now)
 		if err != nil || at(got) != want {
 			t.Errorf("%s: got %v, %v; want %v", text, at(got), err, want)
 		}
 	}
 	for _, text := range []string{"", "0", "-1", "9223372036854775808", "-5m", "-7d", "99999999999d", "2026-11-22", "EARLIEST", "d"} {
-		if got, err := parseStart(text, now); err == nil {
+		if got, err := parseStart("from", text, now); err == nil {
 			t.Errorf("%q gives %v", text, got)
 		}
 		if got, err := parseStop(text, now); err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -32,7 +33,7 @@ after the last event that the topic held when it began, unless --follow is set.`
 	flags.StringVar(&r.until, "until", "", "`position` to stop after: "+positionHelp)
 	flags.BoolVarP(&r.follow, "follow", "f", false, "go on with what is published from now on, and reconnect after the last event where the connection is lost")
 	flags.Int64VarP(&r.limit, "limit", "n", 0, "print at most this many events; 0: all")
-	flags.StringArrayVar(&r.types, "type", nil, "print only events of the type with this full `name`; may be repeated")
+	r.filter.add(cmd)
 	flags.BoolVar(&r.eventsOnly, "events-only", false, "print the events alone, as tidings publish and tidings import take them")
 	return cmd
 }
@@ -42,7 +43,7 @@ type reading struct {
 	from, after, until string
 	follow             bool
 	limit              int64
-	types              []string
+	filter             filterFlags
 	eventsOnly         bool
 
 	client  *client
@@ -55,7 +56,7 @@ type reading struct {
 }
 
 func (r *reading) run(cmd *cobra.Command, a *app, topic string) (err error) {
-	if r.request, err = r.newRequest(topic, time.Now()); err != nil {
+	if r.request, err = r.newRequest(cmd.InOrStdin(), topic, time.Now()); err != nil {
 		return err
 	}
 	if r.client, err = a.client(); err != nil {
@@ -75,7 +76,7 @@ func (r *reading) run(cmd *cobra.Command, a *app, topic string) (err error) {
 }
 
 // newRequest returns the request that the flags describe.
-func (r *reading) newRequest(topic string, now time.Time) (*tidingsv1.ReadRequest, error) {
+func (r *reading) newRequest(stdin io.Reader, topic string, now time.Time) (*tidingsv1.ReadRequest, error) {
 	request := &tidingsv1.ReadRequest{Topic: topic, MaxEvents: r.limit}
 	var err error
 	switch {
@@ -86,7 +87,7 @@ func (r *reading) newRequest(topic string, now time.Time) (*tidingsv1.ReadReques
 	case r.after != "":
 		request.Start = startAfter(r.after)
 	default:
-		if request.Start, err = parseStart(r.from, now); err != nil {
+		if request.Start, err = parseStart("from", r.from, now); err != nil {
 			return nil, err
 		}
 	}
@@ -100,14 +101,8 @@ func (r *reading) newRequest(topic string, now time.Time) (*tidingsv1.ReadReques
 	case !r.follow:
 		request.Stop = &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}}
 	}
-	if len(r.types) > 0 {
-		request.Filter = &tidingsv1.EventFilter{EventTypes: r.types}
-	}
-	return request, nil
-}
-
-func startAfter(cursor string) *tidingsv1.StartPosition {
-	return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Cursor{Cursor: cursor}}
+	request.Filter, err = r.filter.filter(stdin)
+	return request, err
 }
 
 // The waits before reconnecting: each twice the one before, up to the last.
@@ -239,12 +234,7 @@ func (a *app) getCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, err := toJSON(cmd.Context(), newPayloadTypes(c), response.GetEvent())
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
-			return err
+			return printWithPayload(cmd, newPayloadTypes(c), response.GetEvent())
 		},
 	}
 }

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// subscriptionFlags are the settings of a subscription that can be changed.
+type subscriptionFlags struct {
+	description string
+	filter      filterFlags
+	ackDeadline durationFlag
+	minBackoff  durationFlag
+	maxBackoff  durationFlag
+	multiplier  float64
+	maxAttempts int32
+	expireAfter durationFlag
+}
+
+func (f *subscriptionFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.description, "description", "", "what the subscription is for")
+	f.filter.add(cmd)
+	flags.Var(&f.ackDeadline, "ack-deadline", "how long a consumer has for an event, 1s to 1h; it may ask for more. 0: as the server has it (30s)")
+	flags.Var(&f.minBackoff, "min-backoff", "delay before the second attempt (as the server has it: 1s)")
+	flags.Var(&f.maxBackoff, "max-backoff", "longest delay before another attempt (as the server has it: 5m)")
+	flags.Float64Var(&f.multiplier, "multiplier", 0, "by what each delay is longer than the one before, 1 to 10. 0: as the server has it (2)")
+	flags.Int32Var(&f.maxAttempts, "max-attempts", 0, "attempts after which an event becomes a dead letter. -1: it never does. 0: as the server has it (10)")
+	flags.Var(&f.expireAfter, "expire-after-idle", "delete the subscription, with its dead letters, when no consumer has used it for this long, such as 30d. 0: never")
+}
+
+// subscription returns a subscription with the settings of the flags.
+func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidingsv1.Subscription, error) {
+	s := &tidingsv1.Subscription{Name: name, Description: f.description}
+	var err error
+	if s.Filter, err = f.filter.filter(cmd.InOrStdin()); err != nil {
+		return nil, err
+	}
+	if f.ackDeadline.Duration != 0 {
+		s.AckDeadline = durationpb.New(f.ackDeadline.Duration)
+	}
+	if f.expireAfter.Duration != 0 {
+		s.ExpireAfterIdle = durationpb.New(f.expireAfter.Duration)
+	}
+	// A backoff of 0 differs from one that isn't said.
+	policy, said := &tidingsv1.RetryPolicy{Multiplier: f.multiplier, MaxAttempts: f.maxAttempts}, f.multiplier != 0 || f.maxAttempts != 0
+	if cmd.Flags().Changed("min-backoff") {
+		policy.MinBackoff, said = durationpb.New(f.minBackoff.Duration), true
+	}
+	if cmd.Flags().Changed("max-backoff") {
+		policy.MaxBackoff, said = durationpb.New(f.maxBackoff.Duration), true
+	}
+	if said {
+		s.RetryPolicy = policy
+	}
+	return s, nil
+}
+
+// subscriptionPaths are the paths that UpdateSubscription takes, by the flag
+// that sets them, the filter aside.
+var subscriptionPaths = []struct{ flag, path string }{
+	{"description", "description"},
+	{"ack-deadline", "ack_deadline"},
+	{"min-backoff", "retry_policy.min_backoff"},
+	{"max-backoff", "retry_policy.max_backoff"},
+	{"multiplier", "retry_policy.multiplier"},
+	{"max-attempts", "retry_policy.max_attempts"},
+	{"expire-after-idle", "expire_after_idle"},
+}
+
+// changed returns the paths of the settings that the flags name.
+func (f *subscriptionFlags) changed(cmd *cobra.Command) *fieldmaskpb.FieldMask {
+	mask := new(fieldmaskpb.FieldMask)
+	for _, p := range subscriptionPaths {
+		if cmd.Flags().Changed(p.flag) {
+			mask.Paths = append(mask.Paths, p.path)
+		}
+	}
+	if f.filter.changed(cmd.Flags()) {
+		mask.Paths = append(mask.Paths, "filter")
+	}
+	return mask
+}
+
+// parseOrdering reads the value of `--ordering`.
+func parseOrdering(text string) (tidingsv1.Ordering, error) {
+	ordering, ok := map[string]tidingsv1.Ordering{
+		"none":  tidingsv1.Ordering_ORDERING_NONE,
+		"key":   tidingsv1.Ordering_ORDERING_KEY,
+		"total": tidingsv1.Ordering_ORDERING_TOTAL,
+	}[text]
+	if !ok {
+		return 0, usagef("--ordering: %q is not none, key or total", text)
+	}
+	return ordering, nil
+}
+
+func orderingName(o tidingsv1.Ordering) string {
+	return strings.ToLower(strings.TrimPrefix(o.String(), "ORDERING_"))
+}
