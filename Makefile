@@ -46,7 +46,7 @@ run: ## Start the server on its two loopback ports; its data stays in .data
 	@exec "$(BIN)/tidings" serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
 
 .PHONY: demo
-demo: webhook-examples ## Publish real GitHub webhooks to a server, read them back and compare
+demo: webhook-examples ## Publish real GitHub webhooks, read them back and share them among workers
 	@$(GO) -C examples/github-webhooks run ./cmd/demo
 
 .PHONY: bench
@@ -105,7 +105,16 @@ module: $(BIN)/.tools ## Give the repository your own Go module path: make modul
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak` and `make demo`
+
+# For how long the soak publishes events, and the seed that an earlier run printed.
+SOAK ?= 2m
+SEED ?=
+
+.PHONY: soak
+soak: ## Consume with 8 processes that crash, while the server crashes too: SOAK=2m, SEED=…
+	@TIDINGS_SOAK='$(SOAK)' TIDINGS_SOAK_SEED='$(SEED)' \
+		$(GO) -C server test -count=1 -timeout 60m -v -run '^TestSoak$$' ./internal/daemon
 
 .PHONY: lint
 lint: buf-cache ## Check the rules and the format of the schemas

@@ -44,8 +44,8 @@ func TestEveryRowMeasures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Rows) != 15 {
-		t.Errorf("%d rows, want 15", len(found.Rows))
+	if len(found.Rows) != 18 {
+		t.Errorf("%d rows, want 18", len(found.Rows))
 	}
 	for _, l := range found.Rows {
 		if l.PerSecond <= 0 || l.Ratio <= 0 {
@@ -107,6 +107,7 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 		for name, workload := range map[string]func(context.Context) (time.Duration, error){
 			"publishTyped": short.publishTyped, "publishEncoded": short.publishEncoded,
 			"readTyped": short.readTyped, "readEncoded": short.readEncoded,
+			"consumeTyped": short.consumeTyped, "consumeEncoded": short.consumeEncoded,
 		} {
 			if _, err := workload(t.Context()); err == nil || !strings.Contains(err.Error(), "2000 events of 1999") {
 				t.Errorf("%s: %v", name, err)

@@ -179,6 +179,7 @@ func (s *servers) stop() error {
 const (
 	publishing = "Publish"
 	reading    = "Read"
+	consuming  = "Consume and acknowledge"
 	alone      = "One event a call, one caller"
 	together   = "One event a call, 64 callers"
 )
@@ -194,8 +195,8 @@ func (s *servers) rows(cfg config) []row {
 			return latency(ctx, least, callers, cfg.events, open)
 		}}
 	}
-	const rawPublish, rawRead, rawAlone, rawTogether = "raw NATS, a message an event", "raw NATS, read a message an event",
-		"raw NATS, one caller", "raw NATS, 64 callers"
+	const rawPublish, rawRead, rawConsume, rawAlone, rawTogether = "raw NATS, a message an event", "raw NATS, read a message an event",
+		"raw NATS, pull and ack a message an event", "raw NATS, one caller", "raw NATS, 64 callers"
 	batches := fmt.Sprintf("batches of %d", cfg.batch)
 	of := func(t *tidings, name string) []row {
 		return []row{
@@ -203,6 +204,8 @@ func (s *servers) rows(cfg config) []row {
 			moves(publishing, name+", generated client, "+batches, rawPublish, t.publishTyped),
 			moves(reading, name+", read without decoding", rawRead, t.readEncoded),
 			moves(reading, name+", read with the generated client", rawRead, t.readTyped),
+			moves(consuming, name+", consume and ack without decoding", rawConsume, t.consumeEncoded),
+			moves(consuming, name+", consume and ack with the generated client", rawConsume, t.consumeTyped),
 			calls(alone, name+" Publish, one caller", rawAlone, 1, t.publisher),
 			calls(together, name+" Publish, 64 callers", rawTogether, manyCallers, t.publisher),
 		}
@@ -213,6 +216,7 @@ func (s *servers) rows(cfg config) []row {
 		moves(publishing, "echo over gRPC, no storage, "+batches, rawPublish, s.echo.stream),
 		moves(reading, rawRead, rawRead, s.raw.readSingle),
 		moves(reading, "raw NATS, packed, taken apart by its client", rawRead, s.raw.readPacked),
+		moves(consuming, rawConsume, rawConsume, s.raw.consumeSingle),
 		calls(alone, rawAlone, rawAlone, 1, s.raw.publisher),
 		calls(alone, "echo over gRPC, one caller", rawAlone, 1, s.echo.caller),
 		calls(together, rawTogether, rawTogether, manyCallers, s.raw.publisher),
@@ -224,7 +228,7 @@ func (s *servers) rows(cfg config) []row {
 	}
 	rows = chosen(rows, cfg.rows)
 	// What is compared is measured close together.
-	order := []string{publishing, reading, alone, together}
+	order := []string{publishing, reading, consuming, alone, together}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		return slices.Index(order, a.section) - slices.Index(order, b.section)
 	})

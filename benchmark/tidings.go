@@ -20,8 +20,9 @@ type tidings struct {
 	conn *grpc.ClientConn
 	raw  *grpc.ClientConn
 	// topic is the one that was written last.
-	topic  string
-	topics int
+	topic         string
+	topics        int
+	subscriptions int
 }
 
 func newTidings(addr string, data *dataset) (*tidings, error) {

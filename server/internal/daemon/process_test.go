@@ -24,6 +24,9 @@ import (
 const childConfig = "TIDINGS_TEST_SERVER"
 
 func TestMain(m *testing.M) {
+	if encoded, child := os.LookupEnv(soakChild); child {
+		os.Exit(soakConsumer(encoded))
+	}
 	encoded, child := os.LookupEnv(childConfig)
 	if !child {
 		os.Exit(m.Run())
@@ -54,7 +57,7 @@ type process struct {
 }
 
 // start starts a server on free ports and waits until it serves.
-func start(t *testing.T, cfg daemon.Config) *process {
+func start(t testing.TB, cfg daemon.Config) *process {
 	t.Helper()
 	cfg.HTTPAddr, cfg.GRPCAddr = "127.0.0.1:0", "127.0.0.1:0"
 	encoded, err := json.Marshal(cfg) //nolint:musttag // Read by the same program.
@@ -111,7 +114,7 @@ func (p *process) end(s syscall.Signal) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-func (p *process) dial(t *testing.T) *grpc.ClientConn {
+func (p *process) dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

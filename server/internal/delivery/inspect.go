@@ -55,10 +55,15 @@ type survey struct {
 	redriven     int
 }
 
-// maxSurveyed is the number of records that are looked at to say how many
-// events there are. For each, JetStream may load several megabytes and keep them
-// for a while.
-const maxSurveyed = 8
+const (
+	// maxCounted is the number of records up to which every one is looked at to
+	// say how many events there are.
+	maxCounted = 64
+	// maxSurveyed is the number that is looked at where there are more. They lie
+	// far apart: for each, JetStream may load several megabytes and keep them for
+	// a while.
+	maxSurveyed = 8
+)
 
 // run finds it and answers.
 func (s *survey) run() {
@@ -131,7 +136,10 @@ func (s *survey) backlog(ctx context.Context, first, last uint64, statistics *ti
 		statistics.BacklogEvents += int64(records)
 		return nil
 	}
-	looked := min(records, maxSurveyed)
+	looked := records
+	if records > maxCounted {
+		looked = maxSurveyed
+	}
 	var sample int64
 	for i := range looked {
 		events, err := s.eventsOf(ctx, first+i*(records-1)/max(looked-1, 1))

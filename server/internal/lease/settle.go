@@ -220,7 +220,7 @@ func (m *Machine) ended(ref Ref) storagev1.JournalAction {
 	switch {
 	case remembered && settled.delivery == ref.Delivery:
 		return settled.action
-	case !remembered && ref.Delivery == 1:
+	case !remembered && ref.Delivery == 1 && ref.Sequence < m.position:
 		return Ack // The usual outcome isn't remembered.
 	default:
 		return unknown
