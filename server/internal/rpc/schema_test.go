@@ -224,6 +224,7 @@ func TestGetServerInfo(t *testing.T) {
 			Version: "1.2.3-test",
 			Limits: &tidingsv1.Limits{
 				MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes, MaxEventsPerRequest: 4096, MaxEventsPerDedupeEventRequest: 1000,
+				MaxUnsettledEvents: 50_000,
 			},
 			Durability: tidingsv1.Durability_DURABILITY_WRITTEN,
 		}

@@ -131,7 +131,7 @@ var shared *server
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// The tests wait, for seconds to pass, more than they compute.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "24"); err != nil {
 		panic(err)
 	}
 	os.Exit(func() int {

@@ -63,7 +63,7 @@ type consuming struct {
 	draining bool
 }
 
-func consume(t *testing.T, ctx context.Context, c client, open *tidingsv1.ConsumeOpen) *consuming {
+func consume(t *testing.T, ctx context.Context, c client, open *tidingsv1.ConsumeOpen) *consuming { //nolint:revive // The test comes first, as everywhere here.
 	t.Helper()
 	stream, err := c.consume(ctx)
 	if err != nil {
@@ -152,14 +152,14 @@ func (s *consuming) end() {
 type receiving struct {
 	t            *testing.T
 	client       client
-	ctx          context.Context
+	ctx          context.Context //nolint:containedctx // That of the calls of the test.
 	subscription string
 	stream       receiveStream
 	opened       *tidingsv1.ConsumeOpened
 	pending      []*tidingsv1.Delivery
 }
 
-func receive(t *testing.T, ctx context.Context, c client, r *tidingsv1.ReceiveRequest) *receiving {
+func receive(t *testing.T, ctx context.Context, c client, r *tidingsv1.ReceiveRequest) *receiving { //nolint:revive // The test comes first, as everywhere here.
 	t.Helper()
 	stream, err := c.receive(ctx, r)
 	if err != nil {
@@ -199,7 +199,7 @@ func (s *receiving) settle(settlements ...*tidingsv1.Settlement) []*tidingsv1.Se
 	return settle(s.t, s.ctx, s.client, s.subscription, settlements...)
 }
 
-func settle(t *testing.T, ctx context.Context, c client, subscription string, settlements ...*tidingsv1.Settlement) []*tidingsv1.SettlementResult {
+func settle(t *testing.T, ctx context.Context, c client, subscription string, settlements ...*tidingsv1.Settlement) []*tidingsv1.SettlementResult { //nolint:revive // The test comes first, as everywhere here.
 	t.Helper()
 	response, err := c.Settle(ctx, &tidingsv1.SettleRequest{Subscription: subscription, Settlements: settlements})
 	if err != nil {
@@ -212,7 +212,7 @@ func settle(t *testing.T, ctx context.Context, c client, subscription string, se
 type pulling struct {
 	t            *testing.T
 	client       client
-	ctx          context.Context
+	ctx          context.Context //nolint:containedctx // That of the calls of the test.
 	subscription string
 }
 

@@ -29,7 +29,9 @@ const (
 // ServerService says what server this is.
 type ServerServiceClient interface {
 	// GetServerInfo shows the version, the limits and the features of the
-	// server. May be retried.
+	// server.
+	//
+	// Errors: none. May be retried.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 }
 
@@ -58,7 +60,9 @@ func (c *serverServiceClient) GetServerInfo(ctx context.Context, in *GetServerIn
 // ServerService says what server this is.
 type ServerServiceServer interface {
 	// GetServerInfo shows the version, the limits and the features of the
-	// server. May be retried.
+	// server.
+	//
+	// Errors: none. May be retried.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	mustEmbedUnimplementedServerServiceServer()
 }

@@ -41,7 +41,9 @@ const (
 // ServerServiceClient is a client for the tidings.v1.ServerService service.
 type ServerServiceClient interface {
 	// GetServerInfo shows the version, the limits and the features of the
-	// server. May be retried.
+	// server.
+	//
+	// Errors: none. May be retried.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
 }
 
@@ -83,7 +85,9 @@ func (c *serverServiceClient) GetServerInfo(ctx context.Context, req *v1.GetServ
 // ServerServiceHandler is an implementation of the tidings.v1.ServerService service.
 type ServerServiceHandler interface {
 	// GetServerInfo shows the version, the limits and the features of the
-	// server. May be retried.
+	// server.
+	//
+	// Errors: none. May be retried.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
 }
 

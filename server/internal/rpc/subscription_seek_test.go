@@ -1,0 +1,291 @@
+package rpc_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func fromTime(at time.Time) *tidingsv1.StartPosition {
+	return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: timestamppb.New(at)}}
+}
+
+// pullRest pulls all that there is.
+func pullRest(t *testing.T, c client, subscription string) []int64 {
+	t.Helper()
+	var list []int64
+	for {
+		got := pullNow(t, c, subscription)
+		if len(got) == 0 {
+			return list
+		}
+		for _, d := range got {
+			list = append(list, d.GetEvent().GetSequence())
+		}
+	}
+}
+
+// TestSubscriptionPositions looks at where subscriptions begin and where they
+// are moved to.
+func TestSubscriptionPositions(t *testing.T) {
+	for name, test := range map[string]struct {
+		at    func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition
+		first int // Of the nine events that threeRecords makes.
+	}{
+		"earliest":        {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromEarliest }, 0},
+		"latest":          {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromLatest }, 8},
+		"new":             {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromNew }, 9},
+		"sequence 1":      {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromSequence(1) }, 0},
+		"inside a record": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromSequence(2<<12 + 1) }, 4},
+		"between records": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromSequence(2<<12 + 17) }, 5},
+		"after an event":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[3].GetCursor()) }, 4},
+		"after a record":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[4].GetCursor()) }, 5},
+		"after the last":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[8].GetCursor()) }, 9},
+		"at a time": {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
+			return fromTime(e[3].GetPublishTime().AsTime())
+		}, 3},
+		"just after a time": {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
+			return fromTime(e[3].GetPublishTime().AsTime().Add(1))
+		}, 5},
+		"long ago": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromTime(time.Unix(0, 0)) }, 0},
+		"in year 1": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
+			return fromTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
+		}, 0},
+	} {
+		t.Run(name, each(func(t *testing.T, c client) {
+			topic, events := threeRecords(t, c)
+			position := test.at(events)
+			want := places(events[test.first:])
+			begun := newName()
+			deleteAtEnd(t, c, topic, begun)
+			if _, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
+				Subscription: &tidingsv1.Subscription{Name: begun, Topic: topic}, Start: position,
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if got := pullRest(t, c, begun); !slices.Equal(got, want) {
+				t.Errorf("it begins with %d, want %d", got, want)
+			}
+			moved := newSubscription(t, c, topic)
+			deleteAtEnd(t, c, topic, moved)
+			for range 2 { // From the beginning, and from the end.
+				cursor := seek(t, c, moved, position)
+				if got := pullRest(t, c, moved); !slices.Equal(got, want) {
+					t.Errorf("after the seek come %d, want %d", got, want)
+				}
+				read := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Start: fromCursor(cursor), Stop: stopCaughtUp}).untilEnd()
+				if !slices.Equal(read.sequences(), want) {
+					t.Errorf("from the cursor come %d, want %d", read.sequences(), want)
+				}
+			}
+			next := publish(t, c, topic, event(t, "next", placed("o")))[0].GetSequence()
+			for _, s := range []string{begun, moved} {
+				if got := pull(t, c, s, 1)[0].GetEvent().GetSequence(); got != next {
+					t.Errorf("then comes %d, want %d", got, next)
+				}
+			}
+		}))
+	}
+	t.Run("in the future", each(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		publishN(t, c, topic, 2)
+		seek(t, c, s, fromSequence(3<<12+1))
+		publishN(t, c, topic, 2)
+		wantNothing(t, c, s)
+		events := publishN(t, c, topic, 3)
+		wantIDs(t, pull(t, c, s, 2), events[1:]...)
+		seek(t, c, s, fromSequence(1<<63-1))
+		publishN(t, c, topic, 1)
+		wantNothing(t, c, s)
+		seek(t, c, s, fromSequence(3<<12+2))
+		wantIDs(t, pull(t, c, s, 1), events[2])
+	}))
+}
+
+func TestSeek(t *testing.T) {
+	for _, d := range doors {
+		t.Run("tokens from before/"+d.name, each(func(t *testing.T, c client) {
+			topic, s := newSubscribed(t, c)
+			events := publishN(t, c, topic, 2)
+			door := d.open(t, testContext(t), c, s)
+			acked := door.next().GetDeliveryToken()
+			wantStatuses(t, statuses(door.settle(ack(acked))), applied)
+			old := door.next()
+			wantStatuses(t, statuses(door.settle(nack(old.GetDeliveryToken(), retryAtOnce))), applied)
+			old = door.next()
+			wantAttempt(t, old, 2, "")
+			seek(t, c, s, fromEarliest)
+			token := old.GetDeliveryToken()
+			lost := door.settle(ack(token), nack(token, retryAtOnce), nack(token, released), nack(token, dropped), nack(token, toDeadLetter), extend(token, time.Minute), ack(acked))
+			wantStatuses(t, statuses(lost), leaseLost, leaseLost, leaseLost, leaseLost, leaseLost, leaseLost, leaseLost)
+			for _, want := range events {
+				got := door.next()
+				wantIDs(t, []*tidingsv1.Delivery{got}, want)
+				wantAttempt(t, got, 1, "")
+				if got.GetDeliveryToken() == acked || got.GetDeliveryToken() == token {
+					t.Error("a token from before came again")
+				}
+				wantStatuses(t, statuses(door.settle(ack(got.GetDeliveryToken()))), applied)
+			}
+			wantDead(t, c, s, 0, 0)
+		}, d.need...))
+	}
+	t.Run("forgets what waits", each(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		publishN(t, c, topic, 3)
+		got := pull(t, c, s, 3)
+		wantSettled(t, c, s, applied, nack(got[0].GetDeliveryToken(), retryAtOnce), nack(got[1].GetDeliveryToken(), retryLate))
+		seek(t, c, s, fromNew)
+		wantDead(t, c, s, 0, 0)
+		wantNothing(t, c, s)
+		events := publishN(t, c, topic, 1)
+		wantIDs(t, pull(t, c, s, 1), events...)
+	}))
+	t.Run("while a stream consumes", each(seekWhileConsuming, fullDuplex))
+	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
+	t.Run("refused", each(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		other, _ := newSubscribed(t, c)
+		events := publishN(t, c, topic, 1)
+		publishN(t, c, other, 1)
+		foreign := openRead(t, c, &tidingsv1.ReadRequest{Topic: other, Stop: stopCaughtUp}).untilEnd().events[0].GetCursor()
+		for _, test := range []struct {
+			name     string
+			position *tidingsv1.StartPosition
+			want     refusal
+		}{
+			{s, nil, invalid.at("position")},
+			{s, &tidingsv1.StartPosition{}, invalid.at("position.position")},
+			{s, startAt(0), invalid.at("position.boundary")},
+			{s, fromSequence(0), invalid.at("position.sequence")},
+			{s, fromCursor(""), invalid.at("position.cursor")},
+			{s, fromCursor("garbage"), because(codes.InvalidArgument, "CURSOR_INVALID", "topic", topic).at("position.cursor")},
+			{s, fromCursor(foreign), because(codes.InvalidArgument, "CURSOR_INVALID", "topic", topic).at("position.cursor")},
+			{"A", fromNew, invalid.at("name")},
+			{s + "x", fromNew, because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", s+"x")},
+		} {
+			_, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: test.name, Position: test.position})
+			wantRefusal(t, err, test.want)
+			if test.name != s || test.position == nil {
+				continue
+			}
+			_, err = c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
+				Subscription: &tidingsv1.Subscription{Name: newName(), Topic: topic}, Start: test.position,
+			})
+			for i, field := range test.want.Fields {
+				test.want.Fields[i] = "start" + field[len("position"):]
+			}
+			wantRefusal(t, err, test.want)
+		}
+		wantIDs(t, pull(t, c, s, 1), events...) // Nothing was moved.
+	}))
+	t.Run("expired cursor", each(func(t *testing.T, c client) {
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		s := newSubscription(t, c, topic)
+		deleteAtEnd(t, c, topic, s)
+		publishN(t, c, topic, 2)
+		old := pull(t, c, s, 2)[0].GetEvent().GetCursor()
+		for i := range 4 {
+			publish(t, c, topic, bulky(t, fmt.Sprint(i), 30<<10))
+		}
+		_, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: s, Position: fromCursor(old)})
+		wantRefusal(t, err, because(codes.OutOfRange, "CURSOR_EXPIRED", "topic", topic, "earliest_cursor", anything, "earliest_sequence", anything))
+		_, details, _ := partsOf(t, err)
+		seek(t, c, s, fromCursor(metadataOf(t, details)["earliest_cursor"]))
+		want := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().sequences()
+		if got := pullRest(t, c, s); !slices.Equal(got, want) {
+			t.Errorf("from the earliest cursor come %d, want %d", got, want)
+		}
+		if gap := show(t, c, s).GetStatistics().GetLatestGap(); gap != nil {
+			t.Errorf("a gap: %v", gap)
+		}
+	}))
+}
+
+// seekWhileConsuming seeks to the end, again and again, while a stream consumes
+// what is published: once a seek has returned, the server sends nothing that was
+// stored before it. What it had sent is on its way then; the answer to a change
+// of the window comes behind it.
+func seekWhileConsuming(t *testing.T, c client) {
+	const seeks = 15
+	topic, s := newSubscribed(t, c)
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	// So few that they have room in the connection while nobody reads: the server
+	// waits for who doesn't.
+	stream := consume(t, ctx, c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 50}})
+	published, data := make(chan error), event(t, "x", placed("o")).GetData()
+	go func() {
+		for i := 0; ; i++ {
+			_, err := c.Publish(ctx, &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{{Id: fmt.Sprint(i), Source: "/seek", Data: data}}})
+			if err != nil {
+				published <- err
+				return
+			}
+			select { // Nobody has to keep up with what a fast machine can publish.
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	for range seeks {
+		stream.take(5) // It goes on.
+		cursor := seek(t, c, s, fromNew)
+		stream.changeWindow(&tidingsv1.Window{MaxEvents: 50})
+		before := stream.pending
+		stream.pending = nil
+		after := stream.take(5)
+		// The first event after the cursor, by reading.
+		first := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Start: fromCursor(cursor), MaxEvents: 1}).untilEnd().sequences()[0]
+		for _, d := range before { // Some may have been leased after the seek.
+			sequence := d.GetEvent().GetSequence()
+			if status := settleNow(t, c, s, ack(d.GetDeliveryToken()))[0]; status != leaseLost && sequence < first {
+				t.Fatalf("acknowledging %d after the seek to %d: %v", sequence, first, status)
+			}
+		}
+		for _, d := range after {
+			if sequence := d.GetEvent().GetSequence(); sequence < first || d.GetAttempt() != 1 {
+				t.Fatalf("attempt %d of %d came after the seek to %d had returned", d.GetAttempt(), sequence, first)
+			}
+		}
+		ackAll(t, c, s, after...)
+	}
+	cancel()
+	if err := <-published; ctx.Err() == nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSeekExact moves back and forth among what is leased.
+func TestSeekExact(t *testing.T) {
+	t.Run("again and again", each(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c, backoffNone)
+		events := publishN(t, c, topic, 20)
+		all := pull(t, c, s, 20)
+		for i := range 10 {
+			seek(t, c, s, fromCursor(all[2*i].GetEvent().GetCursor()))
+			response, err := c.Pull(testContext(t), &tidingsv1.PullRequest{Subscription: s, MaxEvents: 5, MaxWait: durationpb.New(time.Second)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := events[2*i+1:]
+			wantIDs(t, response.GetDeliveries(), want[:min(5, len(want))]...)
+			for j, d := range response.GetDeliveries() {
+				if d.GetAttempt() != 1 {
+					t.Errorf("attempt %d", d.GetAttempt())
+				}
+				if j%2 == 0 {
+					wantSettled(t, c, s, applied, nack(d.GetDeliveryToken(), nil))
+				}
+			}
+		}
+	}))
+}
