@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -54,6 +55,8 @@ type process struct {
 	grpc string
 	log  *strings.Builder // Complete once the process has ended.
 	done chan struct{}
+
+	waited sync.Once
 }
 
 // start starts a server on free ports and waits until it serves.
@@ -110,7 +113,7 @@ func (p *process) follow(stderr io.Reader, serving chan<- struct{}) {
 func (p *process) end(s syscall.Signal) int {
 	_ = p.cmd.Process.Signal(s) // It may have ended.
 	<-p.done
-	_ = p.cmd.Wait()
+	p.waited.Do(func() { _ = p.cmd.Wait() })
 	return p.cmd.ProcessState.ExitCode()
 }
 

@@ -87,21 +87,24 @@ func TestReplicaTakesOverFromKilledOwner(t *testing.T) {
 	b.afterTakeover(t, r.far)
 }
 
-// An owner that is told to stop gives the subscription away at once: while its
-// own streams end, and before it is gone, nobody is refused.
+// An owner that is told to stop lets its own streams end and gives the
+// subscription away before it is gone.
 func TestReplicaTakesOverFromStoppingOwner(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	b := r.beforeTakeover(t)
-	stopped := make(chan int)
+	stopped := make(chan int, 1)
 	go func() { stopped <- r.owner.end(syscall.SIGTERM) }()
 	if code := b.near.end(); code != codes.Unavailable || !b.near.drained {
 		t.Errorf("the stream of the stopping server ended with %s, told that it drains: %t", code, b.near.drained)
 	}
-	b.afterTakeover(t, r.far)
 	if code := <-stopped; code != 0 {
 		t.Errorf("exit code %d: %s", code, r.owner.log)
 	}
+	if code := b.far.end(); code != codes.Unavailable {
+		t.Errorf("the stream whose owner is gone ended with %s", code)
+	}
+	b.afterTakeover(t, r.far)
 	if log := r.other.log.String(); strings.Contains(log, "internal error") {
 		t.Errorf("the other server: %s", log)
 	}
