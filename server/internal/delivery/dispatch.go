@@ -32,6 +32,11 @@ func (o *owner) dispatch(now time.Time) error {
 		if q.ctx.Err() != nil {
 			continue // Nobody waits for the answer.
 		}
+		if s.resized {
+			s.resized = false
+			o.answer(q, &replicav1.OwnerResponse{Window: s.window})
+			continue
+		}
 		if more && o.topic != nil {
 			f := &frame{owner: o, session: s, question: q, now: now}
 			var err error

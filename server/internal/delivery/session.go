@@ -16,7 +16,9 @@ type session struct {
 	name   string
 	holder uint64 // What the machine calls it.
 	window *tidingsv1.Window
-	once   bool
+	// resized says that its server hasn't been told of the window.
+	resized bool
+	once    bool
 
 	events int32 // Leased to it and not settled.
 	bytes  int64
@@ -138,7 +140,7 @@ func (o *owner) resize(q *question, request *replicav1.Resize) {
 		o.refuse(q, o.sessionError())
 		return
 	}
-	s.window = request.GetWindow()
+	s.window, s.resized = request.GetWindow(), true
 	o.answer(q, new(replicav1.OwnerResponse))
 }
 

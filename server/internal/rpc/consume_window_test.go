@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -233,7 +234,10 @@ func TestWindowChange(t *testing.T) {
 		})
 		held := []*tidingsv1.Delivery{stream.next(), stream.next()}
 		stream.quiet()
-		resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.Window{MaxEvents: 5})
+		granted := resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.Window{MaxEvents: 5})
+		if told := stream.told(); !proto.Equal(told, granted) {
+			t.Errorf("the stream was told of the window %v, want %v", told, granted)
+		}
 		held = append(held, stream.next(), stream.next(), stream.next())
 		resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.Window{MaxEvents: 1})
 		ackAll(t, c, s, held[:4]...)

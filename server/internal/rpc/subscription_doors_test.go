@@ -157,6 +157,7 @@ type receiving struct {
 	stream       receiveStream
 	opened       *tidingsv1.ConsumeOpened
 	pending      []*tidingsv1.Delivery
+	windows      []*tidingsv1.Window
 }
 
 func receive(t *testing.T, ctx context.Context, c client, r *tidingsv1.ReceiveRequest) *receiving { //nolint:revive // The test comes first, as everywhere here.
@@ -181,7 +182,21 @@ func (s *receiving) frame() {
 	if opened := response.GetOpened(); opened != nil {
 		s.opened = opened
 	}
+	if window := response.GetWindow(); window != nil {
+		s.windows = append(s.windows, window)
+	}
 	s.pending = append(s.pending, response.GetDeliveries().GetDeliveries()...)
+}
+
+// told waits for the frame that says what the window is now.
+func (s *receiving) told() *tidingsv1.Window {
+	s.t.Helper()
+	for len(s.windows) == 0 {
+		s.frame()
+	}
+	window := s.windows[0]
+	s.windows = s.windows[1:]
+	return window
 }
 
 func (s *receiving) next() *tidingsv1.Delivery {

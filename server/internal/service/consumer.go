@@ -227,6 +227,12 @@ func (c *consumer) deliverAll(ctx context.Context) (sent int64, err error) {
 		if err != nil {
 			return number - 1, c.fault(ctx, err)
 		}
+		if window := response.GetWindow(); window != nil && c.kind == receiveFrame {
+			// Consume has answered the client already.
+			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}}); err != nil {
+				return number - 1, err
+			}
+		}
 		if len(response.GetDeliveries()) == 0 {
 			continue
 		}

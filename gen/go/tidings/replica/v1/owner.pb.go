@@ -357,7 +357,9 @@ type OwnerResponse struct {
 	// Of Redrive and Purge.
 	Count int64 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
 	// Of Redrive: how many there was no room for.
-	Remaining     int64 `protobuf:"varint,8,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	Remaining int64 `protobuf:"varint,8,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// Of Lease: the window, where it was changed since the last one.
+	Window        *v1.Window `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -446,6 +448,13 @@ func (x *OwnerResponse) GetRemaining() int64 {
 		return x.Remaining
 	}
 	return 0
+}
+
+func (x *OwnerResponse) GetWindow() *v1.Window {
+	if x != nil {
+		return x.Window
+	}
+	return nil
 }
 
 // Attach opens a session: a stream of Consume or Receive, or a Pull.
@@ -1185,7 +1194,7 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\aredrive\x18\n" +
 	" \x01(\v2\x1b.tidings.replica.v1.RedriveH\x00R\aredrive\x121\n" +
 	"\x05purge\x18\v \x01(\v2\x19.tidings.replica.v1.PurgeH\x00R\x05purgeB\t\n" +
-	"\arequest\"\xef\x02\n" +
+	"\arequest\"\x9b\x03\n" +
 	"\rOwnerResponse\x124\n" +
 	"\x05error\x18\x01 \x01(\x0e2\x1e.tidings.replica.v1.OwnerErrorR\x05error\x12\x1e\n" +
 	"\n" +
@@ -1198,7 +1207,8 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"statistics\x12\x1a\n" +
 	"\bredriven\x18\x06 \x03(\x03R\bredriven\x12\x14\n" +
 	"\x05count\x18\a \x01(\x03R\x05count\x12\x1c\n" +
-	"\tremaining\x18\b \x01(\x03R\tremaining\"\x94\x01\n" +
+	"\tremaining\x18\b \x01(\x03R\tremaining\x12*\n" +
+	"\x06window\x18\t \x01(\v2\x12.tidings.v1.WindowR\x06window\"\x94\x01\n" +
 	"\x06Attach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12*\n" +
 	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\x120\n" +
@@ -1309,20 +1319,21 @@ var file_tidings_replica_v1_owner_proto_depIdxs = []int32{
 	16, // 12: tidings.replica.v1.OwnerResponse.results:type_name -> tidings.v1.SettlementResult
 	15, // 13: tidings.replica.v1.OwnerResponse.ack_deadline:type_name -> google.protobuf.Duration
 	17, // 14: tidings.replica.v1.OwnerResponse.statistics:type_name -> tidings.v1.SubscriptionStatistics
-	18, // 15: tidings.replica.v1.Attach.window:type_name -> tidings.v1.Window
-	7,  // 16: tidings.replica.v1.Attach.held:type_name -> tidings.replica.v1.LeaseRef
-	15, // 17: tidings.replica.v1.Lease.wait:type_name -> google.protobuf.Duration
-	18, // 18: tidings.replica.v1.Resize.window:type_name -> tidings.v1.Window
-	9,  // 19: tidings.replica.v1.Settle.settlements:type_name -> tidings.replica.v1.Settlement
-	7,  // 20: tidings.replica.v1.Settlement.lease:type_name -> tidings.replica.v1.LeaseRef
-	19, // 21: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack
-	20, // 22: tidings.replica.v1.Settlement.nack:type_name -> tidings.v1.Nack
-	21, // 23: tidings.replica.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 15: tidings.replica.v1.OwnerResponse.window:type_name -> tidings.v1.Window
+	18, // 16: tidings.replica.v1.Attach.window:type_name -> tidings.v1.Window
+	7,  // 17: tidings.replica.v1.Attach.held:type_name -> tidings.replica.v1.LeaseRef
+	15, // 18: tidings.replica.v1.Lease.wait:type_name -> google.protobuf.Duration
+	18, // 19: tidings.replica.v1.Resize.window:type_name -> tidings.v1.Window
+	9,  // 20: tidings.replica.v1.Settle.settlements:type_name -> tidings.replica.v1.Settlement
+	7,  // 21: tidings.replica.v1.Settlement.lease:type_name -> tidings.replica.v1.LeaseRef
+	19, // 22: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack
+	20, // 23: tidings.replica.v1.Settlement.nack:type_name -> tidings.v1.Nack
+	21, // 24: tidings.replica.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_tidings_replica_v1_owner_proto_init() }
