@@ -56,6 +56,9 @@ func TestRenameLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	// The release's image was renamed with the schemas, so it still holds them.
+	if err := workspace.InstallPlugin(t.Context(), copied, copied); err != nil {
+		t.Fatal(err)
+	}
 	command(t, copied, buf(t, copied), "breaking", "--against", release)
 }
 

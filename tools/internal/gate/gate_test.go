@@ -105,6 +105,9 @@ func newSchemas(t *testing.T) schemas {
 	if err := os.CopyFS(filepath.Join(ws.dir, schemaDir), os.DirFS(filepath.Join(root, schemaDir))); err != nil {
 		t.Fatal(err)
 	}
+	if err := workspace.InstallPlugin(t.Context(), root, ws.dir); err != nil {
+		t.Fatal(err)
+	}
 	ws.image = filepath.Join(t.TempDir(), "image.binpb")
 	ws.build(t, "-o", ws.image)
 	data, err := os.ReadFile(ws.image)

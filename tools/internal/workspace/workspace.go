@@ -93,3 +93,15 @@ func Buf(ctx context.Context, root string) (string, error) {
 	}
 	return strings.TrimSpace(string(out)), nil
 }
+
+// InstallPlugin builds our plugin of Buf to where the project's buf.yaml names it,
+// for a Buf that runs in dir.
+func InstallPlugin(ctx context.Context, root, dir string) error {
+	bin := filepath.Join(dir, ".cache", "bin") + string(filepath.Separator)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/buf-plugin-tidings")
+	cmd.Dir = filepath.Join(root, "tools")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the plugin of Buf: %w: %s", err, out)
+	}
+	return nil
+}

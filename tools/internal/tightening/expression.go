@@ -1,0 +1,65 @@
+package tightening
+
+import (
+	"slices"
+
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// rulesWithExpressions are those of a field or of a message.
+type rulesWithExpressions interface {
+	proto.Message
+	GetCel() []*validate.Rule
+	GetCelExpression() []string
+}
+
+// compareExpressions compares what is written in CEL. What two expressions take
+// isn't compared: each has to be one of the old ones, whatever its id and message.
+func compareExpressions(r *report, at place, was, is rulesWithExpressions) {
+	old := append(expressions(was.GetCel()), was.GetCelExpression()...)
+	fields := is.ProtoReflect().Descriptor().Fields()
+	for i, rule := range is.GetCel() {
+		if !slices.Contains(old, rule.GetExpression()) {
+			r.addf(at.field(fields.ByName("cel")).index(i), "%q was added or changed", rule.GetId())
+		}
+	}
+	for i, expression := range is.GetCelExpression() {
+		if !slices.Contains(old, expression) {
+			r.addf(at.field(fields.ByName("cel_expression")).index(i), "%q was added or changed", expression)
+		}
+	}
+}
+
+func expressions(rules []*validate.Rule) []string {
+	list := make([]string, len(rules))
+	for i, rule := range rules {
+		list[i] = rule.GetExpression()
+	}
+	return list
+}
+
+// Predefined returns what a rule that an organisation defined refuses, wherever
+// it is used. The rule is an extension of the rules of a kind; the path of each
+// finding begins in its options.
+func Predefined(was, is protoreflect.FieldDescriptor) ([]Finding, error) {
+	old, err := protovalidate.ResolvePredefinedRules(was)
+	if err != nil {
+		return nil, err
+	}
+	present, err := protovalidate.ResolvePredefinedRules(is)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{}
+	at := optionPlace(validate.E_Predefined)
+	before := expressions(old.GetCel())
+	for i, rule := range present.GetCel() {
+		if !slices.Contains(before, rule.GetExpression()) {
+			r.addf(at.field(present.ProtoReflect().Descriptor().Fields().ByName("cel")).index(i), "%q was added or changed", rule.GetId())
+		}
+	}
+	return r.findings, nil
+}
