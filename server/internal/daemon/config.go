@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"example.com/tidings/server/internal/compat"
 )
 
 // The values of Config.Sync.
@@ -85,8 +87,14 @@ type Config struct {
 	MaxEventBytes int
 
 	// Schemas is a file with event types besides those compiled in: a Buf image
-	// or a FileDescriptorSet, binary or JSON. Empty: none.
+	// or a FileDescriptorSet, binary or JSON. It is read again when it changes,
+	// and refused where it breaks somebody. Empty: none.
 	Schemas string
+
+	// Buf is the program that compares schemas, by its path or its name: Buf, of
+	// the version that compat.Version names. Empty: none, so that schemas can't
+	// be registered and Schemas isn't read again.
+	Buf string
 
 	// LogLevel is the lowest level that is logged: debug, info, warn, error.
 	LogLevel string
@@ -134,6 +142,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.IntVar(&c.MaxRequestBytes, "max-request-bytes", c.MaxRequestBytes, "bound of a request in `bytes`, 64 KiB to 16 MiB")
 	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
 	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
+	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas, Buf "+compat.Version+"; without it they don't change while the server runs")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "`format` of the log: text or json")
 	flags.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", c.ShutdownTimeout, "how long calls may take to end when the server stops; 0: they are cut off")
@@ -297,7 +306,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
-		slog.Int("max-event-bytes", c.MaxEventBytes), slog.String("schemas", c.Schemas),
+		slog.Int("max-event-bytes", c.MaxEventBytes), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
 		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
 		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),
 	)

@@ -32,7 +32,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	types, err := loadTypes(cfg.Schemas)
+	types, content, err := loadTypes(cfg.Schemas)
+	if err != nil {
+		return err
+	}
+	comparer, err := openBuf(ctx, cfg.Buf, log)
 	if err != nil {
 		return err
 	}
@@ -66,6 +70,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
+		Comparer:   comparer,
 		Limits:     limits,
 		Durability: durability(cfg),
 		Version:    Version,
@@ -75,6 +80,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer svc.Close()
+	if cfg.Schemas != "" {
+		file := &schemaFile{path: cfg.Schemas, judged: content, replace: svc.ReplaceSchemas, log: log}
+		stop, err := file.follow(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	s := newServers(svc, limits, log)
 	return s.serve(ctx, cfg, listeners, log)
 }

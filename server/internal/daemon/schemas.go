@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
+	"log/slog"
 	"os"
 
+	"example.com/tidings/server/internal/compat"
+	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
 )
 
@@ -14,19 +18,40 @@ import (
 //go:embed examples.binpb
 var builtin []byte
 
-// loadTypes returns the types that are compiled in and those of a file, if one
-// is named.
-func loadTypes(path string) (*schema.Set, error) {
-	if path == "" {
-		return schema.Parse(builtin)
-	}
-	image, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("schemas: %w", err)
-	}
+// readTypes returns the types that are compiled in and those of an image.
+func readTypes(path string, image []byte) (*schema.Set, error) {
 	types, err := schema.Parse(builtin, image)
 	if err != nil {
 		return nil, fmt.Errorf("schemas: %s: %w", path, err)
 	}
 	return types, nil
+}
+
+// loadTypes returns the types that are compiled in and those of a file, if one
+// is named, with what it holds.
+func loadTypes(path string) (types *schema.Set, content []byte, err error) {
+	if path == "" {
+		types, err = schema.Parse(builtin)
+		return types, nil, err
+	}
+	if content, err = os.ReadFile(path); err != nil {
+		return nil, nil, fmt.Errorf("schemas: %w", err)
+	}
+	types, err = readTypes(path, content)
+	return types, content, err
+}
+
+// openBuf returns what compares schemas, or nothing where no program is named.
+func openBuf(ctx context.Context, program string, log *slog.Logger) (governance.Comparer, error) {
+	if program == "" {
+		return nil, nil //nolint:nilnil // There is none.
+	}
+	buf, err := compat.New(ctx, program)
+	if err != nil {
+		return nil, fmt.Errorf("buf: %w", err)
+	}
+	if buf.Version() != compat.Version {
+		log.Warn("another Buf than this release was tested with", "version", buf.Version(), "tested", compat.Version)
+	}
+	return buf, nil
 }

@@ -104,6 +104,7 @@ func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetterEntry
 		DeadLetterTime:   timestamppb.New(time.UnixMilli(letter.At)),
 		Deliveries:       letter.Deliveries,
 		Generation:       o.machine.Generation(),
+		SchemaRevision:   e.revision,
 	})
 	return engine.DeadLetterEntry{Sequence: letter.Sequence, Data: data}, err
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -100,15 +101,16 @@ func (o *owner) looked(record uint64) bool {
 
 // frame is the answer to a Lease in the making: an encoded DeliveryBatch.
 type frame struct {
-	owner    *owner
-	session  *session
-	question *question
-	now      time.Time
-	count    int32
-	encoded  []byte
-	refs     []lease.Ref
-	suffix   []byte // Of the record that suffixOf names.
-	suffixOf time.Time
+	owner          *owner
+	session        *session
+	question       *question
+	now            time.Time
+	count          int32
+	encoded        []byte
+	refs           []lease.Ref
+	suffix         []byte // Of records with suffixOf and suffixRevision.
+	suffixOf       time.Time
+	suffixRevision []byte
 }
 
 // fill leases what fits. more is false where there is nothing left that anybody
@@ -187,7 +189,7 @@ func (o *owner) onItsWay(sequence int64) (event, error) {
 
 // fits says whether an event fits the session's window and the answer.
 func (f *frame) fits(e event) bool {
-	if _, bytes := f.session.room(); int64(len(e.raw)) > bytes {
+	if _, room := f.session.room(); int64(len(e.raw)) > room {
 		return false
 	}
 	const overhead = 256 // Beside the event, about; a nack's reason may add to it.
@@ -231,8 +233,9 @@ func (f *frame) add(e event, key uint64) error {
 
 // encode adds a Delivery to the encoded DeliveryBatch.
 func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
-	if f.suffix == nil || !f.suffixOf.Equal(e.publishTime) {
-		f.suffix, f.suffixOf = eventlog.Suffix(f.owner.subscription.Config.GetTopic(), e.publishTime), e.publishTime
+	if f.suffix == nil || !f.suffixOf.Equal(e.publishTime) || !bytes.Equal(f.suffixRevision, e.revision) {
+		f.suffix = eventlog.Suffix(f.owner.subscription.Config.GetTopic(), e.publishTime, e.revision)
+		f.suffixOf, f.suffixRevision = e.publishTime, e.revision
 	}
 	const (
 		eventField    = 1

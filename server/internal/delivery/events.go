@@ -22,6 +22,7 @@ type event struct {
 	sequence    int64
 	after       int64 // The position of its cursor.
 	publishTime time.Time
+	revision    []byte // Of the schemas that it was checked against; may be empty.
 }
 
 // record is a record of the topic, taken apart.
@@ -30,6 +31,7 @@ type record struct {
 	time     time.Time
 	events   [][]byte
 	size     int
+	revision []byte
 }
 
 func newRecord(stored engine.Record) (*record, error) {
@@ -37,7 +39,7 @@ func newRecord(stored engine.Record) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &record{sequence: stored.Sequence, time: stored.Time, events: events, size: len(stored.Data)}, nil
+	return &record{sequence: stored.Sequence, time: stored.Time, events: events, size: len(stored.Data), revision: eventlog.Revision(stored.Data)}, nil
 }
 
 func (r *record) event(index int) event {
@@ -50,6 +52,7 @@ func (r *record) event(index int) event {
 		sequence:    eventlog.SequenceOf(r.sequence, index),
 		after:       after,
 		publishTime: r.time,
+		revision:    r.revision,
 	}
 }
 
@@ -152,7 +155,7 @@ func (e *events) deadLetter(sequence int64) (*storagev1.DeadLetterRecord, event,
 	if !ok {
 		return nil, event{}, fmt.Errorf("dead letter of event %d: its cursor is not one", sequence)
 	}
-	return letter, event{raw: raw, sequence: sequence, after: after, publishTime: letter.GetPublishTime().AsTime()}, nil
+	return letter, event{raw: raw, sequence: sequence, after: after, publishTime: letter.GetPublishTime().AsTime(), revision: letter.GetSchemaRevision()}, nil
 }
 
 // DecodeDeadLetter decodes what the engine has of a dead letter.

@@ -41,20 +41,25 @@ var (
 // time.
 const MaxUnsettled = lease.MaxOnTheirWay
 
-// Config is what New needs. Every field is required.
+// Config is what New needs. Every field but TypesChanged is required.
 type Config struct {
 	Engine *engine.Engine
-	Types  func() *schema.Set
-	Log    *slog.Logger
+	// Types returns the event types in force.
+	Types func() *schema.Set
+	// TypesChanged returns a channel that is closed once others are in force than
+	// those that Types returned before. nil: they never change.
+	TypesChanged func() <-chan struct{}
+	Log          *slog.Logger
 }
 
 // Hub owns subscriptions, and knows how to reach the owners of the others. It
 // is safe for concurrent use.
 type Hub struct {
-	engine *engine.Engine
-	types  func() *schema.Set
-	log    *slog.Logger
-	name   string // What this server calls itself in journals.
+	engine       *engine.Engine
+	types        func() *schema.Set
+	typesChanged func() <-chan struct{}
+	log          *slog.Logger
+	name         string // What this server calls itself in journals.
 
 	mu     sync.Mutex
 	owners map[uint64]*owner // By the uid of the subscription.
@@ -66,12 +71,16 @@ type Hub struct {
 // New makes a hub that owns nothing yet.
 func New(cfg Config) *Hub {
 	h := &Hub{
-		engine: cfg.Engine,
-		types:  cfg.Types,
-		log:    cfg.Log,
-		name:   nuid.Next(),
-		owners: make(map[uint64]*owner),
-		quit:   make(chan struct{}),
+		engine:       cfg.Engine,
+		types:        cfg.Types,
+		typesChanged: cfg.TypesChanged,
+		log:          cfg.Log,
+		name:         nuid.Next(),
+		owners:       make(map[uint64]*owner),
+		quit:         make(chan struct{}),
+	}
+	if h.typesChanged == nil {
+		h.typesChanged = func() <-chan struct{} { return nil }
 	}
 	h.ended.Go(h.expireIdle)
 	return h

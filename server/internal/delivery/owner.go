@@ -11,6 +11,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/lease"
+	"example.com/tidings/server/internal/schema"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -37,6 +38,8 @@ type owner struct {
 	journal      *engine.Journal
 	machine      *lease.Machine
 	matcher      *filter.Matcher // nil where the filter can't be used.
+	types        *schema.Set     // With which the matcher was compiled.
+	typesChanged <-chan struct{} // Closed once others are in force.
 	tokens       *Tokens
 	events       *events
 	feed         *feed     // nil unless somebody wants events.
@@ -293,6 +296,7 @@ const openTimeout = 30 * time.Second
 func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 	before := o.subscription.Config
 	o.subscription = s
+	o.typesChanged = o.hub.typesChanged() // Before they are asked for.
 	retry := s.Config.GetRetryPolicy()
 	o.machine.SetPolicy(lease.Policy{
 		AckDeadline: s.Config.GetAckDeadline().AsDuration(),
@@ -311,18 +315,26 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 		return err
 	}
 	o.topic, o.topicGone = topic, o.hub.engine.Gone(topic)
-	if o.matcher != nil && proto.Equal(before.GetFilter(), s.Config.GetFilter()) {
+	types, same := o.hub.types(), proto.Equal(before.GetFilter(), s.Config.GetFilter())
+	if o.matcher != nil && o.types == types && same {
 		return nil
 	}
-	o.restartFeed()
-	types := o.hub.types()
-	o.matcher, err = filter.Compile(s.Config.GetFilter(), types, filter.TopicTypes(topic.Name, topic.Config, types))
-	if err != nil {
+	matcher, err := filter.Compile(s.Config.GetFilter(), types, filter.TopicTypes(topic.Name, topic.Config, types))
+	o.types = types
+	switch {
+	case err == nil:
+	case o.matcher != nil && same:
+		// The topic got a type that it doesn't suit. To the matcher that is here
+		// such events don't match, and the others go on.
+		o.log.Error("the filter doesn't suit every type of the topic any more", "error", err)
+		return nil
+	default:
 		// It was right when the subscription was made: the server has been
 		// given other types since.
 		o.log.Error("the filter can't be used", "error", err)
-		o.matcher = nil
 	}
+	o.restartFeed()
+	o.matcher = matcher // nil with an error.
 	return nil
 }
 

@@ -36,6 +36,10 @@ func (o *owner) work() error {
 			if err := o.lookAgain(); err != nil {
 				return err
 			}
+		case <-o.typesChanged:
+			if err := o.recompile(); err != nil {
+				return err
+			}
 		case <-gone:
 			return engine.ErrSubscriptionNotFound
 		case <-o.hub.quit:
@@ -192,6 +196,13 @@ func (o *owner) lookAgain() error {
 		return nil
 	}
 	return o.configure(ctx, present)
+}
+
+// recompile compiles the filter with the types that are in force now.
+func (o *owner) recompile() error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return o.configure(ctx, o.subscription)
 }
 
 // use notes that the subscription is used.

@@ -38,7 +38,8 @@ var (
 	ErrSubscriptionNotFound = errors.New("the subscription doesn't exist")
 	// ErrSubscriptionExists: there is such a subscription.
 	ErrSubscriptionExists = errors.New("the subscription exists")
-	// ErrRevision: the topic or subscription has another revision.
+	// ErrRevision: the topic or subscription has another revision, or there are
+	// more schemas.
 	ErrRevision = errors.New("it has been changed")
 	// ErrRecordNotFound: there is no record with this sequence.
 	ErrRecordNotFound = errors.New("the record doesn't exist")
@@ -94,6 +95,7 @@ type Engine struct {
 	topics   *registry[*storagev1.TopicConfig]
 	// subscriptions are the subscriptions.
 	subscriptions *registry[*storagev1.SubscriptionConfig]
+	schemas       *schemas
 	syncer        *syncer // nil unless appends wait for the disk.
 	atomics       chan struct{}
 }
@@ -177,7 +179,10 @@ func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
 	if e.topics, err = openTopics(ctx, e); err != nil {
 		return err
 	}
-	e.subscriptions, err = openSubscriptions(ctx, e)
+	if e.subscriptions, err = openSubscriptions(ctx, e); err != nil {
+		return err
+	}
+	e.schemas, err = openSchemas(ctx, e)
 	return err
 }
 
@@ -197,6 +202,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 // Close waits for the appends under way, closes the connection and stops an
 // embedded JetStream. Nothing may be called after it.
 func (e *Engine) Close() {
+	if e.schemas != nil {
+		e.schemas.close()
+	}
 	if e.subscriptions != nil {
 		e.subscriptions.close()
 	}

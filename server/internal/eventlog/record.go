@@ -3,6 +3,7 @@
 package eventlog
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -36,9 +37,31 @@ func Split(sequence int64) (record uint64, index int) {
 // After is the position after a record.
 func After(record uint64) int64 { return SequenceOf(record, LastIndex) }
 
-// AppendHeader begins the encoding of a tidings.storage.v1.Record.
-func AppendHeader(b []byte) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), recordFormat)
+// AppendHeader begins the encoding of a tidings.storage.v1.Record whose events
+// were checked against a revision of the schemas, or nothing where that isn't
+// known.
+func AppendHeader(b, revision []byte) []byte {
+	b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), recordFormat)
+	if len(revision) == 0 {
+		return b
+	}
+	return protowire.AppendBytes(protowire.AppendTag(b, 3, protowire.BytesType), revision)
+}
+
+// HeaderSize is the most that AppendHeader adds for a revision of 8 bytes.
+const HeaderSize = 12
+
+// Revision returns the revision of the schemas that the events of a record were
+// checked against, as a view of its data, or nothing where an earlier release
+// stored it.
+func Revision(data []byte) (revision []byte) {
+	Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
+		if number == 3 {
+			revision = value
+		}
+		return number != 2 // The header is before the events.
+	})
+	return revision
 }
 
 // AppendEvent adds an encoded event to a record. The partition key, unless it
@@ -120,13 +143,21 @@ func EventType(raw []byte) (string, error) {
 func TypeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
 // Suffix encodes the fields that are the same in every RecordedEvent of a
-// record: topic and publish_time.
-func Suffix(topic string, publishTime time.Time) []byte {
+// record: topic, publish_time and schema_revision.
+func Suffix(topic string, publishTime time.Time, revision []byte) []byte {
 	b := protowire.AppendTag(nil, 2, protowire.BytesType)
 	b = protowire.AppendString(b, topic)
 	b = protowire.AppendTag(b, 5, protowire.BytesType)
-	return protowire.AppendBytes(b, Timestamp(publishTime))
+	b = protowire.AppendBytes(b, Timestamp(publishTime))
+	if len(revision) == 0 {
+		return b
+	}
+	b = protowire.AppendTag(b, 6, protowire.BytesType)
+	return protowire.AppendString(b, FormatRevision(revision))
 }
+
+// FormatRevision returns the text of a revision of the schemas.
+func FormatRevision(revision []byte) string { return hex.EncodeToString(revision) }
 
 // Timestamp encodes a google.protobuf.Timestamp.
 func Timestamp(t time.Time) []byte {

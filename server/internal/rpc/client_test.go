@@ -9,8 +9,10 @@ import (
 	"google.golang.org/grpc"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // client is the contract as a test calls it, whatever the transport: it hides
@@ -39,6 +41,9 @@ type client interface { //nolint:interfacebloat // It has the methods that the c
 	ListDeadLetters(context.Context, *tidingsv1.ListDeadLettersRequest) (*tidingsv1.ListDeadLettersResponse, error)
 	RedriveDeadLetters(context.Context, *tidingsv1.RedriveDeadLettersRequest) (*tidingsv1.RedriveDeadLettersResponse, error)
 	PurgeDeadLetters(context.Context, *tidingsv1.PurgeDeadLettersRequest) (*tidingsv1.PurgeDeadLettersResponse, error)
+
+	CheckCompatibility(context.Context, *tidingsv1beta1.CheckCompatibilityRequest) (*tidingsv1beta1.CheckCompatibilityResponse, error)
+	RegisterSchema(context.Context, *tidingsv1beta1.RegisterSchemaRequest) (*tidingsv1beta1.RegisterSchemaResponse, error)
 
 	consume(context.Context) (consumeStream, error)
 	receive(context.Context, *tidingsv1.ReceiveRequest) (receiveStream, error)
@@ -78,6 +83,7 @@ type grpcClient struct {
 	publisher     tidingsv1.PublisherServiceClient
 	reader        tidingsv1.ReaderServiceClient
 	schemas       tidingsv1.SchemaServiceClient
+	registration  tidingsv1beta1.SchemaServiceClient
 	info          tidingsv1.ServerServiceClient
 }
 
@@ -90,6 +96,7 @@ func newGRPCClient(conn grpc.ClientConnInterface) client {
 		publisher:     tidingsv1.NewPublisherServiceClient(conn),
 		reader:        tidingsv1.NewReaderServiceClient(conn),
 		schemas:       tidingsv1.NewSchemaServiceClient(conn),
+		registration:  tidingsv1beta1.NewSchemaServiceClient(conn),
 		info:          tidingsv1.NewServerServiceClient(conn),
 	}
 }
@@ -134,6 +141,14 @@ func (c *grpcClient) ValidateEvents(ctx context.Context, r *tidingsv1.ValidateEv
 	return c.schemas.ValidateEvents(ctx, r)
 }
 
+func (c *grpcClient) CheckCompatibility(ctx context.Context, r *tidingsv1beta1.CheckCompatibilityRequest) (*tidingsv1beta1.CheckCompatibilityResponse, error) {
+	return c.registration.CheckCompatibility(ctx, r)
+}
+
+func (c *grpcClient) RegisterSchema(ctx context.Context, r *tidingsv1beta1.RegisterSchemaRequest) (*tidingsv1beta1.RegisterSchemaResponse, error) {
+	return c.registration.RegisterSchema(ctx, r)
+}
+
 func (c *grpcClient) GetServerInfo(ctx context.Context, r *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
 	return c.info.GetServerInfo(ctx, r)
 }
@@ -159,7 +174,17 @@ type connectClient struct {
 	tidingsv1connect.ConsumerServiceClient
 	tidingsv1connect.DeadLetterServiceClient
 	tidingsv1connect.SchemaServiceClient
+	// A field, since it has the name of the other one.
+	registration tidingsv1beta1connect.SchemaServiceClient
 	tidingsv1connect.ServerServiceClient
+}
+
+func (c *connectClient) CheckCompatibility(ctx context.Context, r *tidingsv1beta1.CheckCompatibilityRequest) (*tidingsv1beta1.CheckCompatibilityResponse, error) {
+	return c.registration.CheckCompatibility(ctx, r)
+}
+
+func (c *connectClient) RegisterSchema(ctx context.Context, r *tidingsv1beta1.RegisterSchemaRequest) (*tidingsv1beta1.RegisterSchemaResponse, error) {
+	return c.registration.RegisterSchema(ctx, r)
 }
 
 func (c *connectClient) publishStream(ctx context.Context) (publishStream, error) {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
 
@@ -37,6 +38,7 @@ var serviceNames = []string{
 	tidingsv1connect.ConsumerServiceName,
 	tidingsv1connect.DeadLetterServiceName,
 	tidingsv1connect.SchemaServiceName,
+	tidingsv1beta1connect.SchemaServiceName,
 	tidingsv1connect.ServerServiceName,
 }
 
@@ -80,6 +82,7 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	mux.Handle(tidingsv1connect.NewConsumerServiceHandler(connectConsumer{cfg.Service}, options))
 	mux.Handle(tidingsv1connect.NewDeadLetterServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewSchemaServiceHandler(cfg.Service, options))
+	mux.Handle(tidingsv1beta1connect.NewSchemaServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewServerServiceHandler(cfg.Service, options))
 	handleHealth(mux, cfg)
 	reflector := grpcreflect.NewReflector(

@@ -17,6 +17,7 @@ import (
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // NewGRPCServer returns a grpc-go server of the contract, health and
@@ -41,6 +42,7 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 	tidingsv1.RegisterConsumerServiceServer(server, grpcConsumer{Service: cfg.Service})
 	tidingsv1.RegisterDeadLetterServiceServer(server, grpcDeadLetters{Service: cfg.Service})
 	tidingsv1.RegisterSchemaServiceServer(server, grpcSchemas{Service: cfg.Service})
+	tidingsv1beta1.RegisterSchemaServiceServer(server, grpcRegistration{Service: cfg.Service})
 	tidingsv1.RegisterServerServiceServer(server, grpcInfo{Service: cfg.Service})
 	grpc_health_v1.RegisterHealthServer(server, grpcHealth{cfg.Health, cfg.Service})
 	options := reflection.ServerOptions{
@@ -161,6 +163,13 @@ type (
 	}
 	unimplementedSchemas struct {
 		tidingsv1.UnimplementedSchemaServiceServer
+	}
+	grpcRegistration struct {
+		*service.Service
+		unimplementedRegistration
+	}
+	unimplementedRegistration struct {
+		tidingsv1beta1.UnimplementedSchemaServiceServer
 	}
 	grpcInfo struct {
 		*service.Service

@@ -16,7 +16,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"example.com/tidings/server/internal/compat"
+	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
@@ -44,6 +47,19 @@ type server struct {
 
 // start starts a server with its data in a directory.
 func start(ctx context.Context, dir string) (*server, error) {
+	path, err := buftest.Path()
+	if err != nil {
+		return nil, err
+	}
+	comparer, err := compat.New(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return startWith(ctx, dir, comparer)
+}
+
+// startWith starts a server that compares schemas so, or, with nil, not at all.
+func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*server, error) {
 	image, err := os.ReadFile("../daemon/examples.binpb")
 	if err != nil {
 		return nil, err
@@ -67,6 +83,7 @@ func start(ctx context.Context, dir string) (*server, error) {
 	s.service, err = service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
+		Comparer:   comparer,
 		Limits:     service.Limits{MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes},
 		Durability: tidingsv1.Durability_DURABILITY_WRITTEN,
 		Version:    "1.2.3-test",

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 )
 
 // transport is a way to call the server.
@@ -120,6 +121,7 @@ func (t transport) dial(tb testing.TB, s *server) client {
 		tidingsv1connect.NewConsumerServiceClient(httpClient, url, options),
 		tidingsv1connect.NewDeadLetterServiceClient(httpClient, url, options),
 		tidingsv1connect.NewSchemaServiceClient(httpClient, url, options),
+		tidingsv1beta1connect.NewSchemaServiceClient(httpClient, url, options),
 		tidingsv1connect.NewServerServiceClient(httpClient, url, options),
 	}
 }

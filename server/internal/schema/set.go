@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"buf.build/go/protovalidate"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -31,72 +29,27 @@ type Set struct {
 	types    map[string]*Type
 	names    []string // Sorted.
 	declared []string // Sorted: the names of the types that declare a topic.
+	image    *Image
+	revision []byte
 }
 
-// Parse makes a set from one or more Buf images or FileDescriptorSets, binary
-// or, where the first byte is a brace, JSON. Each has to hold the files that
-// its files import. The same file may be in several if it is the same in all.
-//
-// Every top-level message is a type of the set, except for those of the
-// packages that only describe schemas or calls: google.protobuf, buf.validate
-// and tidings. Files of these packages may differ: the first one counts.
+// Parse makes a set from one or more Buf images or FileDescriptorSets, as
+// ReadImage reads them. Together they have to hold what their files import. The
+// same file may be in several if it is the same in all.
 func Parse(images ...[]byte) (*Set, error) {
-	merged := new(descriptorpb.FileDescriptorSet)
-	seen := make(map[string]*descriptorpb.FileDescriptorProto)
-	for _, image := range images {
-		set, err := unmarshal(image)
+	var files []*descriptorpb.FileDescriptorProto
+	for _, encoded := range images {
+		image, err := ReadImage(encoded)
 		if err != nil {
 			return nil, err
 		}
-		for _, file := range set.GetFile() {
-			if before, ok := seen[file.GetName()]; ok {
-				// The server's own version of what only describes schemas serves
-				// for all: images are built with other releases of it.
-				if !describesOnly(protoreflect.FullName(file.GetPackage())) && !sameFile(before, file) {
-					return nil, fmt.Errorf("%s: two different files of this name", file.GetName())
-				}
-				continue
-			}
-			seen[file.GetName()] = file
-			merged.File = append(merged.File, file)
-		}
+		files = append(files, image.files...)
 	}
-	files, err := protodesc.NewFiles(merged)
+	merged, err := merge(files)
 	if err != nil {
-		return nil, fmt.Errorf("descriptors don't fit together: %w", err)
+		return nil, err
 	}
-	return newSet(files)
-}
-
-func unmarshal(image []byte) (*descriptorpb.FileDescriptorSet, error) {
-	set := new(descriptorpb.FileDescriptorSet)
-	var err error
-	if len(image) > 0 && image[0] == '{' {
-		// A Buf image in JSON has fields of Buf's own in each file.
-		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(image, set)
-	} else {
-		err = proto.Unmarshal(image, set)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("neither a Buf image nor a FileDescriptorSet: %w", err)
-	}
-	if len(set.GetFile()) == 0 {
-		return nil, errors.New("neither a Buf image nor a FileDescriptorSet: it holds no file")
-	}
-	return set, nil
-}
-
-// sameFile compares two files but for their comments and Buf's own fields,
-// which depend on how they were built.
-func sameFile(a, b *descriptorpb.FileDescriptorProto) bool {
-	return proto.Equal(bare(a), bare(b))
-}
-
-func bare(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
-	file = proto.CloneOf(file)
-	file.SourceCodeInfo = nil
-	file.ProtoReflect().SetUnknown(nil)
-	return file
+	return merged.Set()
 }
 
 func newSet(files *protoregistry.Files) (*Set, error) {
@@ -135,15 +88,6 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	return set, nil
 }
 
-func describesOnly(name protoreflect.FullName) bool {
-	for _, prefix := range []string{"google.protobuf", "buf.validate", "tidings"} {
-		if rest, ok := strings.CutPrefix(string(name), prefix); ok && (rest == "" || rest[0] == '.') {
-			return true
-		}
-	}
-	return false
-}
-
 // Type returns the type of a full name, or ErrUnknownType.
 func (s *Set) Type(name string) (*Type, error) {
 	if t, ok := s.types[name]; ok {
@@ -154,6 +98,30 @@ func (s *Set) Type(name string) (*Type, error) {
 
 // Files are the descriptors of the set and of all that they import.
 func (s *Set) Files() *protoregistry.Files { return s.files }
+
+// Image is what the set was made from.
+func (s *Set) Image() *Image { return s.image }
+
+// Revision is a hash of what the schemas of the set say, RevisionSize bytes: the
+// same for the same schemas, whatever their comments. It is not to be changed.
+func (s *Set) Revision() []byte { return s.revision }
+
+// CheckRules returns an error where a rule of protovalidate on one of the types
+// that an image declares, or on what they hold, has a mistake. Without it the
+// first event of the type would show that.
+func (s *Set) CheckRules(image *Image) error {
+	for _, name := range s.names {
+		t := s.types[name]
+		if _, ok := image.byName[t.descriptor.ParentFile().Path()]; !ok {
+			continue
+		}
+		err := t.validator.Validate(dynamicpb.NewMessage(t.descriptor))
+		if mistake, ok := errors.AsType[*protovalidate.CompilationError](err); ok {
+			return fmt.Errorf("rules of %s: %w", t.Name, mistake)
+		}
+	}
+	return nil
+}
 
 // Names returns the sorted names of the types that declare a topic or, if all
 // is set, of every type. The caller doesn't change the slice.

@@ -121,7 +121,7 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.encode(parsed)
+		p.encode(parsed, c.types.Revision())
 	}
 	reportPerEvent(b)
 }
@@ -142,7 +142,7 @@ func BenchmarkFrames(b *testing.B) {
 	if err := p.checkEvents(b.Context(), new(Service), c, parsed); err != nil {
 		b.Fatal(err)
 	}
-	p.encode(parsed)
+	p.encode(parsed, c.types.Revision())
 	sender := new(discard)
 	r := &reading{topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
 	record := engine.Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Data: p.entries[0].Data, Pending: 1}

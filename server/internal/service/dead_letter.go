@@ -15,6 +15,7 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
@@ -173,11 +174,12 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLetter {
 	return &tidingsv1.DeadLetter{
 		Event: &tidingsv1.RecordedEvent{
-			Event:       letter.GetEvent(),
-			Topic:       l.subscription.Config.GetTopic(),
-			Sequence:    letter.GetSequence(),
-			Cursor:      letter.GetCursor(),
-			PublishTime: letter.GetPublishTime(),
+			Event:          letter.GetEvent(),
+			Topic:          l.subscription.Config.GetTopic(),
+			Sequence:       letter.GetSequence(),
+			Cursor:         letter.GetCursor(),
+			PublishTime:    letter.GetPublishTime(),
+			SchemaRevision: eventlog.FormatRevision(letter.GetSchemaRevision()),
 		},
 		Cause:            letter.GetCause(),
 		Attempts:         letter.GetAttempts(),

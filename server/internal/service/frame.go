@@ -113,11 +113,12 @@ func recordedEvent(topic *engine.Topic, record engine.Record, index int, events 
 		after = eventlog.After(record.Sequence)
 	}
 	return &tidingsv1.RecordedEvent{
-		Event:       event,
-		Topic:       topic.Name,
-		Sequence:    eventlog.SequenceOf(record.Sequence, index),
-		Cursor:      eventlog.Cursor(topic.Config.GetUid(), after),
-		PublishTime: timestamppb.New(record.Time),
+		Event:          event,
+		Topic:          topic.Name,
+		Sequence:       eventlog.SequenceOf(record.Sequence, index),
+		Cursor:         eventlog.Cursor(topic.Config.GetUid(), after),
+		PublishTime:    timestamppb.New(record.Time),
+		SchemaRevision: eventlog.FormatRevision(eventlog.Revision(record.Data)),
 	}, nil
 }
 

@@ -156,7 +156,7 @@ func FuzzRecord(f *testing.F) {
 		if parseBatch(data, &b, 0) != nil || !plainText([]byte(key), 512, 0x20) {
 			return
 		}
-		record := eventlog.AppendHeader(nil)
+		record := eventlog.AppendHeader(nil, []byte("revision"))
 		for i := range b.events {
 			record = eventlog.AppendEvent(record, b.events[i].raw, b.events[i].missing(key))
 		}
@@ -281,12 +281,12 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	whole := eventlog.AppendEvent(eventlog.AppendHeader(nil), []byte{0x0a, 0x01, 'a'}, "")
+	whole := eventlog.AppendEvent(eventlog.AppendHeader(nil, []byte("revision")), []byte{0x0a, 0x01, 'a'}, "")
 	if _, err := eventlog.Events(0, whole, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
-		"nothing": nil, "no events": whole[:2], "cut off": whole[:len(whole)-1], "no form": whole[2:],
+		"nothing": nil, "no events": whole[:12], "cut off": whole[:len(whole)-1], "no form": whole[2:],
 		"a later form": append([]byte{0x08, 0x02}, whole[2:]...), "garbage": []byte("garbage"),
 	} {
 		if events, err := eventlog.Events(0, data, nil); err == nil {

@@ -90,7 +90,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if p.topic == nil {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
 	}
-	p.encode(b)
+	p.encode(b, types.Revision())
 	return p, nil
 }
 
@@ -123,23 +123,24 @@ func (p *publication) byEvent() bool {
 	return p.topic != nil && p.topic.Config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
 }
 
-// encode copies the accepted events into records.
-func (p *publication) encode(b *batch) {
+// encode copies the accepted events, which were checked against a revision of the
+// schemas, into records.
+func (p *publication) encode(b *batch, revision []byte) {
 	if p.byEvent() {
 		p.entries = make([]engine.Entry, len(p.accepted))
 		for i, a := range p.accepted {
 			e := &b.events[a.index]
-			data := eventlog.AppendEvent(eventlog.AppendHeader(make([]byte, 0, len(e.raw)+len(a.key)+24)), e.raw, e.missing(a.key))
+			data := eventlog.AppendEvent(eventlog.AppendHeader(make([]byte, 0, len(e.raw)+len(a.key)+eventlog.HeaderSize+22), revision), e.raw, e.missing(a.key))
 			p.entries[i] = engine.Entry{ID: eventIdentity(e), Key: a.key, Data: data}
 			p.weight += int64(len(data))
 		}
 		return
 	}
-	size := 2
+	size := eventlog.HeaderSize
 	for _, a := range p.accepted {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
-	data := eventlog.AppendHeader(make([]byte, 0, size))
+	data := eventlog.AppendHeader(make([]byte, 0, size), revision)
 	for _, a := range p.accepted {
 		data = eventlog.AppendEvent(data, b.events[a.index].raw, b.events[a.index].missing(a.key))
 	}

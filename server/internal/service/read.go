@@ -259,7 +259,7 @@ func (r *reading) take(next incoming) error {
 			continue
 		}
 		if suffix == nil {
-			suffix = eventlog.Suffix(r.topic.Name, record.Time)
+			suffix = eventlog.Suffix(r.topic.Name, record.Time, eventlog.Revision(record.Data))
 		}
 		if r.frame != nil && !r.frame.fits(raw, suffix) {
 			if err := r.flush(); err != nil {

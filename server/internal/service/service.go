@@ -5,12 +5,12 @@ package service
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -24,10 +24,13 @@ type Limits struct {
 	MaxEventBytes int
 }
 
-// Config is what New needs. Every field is required.
+// Config is what New needs. Every field but Comparer is required.
 type Config struct {
-	Engine     *engine.Engine
-	Types      *schema.Set
+	Engine *engine.Engine
+	// Types are what the server was started with.
+	Types *schema.Set
+	// Comparer compares schemas with those in force. nil: they can't change.
+	Comparer   governance.Comparer
 	Limits     Limits
 	Durability tidingsv1.Durability
 	Version    string
@@ -41,7 +44,7 @@ const maxBytesInFlight = 64 << 20
 // Service has the methods of every RPC. It is safe for concurrent use.
 type Service struct {
 	engine     *engine.Engine
-	types      atomic.Pointer[schema.Set]
+	schemas    *governance.Schemas
 	limits     Limits
 	durability tidingsv1.Durability
 	version    string
@@ -66,8 +69,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s.draining, s.startDrain = context.WithCancel(context.Background())
 	s.drain = s.draining.Done()
-	s.types.Store(cfg.Types)
-	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, Log: cfg.Log})
+	var err error
+	s.schemas, err = governance.New(governance.Config{Engine: cfg.Engine, Base: cfg.Types, Comparer: cfg.Comparer, Log: cfg.Log})
+	if err != nil {
+		s.startDrain()
+		return nil, err
+	}
+	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, TypesChanged: s.schemas.Changed, Log: cfg.Log})
 	if err := s.createDeclaredTopics(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -84,6 +92,7 @@ func (s *Service) Drain() { s.startDrain() }
 func (s *Service) Close() {
 	s.startDrain()
 	s.hub.Close()
+	s.schemas.Close()
 }
 
 // Draining says whether Drain was called.
@@ -92,4 +101,4 @@ func (s *Service) Draining() bool {
 }
 
 // Types returns the present set of event types.
-func (s *Service) Types() *schema.Set { return s.types.Load() }
+func (s *Service) Types() *schema.Set { return s.schemas.Set() }

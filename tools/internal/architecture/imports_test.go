@@ -17,25 +17,27 @@ import (
 // Each entry stands for the packages below it too, and those may import one
 // another. A new package gets its place in here.
 var arrows = map[string][]string{
-	"cmd/tidings":        {"internal/cli", "internal/daemon"},
-	"internal/daemon":    {"internal/auth", "internal/engine", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
-	"internal/rpc":       {"internal/auth", "internal/schema", "internal/service"},
-	"internal/service":   {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/schema"},
-	"internal/delivery":  {"internal/engine", "internal/eventlog", "internal/filter", "internal/lease", "internal/schema"},
-	"internal/eventlog":  {},
-	"internal/filter":    {"internal/schema"},
-	"internal/engine":    {},
-	"internal/lease":     {},
-	"internal/schema":    {},
-	"internal/auth":      {},
-	"internal/telemetry": {},
+	"cmd/tidings":         {"internal/cli", "internal/daemon"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/governance", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/rpc":        {"internal/auth", "internal/schema", "internal/service"},
+	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/governance", "internal/schema"},
+	"internal/governance": {"internal/compat", "internal/engine", "internal/schema"},
+	"internal/compat":     {"internal/schema"},
+	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/lease", "internal/schema"},
+	"internal/eventlog":   {},
+	"internal/filter":     {"internal/schema"},
+	"internal/engine":     {},
+	"internal/lease":      {},
+	"internal/schema":     {},
+	"internal/auth":       {},
+	"internal/telemetry":  {},
 	// A client is written against the contract alone, like anybody else's.
 	"internal/cli": {},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so
 // that one implementation serves every transport.
-var noTransport = []string{"internal/service", "internal/engine", "internal/filter", "internal/schema"}
+var noTransport = []string{"internal/service", "internal/governance", "internal/engine", "internal/filter", "internal/schema"}
 
 // transports are import paths that belong to a transport, with all below them.
 var transports = []string{"google.golang.org/grpc", "connectrpc.com", "net/http"}

@@ -288,6 +288,22 @@ const (
 	// expression doesn't suit one of the types. BadRequest names the field.
 	// Metadata: `type` where it is about one.
 	ErrorReason_ERROR_REASON_FILTER_INVALID ErrorReason = 32
+	// The image can't be used: it isn't an image, doesn't hold what it imports,
+	// doesn't fit together with the schemas that the server has, or has an event
+	// option or a rule of protovalidate with a mistake. The message says what and
+	// where.
+	ErrorReason_ERROR_REASON_SCHEMA_INVALID ErrorReason = 33
+	// The schemas would break readers or writers of events. BadRequest has the
+	// first 100 changes: the place (`shop/orders/v1/orders.proto:12`) as its
+	// field, the id of Buf's rule as its reason. Metadata: `violations`, how many
+	// there are, and of the first one `rule`, `element` and `against_revision`.
+	ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ErrorReason = 34
+	// The schemas of the server have another revision than the expected one.
+	// Metadata: `expected` and `actual`.
+	ErrorReason_ERROR_REASON_SCHEMA_REVISION_MISMATCH ErrorReason = 35
+	// The server has been given no Buf to compare schemas with (`tidings serve
+	// --buf`), so it takes none while it runs.
+	ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE ErrorReason = 36
 )
 
 // Enum value maps for ErrorReason.
@@ -326,6 +342,10 @@ var (
 		30: "ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH",
 		31: "ERROR_REASON_SUBSCRIPTION_UNAVAILABLE",
 		32: "ERROR_REASON_FILTER_INVALID",
+		33: "ERROR_REASON_SCHEMA_INVALID",
+		34: "ERROR_REASON_SCHEMA_INCOMPATIBLE",
+		35: "ERROR_REASON_SCHEMA_REVISION_MISMATCH",
+		36: "ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -361,6 +381,10 @@ var (
 		"ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH":   30,
 		"ERROR_REASON_SUBSCRIPTION_UNAVAILABLE":     31,
 		"ERROR_REASON_FILTER_INVALID":               32,
+		"ERROR_REASON_SCHEMA_INVALID":               33,
+		"ERROR_REASON_SCHEMA_INCOMPATIBLE":          34,
+		"ERROR_REASON_SCHEMA_REVISION_MISMATCH":     35,
+		"ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE":    36,
 	}
 )
 
@@ -669,7 +693,7 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\xfa\v\n" +
+	"\rRETRY_BACKOFF\x10\x02*\xc0\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
@@ -707,7 +731,12 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"'ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH\x10\x1e\x1a\b\xea\xd8#\x04\b\n" +
 	"\x10\x01\x123\n" +
 	"%ERROR_REASON_SUBSCRIPTION_UNAVAILABLE\x10\x1f\x1a\b\xea\xd8#\x04\b\x0e\x10\x02\x12)\n" +
-	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01:Y\n" +
+	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12)\n" +
+	"\x1bERROR_REASON_SCHEMA_INVALID\x10!\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12.\n" +
+	" ERROR_REASON_SCHEMA_INCOMPATIBLE\x10\"\x1a\b\xea\xd8#\x04\b\t\x10\x01\x123\n" +
+	"%ERROR_REASON_SCHEMA_REVISION_MISMATCH\x10#\x1a\b\xea\xd8#\x04\b\n" +
+	"\x10\x01\x124\n" +
+	"&ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE\x10$\x1a\b\xea\xd8#\x04\b\f\x10\x01:Y\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x8d\xbb\x04 \x01(\v2\x1e.tidings.v1.ErrorReasonOptionsR\x05errorBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 

@@ -158,9 +158,12 @@ type RecordedEvent struct {
 	// exists, and expires when retention has removed what follows it.
 	Cursor string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// When the server stored the event, by the server's clock.
-	PublishTime   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PublishTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`
+	// The revision of the schemas that the server checked the event against when
+	// it stored it: 16 hexadecimal digits. Empty: an earlier release stored it.
+	SchemaRevision string `protobuf:"bytes,6,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RecordedEvent) Reset() {
@@ -228,6 +231,13 @@ func (x *RecordedEvent) GetPublishTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RecordedEvent) GetSchemaRevision() string {
+	if x != nil {
+		return x.SchemaRevision
+	}
+	return ""
+}
+
 var File_tidings_v1_event_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_event_proto_rawDesc = "" +
@@ -247,13 +257,14 @@ const file_tidings_v1_event_proto_rawDesc = "" +
 	"\x04data\x18\a \x01(\v2\x14.google.protobuf.AnyB\x06\xbaH\x03\xc8\x01\x01R\x04data\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc1\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
 	"\rRecordedEvent\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.tidings.v1.EventR\x05event\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x03R\bsequence\x12\x16\n" +
 	"\x06cursor\x18\x04 \x01(\tR\x06cursor\x12=\n" +
-	"\fpublish_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vpublishTimeBK\n" +
+	"\fpublish_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vpublishTime\x12'\n" +
+	"\x0fschema_revision\x18\x06 \x01(\tR\x0eschemaRevisionBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (

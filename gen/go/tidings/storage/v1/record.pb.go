@@ -39,9 +39,12 @@ type Record struct {
 	Format int32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// The events, as their producers sent them with `partition_key` filled. At
 	// least 1 and at most 4,096; exactly 1 in a topic with DEDUPE_EVENT.
-	Events        []*v1.Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Events []*v1.Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	// The revision of the schemas that the events were checked against: 8 bytes.
+	// Empty: an earlier release stored them.
+	SchemaRevision []byte `protobuf:"bytes,3,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
@@ -84,6 +87,13 @@ func (x *Record) GetFormat() int32 {
 func (x *Record) GetEvents() []*v1.Event {
 	if x != nil {
 		return x.Events
+	}
+	return nil
+}
+
+func (x *Record) GetSchemaRevision() []byte {
+	if x != nil {
+		return x.SchemaRevision
 	}
 	return nil
 }
@@ -222,10 +232,11 @@ var File_tidings_storage_v1_record_proto protoreflect.FileDescriptor
 
 const file_tidings_storage_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x16tidings/v1/topic.proto\"K\n" +
+	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x16tidings/v1/topic.proto\"t\n" +
 	"\x06Record\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12)\n" +
-	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventR\x06events\"\xb1\x03\n" +
+	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventR\x06events\x12'\n" +
+	"\x0fschema_revision\x18\x03 \x01(\fR\x0eschemaRevision\"\xb1\x03\n" +
 	"\vTopicConfig\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\x06R\x03uid\x12 \n" +

@@ -1768,9 +1768,11 @@ type DeadLetterRecord struct {
 	// How often the event was delivered, as JournalEvent counts.
 	Deliveries uint32 `protobuf:"varint,11,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// The generation of the subscription at that time: see JournalReset.
-	Generation    uint64 `protobuf:"varint,12,opt,name=generation,proto3" json:"generation,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Generation uint64 `protobuf:"varint,12,opt,name=generation,proto3" json:"generation,omitempty"`
+	// See Record.schema_revision.
+	SchemaRevision []byte `protobuf:"bytes,13,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeadLetterRecord) Reset() {
@@ -1885,6 +1887,13 @@ func (x *DeadLetterRecord) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *DeadLetterRecord) GetSchemaRevision() []byte {
+	if x != nil {
+		return x.SchemaRevision
+	}
+	return nil
 }
 
 var File_tidings_storage_v1_subscription_proto protoreflect.FileDescriptor
@@ -2007,7 +2016,7 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\vJournalUsed\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\"&\n" +
 	"\fJournalOwned\x12\x16\n" +
-	"\x06server\x18\x01 \x01(\tR\x06server\"\x8f\x04\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\"\xb8\x04\n" +
 	"\x10DeadLetterRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12'\n" +
 	"\x05event\x18\x02 \x01(\v2\x11.tidings.v1.EventR\x05event\x12\x1a\n" +
@@ -2025,7 +2034,8 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"deliveries\x12\x1e\n" +
 	"\n" +
 	"generation\x18\f \x01(\x04R\n" +
-	"generation*\xd7\x01\n" +
+	"generation\x12'\n" +
+	"\x0fschema_revision\x18\r \x01(\fR\x0eschemaRevision*\xd7\x01\n" +
 	"\x11JournalEventState\x12#\n" +
 	"\x1fJOURNAL_EVENT_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aJOURNAL_EVENT_STATE_LEASED\x10\x01\x12\x1f\n" +

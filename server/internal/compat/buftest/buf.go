@@ -1,0 +1,49 @@
+// Package buftest gives tests the pinned Buf.
+package buftest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Path returns the path of the Buf that tools/go.mod pins. It is built where it
+// isn't in Go's cache.
+var Path = sync.OnceValues(func() (string, error) {
+	tools, err := find("tools")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "tool", "-n", "buf")
+	cmd.Dir = tools
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("building buf: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// find returns the directory of a module beside or above the working directory.
+func find(module string) (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if candidate := filepath.Join(dir, module); fileExists(filepath.Join(candidate, "go.mod")) {
+			return candidate, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("there is no module " + module + " above the tests")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

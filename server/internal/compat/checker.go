@@ -1,0 +1,177 @@
+// Package compat compares schemas by Buf's own rules.
+//
+// It runs Buf as a process. Buf's rules are in a library too, but that refuses
+// to start in programs other than Buf's own (buf.build/go/bufprivateusage).
+package compat
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/tidings/server/internal/schema"
+)
+
+// Version is that of the Buf which this release was tested with.
+const Version = "1.73.0"
+
+// rules are what is compared: that events stay readable, by older and by newer
+// schemas, in both of their forms, and that none loses its type.
+var rules = []string{"WIRE_JSON", "PACKAGE_NO_DELETE", "PACKAGE_MESSAGE_NO_DELETE", "PACKAGE_ENUM_NO_DELETE"}
+
+// ErrFailed is wrapped by the error for a comparison that came to no result.
+var ErrFailed = errors.New("schemas can't be compared")
+
+const (
+	// exitFindings is the exit status of a Buf that found something.
+	exitFindings = 100
+	// startTimeout bounds how long Buf takes to say its version.
+	startTimeout = 30 * time.Second
+	// waitDelay is how long a Buf that was killed may hold its output.
+	waitDelay = time.Second
+)
+
+// Checker runs a Buf. It is safe for concurrent use.
+type Checker struct {
+	path    string
+	version string
+}
+
+// Violation is a change that breaks somebody.
+type Violation struct {
+	// Rule is the id of Buf's rule.
+	Rule string
+	// Element is the full name of what the change is about, as far as it is in
+	// the newer schemas; empty for a file.
+	Element string
+	// File is a file of the newer schemas, or empty.
+	File string
+	// Line counts from 1. 0: it isn't known.
+	Line int
+	// Message is for people.
+	Message string
+}
+
+// New returns a checker that runs the Buf at a path. It returns an error that
+// wraps ErrFailed where that can't be run.
+func New(ctx context.Context, path string) (*Checker, error) {
+	path, err := exec.LookPath(path)
+	if err == nil {
+		// Buf runs in a directory of its own.
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	c := &Checker{path: path}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "tidings-buf-")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // A temporary directory.
+	out, _, err := c.run(ctx, dir, "--version")
+	if err != nil {
+		return nil, err
+	}
+	c.version = strings.TrimSpace(string(out))
+	return c, nil
+}
+
+// Version is what Buf says of itself.
+func (c *Checker) Version() string { return c.version }
+
+// Compare returns what breaks between older schemas and newer ones in some
+// packages, ordered by place. Both images hold all that they import.
+func (c *Checker) Compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool) ([]Violation, error) {
+	dir, err := os.MkdirTemp("", "tidings-buf-")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // A temporary directory.
+	places := newPlaces()
+	for name, image := range map[string]*schema.Image{"newer.binpb": newer, "older.binpb": older} {
+		p := places
+		if image == older {
+			p = nil
+		}
+		encoded, err := encode(image.Of(packages), packages, p)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), encoded, 0o600)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+		}
+	}
+	config, err := json.Marshal(map[string]any{"version": "v2", "breaking": map[string]any{"use": rules}})
+	if err != nil {
+		return nil, err
+	}
+	out, found, err := c.run(ctx, dir, "breaking", "newer.binpb", "--against", "older.binpb",
+		"--exclude-imports", "--config", string(config), "--error-format", "json")
+	if err != nil || !found {
+		return nil, err
+	}
+	return read(out, places)
+}
+
+// run runs Buf in a directory and returns its output, and whether it found
+// something. It needs no network, and reads nothing of whoever runs the server.
+func (c *Checker) run(ctx context.Context, dir string, args ...string) (out []byte, found bool, err error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.path, args...)
+	cmd.Dir = dir
+	cmd.Env = []string{"HOME=" + dir, "BUF_CACHE_DIR=" + filepath.Join(dir, "cache"), "TMPDIR=" + dir}
+	cmd.Stderr = &stderr
+	cmd.WaitDelay = waitDelay
+	out, err = cmd.Output()
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == exitFindings {
+		return out, true, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: buf %s: %w: %s", ErrFailed, args[0], err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return out, false, nil
+}
+
+// read reads what Buf found, a JSON object a line.
+func read(out []byte, places *places) ([]Violation, error) {
+	var violations []Violation
+	for line := range bytes.Lines(out) {
+		var finding struct {
+			Path      string `json:"path"`
+			StartLine int    `json:"start_line"`
+			Type      string `json:"type"`
+			Message   string `json:"message"`
+		}
+		if err := json.Unmarshal(line, &finding); err != nil || finding.Type == "" {
+			return nil, fmt.Errorf("%w: buf says %q", ErrFailed, line)
+		}
+		v := Violation{Rule: finding.Type, File: finding.Path, Message: finding.Message}
+		// Without a place Buf says line 1.
+		if place, ok := places.at(finding.StartLine); ok && place.file == finding.Path {
+			v.Element, v.Line = place.element, place.line
+		}
+		violations = append(violations, v)
+	}
+	if len(violations) == 0 {
+		return nil, fmt.Errorf("%w: buf found something and says nothing", ErrFailed)
+	}
+	slices.SortStableFunc(violations, func(a, b Violation) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
+	})
+	return violations, nil
+}

@@ -1,0 +1,179 @@
+package compat
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"example.com/tidings/server/internal/schema"
+)
+
+// Buf says where something is by line, and not which element it is. So each
+// element of the newer schemas is given a line of its own, over all files: that
+// line gives the element, and the element its line in the source, where the
+// image has it.
+
+// places are the elements by the line that they were given, from 1 on.
+type places struct{ list []place }
+
+type place struct {
+	file    string
+	element string // Its full name; empty for the file.
+	line    int    // In the source, from 1; 0 where it isn't known.
+}
+
+func newPlaces() *places { return new(places) }
+
+// at returns the element at a line that was given.
+func (p *places) at(line int) (place, bool) {
+	if line < 1 || line > len(p.list) {
+		return place{}, false
+	}
+	return p.list[line-1], true
+}
+
+// Buf's own fields of a file: ImageFile.buf_extension, and is_import in it.
+const (
+	bufExtension = 8042
+	isImport     = 1
+)
+
+// encode returns an image as Buf reads it, with lines from places, or without
+// any where that is nil. What is outside of the packages is marked as imported,
+// since it isn't compared.
+func encode(image *schema.Image, packages map[string]bool, p *places) ([]byte, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	for _, original := range image.Files() {
+		file := proto.CloneOf(original)
+		file.SourceCodeInfo = nil
+		imported := !packages[original.GetPackage()]
+		if p != nil && !imported {
+			file.SourceCodeInfo = p.number(original)
+		}
+		file.ProtoReflect().SetUnknown(importMark(imported))
+		set.File = append(set.File, file)
+	}
+	// Buf takes no image without a file of its own, which is what is left where
+	// all of a package is gone.
+	set.File = append(set.File, &descriptorpb.FileDescriptorProto{Name: new("tidings/nothing.proto"), Syntax: new("proto3")})
+	return proto.Marshal(set)
+}
+
+func importMark(imported bool) []byte {
+	if !imported {
+		return nil
+	}
+	mark := protowire.AppendVarint(protowire.AppendTag(nil, isImport, protowire.VarintType), 1)
+	return protowire.AppendBytes(protowire.AppendTag(nil, bufExtension, protowire.BytesType), mark)
+}
+
+// numbering gives lines to the elements of one file.
+type numbering struct {
+	places *places
+	file   string
+	lines  map[string]int // The lines in the source, by path.
+	info   *descriptorpb.SourceCodeInfo
+}
+
+// number gives a line to each element of a file.
+func (p *places) number(file *descriptorpb.FileDescriptorProto) *descriptorpb.SourceCodeInfo {
+	n := &numbering{places: p, file: file.GetName(), lines: make(map[string]int), info: new(descriptorpb.SourceCodeInfo)}
+	for _, location := range file.GetSourceCodeInfo().GetLocation() {
+		if len(location.GetSpan()) > 0 {
+			n.lines[pathKey(location.GetPath())] = int(location.GetSpan()[0]) + 1
+		}
+	}
+	n.walk(file.ProtoReflect(), nil, file.GetPackage())
+	return n.info
+}
+
+func pathKey(path []int32) string {
+	var key []byte
+	for _, step := range path {
+		key = protowire.AppendVarint(key, uint64(uint32(step)))
+	}
+	return string(key)
+}
+
+// locate gives a line to what is at a path, which is an element or a part of
+// one.
+func (n *numbering) locate(path []int32, element string) {
+	n.places.list = append(n.places.list, place{n.file, element, n.lineOf(path)})
+	line := int32(len(n.places.list) - 1) // In descriptors the first is 0.
+	n.info.Location = append(n.info.Location, &descriptorpb.SourceCodeInfo_Location{
+		Path: slices.Clone(path), Span: []int32{line, 0, 1},
+	})
+}
+
+// lineOf returns the line in the source of what is at a path, or of what it is a
+// part of.
+func (n *numbering) lineOf(path []int32) int {
+	for ; len(path) > 0; path = path[:len(path)-1] {
+		if line, ok := n.lines[pathKey(path)]; ok {
+			return line
+		}
+	}
+	return 0
+}
+
+// walk locates the fields of a descriptor that are set, and what is in them. The
+// scope is the full name that the names in it follow.
+func (n *numbering) walk(message protoreflect.Message, path []int32, scope string) {
+	n.locate(path, n.element(path, scope))
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		at := append(slices.Clone(path), int32(field.Number()))
+		switch {
+		case field.Name() == "source_code_info":
+		case field.IsMap():
+			n.locate(at, n.element(path, scope))
+		case field.IsList():
+			n.locate(at, n.element(path, scope))
+			list := value.List()
+			for i := range list.Len() {
+				one := append(slices.Clone(at), int32(i))
+				if field.Message() == nil {
+					n.locate(one, n.element(path, scope))
+					continue
+				}
+				n.walk(list.Get(i).Message(), one, nameIn(scope, field, list.Get(i).Message()))
+			}
+		case field.Message() != nil:
+			n.walk(value.Message(), at, scope)
+		default:
+			n.locate(at, n.element(path, scope))
+		}
+		return true
+	})
+}
+
+// element is the full name of what is at a path: the package's own is nobody's.
+func (n *numbering) element(path []int32, scope string) string {
+	const firstOfElements, lastOfElements = 4, 7 // message_type, enum_type, service, extension.
+	if len(path) == 0 || path[0] < firstOfElements || path[0] > lastOfElements {
+		return ""
+	}
+	return scope
+}
+
+// nameIn returns the full name of what a list in a descriptor holds, or the
+// scope where it has no name of its own.
+func nameIn(scope string, field protoreflect.FieldDescriptor, message protoreflect.Message) string {
+	if field.ContainingMessage().ParentFile().Path() != "google/protobuf/descriptor.proto" {
+		return scope
+	}
+	name := message.Descriptor().Fields().ByName("name")
+	if name == nil || name.Kind() != protoreflect.StringKind || !message.Has(name) {
+		return scope
+	}
+	// The values of an enum are its siblings, not in it.
+	if message.Descriptor().Name() == "EnumValueDescriptorProto" {
+		scope = string(protoreflect.FullName(scope).Parent())
+	}
+	if scope == "" {
+		return message.Get(name).String()
+	}
+	return scope + "." + message.Get(name).String()
+}

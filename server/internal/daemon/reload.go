@@ -1,0 +1,122 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// schemaFile follows the file of --schemas. Its fields are required.
+type schemaFile struct {
+	path string
+	// judged is the content that was last put in force or refused.
+	judged  []byte
+	replace func(context.Context, *schema.Set) error
+	log     *slog.Logger
+}
+
+// settle is for how long nothing happens to a file before it is read: it may be
+// written in pieces.
+const settle = 100 * time.Millisecond
+
+// follow puts the schemas of the file in force whenever it changes, until the
+// context ends or stop is called, which waits for that.
+func (f *schemaFile) follow(ctx context.Context) (stop func(), err error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		// The directory, since files are replaced by others of the same name, or
+		// are links through ones that are.
+		err = watcher.Add(filepath.Dir(f.path))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("schemas: following %s: %w", f.path, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.watch(ctx, watcher)
+	}()
+	return func() {
+		cancel()
+		<-ended
+		_ = watcher.Close() // Nothing was written through it.
+	}, nil
+}
+
+func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) {
+	settled := time.NewTimer(0) // It may have changed since it was read.
+	defer settled.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-watcher.Events:
+			settled.Reset(settle)
+		case err := <-watcher.Errors:
+			// What was missed may have been about the file.
+			f.log.Warn("following the file of --schemas", "path", f.path, "error", err)
+			settled.Reset(settle)
+		case <-settled.C:
+			f.look(ctx)
+		}
+	}
+}
+
+// look reads the file and puts it in force, where it has changed.
+func (f *schemaFile) look(ctx context.Context) {
+	content, err := os.ReadFile(f.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return // It is being replaced, or it will be missed at the next start.
+	}
+	if err == nil && bytes.Equal(content, f.judged) {
+		return
+	}
+	var types *schema.Set
+	if err == nil {
+		if types, err = readTypes(f.path, content); err != nil {
+			f.judged = content
+		}
+	}
+	if err == nil {
+		err = f.replace(ctx, types)
+	}
+	refused, known := errors.AsType[*service.Error](err)
+	switch {
+	case err == nil:
+		f.judged = content
+		f.log.Info("schemas reloaded", "path", f.path)
+		return
+	case ctx.Err() != nil:
+		return
+	case known && verdict(refused.Reason):
+		f.judged = content
+	}
+	var violations []string
+	if known {
+		for _, field := range refused.Fields {
+			violations = append(violations, fmt.Sprintf("%s: %s: %s", field.GetField(), field.GetRuleId(), field.GetDescription()))
+		}
+	}
+	f.log.Error("schemas not reloaded, the old ones stay in force", "path", f.path, "error", err, "violations", violations)
+}
+
+// verdict says whether a reason is about the file, so that the same content will
+// be refused again.
+func verdict(reason tidingsv1.ErrorReason) bool {
+	return reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INVALID ||
+		reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ||
+		reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE
+}

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+// schemasBucket holds the registered schemas: see tidings.storage.v1.SchemaRevision.
+const schemasBucket = "tidings-schemas"
+
+// schemas follows the schemas that servers register. Revisions are only ever
+// added, numbered from 1 on.
+type schemas struct {
+	engine *Engine
+	log    *slog.Logger
+	kv     jetstream.KeyValue
+	watch  jetstream.KeyWatcher
+	done   chan struct{}
+
+	mu      sync.Mutex
+	byKey   map[uint64]*storagev1.SchemaRevision
+	changed chan struct{} // Closed at the next change.
+}
+
+func openSchemas(ctx context.Context, e *Engine) (*schemas, error) {
+	s := &schemas{
+		engine: e, log: e.log, done: make(chan struct{}),
+		byKey: make(map[uint64]*storagev1.SchemaRevision), changed: make(chan struct{}),
+	}
+	var err error
+	s.kv, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket:      schemasBucket,
+		Description: "The schemas that were registered with Tidings",
+		Replicas:    e.replicas,
+		Storage:     jetstream.FileStorage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", schemasBucket, translate(err))
+	}
+	// The watcher outlives ctx, which bounds opening only.
+	if s.watch, err = s.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", schemasBucket, translate(err))
+	}
+	for {
+		select {
+		case entry := <-s.watch.Updates():
+			if entry == nil { // The present state is complete.
+				go s.follow()
+				return s, nil
+			}
+			s.apply(entry)
+		case <-ctx.Done():
+			s.stopWatch()
+			return nil, fmt.Errorf("bucket %s: %w: %w", schemasBucket, ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+func (s *schemas) follow() {
+	defer close(s.done)
+	for entry := range s.watch.Updates() {
+		if entry != nil {
+			s.apply(entry)
+		}
+	}
+}
+
+func (s *schemas) close() {
+	s.stopWatch()
+	<-s.done
+}
+
+func (s *schemas) stopWatch() {
+	if err := s.watch.Stop(); err != nil {
+		s.log.Debug("watching ended", "bucket", schemasBucket, "error", err)
+	}
+}
+
+func (s *schemas) apply(entry jetstream.KeyValueEntry) {
+	number, err := strconv.ParseUint(entry.Key(), 10, 64)
+	revision := new(storagev1.SchemaRevision)
+	if err == nil {
+		err = proto.Unmarshal(entry.Value(), revision)
+	}
+	if err == nil && revision.GetFormat() != configFormat {
+		err = fmt.Errorf("form %d is not known: a later release wrote it", revision.GetFormat())
+	}
+	if err != nil {
+		s.log.Error("registered schemas are not readable", "number", entry.Key(), "error", err)
+		return
+	}
+	s.remember(number, revision)
+}
+
+func (s *schemas) remember(number uint64, revision *storagev1.SchemaRevision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[number] == nil {
+		s.byKey[number] = revision
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+}
+
+// SchemaRevisions returns the registered schemas, the oldest first, as far as
+// this server knows, and a channel that is closed once there are more. They are
+// not to be changed.
+func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-chan struct{}) {
+	s := e.schemas
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, number := range slices.Sorted(maps.Keys(s.byKey)) {
+		if number != uint64(len(list))+1 {
+			break // Those that follow build on one that can't be read.
+		}
+		list = append(list, s.byKey[number])
+	}
+	return list, s.changed
+}
+
+// AddSchemaRevision stores schemas as the next after a number of them, or
+// returns ErrRevision where another server has stored some, which
+// SchemaRevisions then returns too. It fills format. Its other errors are
+// ErrTooLarge, ErrFull and ErrUnavailable.
+func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	revision.Format = configFormat
+	value, err := proto.Marshal(revision)
+	if err != nil {
+		return err
+	}
+	if len(value) > e.MaxRecordBytes() {
+		return fmt.Errorf("%w: schemas of %d bytes", ErrTooLarge, len(value))
+	}
+	number := uint64(after) + 1
+	key := strconv.FormatUint(number, 10)
+	_, err = e.schemas.kv.Create(ctx, key, value)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists):
+		return e.schemas.load(ctx, key, number)
+	case err != nil:
+		return translate(err)
+	}
+	if err := e.syncer.wait(ctx); err != nil {
+		return err
+	}
+	e.schemas.remember(number, revision)
+	return nil
+}
+
+// load takes note of what another server stored, and returns ErrRevision.
+func (s *schemas) load(ctx context.Context, key string, number uint64) error {
+	entry, err := s.kv.Get(ctx, key)
+	if err != nil {
+		return translate(err)
+	}
+	s.apply(entry)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[number] == nil {
+		return fmt.Errorf("%w: registered schemas %s are not readable", ErrUnavailable, key)
+	}
+	return ErrRevision
+}

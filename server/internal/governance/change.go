@@ -1,0 +1,191 @@
+package governance
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+// Verdict is what came of comparing schemas with those in force.
+type Verdict struct {
+	// Before and After are the revisions without and with the schemas.
+	Before, After string
+	// Violations are what they break, ordered by revision and place.
+	Violations []Violation
+	// Compared is the number of revisions that were compared with.
+	Compared int
+}
+
+// Changes says whether the schemas differ from those in force.
+func (v *Verdict) Changes() bool { return v.Before != v.After }
+
+// candidate is schemas that might be put in force over a state.
+type candidate struct {
+	over  *state
+	image *schema.Image // What was given.
+	set   *schema.Set   // What would be in force.
+}
+
+// Check says what would break if the schemas of an encoded image were
+// registered. Its errors are an *InvalidError, ErrNoComparer, the comparer's or
+// the context's.
+func (s *Schemas) Check(ctx context.Context, encoded []byte) (*Verdict, error) {
+	c, err := newCandidate(s.present.Load(), encoded)
+	if err != nil {
+		return nil, err
+	}
+	return s.judge(ctx, c)
+}
+
+// Register puts the schemas of an encoded image in force, here and in every
+// other server, or with validateOnly only says whether it would. expected is the
+// revision that is to be in force before, or empty. The errors are Check's, an
+// *IncompatibleError, a *RevisionError, and the engine's ErrTooLarge, ErrFull
+// and ErrUnavailable.
+func (s *Schemas) Register(ctx context.Context, encoded []byte, expected string, validateOnly bool) (*Verdict, error) {
+	done, err := s.change(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	for {
+		// What another server registered may not have come through follow yet.
+		if err := s.refresh(); err != nil {
+			return nil, err
+		}
+		verdict, err := s.register(ctx, encoded, expected, validateOnly)
+		if !errors.Is(err, engine.ErrRevision) {
+			return verdict, err
+		}
+	}
+}
+
+// register is one attempt: it returns the engine's ErrRevision where another
+// server was faster.
+func (s *Schemas) register(ctx context.Context, encoded []byte, expected string, validateOnly bool) (*Verdict, error) {
+	present := s.present.Load()
+	if expected != "" && expected != present.name() {
+		return nil, &RevisionError{expected, present.name()}
+	}
+	c, err := newCandidate(present, encoded)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := s.judge(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(verdict.Violations) > 0:
+		return nil, &IncompatibleError{verdict.Violations}
+	case !verdict.Changes() || validateOnly:
+		return verdict, nil
+	}
+	stored, err := c.image.Encode(present.base.Image())
+	if err != nil {
+		return nil, err
+	}
+	err = s.engine.AddSchemaRevision(ctx, len(present.registered), &storagev1.SchemaRevision{
+		Image: stored, Revision: verdict.After, CreateTime: timestamppb.Now(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdict, s.refresh()
+}
+
+// Replace puts another base in force, or returns an *IncompatibleError, an
+// *InvalidError, ErrNoComparer, the comparer's error or the context's.
+func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
+	done, err := s.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	present := s.present.Load()
+	set, err := compose(base, present.registered).Set()
+	if err == nil {
+		err = set.CheckRules(base.Image())
+	}
+	if err != nil {
+		return &InvalidError{err.Error()}
+	}
+	verdict, err := s.judge(ctx, &candidate{present, base.Image(), set})
+	if err != nil {
+		return err
+	}
+	if len(verdict.Violations) > 0 {
+		return &IncompatibleError{verdict.Violations}
+	}
+	return s.install(present, &state{base: base, registered: present.registered})
+}
+
+func newCandidate(over *state, encoded []byte) (*candidate, error) {
+	image, err := schema.ReadImage(encoded)
+	if err == nil {
+		err = image.SelfContained(over.base.Image())
+	}
+	if err != nil {
+		return nil, &InvalidError{err.Error()}
+	}
+	set, err := over.set.Image().Overlay(image).Set()
+	if err == nil {
+		err = set.CheckRules(image)
+	}
+	if err != nil {
+		return nil, &InvalidError{err.Error()}
+	}
+	return &candidate{over, image, set}, nil
+}
+
+// judge compares a candidate with every revision that is live: the base and all
+// that was registered. Only the packages that the candidate changes are
+// compared: for the rest, that was done when they came in force. A revision that
+// has nothing of them, or has them as the candidate does, has nothing to be
+// broken.
+func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
+	verdict := &Verdict{Before: c.over.name(), After: schema.FormatRevision(c.set.Revision())}
+	if s.comparer == nil {
+		return nil, ErrNoComparer // Even where nothing changes: who relies on checks learns it now.
+	}
+	base := c.over.base
+	live := []revision{{base.Image(), schema.FormatRevision(base.Revision())}}
+	for _, one := range c.over.registered {
+		live = append(live, revision{base.Image().Describing().Overlay(one.image), one.name})
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxComparisons)
+	found := make([][]Violation, len(live))
+	newer := c.set.Image()
+	packages := newer.Differences(c.over.set.Image())
+	for i, older := range live {
+		if newer.Holds(older.image, packages) {
+			continue
+		}
+		verdict.Compared++
+		group.Go(func() error {
+			if err := s.running.Acquire(ctx, 1); err != nil {
+				return err
+			}
+			defer s.running.Release(1)
+			violations, err := s.comparer.Compare(ctx, newer, older.image, packages)
+			for _, v := range violations {
+				found[i] = append(found[i], Violation{v, older.name})
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for _, violations := range found {
+		verdict.Violations = append(verdict.Violations, violations...)
+	}
+	return verdict, nil
+}

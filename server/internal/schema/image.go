@@ -1,0 +1,275 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// Image is files of a Buf image or a FileDescriptorSet, each once. It is
+// immutable and safe for concurrent use.
+//
+// Files of the packages google.protobuf, buf.validate and tidings only describe
+// schemas or calls. They may differ between images, which are built with
+// different releases of them: the server's own serve for all.
+type Image struct {
+	files  []*descriptorpb.FileDescriptorProto
+	byName map[string]*descriptorpb.FileDescriptorProto
+}
+
+// ReadImage decodes a Buf image or a FileDescriptorSet, binary or, where the
+// first byte is a brace, JSON.
+func ReadImage(encoded []byte) (*Image, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	var err error
+	if len(encoded) > 0 && encoded[0] == '{' {
+		// A Buf image in JSON has fields of Buf's own in each file.
+		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(encoded, set)
+	} else {
+		err = proto.Unmarshal(encoded, set)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("neither a Buf image nor a FileDescriptorSet: %w", err)
+	}
+	if len(set.GetFile()) == 0 {
+		return nil, errors.New("neither a Buf image nor a FileDescriptorSet: it holds no file")
+	}
+	return merge(set.GetFile())
+}
+
+func newImage(size int) *Image {
+	return &Image{byName: make(map[string]*descriptorpb.FileDescriptorProto, size)}
+}
+
+func (i *Image) add(file *descriptorpb.FileDescriptorProto) {
+	i.files = append(i.files, file)
+	i.byName[file.GetName()] = file
+}
+
+// merge makes an image of files. The same file may come several times if it is
+// the same each time.
+func merge(files []*descriptorpb.FileDescriptorProto) (*Image, error) {
+	merged := newImage(len(files))
+	for _, file := range files {
+		before, ok := merged.byName[file.GetName()]
+		switch {
+		case !ok:
+			merged.add(file)
+		case !DescribesOnly(file) && !sameFile(before, file):
+			return nil, fmt.Errorf("%s: two different files of this name", file.GetName())
+		}
+	}
+	return merged, nil
+}
+
+// Files are the files. They and the slice are not to be changed.
+func (i *Image) Files() []*descriptorpb.FileDescriptorProto { return i.files }
+
+// Overlay returns an image in which the files of another take the place of
+// those of the same name, except for files that only describe: of those the
+// first counts.
+func (i *Image) Overlay(newer *Image) *Image {
+	result := newImage(len(i.files) + len(newer.files))
+	for _, file := range i.files {
+		if other, ok := newer.byName[file.GetName()]; ok && !DescribesOnly(file) {
+			file = other
+		}
+		result.add(file)
+	}
+	for _, file := range newer.files {
+		if _, ok := i.byName[file.GetName()]; !ok {
+			result.add(file)
+		}
+	}
+	return result
+}
+
+// Describing returns the files that only describe.
+func (i *Image) Describing() *Image {
+	result := newImage(len(i.files))
+	for _, file := range i.files {
+		if DescribesOnly(file) {
+			result.add(file)
+		}
+	}
+	return result
+}
+
+// Differences returns the packages of the files that differ from those of
+// another image, or that only one of both has. What only describes is no
+// difference.
+func (i *Image) Differences(other *Image) map[string]bool {
+	packages := make(map[string]bool)
+	for _, pair := range [][2]*Image{{i, other}, {other, i}} {
+		for _, file := range pair[0].files {
+			if DescribesOnly(file) {
+				continue
+			}
+			if twin, ok := pair[1].byName[file.GetName()]; !ok || !sameFile(twin, file) {
+				packages[file.GetPackage()] = true
+			}
+		}
+	}
+	return packages
+}
+
+// Holds says whether each file of some packages in another image is in this one,
+// and the same.
+func (i *Image) Holds(other *Image, packages map[string]bool) bool {
+	for _, file := range other.files {
+		if !packages[file.GetPackage()] {
+			continue
+		}
+		if own, ok := i.byName[file.GetName()]; !ok || !sameFile(own, file) {
+			return false
+		}
+	}
+	return true
+}
+
+// Of returns the files of some packages and all that they import.
+func (i *Image) Of(packages map[string]bool) *Image {
+	needed := make(map[string]bool)
+	var need func(file *descriptorpb.FileDescriptorProto)
+	need = func(file *descriptorpb.FileDescriptorProto) {
+		if file == nil || needed[file.GetName()] {
+			return
+		}
+		needed[file.GetName()] = true
+		for _, path := range file.GetDependency() {
+			need(i.byName[path])
+		}
+	}
+	for _, file := range i.files {
+		if packages[file.GetPackage()] {
+			need(file)
+		}
+	}
+	result := newImage(len(needed))
+	for _, file := range i.files {
+		if needed[file.GetName()] {
+			result.add(file)
+		}
+	}
+	return result
+}
+
+// SelfContained returns an error unless the image declares something and holds
+// what it imports. What only describes may be in the server's image instead.
+func (i *Image) SelfContained(server *Image) error {
+	declares := false
+	for _, file := range i.files {
+		declares = declares || !DescribesOnly(file)
+		for _, path := range file.GetDependency() {
+			if _, ok := i.byName[path]; ok {
+				continue
+			}
+			if known, ok := server.byName[path]; ok && DescribesOnly(known) {
+				continue
+			}
+			return fmt.Errorf("%s imports %s, which isn't in the image", file.GetName(), path)
+		}
+	}
+	if !declares {
+		return errors.New("there is no schema in it besides those that only describe schemas")
+	}
+	return nil
+}
+
+// Encode returns the schemas of the image, without the files that only describe
+// and that the server has too.
+func (i *Image) Encode(server *Image) ([]byte, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	for _, file := range i.files {
+		if _, known := server.byName[file.GetName()]; !known || !DescribesOnly(file) {
+			set.File = append(set.File, file)
+		}
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
+}
+
+// RevisionSize is the number of bytes of a revision.
+const RevisionSize = 8
+
+// revision is a hash of what the schemas say: comments, the order of files and
+// what only describes have no part in it.
+func (i *Image) revision() ([]byte, error) {
+	files := slices.Clone(i.files)
+	slices.SortFunc(files, func(a, b *descriptorpb.FileDescriptorProto) int {
+		return strings.Compare(a.GetName(), b.GetName())
+	})
+	hash := sha256.New()
+	for _, file := range files {
+		if DescribesOnly(file) {
+			continue
+		}
+		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare(file))
+		if err != nil {
+			return nil, err
+		}
+		hash.Write(binary.AppendUvarint(nil, uint64(len(encoded))))
+		hash.Write(encoded)
+	}
+	return hash.Sum(nil)[:RevisionSize], nil
+}
+
+// FormatRevision returns the text of a revision.
+func FormatRevision(revision []byte) string { return hex.EncodeToString(revision) }
+
+// Set makes the set of the image's event types: every top-level message is one,
+// except for those of files that only describe.
+func (i *Image) Set() (*Set, error) {
+	files, err := protodesc.NewFiles(&descriptorpb.FileDescriptorSet{File: i.files})
+	if err != nil {
+		return nil, fmt.Errorf("descriptors don't fit together: %w", err)
+	}
+	set, err := newSet(files)
+	if err != nil {
+		return nil, err
+	}
+	set.image = i
+	set.revision, err = i.revision()
+	return set, err
+}
+
+// sameFile compares two files but for their comments and Buf's own fields,
+// which depend on how they were built.
+func sameFile(a, b *descriptorpb.FileDescriptorProto) bool {
+	return a == b || proto.Equal(bare(a), bare(b))
+}
+
+// bare is a view of a file without them.
+func bare(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+	result := new(descriptorpb.FileDescriptorProto)
+	file.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Name() != "source_code_info" {
+			result.ProtoReflect().Set(field, value)
+		}
+		return true
+	})
+	return result
+}
+
+// DescribesOnly says whether a file only describes schemas or calls.
+func DescribesOnly(file *descriptorpb.FileDescriptorProto) bool {
+	return describesOnly(protoreflect.FullName(file.GetPackage()))
+}
+
+func describesOnly(name protoreflect.FullName) bool {
+	for _, prefix := range []string{"google.protobuf", "buf.validate", "tidings"} {
+		if rest, ok := strings.CutPrefix(string(name), prefix); ok && (rest == "" || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
+}
