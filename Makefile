@@ -10,7 +10,6 @@ MAKEFLAGS += --no-builtin-rules
 .NOTPARALLEL:
 
 GO ?= go
-VERSION := $(shell cat VERSION)
 
 BIN := $(CURDIR)/.cache/bin
 BUF := $(BIN)/buf
@@ -88,13 +87,10 @@ format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonica
 	@$(BUF) format --write
 	@$(call each-module,$(BIN)/golangci-lint fmt ./...)
 
-.PHONY: baseline
-baseline: buf-cache ## Create the image of release VERSION, which later changes are held to
-	@file=baseline/v$(VERSION).binpb; \
-	if [ -e "$$file" ]; then \
-		echo "baseline: $$file exists; the image of a release never changes: raise VERSION" >&2; exit 1; \
-	fi; \
-	$(BUF) build --exclude-source-info -o "$$file" && echo "baseline: created $$file"
+.PHONY: release
+release: buf-cache ## Write all files of a release, with its image: make release VERSION=x.y.z
+	@if [ -z "$(VERSION)" ]; then echo "usage: make release VERSION=x.y.z" >&2; exit 2; fi
+	@$(BIN)/release -root . -buf "$(BUF)" -breaking $(BIN)/breaking -base "$(BASE)" "$(VERSION)"
 
 .PHONY: module
 module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
@@ -176,7 +172,7 @@ endef
 ##@ Set-up, done by the others as they need it
 
 .PHONY: buf-cache
-buf-cache: $(BIN)/.tools ## Put the schemas' dependency into Buf's cache, for plain buf commands too
+buf-cache: $(BIN)/.tools ## Build Buf and its plugin and fill Buf's cache, for plain buf commands too
 	@$(BIN)/bufcache -lock buf.lock
 
 $(BIN)/.tools: tools/go.mod tools/go.sum $(shell find tools/cmd tools/internal -name '*.go')

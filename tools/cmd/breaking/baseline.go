@@ -36,7 +36,7 @@ func newestBaseline(root string) (string, error) {
 	}
 	if newest == "" {
 		return "", fmt.Errorf("%s holds no image of a release, so nothing holds the schemas to one; "+
-			"`make baseline` creates the first", filepath.Join(root, baselineDir))
+			"Git has those that were there", filepath.Join(root, baselineDir))
 	}
 	return filepath.Join(baselineDir, newest+baselineExtension), nil
 }

@@ -222,32 +222,96 @@ func TestRenamedModuleBreaksNobody(t *testing.T) {
 	c.expect("", "1 breaking changes against reference.binpb", "FILE_SAME_GO_PACKAGE")
 }
 
+// withField is the schema with a field more.
+var withField = strings.Replace(schema, "}\n", "  string y = 2;\n}\n", 1)
+
+// waive writes a list of one waiver.
+func (c checkout) waive(rule, symbol, expires string) {
+	c.t.Helper()
+	c.write(waiverFile, "- rule: "+rule+"\n  symbol: "+symbol+"\n  reason: nobody has it\n  expires: "+expires+"\n")
+}
+
 func TestWaivers(t *testing.T) {
 	c := newCheckout(t)
 	c.release("v0.1.0")
-	c.write(protoFile, strings.Replace(schema, "}\n", "  string y = 2;\n}\n", 1))
+	c.write(protoFile, withField)
 	c.commit("add a field that no release has")
 	c.command("git", "checkout", "--quiet", "-b", "change")
 	c.write("README.md", "on the branch")
 	c.commit("on the branch")
 	c.write(protoFile, schema)
-	waive := func(number, name, expires string) {
-		t.Helper()
-		finding := protoFile + ": FIELD_NO_DELETE: Previously present field \"" + number + "\" with name \"" + name +
-			"\" on message \"A\" was deleted."
-		c.write(waiverFile, "- finding: '"+finding+"'\n  reason: nobody has it\n  expires: "+expires+"\n")
-	}
-	waive("2", "y", "2030-03-01")
+	c.waive("FIELD_NO_DELETE", "a.v1.A.y", "2030-03-01")
 	c.expect("", "", "waived until 2030-03-01", "nobody has it")
-	waive("2", "y", "2030-02-28")
+	c.waive("FIELD_NO_DELETE", "a.v1.A.z", "2030-03-01")
+	c.expect("", "1 breaking changes against reference.binpb", "(a.v1.A.y)")
+	c.waive("FIELD_SAME_NAME", "a.v1.A.y", "2030-03-01")
 	c.expect("", "1 breaking changes against reference.binpb")
-	waive("3", "y", "2030-03-01")
-	c.expect("", "1 breaking changes against reference.binpb")
-	waive("2", "y", "soon")
-	c.expect("", "entry 1 needs a finding, a reason, and a date")
+	c.waive("FIELD_NO_DELETE", "a.v1.A.y", "soon")
+	c.expect("", "entry 1 needs a rule, a symbol, a reason, and a date")
+	c.write(waiverFile, "- rule: FIELD_NO_DELETE\n  symbol: a.v1.A.y\n  expires: 2030-03-01\n")
+	c.expect("", "entry 1 needs a rule, a symbol, a reason, and a date")
 
-	// What a release has is never waived.
+	// What a release has is not waived by a waiver alone.
 	c.write(protoFile, withoutField)
-	waive("1", "x", "2030-03-01")
-	c.expect("", "1 breaking changes against v0.1.0.binpb")
+	c.waive("FIELD_NO_DELETE", "a.v1.A.x", "2030-03-01")
+	c.expect("", "1 breaking changes against v0.1.0.binpb", "a release promised this")
+}
+
+func TestExpiredWaiverFails(t *testing.T) {
+	c := newCheckout(t)
+	c.release("v0.1.0")
+	c.commit("first")
+	// Nothing is broken, so only the date can be what is wrong.
+	c.waive("FIELD_NO_DELETE", "a.v1.A.y", "2030-03-01")
+	c.expect("", "")
+	c.waive("FIELD_NO_DELETE", "a.v1.A.y", "2030-02-28")
+	c.expect("", "entry 1, of FIELD_NO_DELETE for a.v1.A.y, has expired on 2030-02-28")
+}
+
+func TestStablePackagesBreakOnlyBefore1AndWithAnEntry(t *testing.T) {
+	const told = "# Changes\n\n## [Unreleased]\n\n### Breaking\n\n- x is gone.\n\n## [0.1.0] - 2030-01-01\n"
+	for name, test := range map[string]struct {
+		version, log string
+		allowed      bool
+	}{
+		"told of, before 1.0.0": {"0.9.0", told, true},
+		"told of, from 1.0.0":   {"1.0.0", told, false},
+		"told of before":        {"0.9.0", "# Changes\n\n## [Unreleased]\n\n## [0.1.0] - 2030-01-01\n\n### Breaking\n\n- x\n", false},
+		"nothing said":          {"0.9.0", strings.Replace(told, "- x is gone.\n", "", 1), false},
+		"no change log":         {"0.9.0", "", false},
+		"no version":            {"", told, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCheckout(t)
+			c.release("v0.1.0")
+			c.commit("first")
+			c.write("VERSION", test.version+"\n")
+			c.write("CHANGELOG.md", test.log)
+			c.write(protoFile, withoutField)
+			c.expect("", "1 breaking changes against v0.1.0.binpb", "(a.v1.A.x)")
+			c.waive("FIELD_NO_DELETE", "a.v1.A.x", "2030-03-01")
+			if test.allowed {
+				c.expect("", "", "waived until 2030-03-01")
+			} else {
+				c.expect("", "1 breaking changes against v0.1.0.binpb")
+			}
+		})
+	}
+}
+
+func TestUnstablePackagesCanBreakWithAWaiver(t *testing.T) {
+	const betaFile = "proto/a/v1beta1/a.proto"
+	beta := strings.NewReplacer("a.v1", "a.v1beta1", "a/v1", "a/v1beta1").Replace(schema)
+	c := newCheckout(t)
+	c.write(betaFile, beta)
+	c.write("VERSION", "1.0.0\n")
+	c.release("v1.0.0")
+	c.commit("first")
+	c.write(betaFile, strings.Replace(beta, "  string x = 1;\n", "", 1))
+	c.expect("", "1 breaking changes against v1.0.0.binpb", "(a.v1beta1.A.x)")
+	c.waive("FIELD_NO_DELETE", "a.v1beta1.A.x", "2030-03-01")
+	c.expect("", "", "waived until 2030-03-01")
+	c.command("git", "rm", "--quiet", "--force", betaFile)
+	c.waive("FILE_NO_DELETE", "a/v1beta1/a.proto", "2030-03-01")
+	c.expect("", "", "waived until 2030-03-01")
 }

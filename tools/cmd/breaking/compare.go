@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"example.com/tidings/tools/internal/schemaimage"
 )
 
 // exitFindings is the status with which Buf says that it found something, as
@@ -24,8 +26,7 @@ type finding struct {
 	Message string `json:"message"`
 }
 
-// String is the form in which a waiver names a finding: without its place in the
-// file, which changes with the lines above it.
+// String says what was found without its place in the file.
 func (f finding) String() string {
 	return fmt.Sprintf("%s: %s: %s", f.Path, f.Rule, f.Message)
 }
@@ -57,39 +58,53 @@ func (g gate) compareCommit(ctx context.Context, repo repository, commit string,
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return err
 	}
-	waivers, err := readWaivers(g.root, g.today)
-	if err != nil {
-		return err
-	}
-	return g.compare(ctx, path, waivers)
+	return g.compare(ctx, path, noPromises)
 }
 
 // compare reports every way in which the working tree breaks the users of an
-// image, and fails if one isn't waived. Files of other organisations aren't ours
-// to keep compatible.
-func (g gate) compare(ctx context.Context, image string, waivers map[string]waiver) error {
+// image, and fails if one isn't waived, or can't be, because of what was promised
+// for it. Files of other organisations aren't ours to keep compatible.
+func (g gate) compare(ctx context.Context, image string, promised promises) error {
+	// The image may be named as seen from the root, which is where Buf runs.
+	path := image
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(g.root, image)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	reference, err := schemaimage.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", image, err)
+	}
 	report, err := g.runBuf(ctx, "breaking", "--exclude-imports", "--error-format=json", "--against", image)
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {
 		return err
 	}
-	breaks, waived := 0, 0
+	breaks, passed := 0, 0
 	for decoder := json.NewDecoder(bytes.NewReader(report)); decoder.More(); {
 		var f finding
 		if err := decoder.Decode(&f); err != nil {
 			return fmt.Errorf("read the report of buf breaking: %w", err)
 		}
-		if w, ok := waivers[f.String()]; ok {
-			waived++
+		symbol, pkg := f.place(reference)
+		w, ok := g.waivers[waived{Rule: f.Rule, Symbol: symbol}]
+		if ok && promised.allow(pkg) {
+			passed++
 			fmt.Fprintf(g.out, "waived until %s: %s (%s)\n", w.Expires, f, w.Reason)
 			continue
 		}
 		breaks++
-		fmt.Fprintf(g.out, "%s:%d:%d: %s: %s\n", f.Path, f.Line, f.Column, f.Rule, f.Message)
+		fmt.Fprintf(g.out, "%s:%d:%d: %s: %s (%s)\n", f.Path, f.Line, f.Column, f.Rule, f.Message, symbol)
+		if ok {
+			fmt.Fprintf(g.out, "  a release promised this, so %s can't waive it; see docs/versioning.md\n", waiverFile)
+		}
 	}
 	switch {
 	case breaks > 0:
 		return fmt.Errorf("%d breaking changes against %s", breaks, filepath.Base(image))
-	case waived == 0: // If it failed all the same, it didn't say why.
+	case passed == 0: // If it failed all the same, it didn't say why.
 		return err
 	}
 	return nil
