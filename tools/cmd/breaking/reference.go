@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// schemaPaths are the Git pathspecs of all that decides what the schemas are.
-var schemaPaths = []string{"buf.yaml", "buf.lock", ":(glob)**/*.proto"}
+// schemaPaths are the Git pathspecs of all that decides what the schemas are. The
+// schemas of tests are nobody's.
+var schemaPaths = []string{"buf.yaml", "buf.lock", ":(glob)**/*.proto", ":(exclude,glob)**/testdata/**"}
 
 // A repository is a Git checkout.
 type repository struct {
