@@ -157,6 +157,10 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // A temporary directory.
+		// On a fresh machine this compiles Buf, for minutes.
+		if _, err := buftest.Path(); err != nil {
+			panic(err)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if shared, err = start(ctx, dir); err != nil {
