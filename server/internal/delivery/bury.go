@@ -77,13 +77,7 @@ func (o *owner) deleteDeadLetter(sequence int64) error {
 }
 
 func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetterEntry, error) {
-	var e event
-	var err error
-	if letter.Redriven {
-		_, e, err = o.events.deadLetter(letter.Sequence)
-	} else {
-		e, err = o.events.topicEvent(letter.Sequence)
-	}
+	e, err := o.onItsWay(letter.Sequence)
 	if err != nil {
 		return engine.DeadLetterEntry{}, err
 	}

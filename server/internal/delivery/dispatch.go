@@ -178,7 +178,7 @@ func (o *owner) remove(sequence int64) {
 	}
 }
 
-// onItsWay returns an event that was delivered or blocked before.
+// onItsWay returns an event that is on its way.
 func (o *owner) onItsWay(sequence int64) (event, error) {
 	if o.machine.IsRedriven(sequence) {
 		_, e, err := o.events.deadLetter(sequence)

@@ -213,9 +213,7 @@ func (o *owner) peek() (e event, key uint64, ok bool, err error) {
 func (o *owner) feedFailed(err error) error {
 	o.restartFeed()
 	if errors.Is(err, engine.ErrTopicNotFound) {
-		ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-		defer cancel()
-		return o.configure(ctx, o.subscription)
+		return o.reconfigure()
 	}
 	o.log.Warn("reading the topic", "error", err)
 	o.feedAfter = time.Now().Add(feedRetry)

@@ -68,7 +68,6 @@ type question struct {
 	request *replicav1.OwnerRequest
 	reply   func(*replicav1.OwnerResponse)
 	until   time.Time // Of Lease: when to answer that there was nothing.
-	number  int64     // Of Lease: which one of its session.
 	upTo    uint64    // Of a Pull that waits no longer: the last record that it is due.
 }
 

@@ -104,12 +104,8 @@ func (o *owner) lease(q *question, request *replicav1.Lease, now time.Time) {
 	o.use(now)
 	s.seen, s.number, s.unsent = now, request.GetNumber(), nil
 	o.dropWaiting(s.name)
-	q.number = request.GetNumber()
 	q.until = now.Add(request.GetWait().AsDuration())
 	o.waiting = append(o.waiting, q)
-	if o.feed == nil && o.delivers() {
-		o.feed = newFeed(o)
-	}
 }
 
 // sessionError says why there is no session.

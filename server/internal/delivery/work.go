@@ -37,7 +37,7 @@ func (o *owner) work() error {
 				return err
 			}
 		case <-o.typesChanged:
-			if err := o.recompile(); err != nil {
+			if err := o.reconfigure(); err != nil {
 				return err
 			}
 		case <-gone:
@@ -169,7 +169,6 @@ func (o *owner) keepHouse() error {
 	o.forgetSilent(now)
 	if len(o.sessions) > 0 {
 		o.use(now)
-		o.idleSince = now
 		return nil
 	}
 	if idle := now.Sub(o.idleSince); idle < idleTime {
@@ -198,8 +197,8 @@ func (o *owner) lookAgain() error {
 	return o.configure(ctx, present)
 }
 
-// recompile compiles the filter with the types that are in force now.
-func (o *owner) recompile() error {
+// reconfigure takes note of the topic and of the types that are in force now.
+func (o *owner) reconfigure() error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	return o.configure(ctx, o.subscription)

@@ -99,9 +99,7 @@ func (c *consumer) converse(ctx context.Context, d *delivering, requests <-chan 
 			drain, done = nil, nil // The delivering is over; the settling isn't.
 			c.draining = true
 			d.finish()
-			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Draining{
-				Draining: new(tidingsv1.ConsumeDraining),
-			}}); err != nil {
+			if err := c.tellDraining(); err != nil {
 				return err
 			}
 			end = time.After(drainGrace)
@@ -139,6 +137,12 @@ func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest
 	}
 }
 
+func (c *consumer) tellDraining() error {
+	return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Draining{
+		Draining: new(tidingsv1.ConsumeDraining),
+	}})
+}
+
 // Receive implements tidings.v1.ConsumerService.
 func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest, sender FrameSender) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -157,9 +161,7 @@ func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest
 		return d.stop()
 	case <-s.drain:
 		d.finish()
-		if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Draining{
-			Draining: new(tidingsv1.ConsumeDraining),
-		}}); err != nil {
+		if err := c.tellDraining(); err != nil {
 			return err
 		}
 		return draining()

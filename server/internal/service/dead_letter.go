@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -75,7 +74,7 @@ func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLet
 // each calls visit with every dead letter that the filter takes, from a place
 // among them on, until it returns false. looked is called with every place that
 // is passed, and ends the walk where it returns false.
-func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(uint64, *storagev1.DeadLetterRecord) (bool, error)) error {
+func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(*storagev1.DeadLetterRecord) (bool, error)) error {
 	one := func(record engine.Record) (bool, error) {
 		letter, err := delivery.DecodeDeadLetter(record.Data)
 		if err != nil {
@@ -86,7 +85,7 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 			return false, err
 		}
 		if takes {
-			if more, err := visit(record.Sequence, letter); !more || err != nil {
+			if more, err := visit(letter); !more || err != nil {
 				return false, err
 			}
 		}
@@ -160,7 +159,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 		response.NextPageToken = letterToken(request.GetSubscription(), place+1)
 		return false
 	}
-	err = l.each(ctx, from, looked, func(_ uint64, letter *storagev1.DeadLetterRecord) (bool, error) {
+	err = l.each(ctx, from, looked, func(letter *storagev1.DeadLetterRecord) (bool, error) {
 		response.DeadLetters = append(response.DeadLetters, l.proto(letter))
 		bytesLeft -= proto.Size(letter)
 		return true, nil
@@ -271,7 +270,7 @@ func (s *Service) PurgeDeadLetters(ctx context.Context, request *tidingsv1.Purge
 func (l *letters) inBatches(ctx context.Context, dry bool, do func([]int64) error) error {
 	began := time.Now()
 	var batch []int64
-	err := l.each(ctx, 1, func(uint64) bool { return true }, func(_ uint64, letter *storagev1.DeadLetterRecord) (bool, error) {
+	err := l.each(ctx, 1, func(uint64) bool { return true }, func(letter *storagev1.DeadLetterRecord) (bool, error) {
 		if !dry && letter.GetDeadLetterTime().AsTime().After(began) {
 			return true, nil // It was redriven by this call, and died again.
 		}
@@ -299,5 +298,5 @@ func (s *Service) unusableFilter(subscription *engine.Subscription) error {
 		return filterFault(err, "subscription.filter")
 	}
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FILTER_INVALID, "subscription.filter",
-		strings.TrimSpace("can't be used by the server that delivers"))
+		"can't be used by the server that delivers")
 }
