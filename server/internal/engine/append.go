@@ -121,7 +121,7 @@ func (e *Engine) AppendAtomic(ctx context.Context, topic *Topic, entries []Entry
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	batch := nuid.Next()
+	messages := make([]*nats.Msg, len(entries))
 	for i, entry := range entries {
 		if len(entry.Data) > e.MaxRecordBytes() {
 			return 0, ErrTooLarge
@@ -129,10 +129,23 @@ func (e *Engine) AppendAtomic(ctx context.Context, topic *Topic, entries []Entry
 		if i > 0 {
 			entry.ExpectedLast = nil
 		}
-		message := e.message(topic, entry)
+		messages[i] = e.message(topic, entry)
+	}
+	last, err := e.publishAtomic(ctx, messages)
+	if err != nil {
+		return 0, err
+	}
+	return last - uint64(len(entries)) + 1, nil
+}
+
+// publishAtomic stores 2 to MaxAtomic messages of a stream together or not at
+// all, as durably as the engine promises, and returns the sequence of the last.
+func (e *Engine) publishAtomic(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+	batch := nuid.Next()
+	for i, message := range messages {
 		message.Header[batchIDHeader] = []string{batch}
 		message.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
-		if i < len(entries)-1 {
+		if i < len(messages)-1 {
 			if err := e.conn.PublishMsg(message); err != nil {
 				return 0, translate(err)
 			}
@@ -143,12 +156,9 @@ func (e *Engine) AppendAtomic(ctx context.Context, topic *Topic, entries []Entry
 		if err != nil {
 			return 0, translate(err)
 		}
-		if err := e.syncer.wait(ctx); err != nil {
-			return 0, err
-		}
-		first = ack.Sequence - uint64(len(entries)) + 1
+		last = ack.Sequence
 	}
-	return first, nil
+	return last, e.syncer.wait(ctx)
 }
 
 // The headers of an atomic append.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 )
 
 // Journal is what is written of a subscription. An entry is stored only if it
@@ -145,25 +144,15 @@ func (j *Journal) Compact(ctx context.Context, entries [][]byte) error {
 }
 
 func (j *Journal) appendAtomic(ctx context.Context, entries [][]byte) error {
-	batch := nuid.Next()
+	messages := make([]*nats.Msg, len(entries))
 	for i, entry := range entries {
-		message := j.message(entry, i == 0)
-		message.Header[batchIDHeader] = []string{batch}
-		message.Header[batchSequenceHeader] = []string{strconv.Itoa(i + 1)}
-		if i < len(entries)-1 {
-			if err := j.engine.conn.PublishMsg(message); err != nil {
-				return subscriptionError(err)
-			}
-			continue
-		}
-		message.Header[batchCommitHeader] = []string{"1"}
-		ack, err := j.engine.js.PublishMsg(ctx, message)
-		if err != nil {
-			return subscriptionError(err)
-		}
-		j.last = ack.Sequence
+		messages[i] = j.message(entry, i == 0)
 	}
-	return j.engine.syncer.wait(ctx)
+	last, err := j.engine.publishAtomic(ctx, messages)
+	if last > 0 {
+		j.last = last
+	}
+	return subscriptionError(err)
 }
 
 // subscriptionError is translate for the streams of a subscription.
