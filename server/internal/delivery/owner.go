@@ -304,9 +304,9 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 		Multiplier:  retry.GetMultiplier(),
 		MaxAttempts: int(retry.GetMaxAttempts()),
 	})
-	topic, err := o.hub.engine.Topic(ctx, s.Config.GetTopic())
+	topic, err := o.hub.engine.TopicOf(ctx, s)
 	switch {
-	case errors.Is(err, engine.ErrTopicNotFound), err == nil && topic.Config.GetUid() != s.Config.GetTopicUid():
+	case errors.Is(err, engine.ErrTopicNotFound):
 		o.topic, o.topicGone = nil, nil
 		o.restartFeed()
 		return nil

@@ -61,6 +61,16 @@ func (e *Engine) SubscriptionAt(ctx context.Context, name string, revision uint6
 // Subscriptions returns every subscription, ordered by name.
 func (e *Engine) Subscriptions() []*Subscription { return e.subscriptions.list() }
 
+// TopicOf returns the topic of a subscription, or ErrTopicNotFound: also where
+// there is a later one of the same name.
+func (e *Engine) TopicOf(ctx context.Context, s *Subscription) (*Topic, error) {
+	topic, err := e.Topic(ctx, s.Config.GetTopic())
+	if err == nil && topic.Config.GetUid() != s.Config.GetTopicUid() {
+		return nil, ErrTopicNotFound
+	}
+	return topic, err
+}
+
 // CreateSubscription creates a subscription and its streams, or returns
 // ErrSubscriptionExists. It fills format.
 func (e *Engine) CreateSubscription(ctx context.Context, name string, config *storagev1.SubscriptionConfig) (*Subscription, error) {

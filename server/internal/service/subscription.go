@@ -86,7 +86,7 @@ func settleSubscription(config *storagev1.SubscriptionConfig) {
 
 func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Subscription) (*tidingsv1.Subscription, error) {
 	config := subscription.Config
-	_, err := s.topicOf(ctx, subscription)
+	_, err := s.engine.TopicOf(ctx, subscription)
 	detached := errors.Is(err, engine.ErrTopicNotFound)
 	if err != nil && !detached {
 		return nil, storageFault(err, config.GetTopic())
@@ -121,18 +121,9 @@ func (s *Service) subscription(ctx context.Context, name, etag string) (*engine.
 	return subscription, nil
 }
 
-// topicOf returns the topic of a subscription, or engine.ErrTopicNotFound.
-func (s *Service) topicOf(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
-	topic, err := s.engine.Topic(ctx, subscription.Config.GetTopic())
-	if err == nil && topic.Config.GetUid() != subscription.Config.GetTopicUid() {
-		err = engine.ErrTopicNotFound
-	}
-	return topic, err
-}
-
 // attached returns the topic of a subscription, or TOPIC_NOT_FOUND.
 func (s *Service) attached(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
-	topic, err := s.topicOf(ctx, subscription)
+	topic, err := s.engine.TopicOf(ctx, subscription)
 	return topic, storageFault(err, subscription.Config.GetTopic())
 }
 
