@@ -32,13 +32,15 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 	defer cancel()
 	i := &importing{service: s}
 	p := &pipeline{service: s, parse: i.parse}
-	p.run(ctx, stream)
-	err := p.each(ctx, func(response *tidingsv1.PublishResponse, err error) error {
-		if err == nil {
-			i.count(response)
-		}
-		return err
-	})
+	err := p.run(ctx, stream)
+	if err == nil {
+		err = p.each(ctx, func(response *tidingsv1.PublishResponse, err error) error {
+			if err == nil {
+				i.count(response)
+			}
+			return err
+		})
+	}
 	if err != nil {
 		return nil, i.stopped(ctx, err)
 	}

@@ -67,9 +67,12 @@ func (j *job) weight() int64 { return min(int64(len(j.data)), maxPipelinedBytes)
 
 func (j *job) late() bool { return j.err == nil && j.publication.late() }
 
-// run starts to receive. A call of stream.Receive may still be waiting when the
-// caller is done; the end of the call ends it.
-func (p *pipeline) run(ctx context.Context, stream Receiver) {
+// run starts to receive, unless the server drains. A call of stream.Receive may
+// still be waiting when the caller is done; the end of the call ends it.
+func (p *pipeline) run(ctx context.Context, stream Receiver) error {
+	if p.service.Draining() {
+		return draining()
+	}
 	p.jobs = make(chan *job, maxPipelined)
 	p.started = make(chan *job, maxPipelined)
 	p.ended = make(chan error, 1)
@@ -82,6 +85,7 @@ func (p *pipeline) run(ctx context.Context, stream Receiver) {
 		p.start(ctx)
 		close(p.started)
 	}()
+	return nil
 }
 
 func (p *pipeline) receive(ctx context.Context, stream Receiver) error {

@@ -21,7 +21,9 @@ func (s *Service) PublishStream(ctx context.Context, stream PublishStream) error
 	p := &pipeline{service: s, lenient: true, parse: func(data []byte, b *batch) (int64, error) {
 		return 0, parseBatch(data, b, 0)
 	}}
-	p.run(ctx, stream)
+	if err := p.run(ctx, stream); err != nil {
+		return err
+	}
 	var number int64
 	return p.each(ctx, func(published *tidingsv1.PublishResponse, err error) error {
 		response := &tidingsv1.PublishStreamResponse{Batch: number}
