@@ -2,6 +2,8 @@
 // the schemas that the rule has to catch and the nearest one that has to pass:
 // with the real configuration, the real Buf, and the real schemas wherever they
 // have what a rule is about. testdata/lint and testdata/breaking say the changes.
+// It also sends events across the changes, and holds docs/compatibility.md to what
+// becomes of them.
 package mutation
 
 import "testing"

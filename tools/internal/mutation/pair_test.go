@@ -27,6 +27,9 @@ type pair struct {
 	In string `yaml:"in"`
 	// What is replaced.
 	Replace string `yaml:"replace"`
+	// What TestEffects sends across the change. None: the change isn't about what
+	// an event holds.
+	Event *event `yaml:"event"`
 
 	Caught side `yaml:"caught"`
 	Passes side `yaml:"passes"`
@@ -52,6 +55,8 @@ type side struct {
 	Delete bool `yaml:"delete"`
 	// New files with their text.
 	Create map[string]string `yaml:"create"`
+	// What TestEffects sends across this change. None: the pair's.
+	Event *event `yaml:"event"`
 
 	// Where the rule finds it: a text in the changed file, whose line is meant.
 	// Empty: the file as a whole.
@@ -122,6 +127,9 @@ func readPairs(t *testing.T) []pair {
 
 // inherit returns the side with what it leaves to the pair.
 func (s side) inherit(p pair) side {
+	if s.Event == nil {
+		s.Event = p.Event
+	}
 	if s.File != "" && s.File != p.File {
 		return s // Of another file, nothing of the pair's is meant.
 	}
