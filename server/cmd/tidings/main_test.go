@@ -16,10 +16,23 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"example.com/tidings/server/internal/compat/buftest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tidings": main})
+	testscript.Main(withBuf{m}, map[string]func(){"tidings": main})
+}
+
+// withBuf are tests that need a Buf. On a fresh machine that compiles for
+// minutes, which is not to be taken from the time of a test.
+type withBuf struct{ tests *testing.M }
+
+func (w withBuf) Run() int {
+	if _, err := buftest.Path(); err != nil {
+		panic(err)
+	}
+	return w.tests.Run()
 }
 
 // waitTimeout is how long a script waits for something to happen.
@@ -34,6 +47,8 @@ const waitTimeout = 30 * time.Second
 //	copies N IN OUT    write the lines of IN N times, with N in the place of %d
 //	signal INT TEXT    send SIGINT, or TERM SIGTERM, to the background command whose command line contains TEXT
 //	exited N TEXT      check with which status a command that got a signal exited, after `wait`
+//
+// and in BUF the path of the pinned Buf.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -59,6 +74,12 @@ func setup(env *testscript.Env) error {
 	// With the race detector every process would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Values[signalled{}] = make(map[string]*exec.Cmd)
+	buf, err := buftest.Path()
+	if err != nil {
+		return err
+	}
+	env.Setenv("BUF", buf)
+	env.Setenv("BUF_CACHE_DIR", filepath.Join(env.WorkDir, "buf-cache"))
 	config := fmt.Sprintf("http-addr: 127.0.0.1:0\ngrpc-addr: 127.0.0.1:0\ndata-dir: %[1]s/data\nready-file: %[1]s/ready.json\n", env.WorkDir)
 	return os.WriteFile(filepath.Join(env.WorkDir, "serve.yaml"), []byte(config), 0o600)
 }

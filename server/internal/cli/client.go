@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 )
 
 const (
@@ -34,6 +35,7 @@ type client struct {
 	consumer      tidingsv1connect.ConsumerServiceClient
 	deadLetters   tidingsv1connect.DeadLetterServiceClient
 	schemas       tidingsv1connect.SchemaServiceClient
+	registry      tidingsv1beta1connect.SchemaServiceClient
 	info          tidingsv1connect.ServerServiceClient
 }
 
@@ -70,6 +72,7 @@ func (a *app) client() (*client, error) {
 		consumer:      tidingsv1connect.NewConsumerServiceClient(transport, base, options...),
 		deadLetters:   tidingsv1connect.NewDeadLetterServiceClient(transport, base, options...),
 		schemas:       tidingsv1connect.NewSchemaServiceClient(transport, base, options...),
+		registry:      tidingsv1beta1connect.NewSchemaServiceClient(transport, base, options...),
 		info:          tidingsv1connect.NewServerServiceClient(transport, base, options...),
 	}, nil
 }

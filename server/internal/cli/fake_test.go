@@ -17,6 +17,7 @@ import (
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 )
 
 // fakeServer is a server that fails in ways that a real one does at moments
@@ -44,6 +45,9 @@ type fakeServer struct {
 	// they answer, the last answer again and again.
 	asked   []proto.Message
 	answers []proto.Message
+
+	// registry takes schemas. nil: the server doesn't know its service.
+	registry tidingsv1beta1connect.SchemaServiceHandler
 }
 
 func (*fakeServer) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
@@ -99,6 +103,9 @@ func (f *fakeServer) runWith(ctx context.Context, program Program, args ...strin
 	mux.Handle(tidingsv1connect.NewSubscriptionServiceHandler(f))
 	mux.Handle(tidingsv1connect.NewConsumerServiceHandler(f))
 	mux.Handle(tidingsv1connect.NewDeadLetterServiceHandler(f))
+	if f.registry != nil {
+		mux.Handle(tidingsv1beta1connect.NewSchemaServiceHandler(f.registry))
+	}
 	server := httptest.NewUnstartedServer(mux)
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)

@@ -13,9 +13,15 @@ import (
 func (a *app) schemaCommand() *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "schema",
-		Short: "Show the event types that the server has been given",
+		Short: "Show the event types of the server, and give it others",
 	})
-	cmd.AddCommand(a.schemaListCommand(), a.schemaShowCommand())
+	cmd.AddCommand(
+		a.schemaListCommand(),
+		a.schemaShowCommand(),
+		a.schemaDiffCommand(),
+		a.schemaCheckCommand(),
+		a.schemaPushCommand(),
+	)
 	return cmd
 }
 

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
+)
+
+func (a *app) schemaPushCommand() *cobra.Command {
+	var source schemaSource
+	request := new(tidingsv1beta1.RegisterSchemaRequest)
+	cmd := &cobra.Command{
+		Use:   "push " + schemaUse,
+		Short: "Give the server schemas, where they break nobody",
+		Long: `Give the server schemas, where they break nobody: new event types, and new
+versions of those that it has.
+
+All replicas of the server get them, and keep them over restarts. Files that the
+server has besides stay as they are. The exit status is 3 if the schemas would
+break readers or writers of events; nothing is changed then.
+
+` + schemaSourceHelp,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			local, err := source.read(cmd, args)
+			if err != nil {
+				return err
+			}
+			request.Image = local.image
+			if err := checkSize(cmd.Context(), c, request); err != nil {
+				return err
+			}
+			response, err := c.registry.RegisterSchema(cmd.Context(), request)
+			if err != nil {
+				return local.refused(cmd, err)
+			}
+			if asJSON {
+				return printJSON(cmd, response)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: revision %s\n",
+				pushOutcome(response.GetOutcome(), request.GetValidateOnly()), printable(response.GetRevision()))
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&request.ValidateOnly, "validate-only", false, "check everything and register nothing")
+	cmd.Flags().StringVar(&request.ExpectedRevision, "expected-revision", "", "register only if this is the `revision` of the server's schemas")
+	source.addFlags(cmd)
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func pushOutcome(outcome tidingsv1beta1.Outcome, validateOnly bool) string {
+	switch {
+	case outcome == tidingsv1beta1.Outcome_OUTCOME_UNCHANGED:
+		return "unchanged"
+	case validateOnly:
+		return "would be registered"
+	default:
+		return "registered"
+	}
+}
+
+// refused turns the error for incompatible schemas into one line for each
+// change, as `tidings schema check` prints them. Other errors stay as they are.
+func (l *localSchemas) refused(cmd *cobra.Command, err error) error {
+	fromServer, ok := errors.AsType[*connect.Error](err)
+	if !ok {
+		return err
+	}
+	f := newFailure(fromServer)
+	if f.reason != reasonName(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE) || len(f.violations) == 0 {
+		return err
+	}
+	for _, b := range l.incompatibilities(cmd.Context(), f) {
+		fmt.Fprintln(cmd.ErrOrStderr(), b)
+	}
+	total := strconv.Itoa(len(f.violations))
+	if said := f.metadata["violations"]; said != "" && said != total {
+		total = said + " (`tidings schema check` lists more of them)"
+	}
+	return statusError{f.status(), fmt.Errorf("%s: nothing is registered; incompatible changes: %s", f.reason, printable(total))}
+}
+
+// violationPlace and violationText are the parts of a violation in an error.
+var (
+	violationPlace = regexp.MustCompile(`^(.*?)(?::(\d+))?$`)
+	violationText  = regexp.MustCompile(`^(.*) \(against revision ([0-9a-f]+)\)$`)
+)
+
+// nowhere is the place of a violation whose file has gone.
+const nowhere = "schemas"
+
+func (l *localSchemas) incompatibilities(ctx context.Context, f *failure) []incompatibility {
+	var breaks []incompatibility
+	for _, v := range f.violations {
+		b := incompatibility{message: v.description, rule: v.rule}
+		if m := violationPlace.FindStringSubmatch(v.path); m != nil && v.path != nowhere {
+			b.file = m[1]
+			b.line, _ = strconv.Atoi(m[2]) // Without one it is 0.
+		}
+		if m := violationText.FindStringSubmatch(v.description); m != nil {
+			b.message, b.against = m[1], m[2]
+		}
+		breaks = append(breaks, b)
+	}
+	l.locate(ctx, breaks)
+	return breaks
+}
