@@ -203,13 +203,13 @@ func (e *Engine) Ready(ctx context.Context) error {
 // embedded JetStream. Nothing may be called after it.
 func (e *Engine) Close() {
 	if e.schemas != nil {
-		e.schemas.close()
+		e.schemas.entries.close()
 	}
 	if e.subscriptions != nil {
-		e.subscriptions.close()
+		e.subscriptions.entries.close()
 	}
 	if e.topics != nil {
-		e.topics.close()
+		e.topics.entries.close()
 	}
 	if e.js != nil {
 		select {

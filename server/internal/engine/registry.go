@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -55,11 +54,9 @@ type kind[C configuration] struct {
 type registry[C configuration] struct {
 	kind[C]
 
-	engine *Engine
-	log    *slog.Logger
-	kv     jetstream.KeyValue
-	watch  jetstream.KeyWatcher
-	done   chan struct{}
+	engine  *Engine
+	log     *slog.Logger
+	entries *bucket
 
 	mu     sync.RWMutex
 	byName map[string]*Entity[C]
@@ -74,82 +71,19 @@ func openRegistry[C configuration](ctx context.Context, e *Engine, k kind[C]) (*
 		kind:    k,
 		engine:  e,
 		log:     e.log,
-		done:    make(chan struct{}),
 		byName:  make(map[string]*Entity[C]),
 		deleted: make(map[string]uint64),
 		gone:    make(map[uint64]chan struct{}),
 	}
-	err := r.openBucket(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", r.bucket, err)
+	var err error
+	if r.entries, err = openBucket(ctx, e, k.bucket, k.description, r.apply); err != nil {
+		return nil, err
 	}
-	// The watcher outlives ctx, which bounds opening only.
-	if r.watch, err = r.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", r.bucket, translate(err))
+	if err := r.reconcile(ctx); err != nil {
+		r.entries.close()
+		return nil, err
 	}
-	for {
-		select {
-		case entry := <-r.watch.Updates():
-			if entry == nil { // The present state is complete.
-				go r.follow()
-				if err := r.reconcile(ctx); err != nil {
-					r.close()
-					return nil, err
-				}
-				return r, nil
-			}
-			r.apply(entry)
-		case <-ctx.Done():
-			r.stopWatch()
-			return nil, fmt.Errorf("bucket %s: %w: %w", r.bucket, ErrUnavailable, ctx.Err())
-		}
-	}
-}
-
-// openBucket tries for as long as the context allows: a cluster that is forming
-// answers nothing, and doesn't answer later what it was asked before.
-func (r *registry[C]) openBucket(ctx context.Context) error {
-	const attempt = 2 * time.Second
-	for {
-		one, cancel := context.WithTimeout(ctx, attempt)
-		var err error
-		r.kv, err = r.engine.js.CreateOrUpdateKeyValue(one, jetstream.KeyValueConfig{
-			Bucket:      r.bucket,
-			Description: r.description,
-			Replicas:    r.engine.replicas,
-			Storage:     jetstream.FileStorage,
-		})
-		if err == nil {
-			cancel()
-			return nil
-		}
-		r.log.Warn("JetStream is not ready", "error", err)
-		<-one.Done() // An error at once is no reason to ask at once.
-		cancel()
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-	}
-}
-
-func (r *registry[C]) follow() {
-	defer close(r.done)
-	for entry := range r.watch.Updates() {
-		if entry != nil {
-			r.apply(entry)
-		}
-	}
-}
-
-func (r *registry[C]) close() {
-	r.stopWatch()
-	<-r.done
-}
-
-func (r *registry[C]) stopWatch() {
-	if err := r.watch.Stop(); err != nil {
-		r.log.Debug("watching ended", "bucket", r.bucket, "error", err)
-	}
+	return r, nil
 }
 
 func (r *registry[C]) apply(entry jetstream.KeyValueEntry) {
@@ -239,7 +173,7 @@ func (r *registry[C]) get(ctx context.Context, name string) (*Entity[C], error) 
 }
 
 func (r *registry[C]) load(ctx context.Context, name string) (*Entity[C], error) {
-	entry, err := r.kv.Get(ctx, name)
+	entry, err := r.entries.kv.Get(ctx, name)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, r.notFound
 	}
@@ -334,9 +268,9 @@ func (r *registry[C]) put(ctx context.Context, entity *Entity[C]) (*Entity[C], e
 	}
 	var revision uint64
 	if entity.Revision == 0 {
-		revision, err = r.kv.Create(ctx, entity.Name, value)
+		revision, err = r.entries.kv.Create(ctx, entity.Name, value)
 	} else {
-		revision, err = r.kv.Update(ctx, entity.Name, value, entity.Revision)
+		revision, err = r.entries.kv.Update(ctx, entity.Name, value, entity.Revision)
 	}
 	if err != nil {
 		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(translate(err), ErrSequence) {
@@ -377,7 +311,7 @@ func (r *registry[C]) finishDelete(ctx context.Context, entity *Entity[C]) error
 	if err := r.remove(ctx, entity); err != nil {
 		return err
 	}
-	err := r.kv.Delete(ctx, entity.Name, jetstream.LastRevision(entity.Revision))
+	err := r.entries.kv.Delete(ctx, entity.Name, jetstream.LastRevision(entity.Revision))
 	if err != nil && !errors.Is(translate(err), ErrSequence) { // Another server was faster.
 		return translate(err)
 	}

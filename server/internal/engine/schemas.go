@@ -22,11 +22,8 @@ const schemasBucket = "tidings-schemas"
 // schemas follows the schemas that servers register. Revisions are only ever
 // added, numbered from 1 on.
 type schemas struct {
-	engine *Engine
-	log    *slog.Logger
-	kv     jetstream.KeyValue
-	watch  jetstream.KeyWatcher
-	done   chan struct{}
+	log     *slog.Logger
+	entries *bucket
 
 	mu      sync.Mutex
 	byKey   map[uint64]*storagev1.SchemaRevision
@@ -34,57 +31,12 @@ type schemas struct {
 }
 
 func openSchemas(ctx context.Context, e *Engine) (*schemas, error) {
-	s := &schemas{
-		engine: e, log: e.log, done: make(chan struct{}),
-		byKey: make(map[uint64]*storagev1.SchemaRevision), changed: make(chan struct{}),
-	}
+	s := &schemas{log: e.log, byKey: make(map[uint64]*storagev1.SchemaRevision), changed: make(chan struct{})}
 	var err error
-	s.kv, err = e.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket:      schemasBucket,
-		Description: "The schemas that were registered with Tidings",
-		Replicas:    e.replicas,
-		Storage:     jetstream.FileStorage,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", schemasBucket, translate(err))
+	if s.entries, err = openBucket(ctx, e, schemasBucket, "The schemas that were registered with Tidings", s.apply); err != nil {
+		return nil, err
 	}
-	// The watcher outlives ctx, which bounds opening only.
-	if s.watch, err = s.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", schemasBucket, translate(err))
-	}
-	for {
-		select {
-		case entry := <-s.watch.Updates():
-			if entry == nil { // The present state is complete.
-				go s.follow()
-				return s, nil
-			}
-			s.apply(entry)
-		case <-ctx.Done():
-			s.stopWatch()
-			return nil, fmt.Errorf("bucket %s: %w: %w", schemasBucket, ErrUnavailable, ctx.Err())
-		}
-	}
-}
-
-func (s *schemas) follow() {
-	defer close(s.done)
-	for entry := range s.watch.Updates() {
-		if entry != nil {
-			s.apply(entry)
-		}
-	}
-}
-
-func (s *schemas) close() {
-	s.stopWatch()
-	<-s.done
-}
-
-func (s *schemas) stopWatch() {
-	if err := s.watch.Stop(); err != nil {
-		s.log.Debug("watching ended", "bucket", schemasBucket, "error", err)
-	}
+	return s, nil
 }
 
 func (s *schemas) apply(entry jetstream.KeyValueEntry) {
@@ -146,7 +98,7 @@ func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *sto
 	}
 	number := uint64(after) + 1
 	key := strconv.FormatUint(number, 10)
-	_, err = e.schemas.kv.Create(ctx, key, value)
+	_, err = e.schemas.entries.kv.Create(ctx, key, value)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists):
 		return e.schemas.load(ctx, key, number)
@@ -162,7 +114,7 @@ func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *sto
 
 // load takes note of what another server stored, and returns ErrRevision.
 func (s *schemas) load(ctx context.Context, key string, number uint64) error {
-	entry, err := s.kv.Get(ctx, key)
+	entry, err := s.entries.kv.Get(ctx, key)
 	if err != nil {
 		return translate(err)
 	}

@@ -76,7 +76,7 @@ func TestSchemaRevisionOfALaterForm(t *testing.T) {
 	if err := e.AddSchemaRevision(ctx, 0, &storagev1.SchemaRevision{Revision: "one"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.schemas.kv.Create(ctx, "2", []byte{0x08, 0x02}); err != nil {
+	if _, err := e.schemas.entries.kv.Create(ctx, "2", []byte{0x08, 0x02}); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, e.AddSchemaRevision(ctx, 1, &storagev1.SchemaRevision{Revision: "two"}), ErrUnavailable)

@@ -153,11 +153,9 @@ func Suffix(topic string, publishTime time.Time, revision []byte) []byte {
 		return b
 	}
 	b = protowire.AppendTag(b, 6, protowire.BytesType)
-	return protowire.AppendString(b, FormatRevision(revision))
+	b = protowire.AppendVarint(b, uint64(hex.EncodedLen(len(revision))))
+	return hex.AppendEncode(b, revision)
 }
-
-// FormatRevision returns the text of a revision of the schemas.
-func FormatRevision(revision []byte) string { return hex.EncodeToString(revision) }
 
 // Timestamp encodes a google.protobuf.Timestamp.
 func Timestamp(t time.Time) []byte {

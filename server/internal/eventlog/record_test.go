@@ -1,6 +1,7 @@
 package eventlog_test
 
 import (
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestRevision(t *testing.T) {
 		"of a later release": {append([]byte{0x20, 0x01}, eventlog.AppendEvent(header, event, "")...), "000102030405feff"},
 	} {
 		got := eventlog.Revision(test.data)
-		if eventlog.FormatRevision(got) != test.want {
+		if hex.EncodeToString(got) != test.want {
 			t.Errorf("%s: %x, want %q", name, got, test.want)
 		}
 		var recorded tidingsv1.RecordedEvent

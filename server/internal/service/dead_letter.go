@@ -14,8 +14,8 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/schema"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -178,7 +178,7 @@ func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLette
 			Sequence:       letter.GetSequence(),
 			Cursor:         letter.GetCursor(),
 			PublishTime:    letter.GetPublishTime(),
-			SchemaRevision: eventlog.FormatRevision(letter.GetSchemaRevision()),
+			SchemaRevision: schema.FormatRevision(letter.GetSchemaRevision()),
 		},
 		Cause:            letter.GetCause(),
 		Attempts:         letter.GetAttempts(),

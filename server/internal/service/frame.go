@@ -11,6 +11,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -118,7 +119,7 @@ func recordedEvent(topic *engine.Topic, record engine.Record, index int, events 
 		Sequence:       eventlog.SequenceOf(record.Sequence, index),
 		Cursor:         eventlog.Cursor(topic.Config.GetUid(), after),
 		PublishTime:    timestamppb.New(record.Time),
-		SchemaRevision: eventlog.FormatRevision(eventlog.Revision(record.Data)),
+		SchemaRevision: schema.FormatRevision(eventlog.Revision(record.Data)),
 	}, nil
 }
 

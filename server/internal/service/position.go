@@ -17,45 +17,41 @@ import (
 )
 
 // startAt finds the first sequence to send.
-func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) error {
+func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) (err error) {
 	earliest := eventlog.SequenceOf(state.First, 0)
-	r.first = earliest
-	switch position := start.GetPosition().(type) {
-	case *tidingsv1.StartPosition_Boundary:
-		switch position.Boundary {
-		default: // The earliest.
-		case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
-			latest, err := r.service.latest(ctx, r.topic, state)
-			if err != nil {
-				return err
-			}
-			r.first = latest
-		case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
-			r.first = eventlog.SequenceOf(state.Last+1, 0)
-		}
-	case *tidingsv1.StartPosition_Sequence:
-		r.first = position.Sequence
-		if state.First > 1 && r.first < earliest {
-			r.gap = &tidingsv1.Gap{FirstSequence: r.first, NextSequence: earliest}
-		}
-	case *tidingsv1.StartPosition_Cursor:
-		if err := r.startAfter(position.Cursor, state); err != nil {
-			return err
-		}
-	case *tidingsv1.StartPosition_Time:
-		if err := r.startAtTime(ctx, position.Time, state); err != nil {
-			return err
-		}
+	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
+		r.first, err = earliest, r.startAtTime(ctx, at.Time, state)
+	} else {
+		r.first, err = r.service.sequenceAt(ctx, r.topic, "start", start, state)
+	}
+	if err != nil {
+		return err
+	}
+	if _, ok := start.GetPosition().(*tidingsv1.StartPosition_Sequence); ok && state.First > 1 && r.first < earliest {
+		r.gap = &tidingsv1.Gap{FirstSequence: r.first, NextSequence: earliest}
 	}
 	r.first = max(r.first, earliest)
 	r.position = r.first - 1
 	return nil
 }
 
-func (r *reading) startAfter(cursor string, state engine.State) error {
-	first, err := afterCursor(r.topic, "start.cursor", cursor, state)
-	r.first = first
-	return err
+// sequenceAt returns the sequence at which a position lies now, unless it is a
+// time. field is the path of the position in the request.
+func (s *Service) sequenceAt(ctx context.Context, topic *engine.Topic, field string, start *tidingsv1.StartPosition, state engine.State) (int64, error) {
+	switch position := start.GetPosition().(type) {
+	case *tidingsv1.StartPosition_Sequence:
+		return position.Sequence, nil
+	case *tidingsv1.StartPosition_Cursor:
+		return afterCursor(topic, field+".cursor", position.Cursor, state)
+	}
+	switch start.GetBoundary() {
+	case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
+		return s.latest(ctx, topic, state)
+	case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
+		return eventlog.SequenceOf(state.Last+1, 0), nil
+	default: // The earliest.
+		return eventlog.SequenceOf(state.First, 0), nil
+	}
 }
 
 // afterCursor returns the first sequence after a cursor.
@@ -89,29 +85,11 @@ func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string
 	if err != nil {
 		return 0, storageFault(err, topic.Name)
 	}
-	first := int64(0)
-	switch position := start.GetPosition().(type) {
-	case *tidingsv1.StartPosition_Boundary:
-		switch position.Boundary {
-		default: // The earliest.
-		case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
-			first, err = s.latest(ctx, topic, state)
-		case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
-			first = eventlog.SequenceOf(state.Last+1, 0)
-		}
-	case *tidingsv1.StartPosition_Sequence:
-		first = position.Sequence
-	case *tidingsv1.StartPosition_Cursor:
-		first, err = afterCursor(topic, field+".cursor", position.Cursor, state)
-	case *tidingsv1.StartPosition_Time:
-		if position.Time.CheckValid() != nil {
-			return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field+".time", "must be a time from year 1 to 9999")
-		}
-		var record uint64
-		if record, err = s.engine.FirstAt(ctx, topic, position.Time.AsTime()); err != nil {
-			err = storageFault(err, topic.Name)
-		}
-		first = eventlog.SequenceOf(record, 0)
+	var first int64
+	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
+		first, err = s.firstAtTime(ctx, topic, field+".time", at.Time)
+	} else {
+		first, err = s.sequenceAt(ctx, topic, field, start, state)
 	}
 	if err != nil {
 		return 0, err
@@ -119,6 +97,23 @@ func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string
 	// Cursors end at sequences that a later event can have; a sequence may be
 	// beyond all of them.
 	return min(max(first, eventlog.SequenceOf(state.First, 0)), maxSequence), nil
+}
+
+// firstAtTime returns the sequence of the first event that was stored at a time
+// or later.
+func (s *Service) firstAtTime(ctx context.Context, topic *engine.Topic, field string, start *timestamppb.Timestamp) (int64, error) {
+	if start.CheckValid() != nil {
+		return 0, invalidTime(field)
+	}
+	record, err := s.engine.FirstAt(ctx, topic, start.AsTime())
+	if err != nil {
+		return 0, storageFault(err, topic.Name)
+	}
+	return eventlog.SequenceOf(record, 0), nil
+}
+
+func invalidTime(field string) error {
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field, "must be a time from year 1 to 9999")
 }
 
 // maxSequence is a sequence that no event reaches.
@@ -129,7 +124,7 @@ var lastTime = time.Unix(0, math.MaxInt64)
 
 func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
 	if start.CheckValid() != nil {
-		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "start.time", "must be a time from year 1 to 9999")
+		return invalidTime("start.time")
 	}
 	r.fromTime = start.AsTime()
 	if r.fromTime.After(lastTime) {
@@ -159,7 +154,7 @@ func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error
 		r.until = position.Sequence
 	case *tidingsv1.StopPosition_Time:
 		if position.Time.CheckValid() != nil {
-			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "stop.time", "must be a time from year 1 to 9999")
+			return invalidTime("stop.time")
 		}
 		r.untilTime = position.Time.AsTime()
 		if !r.untilTime.After(time.Now()) {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -101,7 +100,7 @@ func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Su
 		RetryPolicy:     config.GetRetryPolicy(),
 		ExpireAfterIdle: config.GetExpireAfterIdle(),
 		Paused:          config.GetPaused(),
-		Etag:            strconv.FormatUint(subscription.Revision, 16),
+		Etag:            etagOf(subscription.Revision),
 		CreateTime:      config.GetCreateTime(),
 		UpdateTime:      config.GetUpdateTime(),
 		Detached:        detached,
@@ -115,7 +114,7 @@ func (s *Service) subscription(ctx context.Context, name, etag string) (*engine.
 	if err != nil {
 		return nil, subscriptionFault(err, name)
 	}
-	if now := strconv.FormatUint(subscription.Revision, 16); etag != "" && etag != now {
+	if now := etagOf(subscription.Revision); etag != "" && etag != now {
 		return nil, subscriptionEtagMismatch(name, now)
 	}
 	return subscription, nil

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -79,7 +78,7 @@ func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 		Dedupe:       config.GetDedupe(),
 		DedupeWindow: config.GetDedupeWindow(),
 		Retention:    config.GetRetention(),
-		Etag:         strconv.FormatUint(topic.Revision, 16),
+		Etag:         etagOf(topic.Revision),
 		CreateTime:   config.GetCreateTime(),
 		UpdateTime:   config.GetUpdateTime(),
 	}
@@ -258,7 +257,7 @@ func (s *Service) topicAt(ctx context.Context, name, etag string) (*engine.Topic
 	if err != nil {
 		return nil, storageFault(err, name)
 	}
-	if now := topicProto(topic).GetEtag(); etag != "" && etag != now {
+	if now := etagOf(topic.Revision); etag != "" && etag != now {
 		return nil, etagMismatch(name, now)
 	}
 	return topic, nil
@@ -273,7 +272,7 @@ func (s *Service) changeFault(ctx context.Context, err error, name string) error
 	if err != nil {
 		return storageFault(err, name)
 	}
-	return etagMismatch(name, topicProto(topic).GetEtag())
+	return etagMismatch(name, etagOf(topic.Revision))
 }
 
 func etagMismatch(name, now string) error {
