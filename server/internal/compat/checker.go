@@ -1,4 +1,5 @@
-// Package compat compares schemas by Buf's own rules.
+// Package compat compares schemas by Buf's own rules, and by those of this
+// project's plugin of Buf.
 //
 // It runs Buf as a process. Buf's rules are in a library too, but that refuses
 // to start in programs other than Buf's own (buf.build/go/bufprivateusage).
@@ -28,6 +29,14 @@ const Version = "1.73.0"
 // schemas, in both of their forms, and that none loses its type.
 var rules = []string{"WIRE_JSON", "PACKAGE_NO_DELETE", "PACKAGE_MESSAGE_NO_DELETE", "PACKAGE_ENUM_NO_DELETE"}
 
+// pluginRules are those of the plugin that are about stored events and about who
+// publishes them: what was valid stays valid, and events stay where they are. The
+// others are about the schemas as a source of code.
+var pluginRules = []string{
+	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_ADDED_FIELD_OPTIONAL",
+	"TIDINGS_EVENT_OPTION_NO_DELETE", "TIDINGS_EVENT_SAME_TOPIC", "TIDINGS_EVENT_SAME_KEY",
+}
+
 // ErrFailed is wrapped by the error for a comparison that came to no result.
 var ErrFailed = errors.New("schemas can't be compared")
 
@@ -44,11 +53,12 @@ const (
 type Checker struct {
 	path    string
 	version string
+	config  string // Buf's configuration, as JSON.
 }
 
 // Violation is a change that breaks somebody.
 type Violation struct {
-	// Rule is the id of Buf's rule.
+	// Rule is the id of the rule, Buf's or the plugin's.
 	Rule string
 	// Element is the full name of what the change is about, as far as it is in
 	// the newer schemas; empty for a file.
@@ -64,15 +74,14 @@ type Violation struct {
 // New returns a checker that runs the Buf at a path. It returns an error that
 // wraps ErrFailed where that can't be run.
 func New(ctx context.Context, path string) (*Checker, error) {
-	path, err := exec.LookPath(path)
-	if err == nil {
-		// Buf runs in a directory of its own.
-		path, err = filepath.Abs(path)
-	}
+	path, err := find(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+		return nil, err
 	}
 	c := &Checker{path: path}
+	if c.config, err = configuration(nil, rules); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "tidings-buf-")
@@ -86,6 +95,48 @@ func New(ctx context.Context, path string) (*Checker, error) {
 	}
 	c.version = strings.TrimSpace(string(out))
 	return c, nil
+}
+
+// WithPlugin returns a checker that compares by the rules of the plugin at a path
+// too. It returns an error that wraps ErrFailed where Buf can't use it: where it
+// isn't a plugin of Buf, or one that doesn't have the rules.
+func (c *Checker) WithPlugin(ctx context.Context, path string) (*Checker, error) {
+	path, err := find(path)
+	if err != nil {
+		return nil, err
+	}
+	with := *c
+	// A list, since Buf takes some single names for those of a registry.
+	if with.config, err = configuration([]any{map[string]any{"plugin": []string{path}}}, slices.Concat(rules, pluginRules)); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	// Buf asks the plugin for its rules, and the plugin what breaks in nothing.
+	if _, err := with.Compare(ctx, new(schema.Image), new(schema.Image), nil); err != nil {
+		return nil, err
+	}
+	return &with, nil
+}
+
+// find returns the path of a program, for Buf that runs in a directory of its
+// own.
+func find(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	return path, nil
+}
+
+func configuration(plugins []any, rules []string) (string, error) {
+	config, err := json.Marshal(map[string]any{
+		"version": "v2", "plugins": plugins, "breaking": map[string]any{"use": rules},
+	})
+	return string(config), err
 }
 
 // Version is what Buf says of itself.
@@ -113,12 +164,8 @@ func (c *Checker) Compare(ctx context.Context, newer, older *schema.Image, packa
 			return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 		}
 	}
-	config, err := json.Marshal(map[string]any{"version": "v2", "breaking": map[string]any{"use": rules}})
-	if err != nil {
-		return nil, err
-	}
 	out, found, err := c.run(ctx, dir, "breaking", "newer.binpb", "--against", "older.binpb",
-		"--exclude-imports", "--config", string(config), "--error-format", "json")
+		"--exclude-imports", "--config", c.config, "--error-format", "json")
 	if err != nil || !found {
 		return nil, err
 	}
@@ -142,9 +189,18 @@ func (c *Checker) run(ctx context.Context, dir string, args ...string) (out []by
 		return out, true, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: buf %s: %w: %s", ErrFailed, args[0], err, bytes.TrimSpace(stderr.Bytes()))
+		return nil, false, fmt.Errorf("%w: buf %s: %w: %s", ErrFailed, args[0], err, failure(stderr.String()))
 	}
 	return out, false, nil
+}
+
+// failure is why Buf failed, by what it says last: a plugin that fails may say more
+// than is of use.
+func failure(stderr string) string {
+	if i := strings.LastIndex(stderr, "Failure: "); i >= 0 {
+		stderr = stderr[i+len("Failure: "):]
+	}
+	return strings.TrimSpace(stderr)
 }
 
 // read reads what Buf found, a JSON object a line.

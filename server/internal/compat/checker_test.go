@@ -20,6 +20,26 @@ import (
 
 const orders = "shop/orders/v1/events.proto"
 
+type files = map[string]*descriptorpb.FileDescriptorProto
+
+// placed is the event OrderPlaced.
+func placed(f files) *descriptorpb.DescriptorProto {
+	messages := f[orders].GetMessageType()
+	return messages[slices.IndexFunc(messages, func(m *descriptorpb.DescriptorProto) bool { return m.GetName() == "OrderPlaced" })]
+}
+
+// addRemark adds a field to a message.
+func addRemark(m *descriptorpb.DescriptorProto, options *descriptorpb.FieldOptions) {
+	var last int32
+	for _, field := range m.GetField() {
+		last = max(last, field.GetNumber())
+	}
+	m.Field = append(m.Field, &descriptorpb.FieldDescriptorProto{
+		Name: new("remark"), JsonName: new("remark"), Number: new(last + 1), Options: options,
+		Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+	})
+}
+
 func checker(t *testing.T) *compat.Checker {
 	t.Helper()
 	path, err := buftest.Path()
@@ -93,29 +113,13 @@ func TestCompare(t *testing.T) {
 	t.Parallel()
 	c := checker(t)
 	older := examples(t, func(map[string]*descriptorpb.FileDescriptorProto) {})
-	type files = map[string]*descriptorpb.FileDescriptorProto
-	placed := func(f files) *descriptorpb.DescriptorProto {
-		return f[orders].GetMessageType()[slices.IndexFunc(f[orders].GetMessageType(), func(m *descriptorpb.DescriptorProto) bool {
-			return m.GetName() == "OrderPlaced"
-		})]
-	}
-	number := func(m *descriptorpb.DescriptorProto) (last int32) {
-		for _, field := range m.GetField() {
-			last = max(last, field.GetNumber())
-		}
-		return last
-	}
 	for name, test := range map[string]struct {
 		change func(files)
-		want   []compat.Violation // Message is not compared; Line -1 is any but 0.
+		want   []compat.Violation
 	}{
 		"nothing": {func(files) {}, nil},
 		"a field more": {func(f files) {
-			m := placed(f)
-			m.Field = append(m.Field, &descriptorpb.FieldDescriptorProto{
-				Name: new("remark"), JsonName: new("remark"), Number: new(number(m) + 1),
-				Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
-			})
+			addRemark(placed(f), nil)
 		}, nil},
 		"a comment less": {func(f files) { f[orders].SourceCodeInfo = nil }, nil},
 		"a name": {func(f files) {
@@ -155,26 +159,31 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			newer := examples(t, test.change)
-			packages := map[string]bool{"shop.orders.v1": true}
-			got, err := c.Compare(t.Context(), newer, older, packages)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range got {
-				if got[i].Message == "" {
-					t.Errorf("violation %d has no message", i)
-				}
-				got[i].Message = ""
-				if got[i].Line > 0 && i < len(test.want) && test.want[i].Line == -1 {
-					wantText(t, newer, got[i])
-					got[i].Line = -1
-				}
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("other violations (-want +got):\n%s", diff)
-			}
+			wantViolations(t, c, examples(t, test.change), older, test.want)
 		})
+	}
+}
+
+// wantViolations compares the orders of two images. Messages aren't compared, and
+// Line -1 is any in the element.
+func wantViolations(t *testing.T, c *compat.Checker, newer, older *schema.Image, want []compat.Violation) {
+	t.Helper()
+	got, err := c.Compare(t.Context(), newer, older, map[string]bool{"shop.orders.v1": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if got[i].Message == "" {
+			t.Errorf("violation %d has no message", i)
+		}
+		got[i].Message = ""
+		if got[i].Line > 0 && i < len(want) && want[i].Line == -1 {
+			wantText(t, newer, got[i])
+			got[i].Line = -1
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other violations (-want +got):\n%s", diff)
 	}
 }
 

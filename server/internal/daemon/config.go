@@ -43,8 +43,8 @@ const (
 // case with hyphens (`http-addr`); its key in the file is the same, and its
 // environment variable is TIDINGS_HTTP_ADDR.
 type Config struct {
-	// HTTPAddr is the host:port of Connect, gRPC-Web, gRPC and health over
-	// HTTP. Port 0: a free one, which ReadyFile tells.
+	// HTTPAddr is the host:port of Connect, gRPC-Web, gRPC, health and metrics
+	// over HTTP. Port 0: a free one, which ReadyFile tells.
 	HTTPAddr string
 
 	// GRPCAddr is the host:port of native gRPC. Port 0: a free one, which
@@ -96,6 +96,10 @@ type Config struct {
 	// be registered and Schemas isn't read again.
 	Buf string
 
+	// BufPlugin is the program buf-plugin-tidings, by its path or its name. Buf
+	// compares by its rules too. Empty: by Buf's own alone. It needs Buf.
+	BufPlugin string
+
 	// LogLevel is the lowest level that is logged: debug, info, warn, error.
 	LogLevel string
 
@@ -130,7 +134,7 @@ func DefaultConfig() Config {
 
 // addFlags adds a flag for each setting, with its present value as default.
 func addFlags(flags *pflag.FlagSet, c *Config) {
-	flags.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "`host:port` of Connect, gRPC-Web, gRPC and health over HTTP; port 0: a free one")
+	flags.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "`host:port` of Connect, gRPC-Web, gRPC, health and metrics over HTTP; port 0: a free one")
 	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`host:port` of native gRPC; port 0: a free one")
 	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback, although there is no authentication yet")
 	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`directory` of the embedded storage")
@@ -143,6 +147,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
 	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
 	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas, Buf "+compat.Version+"; without it they don't change while the server runs")
+	flags.StringVar(&c.BufPlugin, "buf-plugin", c.BufPlugin, "`program` with our own rules for --buf, buf-plugin-tidings; without it validation, topics and keys aren't compared")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "`format` of the log: text or json")
 	flags.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", c.ShutdownTimeout, "how long calls may take to end when the server stops; 0: they are cut off")
@@ -176,6 +181,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxEventBytes < minEventBytes || c.MaxEventBytes > c.MaxRequestBytes {
 		refuse("max-event-bytes", "%d is not between %d and max-request-bytes, %d", c.MaxEventBytes, minEventBytes, c.MaxRequestBytes)
+	}
+	if c.BufPlugin != "" && c.Buf == "" {
+		refuse("buf-plugin", "it is of no use without buf")
 	}
 	if _, err := c.level(); err != nil {
 		refuse("log-level", "%q is not debug, info, warn or error", c.LogLevel)
@@ -307,6 +315,7 @@ func (c Config) LogValue() slog.Value {
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
 		slog.Int("max-event-bytes", c.MaxEventBytes), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
+		slog.String("buf-plugin", c.BufPlugin),
 		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
 		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),
 	)

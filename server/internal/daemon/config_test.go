@@ -160,6 +160,8 @@ func TestValidate(t *testing.T) {
 		"no replica":              {func(c *Config) { c.Replicas = 0 }, "replicas", "not between"},
 		"embedded replicas":       {func(c *Config) { c.Replicas = 3 }, "replicas", "needs nats-url"},
 		"embedded credentials":    {func(c *Config) { c.NATSCredentials = "x.creds" }, "nats-credentials", "of no use"},
+		"a plugin without Buf":    {func(c *Config) { c.BufPlugin = "buf-plugin-tidings" }, "buf-plugin", "of no use"},
+		"a plugin with Buf":       {change: func(c *Config) { c.Buf, c.BufPlugin = "buf", "buf-plugin-tidings" }},
 		"cluster":                 {change: func(c *Config) { c.NATSURL, c.Replicas, c.DataDir = "nats://a:4222, tls://b:4222", 3, "" }},
 		"nats without scheme":     {func(c *Config) { c.NATSURL = "localhost:4222" }, "nats-url", "is not nats://host:port"},
 		"fsync":                   {change: func(c *Config) { c.Sync = SyncFsync }},

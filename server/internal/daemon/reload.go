@@ -14,6 +14,7 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -24,6 +25,7 @@ type schemaFile struct {
 	// judged is the content that was last put in force or refused.
 	judged  []byte
 	replace func(context.Context, *schema.Set) error
+	count   func(telemetry.Reload)
 	log     *slog.Logger
 }
 
@@ -84,33 +86,44 @@ func (f *schemaFile) look(ctx context.Context) {
 	if err == nil && bytes.Equal(content, f.judged) {
 		return
 	}
-	var types *schema.Set
+	outcome := telemetry.ReloadFailed
 	if err == nil {
-		if types, err = readTypes(f.path, content); err != nil {
-			f.judged = content
-		}
+		outcome, err = f.put(ctx, content)
 	}
-	if err == nil {
-		err = f.replace(ctx, types)
+	if err != nil && ctx.Err() != nil {
+		return
 	}
-	refused, known := errors.AsType[*service.Error](err)
-	switch {
-	case err == nil:
+	if outcome != telemetry.ReloadFailed {
 		f.judged = content
+	}
+	f.count(outcome)
+	if err == nil {
 		f.log.Info("schemas reloaded", "path", f.path)
 		return
-	case ctx.Err() != nil:
-		return
-	case known && verdict(refused.Reason):
-		f.judged = content
 	}
 	var violations []string
-	if known {
+	if refused, ok := errors.AsType[*service.Error](err); ok {
 		for _, field := range refused.Fields {
 			violations = append(violations, fmt.Sprintf("%s: %s: %s", field.GetField(), field.GetRuleId(), field.GetDescription()))
 		}
 	}
 	f.log.Error("schemas not reloaded, the old ones stay in force", "path", f.path, "error", err, "violations", violations)
+}
+
+// put puts the schemas of an image in force.
+func (f *schemaFile) put(ctx context.Context, image []byte) (telemetry.Reload, error) {
+	types, err := readTypes(f.path, image)
+	if err != nil {
+		return telemetry.ReloadRefused, err
+	}
+	err = f.replace(ctx, types)
+	if err == nil {
+		return telemetry.ReloadApplied, nil
+	}
+	if refused, ok := errors.AsType[*service.Error](err); ok && verdict(refused.Reason) {
+		return telemetry.ReloadRefused, err
+	}
+	return telemetry.ReloadFailed, err
 }
 
 // verdict says whether a reason is about the file, so that the same content will

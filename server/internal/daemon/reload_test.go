@@ -170,6 +170,11 @@ func TestWrongBuf(t *testing.T) {
 	if err := daemon.Run(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "buf: ") {
 		t.Errorf("%v", err)
 	}
+
+	cfg.Buf, cfg.BufPlugin = withBuf(t).Buf, "false"
+	if err := daemon.Run(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "buf-plugin: ") {
+		t.Errorf("%v", err)
+	}
 }
 
 // elsewhere declares an event type that another file declares too.

@@ -19,7 +19,9 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/rpc"
+	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -36,7 +38,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	comparer, err := openBuf(ctx, cfg.Buf, log)
+	comparer, err := openBuf(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -80,15 +82,20 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer svc.Close()
+	metrics := telemetry.New(telemetry.Config{
+		Version:        Version,
+		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
+		Log:            log,
+	})
 	if cfg.Schemas != "" {
-		file := &schemaFile{path: cfg.Schemas, judged: content, replace: svc.ReplaceSchemas, log: log}
+		file := &schemaFile{path: cfg.Schemas, judged: content, replace: svc.ReplaceSchemas, count: metrics.SchemaReload, log: log}
 		stop, err := file.follow(ctx)
 		if err != nil {
 			return err
 		}
 		defer stop()
 	}
-	s := newServers(svc, limits, log)
+	s := newServers(svc, limits, metrics, log)
 	return s.serve(ctx, cfg, listeners, log)
 }
 
@@ -143,9 +150,9 @@ type servers struct {
 	http    *http.Server
 }
 
-func newServers(svc *service.Service, limits service.Limits, log *slog.Logger) *servers {
+func newServers(svc *service.Service, limits service.Limits, metrics *telemetry.Metrics, log *slog.Logger) *servers {
 	s := &servers{service: svc, health: rpc.NewHealth()}
-	config := rpc.Config{Service: svc, Health: s.health, MaxRequestBytes: limits.MaxRequestBytes, Log: log}
+	config := rpc.Config{Service: svc, Health: s.health, MaxRequestBytes: limits.MaxRequestBytes, Metrics: metrics.Handler(), Log: log}
 	s.grpc = rpc.NewGRPCServer(config)
 	s.http = rpc.NewHTTPServer(config)
 	return s

@@ -42,16 +42,22 @@ func loadTypes(path string) (types *schema.Set, content []byte, err error) {
 }
 
 // openBuf returns what compares schemas, or nothing where no program is named.
-func openBuf(ctx context.Context, program string, log *slog.Logger) (governance.Comparer, error) {
-	if program == "" {
+func openBuf(ctx context.Context, cfg Config, log *slog.Logger) (governance.Comparer, error) {
+	if cfg.Buf == "" {
 		return nil, nil //nolint:nilnil // There is none.
 	}
-	buf, err := compat.New(ctx, program)
+	buf, err := compat.New(ctx, cfg.Buf)
 	if err != nil {
 		return nil, fmt.Errorf("buf: %w", err)
 	}
 	if buf.Version() != compat.Version {
 		log.Warn("another Buf than this release was tested with", "version", buf.Version(), "tested", compat.Version)
+	}
+	if cfg.BufPlugin == "" {
+		return buf, nil
+	}
+	if buf, err = buf.WithPlugin(ctx, cfg.BufPlugin); err != nil {
+		return nil, fmt.Errorf("buf-plugin: %w", err)
 	}
 	return buf, nil
 }

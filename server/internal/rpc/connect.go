@@ -21,12 +21,15 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Config is what the servers of both transports need. Every field is required.
+// Config is what the servers of both transports need. Every field but Metrics is
+// required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
 	MaxRequestBytes int
-	Log             *slog.Logger
+	// Metrics serves /metrics over HTTP. nil: there is no such path.
+	Metrics http.Handler
+	Log     *slog.Logger
 }
 
 // serviceNames are the services of the contract.
@@ -62,7 +65,8 @@ func NewHTTPServer(cfg Config) *http.Server {
 }
 
 // NewHTTPHandler returns a handler that serves the contract, health and
-// reflection over Connect, gRPC-Web and gRPC, and /healthz and /readyz.
+// reflection over Connect, gRPC-Web and gRPC, and /healthz, /readyz and
+// /metrics.
 func NewHTTPHandler(cfg Config) http.Handler {
 	g := &gate{log: cfg.Log}
 	shared := codec{g, cfg.MaxRequestBytes, cfg.Service.Types}
@@ -85,6 +89,9 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	mux.Handle(tidingsv1beta1connect.NewSchemaServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewServerServiceHandler(cfg.Service, options))
 	handleHealth(mux, cfg)
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	reflector := grpcreflect.NewReflector(
 		grpcreflect.NamerFunc(func() []string { return append([]string{healthService}, serviceNames...) }),
 		grpcreflect.WithDescriptorResolver(descriptors{cfg.Service.Types}))

@@ -1,7 +1,8 @@
-// Package buftest gives tests the pinned Buf.
+// Package buftest gives tests the pinned Buf and this project's plugin of it.
 package buftest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,22 @@ var Path = sync.OnceValues(func() (string, error) {
 	}
 	return strings.TrimSpace(string(out)), nil
 })
+
+// BuildPlugin builds this project's plugin of Buf into a directory and returns its
+// path. On a fresh machine that takes a minute.
+func BuildPlugin(ctx context.Context, dir string) (string, error) {
+	tools, err := find("tools")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "buf-plugin-tidings")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/buf-plugin-tidings")
+	cmd.Dir = tools
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the plugin: %w: %s", err, out)
+	}
+	return path, nil
+}
 
 // find returns the directory of a module beside or above the working directory.
 func find(module string) (string, error) {

@@ -1,0 +1,68 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Reload is what became of a changed file of schemas.
+type Reload string
+
+// The values of Reload.
+const (
+	// ReloadApplied says that the file is in force.
+	ReloadApplied Reload = "applied"
+	// ReloadRefused says that something is wrong with the file, or that it would
+	// break somebody.
+	ReloadRefused Reload = "refused"
+	// ReloadFailed says that it could not be found out: the file could not be
+	// read, or the comparison came to no result.
+	ReloadFailed Reload = "failed"
+)
+
+// schemaReloads count what became of the file of schemas.
+type schemaReloads struct {
+	total *prometheus.CounterVec
+	last  prometheus.Gauge
+}
+
+func newSchemaReloads() schemaReloads {
+	r := schemaReloads{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tidings_schema_reloads_total",
+			Help: "Changes of the file of schemas, by outcome: applied, refused or failed.",
+		}, []string{"outcome"}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tidings_schema_last_reload_successful",
+			Help: "Whether the file of schemas, as it was last seen, is in force: 1 or 0.",
+		}),
+	}
+	// A rate needs the value before the first change.
+	for _, outcome := range []Reload{ReloadApplied, ReloadRefused, ReloadFailed} {
+		r.total.WithLabelValues(string(outcome))
+	}
+	r.last.Set(1) // A server doesn't start with a file that it can't use.
+	return r
+}
+
+// SchemaReload counts a change of the file of schemas.
+func (m *Metrics) SchemaReload(outcome Reload) {
+	m.reloads.total.WithLabelValues(string(outcome)).Inc()
+	if outcome == ReloadApplied {
+		m.reloads.last.Set(1)
+	} else {
+		m.reloads.last.Set(0)
+	}
+}
+
+// schemaInfo is always 1: what it tells is in its label. It asks for the revision
+// when it is scraped, so that it can't be behind, wherever a change came from.
+type schemaInfo struct{ revision func() string }
+
+var schemaInfoDesc = prometheus.NewDesc("tidings_schema_info",
+	"Always 1. The label says the revision of the schemas in force.", []string{"revision"}, nil)
+
+// Describe implements prometheus.Collector.
+func (schemaInfo) Describe(descs chan<- *prometheus.Desc) { descs <- schemaInfoDesc }
+
+// Collect implements prometheus.Collector.
+func (i schemaInfo) Collect(metrics chan<- prometheus.Metric) {
+	metrics <- prometheus.MustNewConstMetric(schemaInfoDesc, prometheus.GaugeValue, 1, i.revision())
+}

@@ -1,0 +1,63 @@
+// Package telemetry holds the metrics of the server, in the form that Prometheus
+// reads.
+package telemetry
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config is what New needs. Every field is required.
+type Config struct {
+	// Version is that of the server.
+	Version string
+	// SchemaRevision returns the revision of the schemas in force. It is called
+	// for each scrape, also by several at a time.
+	SchemaRevision func() string
+	Log            *slog.Logger
+}
+
+// Metrics are the metrics of one server. It is safe for concurrent use.
+type Metrics struct {
+	// A registry of our own: libraries add what they like to the global one.
+	registry *prometheus.Registry
+	reloads  schemaReloads
+	log      *slog.Logger
+}
+
+// New returns the metrics of a server that has just begun.
+func New(cfg Config) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), reloads: newSchemaReloads(), log: cfg.Log}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildInfo(cfg.Version),
+		schemaInfo{cfg.SchemaRevision},
+		m.reloads.total,
+		m.reloads.last,
+	)
+	return m
+}
+
+// Handler serves the metrics, in the format that the scraper asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelError),
+	})
+}
+
+// buildInfo is always 1: what it tells is in its labels.
+func buildInfo(version string) prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "tidings_build_info",
+		Help:        "Always 1. The labels say the version of the server and the Go that built it.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	return info
+}
