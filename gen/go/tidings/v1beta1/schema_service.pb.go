@@ -202,7 +202,7 @@ func (x *CheckCompatibilityResponse) GetComparedRevisions() int32 {
 // Violation is a change that breaks readers or writers of events.
 type Violation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of Buf's rule: `FIELD_SAME_NAME`.
+	// The id of the rule, Buf's or the plugin's: `FIELD_SAME_NAME`.
 	RuleId string `protobuf:"bytes,1,opt,name=rule_id,json=ruleId,proto3" json:"rule_id,omitempty"`
 	// The full name of the message, field, enum, value, service or RPC that the
 	// change is about; of a deleted one, that of what it was deleted from.

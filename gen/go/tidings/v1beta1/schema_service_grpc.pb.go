@@ -39,7 +39,11 @@ const (
 // Buf's own, by its rules of the category WIRE_JSON (the binary and the JSON
 // form of events stay readable, by older and by newer schemas) and, so that no
 // stored event loses its type, PACKAGE_NO_DELETE, PACKAGE_MESSAGE_NO_DELETE and
-// PACKAGE_ENUM_NO_DELETE.
+// PACKAGE_ENUM_NO_DELETE. A server that was given this project's plugin of Buf
+// also compares validation, which doesn't become stricter, and the topics and
+// keys of events, which stay, by the rules TIDINGS_VALIDATION_NO_TIGHTEN,
+// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
+// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
@@ -106,7 +110,11 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, in *RegisterSc
 // Buf's own, by its rules of the category WIRE_JSON (the binary and the JSON
 // form of events stay readable, by older and by newer schemas) and, so that no
 // stored event loses its type, PACKAGE_NO_DELETE, PACKAGE_MESSAGE_NO_DELETE and
-// PACKAGE_ENUM_NO_DELETE.
+// PACKAGE_ENUM_NO_DELETE. A server that was given this project's plugin of Buf
+// also compares validation, which doesn't become stricter, and the topics and
+// keys of events, which stay, by the rules TIDINGS_VALIDATION_NO_TIGHTEN,
+// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
+// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY.
 type SchemaServiceServer interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
