@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
-	"google.golang.org/protobuf/types/dynamicpb"
+
+	"example.com/tidings/server/internal/imagejson"
 )
 
 // readImage decodes a Buf image or a FileDescriptorSet, binary or JSON, and
@@ -22,7 +19,7 @@ func readImage(encoded []byte) ([]*descriptorpb.FileDescriptorProto, error) {
 	}
 	// White space isn't skipped: the first byte of the binary form is a line feed.
 	if encoded[0] == '{' {
-		binary, err := fromJSON(encoded)
+		binary, err := imagejson.Binary(encoded)
 		if err != nil {
 			return nil, notAnImage(err)
 		}
@@ -51,39 +48,6 @@ func readImage(encoded []byte) ([]*descriptorpb.FileDescriptorProto, error) {
 // line breaks and spaces that differ from build to build.
 func notAnImage(err error) error {
 	return fmt.Errorf("neither a Buf image nor a FileDescriptorSet: %s", strings.Join(strings.Fields(err.Error()), " "))
-}
-
-// fromJSON returns the binary form of an image. The image itself declares the
-// options that its files may use, so it is read twice.
-func fromJSON(text []byte) ([]byte, error) {
-	// A Buf image in JSON has fields of Buf's own in each file.
-	options := protojson.UnmarshalOptions{DiscardUnknown: true}
-	set := new(descriptorpb.FileDescriptorSet)
-	if err := options.Unmarshal(text, set); err != nil {
-		return nil, err
-	}
-	files, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
-	if err != nil {
-		return nil, err
-	}
-	options.Resolver = imageTypes{dynamicpb.NewTypes(files)}
-	set.Reset()
-	if err := options.Unmarshal(text, set); err != nil {
-		return nil, err
-	}
-	return proto.Marshal(set)
-}
-
-// imageTypes finds options that an image declares, and those of the contract,
-// which it may leave out. Others would be dropped without a word; but the file
-// that declares them is then missing too, for which the server refuses the image.
-type imageTypes struct{ *dynamicpb.Types }
-
-func (t imageTypes) FindExtensionByName(name protoreflect.FullName) (protoreflect.ExtensionType, error) {
-	if found, err := t.Types.FindExtensionByName(name); err == nil {
-		return found, nil
-	}
-	return protoregistry.GlobalTypes.FindExtensionByName(name)
 }
 
 // needed returns the files that aren't the contract's, and those of the contract

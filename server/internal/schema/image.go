@@ -9,11 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"example.com/tidings/server/internal/imagejson"
 )
 
 // Image is files of a Buf image or a FileDescriptorSet, each once. It is
@@ -33,9 +34,9 @@ func ReadImage(encoded []byte) (*Image, error) {
 	set := new(descriptorpb.FileDescriptorSet)
 	var err error
 	if len(encoded) > 0 && encoded[0] == '{' {
-		// A Buf image in JSON has fields of Buf's own in each file.
-		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(encoded, set)
-	} else {
+		encoded, err = imagejson.Binary(encoded)
+	}
+	if err == nil {
 		err = proto.Unmarshal(encoded, set)
 	}
 	if err != nil {

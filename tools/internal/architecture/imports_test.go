@@ -28,11 +28,13 @@ var arrows = map[string][]string{
 	"internal/filter":     {"internal/schema"},
 	"internal/engine":     {},
 	"internal/lease":      {},
-	"internal/schema":     {},
+	"internal/schema":     {"internal/imagejson"},
+	"internal/imagejson":  {},
 	"internal/auth":       {},
 	"internal/telemetry":  {},
-	// A client is written against the contract alone, like anybody else's.
-	"internal/cli": {},
+	// A client is written against the contract alone, like anybody else's; how
+	// schemas are read from a file is no matter of the server.
+	"internal/cli": {"internal/imagejson"},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so
