@@ -8,18 +8,25 @@ import (
 )
 
 // hyperpb reads memory that isn't its own where lengths are out of bounds, and
-// refuses some encodings that are right, both in fields that it doesn't know. So
-// it is given only what is plain: well-formed, with no field but those of the
-// type, each in a form that encoders write. Protobuf's own parser decides about
-// the rest.
+// refuses some encodings that are right, both in fields that it doesn't know. And
+// where a second member of a oneof follows another, it takes the memory of the
+// first for that of the second, whose type is another; where a key follows the
+// value of a map's entry, it goes on with memory that isn't its own. So it is
+// given only what is plain: well-formed, with no field but those of the type,
+// each in a form that encoders write, nothing that has to be merged, and entries
+// with a key and then a value. Protobuf's own parser decides about the rest.
 
 // plain knows the fields of a message.
 type plain struct {
-	low  []plainField // By number, up to maxLow.
-	high map[protowire.Number]plainField
+	low   []plainField // By number, up to maxLow.
+	high  map[protowire.Number]plainField
+	entry bool // Of a map.
 }
 
-const maxLow = 64
+const (
+	maxLow     = 64
+	entryValue = 2 // The number of the value of a map's entry, after the key.
+)
 
 // plainField is a field as it may be encoded. The zero value is no field.
 type plainField struct {
@@ -27,6 +34,19 @@ type plainField struct {
 	wire    protowire.Type // Of one value.
 	packed  bool           // Values may also come packed.
 	message *plain         // Of a message or a map's entry.
+	once    uint8          // Not 0: of the fields with this number only one may come, once.
+}
+
+// seen says which fields that may come once have come, by their number.
+type seen [256 / 64]uint64
+
+// add returns false where one had come.
+func (s *seen) add(once uint8) bool {
+	bit := uint64(1) << (once % 64)
+	word := &s[once/64]
+	before := *word & bit
+	*word |= bit
+	return before == 0
 }
 
 // newPlain makes the plain of a message; made holds those of the messages above
@@ -35,9 +55,11 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 	if p, ok := made[message.FullName()]; ok {
 		return p
 	}
-	p := &plain{low: make([]plainField, maxLow), high: make(map[protowire.Number]plainField)}
+	p := &plain{low: make([]plainField, maxLow), high: make(map[protowire.Number]plainField), entry: message.IsMapEntry()}
 	made[message.FullName()] = p
 	fields := message.Fields()
+	onces := make(map[protoreflect.FullName]uint8)
+	count := uint8(0)
 	for i := range fields.Len() {
 		field := fields.Get(i)
 		wire, ok := wireType(field.Kind())
@@ -48,6 +70,15 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 		if field.Message() != nil {
 			f.message = newPlain(field.Message(), made)
 		}
+		if name, ok := onceName(field); ok {
+			if onces[name] == 0 {
+				// With more than 255 some share a number, and a message with
+				// several of those isn't plain.
+				count = count%math.MaxUint8 + 1
+				onces[name] = count
+			}
+			f.once = onces[name]
+		}
 		if field.Number() < maxLow {
 			p.low[field.Number()] = f
 		} else {
@@ -55,6 +86,20 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 		}
 	}
 	return p
+}
+
+// onceName returns the name of what may come once in a message: of the field's
+// oneof, or of the field itself where it holds one message.
+func onceName(field protoreflect.FieldDescriptor) (protoreflect.FullName, bool) {
+	oneof := field.ContainingOneof()
+	switch {
+	case oneof != nil && !oneof.IsSynthetic():
+		return oneof.FullName(), true
+	case field.Message() != nil && field.Cardinality() != protoreflect.Repeated:
+		return field.FullName(), true
+	default:
+		return "", false
+	}
 }
 
 func wireType(kind protoreflect.Kind) (protowire.Type, bool) {
@@ -84,6 +129,8 @@ func (p *plain) holds(data []byte, depth int) bool {
 	if depth == 0 {
 		return false
 	}
+	var seen seen
+	last := protowire.Number(0)
 	for len(data) > 0 {
 		tag, n := protowire.ConsumeVarint(data)
 		if n < 0 || n != protowire.SizeVarint(tag) || tag > math.MaxUint32 {
@@ -95,9 +142,10 @@ func (p *plain) holds(data []byte, depth int) bool {
 			return false
 		}
 		field := p.field(number)
-		if !field.known {
+		if !field.known || field.once != 0 && !seen.add(field.once) || p.entry && number != last+1 {
 			return false
 		}
+		last = number
 		switch {
 		case wire == protowire.BytesType && field.packed:
 			values, n := protowire.ConsumeBytes(data)
@@ -121,7 +169,7 @@ func (p *plain) holds(data []byte, depth int) bool {
 			data = data[n:]
 		}
 	}
-	return true
+	return !p.entry || last == entryValue
 }
 
 // plainValues says whether packed values are well-formed.

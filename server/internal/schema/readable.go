@@ -6,13 +6,10 @@ import (
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Protobuf's JSON form doesn't exist for every value that its binary form can
@@ -57,7 +54,7 @@ func (r *readables) of(message protoreflect.MessageDescriptor) *readable {
 	if made, ok := r.made[name]; ok {
 		return made
 	}
-	made := &readable{check: r.checkOf(name)}
+	made := &readable{check: r.checkOf(message)}
 	r.made[name] = made // Before its fields, since a message may hold itself.
 	if made.check != nil && name != "google.protobuf.Value" {
 		return made
@@ -82,7 +79,7 @@ func (r *readables) needed(message protoreflect.MessageDescriptor) bool {
 	}
 	seen := map[protoreflect.FullName]bool{name: true}
 	for queue := []protoreflect.MessageDescriptor{message}; len(queue) > 0 && !r.reaches[name]; queue = queue[1:] {
-		if r.checkOf(queue[0].FullName()) != nil {
+		if r.checkOf(queue[0]) != nil {
 			r.reaches[name] = true
 		}
 		fields := queue[0].Fields()
@@ -105,25 +102,28 @@ func heldMessage(field protoreflect.FieldDescriptor) protoreflect.MessageDescrip
 	return field.Message()
 }
 
-func (r *readables) checkOf(name protoreflect.FullName) func(protoreflect.Message) string {
-	switch name {
+// checkOf returns the check of a message's own value, or nil where it needs none.
+func (r *readables) checkOf(message protoreflect.MessageDescriptor) func(protoreflect.Message) string {
+	// Looked up once: a check is part of every publish.
+	first, second := message.Fields().ByNumber(1), message.Fields().ByNumber(2)
+	switch message.FullName() {
 	case "google.protobuf.Timestamp":
 		return func(m protoreflect.Message) string {
-			if (&timestamppb.Timestamp{Seconds: number(m, 1), Nanos: int32(number(m, 2))}).CheckValid() != nil {
+			if !isTimestamp(m.Get(first).Int(), m.Get(second).Int()) {
 				return "must be a time from year 1 to 9999"
 			}
 			return ""
 		}
 	case "google.protobuf.Duration":
 		return func(m protoreflect.Message) string {
-			if (&durationpb.Duration{Seconds: number(m, 1), Nanos: int32(number(m, 2))}).CheckValid() != nil {
+			if !isDuration(m.Get(first).Int(), m.Get(second).Int()) {
 				return "must be a duration of at most 10,000 years, its seconds and nanos with the same sign"
 			}
 			return ""
 		}
 	case "google.protobuf.FieldMask":
 		return func(m protoreflect.Message) string {
-			paths := m.Get(m.Descriptor().Fields().ByNumber(1)).List()
+			paths := m.Get(first).List()
 			for i := range paths.Len() {
 				if path := paths.Get(i).String(); !reversible(path) {
 					return fmt.Sprintf("%q is not a path of field names in lower_snake_case", path)
@@ -140,8 +140,21 @@ func (r *readables) checkOf(name protoreflect.FullName) func(protoreflect.Messag
 	}
 }
 
-func number(m protoreflect.Message, field protoreflect.FieldNumber) int64 {
-	return m.Get(m.Descriptor().Fields().ByNumber(field)).Int()
+// The bounds of Timestamp and Duration, as their own comments say them.
+const (
+	minTimestamp   = -62_135_596_800 // 0001-01-01T00:00:00Z
+	maxTimestamp   = 253_402_300_799 // 9999-12-31T23:59:59Z
+	maxDuration    = 315_576_000_000 // 10,000 years of 365.25 days
+	nanosPerSecond = 1_000_000_000
+)
+
+func isTimestamp(seconds, nanos int64) bool {
+	return seconds >= minTimestamp && seconds <= maxTimestamp && nanos >= 0 && nanos < nanosPerSecond
+}
+
+func isDuration(seconds, nanos int64) bool {
+	sameSign := seconds == 0 || nanos == 0 || seconds < 0 == (nanos < 0)
+	return sameSign && seconds >= -maxDuration && seconds <= maxDuration && nanos > -nanosPerSecond && nanos < nanosPerSecond
 }
 
 // reversible says whether a path comes back from its JSON form, which is in
@@ -186,7 +199,7 @@ func (r *readables) checkAny(m protoreflect.Message) string {
 		}
 	}
 	inner := dynamicpb.NewMessage(t.Descriptor())
-	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(m.Get(fields.ByNumber(2)).Bytes(), inner); err != nil {
+	if err := unmarshal(m.Get(fields.ByNumber(2)).Bytes(), inner); err != nil {
 		return "not an encoding of " + string(t.Descriptor().FullName())
 	}
 	// Seldom enough to make the walk anew: what is made is not safe to share.

@@ -170,10 +170,22 @@ func (t *Type) Descriptor() protoreflect.MessageDescriptor { return t.descriptor
 // It returns an error that wraps ErrMalformed.
 func (t *Type) Parse(payload []byte) (*dynamicpb.Message, error) {
 	message := dynamicpb.NewMessage(t.descriptor)
-	if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(payload, message); err != nil {
+	if err := unmarshal(payload, message); err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrMalformed, strings.ReplaceAll(err.Error(), "\u00a0", " "))
 	}
 	return message, nil
+}
+
+// unmarshal decodes with protobuf's own parser. That panics on a map's entry with
+// a key and, after it, another one that isn't encoded as a key; such an entry is
+// an error here.
+func unmarshal(payload []byte, message *dynamicpb.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("a map's entry has a key of another type")
+		}
+	}()
+	return proto.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(payload, message)
 }
 
 // judge checks a parsed payload and returns its key.
