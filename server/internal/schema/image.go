@@ -267,6 +267,10 @@ func DescribesOnly(file *descriptorpb.FileDescriptorProto) bool {
 }
 
 func describesOnly(name protoreflect.FullName) bool {
+	// Its events are those that servers and clients are tested with.
+	if strings.HasPrefix(string(name)+".", "tidings.conformance.") {
+		return false
+	}
 	for _, prefix := range []string{"google.protobuf", "buf.validate", "tidings"} {
 		if rest, ok := strings.CutPrefix(string(name), prefix); ok && (rest == "" || rest[0] == '.') {
 			return true
