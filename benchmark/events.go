@@ -31,7 +31,9 @@ type dataset struct {
 	requests []*tidingsv1.PublishStreamRequest
 	// encodedRequests are the same, encoded, without a topic.
 	encodedRequests [][]byte
-	batch           int
+	// checkedLess are the same as events that the server checks less.
+	checkedLess *checkedLess
+	batch       int
 }
 
 func newDataset(count, batch, size int) (*dataset, error) {
@@ -61,7 +63,8 @@ func newDataset(count, batch, size int) (*dataset, error) {
 		d.requests = append(d.requests, request)
 		d.encodedRequests = append(d.encodedRequests, encoded)
 	}
-	return d, nil
+	d.checkedLess, err = newCheckedLess(d)
+	return d, err
 }
 
 // paddingFor returns how much padding an event needs to have a size.

@@ -122,8 +122,12 @@ func startTidings(ctx context.Context, cfg config, s *servers, data *dataset, na
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the server: %w\n%s", err, out)
 	}
+	schemas, err := writeSchemas(s.dir)
+	if err != nil {
+		return nil, err
+	}
 	return connect(ctx, s, data, newTidings, name, binary, "serve",
-		"--data-dir", filepath.Join(s.dir, name+"-data"), "--sync", cfg.sync,
+		"--data-dir", filepath.Join(s.dir, name+"-data"), "--sync", cfg.sync, "--schemas", schemas,
 		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0")
 }
 
@@ -178,6 +182,7 @@ func (s *servers) stop() error {
 // The sections of the report.
 const (
 	publishing = "Publish"
+	checking   = "Publish what the server checks less"
 	reading    = "Read"
 	consuming  = "Consume and acknowledge"
 	alone      = "One event a call, one caller"
@@ -223,12 +228,17 @@ func (s *servers) rows(cfg config) []row {
 		calls(together, "echo over gRPC, 64 callers", rawTogether, manyCallers, s.echo.caller),
 	}
 	rows = append(rows, of(s.tidings, "Tidings")...)
+	const checked = "orders, with all their rules"
+	rows = append(rows,
+		moves(checking, checked, checked, s.tidings.publishEncoded),
+		moves(checking, "orders, their type without rules", checked, s.tidings.publishBare),
+		moves(checking, "orders as bytes in one field", checked, s.tidings.publishBytes))
 	if s.other != nil {
 		rows = append(rows, of(s.other, "the other Tidings")...)
 	}
 	rows = chosen(rows, cfg.rows)
 	// What is compared is measured close together.
-	order := []string{publishing, reading, consuming, alone, together}
+	order := []string{publishing, checking, reading, consuming, alone, together}
 	slices.SortStableFunc(rows, func(a, b row) int {
 		return slices.Index(order, a.section) - slices.Index(order, b.section)
 	})

@@ -96,7 +96,21 @@ func (t *tidings) expectStored(err error, stored int) error {
 }
 
 // publishEncoded sends batches that were encoded before.
-func (t *tidings) publishEncoded(ctx context.Context) (elapsed time.Duration, err error) {
+func (t *tidings) publishEncoded(ctx context.Context) (time.Duration, error) {
+	return t.publishRequests(ctx, t.data.encodedRequests)
+}
+
+// publishBare and publishBytes send them as what the server checks less.
+func (t *tidings) publishBare(ctx context.Context) (time.Duration, error) {
+	return t.publishRequests(ctx, t.data.checkedLess.bare)
+}
+
+func (t *tidings) publishBytes(ctx context.Context) (time.Duration, error) {
+	return t.publishRequests(ctx, t.data.checkedLess.bytes)
+}
+
+// publishRequests sends encoded batches, to which the topic is added.
+func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elapsed time.Duration, err error) {
 	if t.topic, err = t.newTopic(ctx, t.topic); err != nil {
 		return 0, err
 	}
@@ -110,7 +124,7 @@ func (t *tidings) publishEncoded(ctx context.Context) (elapsed time.Duration, er
 	}
 	stored := 0
 	err = exchange(cancel, func() error {
-		for _, request := range t.data.encodedRequests {
+		for _, request := range requests {
 			if err := stream.SendMsg(rawSend{topic, request}); err != nil {
 				return err
 			}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// A server always checks. What checking costs is seen by types that leave it
+// less to do, which it is given as any server is given more types: the orders
+// without their rules, and an order that is bytes to it. Their names are as long
+// as makes the events the same size.
+const (
+	barePackage = "bare.orders.v1"
+	bareOrder   = barePackage + ".OrderPlaced"
+	bytesOrder  = barePackage + ".OrderData"
+)
+
+// checkedLess are the batches of a data set as events of those types, encoded,
+// without a topic.
+type checkedLess struct {
+	bare  [][]byte
+	bytes [][]byte
+}
+
+func newCheckedLess(d *dataset) (*checkedLess, error) {
+	bare, err := d.encodedAs(func(order []byte) *anypb.Any {
+		return &anypb.Any{TypeUrl: typeURL(bareOrder), Value: order}
+	})
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := d.encodedAs(func(order []byte) *anypb.Any {
+		value := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), order)
+		return &anypb.Any{TypeUrl: typeURL(bytesOrder), Value: value}
+	})
+	return &checkedLess{bare, bytes}, err
+}
+
+func typeURL(name string) string { return "type.googleapis.com/" + name }
+
+// encodedAs encodes the batches with other payloads, made of the encoded orders.
+func (d *dataset) encodedAs(payload func(order []byte) *anypb.Any) (requests [][]byte, err error) {
+	for events := range slices.Chunk(d.events, d.batch) {
+		request := new(tidingsv1.PublishStreamRequest)
+		for _, event := range events {
+			request.Events = append(request.Events, &tidingsv1.Event{
+				Id: event.GetId(), Source: event.GetSource(), Subject: event.GetSubject(),
+				Data: payload(event.GetData().GetValue()),
+			})
+		}
+		encoded, err := proto.Marshal(request)
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, encoded)
+	}
+	return requests, nil
+}
+
+// writeSchemas writes a file for the server's flag --schemas.
+func writeSchemas(dir string) (path string, err error) {
+	encoded, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{bareFile()}})
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "schemas.binpb")
+	if err := os.WriteFile(path, encoded, 0o600); err != nil {
+		return "", fmt.Errorf("schemas: %w", err)
+	}
+	return path, nil
+}
+
+// bareFile declares the types. The bare order keeps its partition key.
+func bareFile() *descriptorpb.FileDescriptorProto {
+	file := &descriptorpb.FileDescriptorProto{
+		Name: new("bare/orders/v1/orders.proto"), Package: new(barePackage), Syntax: new("proto3"),
+		Dependency: []string{"google/protobuf/timestamp.proto", "tidings/v1/options.proto"},
+		MessageType: []*descriptorpb.DescriptorProto{{
+			Name: new("OrderData"),
+			Field: []*descriptorpb.FieldDescriptorProto{{
+				Name: new("data"), JsonName: new("data"), Number: new(int32(1)),
+				Type: descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+			}},
+		}},
+	}
+	for _, message := range []protoreflect.ProtoMessage{new(ordersv1.OrderPlaced), new(ordersv1.OrderItem), new(ordersv1.Money)} {
+		declared := protodesc.ToDescriptorProto(message.ProtoReflect().Descriptor())
+		event := proto.GetExtension(declared.GetOptions(), tidingsv1.E_Event)
+		declared.Options = nil
+		if option, ok := event.(*tidingsv1.EventOptions); ok && option != nil {
+			declared.Options = new(descriptorpb.MessageOptions)
+			proto.SetExtension(declared.GetOptions(), tidingsv1.E_Event, option)
+		}
+		for _, field := range declared.GetField() {
+			field.Options = nil
+			if name, ok := strings.CutPrefix(field.GetTypeName(), ".shop.orders.v1."); ok {
+				field.TypeName = new("." + barePackage + "." + name)
+			}
+		}
+		file.MessageType = append(file.MessageType, declared)
+	}
+	return file
+}
