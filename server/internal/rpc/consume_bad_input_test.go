@@ -88,7 +88,7 @@ func TestBadSettlements(t *testing.T) {
 		"long extension":   {[]*tidingsv1.Settlement{extend("x", 3600*1e9+1)}, "[0].extend.duration"},
 		"negative seconds": {[]*tidingsv1.Settlement{extend("x", -1e9)}, "[0].extend.duration"},
 	} {
-		t.Run("Settle/"+name, each(func(t *testing.T, c client) {
+		t.Run("Settle/"+name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			publishN(t, c, topic, 1)
 			token := pull(t, c, s, 1)[0].GetDeliveryToken()
@@ -96,13 +96,13 @@ func TestBadSettlements(t *testing.T) {
 			wantRefusal(t, err, invalid.at("settlements"+test.field))
 			ackAll(t, c, s, &tidingsv1.Delivery{DeliveryToken: token}) // Nothing of the request was done.
 		}))
-		t.Run("Consume/"+name, each(func(t *testing.T, c client) {
+		t.Run("Consume/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			err := consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s}), settleOf(test.settlements...))
 			wantRefusal(t, err, invalid.at("settle.settlements"+test.field))
 		}, fullDuplex))
 	}
-	t.Run("as many as may be", each(func(t *testing.T, c client) {
+	t.Run("as many as may be", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 300)
 		var settlements []*tidingsv1.Settlement

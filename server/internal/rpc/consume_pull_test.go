@@ -32,7 +32,7 @@ func TestPull(t *testing.T) {
 		}
 		wantIDs(t, pullNow(t, c, s), events...)
 	}))
-	t.Run("without a wait, of events that the filter leaves out", each(func(t *testing.T, c client) {
+	t.Run("without a wait, of events that the filter leaves out", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, filtered(&tidingsv1.EventFilter{EventTypes: []string{orderPaid}}))
 		publishN(t, c, topic, 500)
 		wantNothing(t, c, s)
@@ -41,7 +41,7 @@ func TestPull(t *testing.T) {
 		wantIDs(t, pullNow(t, c, s), want)
 		wantNothing(t, c, s)
 	}))
-	t.Run("without a wait, beside a stream", each(func(t *testing.T, c client) {
+	t.Run("without a wait, beside a stream", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 1}})
 		for range 5 {
@@ -53,7 +53,7 @@ func TestPull(t *testing.T) {
 			ackAll(t, c, s, rest[0], first)
 		}
 	}))
-	t.Run("in parts", each(func(t *testing.T, c client) {
+	t.Run("in parts", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 250)
 		var all []string
@@ -127,7 +127,7 @@ func TestPull(t *testing.T) {
 		"long wait":       {&tidingsv1.PullRequest{Subscription: "a", MaxWait: durationpb.New(time.Minute + 1)}, invalid.at("max_wait")},
 		"not found":       {&tidingsv1.PullRequest{Subscription: "a"}, because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", "a")},
 	} {
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, err := c.Pull(testContext(t), test.request)
 			wantRefusal(t, err, test.want)
 		}))

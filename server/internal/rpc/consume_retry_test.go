@@ -57,7 +57,7 @@ func TestRetry(t *testing.T) {
 			}
 		}, d.need...))
 	}
-	t.Run("first attempt released", each(func(t *testing.T, c client) {
+	t.Run("first attempt released", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 1)
 		var tokens []string
@@ -74,7 +74,7 @@ func TestRetry(t *testing.T) {
 		ackAll(t, c, s, last)
 		wantSettled(t, c, s, leaseLost, ack(tokens[0]))
 	}))
-	t.Run("expiry counts", each(func(t *testing.T, c client) {
+	t.Run("expiry counts", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, ackWithin(time.Second), backoffNone)
 		publishN(t, c, topic, 1)
 		first := pull(t, c, s, 1)[0]
@@ -84,7 +84,7 @@ func TestRetry(t *testing.T) {
 		wantAttempt(t, got, 3, "kept")
 		ackAll(t, c, s, got)
 	}))
-	t.Run("never given up", each(func(t *testing.T, c client) {
+	t.Run("never given up", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
 			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: -1,
 		}))
@@ -116,7 +116,7 @@ func TestBackoff(t *testing.T) {
 		}
 		return next
 	}
-	t.Run("policy", each(func(t *testing.T, c client) {
+	t.Run("policy", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
 			MinBackoff: durationpb.New(150 * time.Millisecond), MaxBackoff: durationpb.New(500 * time.Millisecond), Multiplier: 2.5,
 		}))
@@ -128,7 +128,7 @@ func TestBackoff(t *testing.T) {
 		}
 		wantAttempt(t, got, 5, "")
 	}))
-	t.Run("a delay of its own", each(func(t *testing.T, c client) {
+	t.Run("a delay of its own", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Hour)}))
 		publishN(t, c, topic, 1)
 		got := comesAfter(t, c, s, pull(t, c, s, 1)[0], &tidingsv1.Nack{Delay: durationpb.New(300 * time.Millisecond)}, 300*time.Millisecond)
@@ -140,7 +140,7 @@ func TestBackoff(t *testing.T) {
 		wantSettled(t, c, s, applied, nack(got.GetDeliveryToken(), retryAtOnce))
 		wantAttempt(t, pull(t, c, s, 1)[0], 3, "")
 	}))
-	t.Run("after a deadline", each(func(t *testing.T, c client) {
+	t.Run("after a deadline", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, ackWithin(time.Second), retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(400 * time.Millisecond)}))
 		publishN(t, c, topic, 1)
 		first := pull(t, c, s, 1)[0]
@@ -150,7 +150,7 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("attempt %d began %s after the deadline", second.GetAttempt(), delay)
 		}
 	}))
-	t.Run("what waits doesn't hold up what follows", each(func(t *testing.T, c client) {
+	t.Run("what waits doesn't hold up what follows", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 3)
 		wantSettled(t, c, s, applied, nack(pull(t, c, s, 1)[0].GetDeliveryToken(), retryLate))
@@ -163,7 +163,7 @@ func TestBackoff(t *testing.T) {
 func TestGivenUp(t *testing.T) {
 	policy := retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: 2})
 	for _, d := range doors {
-		t.Run(d.name, each(func(t *testing.T, c client) {
+		t.Run(d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, ackWithin(2*time.Second), policy)
 			publishN(t, c, topic, 3)
 			began := time.Now().Add(-time.Second)
@@ -214,7 +214,7 @@ func TestGivenUp(t *testing.T) {
 			}
 		}, d.need...))
 	}
-	t.Run("after the default number of attempts", each(func(t *testing.T, c client) {
+	t.Run("after the default number of attempts", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, backoffNone)
 		publishN(t, c, topic, 1)
 		for i := range 10 {

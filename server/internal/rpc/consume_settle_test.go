@@ -47,7 +47,7 @@ func TestSettlementStatuses(t *testing.T) {
 		{"retry after release", nacked(releasedLate), nacked(retryLate), leaseLost},
 	}
 	for _, d := range doors {
-		t.Run(d.name, each(func(t *testing.T, c client) {
+		t.Run(d.name, some(func(t *testing.T, c client) {
 			ctx := testContext(t)
 			topic, s := newSubscribed(t, c)
 			publishN(t, c, topic, len(cases))
@@ -78,7 +78,7 @@ func TestSettlementStatuses(t *testing.T) {
 		}, d.need...))
 	}
 	for _, d := range doors {
-		t.Run("in one batch/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("in one batch/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			publishN(t, c, topic, 1)
 			door := d.open(t, testContext(t), c, s)
@@ -92,7 +92,7 @@ func TestSettlementStatuses(t *testing.T) {
 // TestOlderAttempt settles deliveries that were followed by another.
 func TestOlderAttempt(t *testing.T) {
 	for _, d := range doors {
-		t.Run("after a retry/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("after a retry/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			events := publishN(t, c, topic, 2)
 			door := d.open(t, testContext(t), c, s)
@@ -114,7 +114,7 @@ func TestOlderAttempt(t *testing.T) {
 				t.Errorf("then came %v", next)
 			}
 		}, d.need...))
-		t.Run("after a deadline/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("after a deadline/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, ackWithin(time.Second), backoffNone)
 			publishN(t, c, topic, 1)
 			door := d.open(t, testContext(t), c, s)
@@ -131,7 +131,7 @@ func TestOlderAttempt(t *testing.T) {
 }
 
 func TestPastDeadline(t *testing.T) {
-	t.Run("not delivered anew", each(func(t *testing.T, c client) {
+	t.Run("not delivered anew", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, ackWithin(time.Second), retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Hour)}))
 		publishN(t, c, topic, 1)
 		got := pull(t, c, s, 1)[0]
@@ -145,7 +145,7 @@ func TestPastDeadline(t *testing.T) {
 			t.Errorf("the statistics are %v", statistics)
 		}
 	}))
-	t.Run("extended", each(func(t *testing.T, c client) {
+	t.Run("extended", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, ackWithin(time.Second), backoffNone)
 		publishN(t, c, topic, 2)
 		both := pull(t, c, s, 2)
@@ -160,7 +160,7 @@ func TestPastDeadline(t *testing.T) {
 		}
 		wantSettled(t, c, s, applied, ack(both[0].GetDeliveryToken()))
 	}))
-	t.Run("shortened", each(func(t *testing.T, c client) {
+	t.Run("shortened", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, ackWithin(time.Hour), backoffNone)
 		publishN(t, c, topic, 1)
 		first := pull(t, c, s, 1)[0]
@@ -178,7 +178,7 @@ func TestSettleThroughAnotherDoor(t *testing.T) {
 			if from.name == to.name {
 				continue
 			}
-			t.Run(from.name+" to "+to.name, each(func(t *testing.T, c client) {
+			t.Run(from.name+" to "+to.name, some(func(t *testing.T, c client) {
 				topic, s := newSubscribed(t, c)
 				publishN(t, c, topic, 1)
 				one := from.open(t, testContext(t), c, s)

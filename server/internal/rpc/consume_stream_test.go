@@ -85,12 +85,12 @@ func TestConsumeHeartbeat(t *testing.T) {
 	}))
 	for name, interval := range map[string]time.Duration{"short": 999 * time.Millisecond, "long": 301 * time.Second, "negative": -time.Second, "zero": 0} {
 		invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-		t.Run("refused by Consume/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused by Consume/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			err := consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s, HeartbeatInterval: durationpb.New(interval)}))
 			wantRefusal(t, err, invalid.at("open.heartbeat_interval"))
 		}, fullDuplex))
-		t.Run("refused by Receive/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused by Receive/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			err := receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s, HeartbeatInterval: durationpb.New(interval)})
 			wantRefusal(t, err, invalid.at("heartbeat_interval"))
@@ -192,7 +192,7 @@ func TestConsumeHalfClose(t *testing.T) {
 // given.
 func TestHeldTokens(t *testing.T) {
 	for _, d := range streams {
-		t.Run(d.name, each(func(t *testing.T, c client) {
+		t.Run(d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			other := newSubscription(t, c, topic)
 			deleteAtEnd(t, c, topic, other)
@@ -231,7 +231,7 @@ func TestHeldTokens(t *testing.T) {
 			wantIDs(t, []*tidingsv1.Delivery{stream.next()}, events[6])
 		}, d.need...))
 	}
-	t.Run("lost", each(func(t *testing.T, c client) {
+	t.Run("lost", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 2)
 		both := pull(t, c, s, 2)
@@ -244,7 +244,7 @@ func TestHeldTokens(t *testing.T) {
 		seek(t, c, s, fromNew)
 		wantStatuses(t, open(both[0].GetDeliveryToken(), both[1].GetDeliveryToken(), again.GetDeliveryToken()), leaseLost, leaseLost, leaseLost)
 	}))
-	t.Run("takes from the stream that had it", each(func(t *testing.T, c client) {
+	t.Run("takes from the stream that had it", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 2)
 		one := &tidingsv1.Window{MaxEvents: 1}

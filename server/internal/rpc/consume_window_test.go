@@ -82,7 +82,7 @@ func TestWindowGranted(t *testing.T) {
 				t.Errorf("granted otherwise (-want +got):\n%s", diff)
 			}
 		}
-		t.Run("Consume/"+name, each(func(t *testing.T, c client) {
+		t.Run("Consume/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c, ackWithin(17*time.Second))
 			stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: test.asked})
 			want(t, stream.opened.GetWindow())
@@ -94,7 +94,7 @@ func TestWindowGranted(t *testing.T) {
 				want(t, stream.changeWindow(test.asked))
 			}
 		}, fullDuplex))
-		t.Run("Receive/"+name, each(func(t *testing.T, c client) {
+		t.Run("Receive/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c, ackWithin(17*time.Second))
 			stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: test.asked})
 			want(t, stream.opened.GetWindow())
@@ -117,7 +117,7 @@ func TestWindowGranted(t *testing.T) {
 		"many bytes":      {&tidingsv1.Window{MaxBytes: 256<<20 + 1}, "max_bytes"},
 	} {
 		invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			wantRefusal(t, receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: test.window}), invalid.at("window."+test.field))
 			_, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{
@@ -125,7 +125,7 @@ func TestWindowGranted(t *testing.T) {
 			})
 			wantRefusal(t, err, invalid.at("window.window."+test.field))
 		}))
-		t.Run("refused by Consume/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused by Consume/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			wantRefusal(t, consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s, Window: test.window})), invalid.at("open.window."+test.field))
 			wantRefusal(t, consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s}),
@@ -165,7 +165,7 @@ var streams = []struct {
 func TestWindowCredit(t *testing.T) {
 	one := &tidingsv1.Window{MaxEvents: 1}
 	for _, d := range streams {
-		t.Run("settled through Settle/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("settled through Settle/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			events := publishN(t, c, topic, 5)
 			stream, _ := d.open(t, c, s, one)
@@ -179,7 +179,7 @@ func TestWindowCredit(t *testing.T) {
 				wantSettled(t, c, s, applied, settlement)
 			}
 		}, d.need...))
-		t.Run("expired/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("expired/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, ackWithin(time.Second), retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Hour)}))
 			events := publishN(t, c, topic, 2)
 			stream, _ := d.open(t, c, s, one)
@@ -189,7 +189,7 @@ func TestWindowCredit(t *testing.T) {
 				t.Errorf("the second was leased at %s, before the first ended at %s", begun, first.GetDeadline().AsTime())
 			}
 		}, d.need...))
-		t.Run("sought/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("sought/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			events := publishN(t, c, topic, 2)
 			stream, _ := d.open(t, c, s, one)
@@ -207,7 +207,7 @@ func TestWindowCredit(t *testing.T) {
 func TestWindowChange(t *testing.T) {
 	// A stream with a window of 2 is filled, grown to 5, shrunk to 1 and, once it
 	// is below that, filled again.
-	t.Run("Consume", each(func(t *testing.T, c client) {
+	t.Run("Consume", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 10)
 		stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{
@@ -246,7 +246,7 @@ func TestWindowChange(t *testing.T) {
 		wantIDs(t, append(held, stream.next()), events[:6]...)
 		stream.quiet()
 	}))
-	t.Run("of no stream", each(func(t *testing.T, c client) {
+	t.Run("of no stream", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 1)
 		token := pull(t, c, s, 1)[0].GetDeliveryToken()

@@ -74,7 +74,7 @@ func TestListDeadLetters(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("pages", each(func(t *testing.T, c client) {
+	t.Run("pages", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 7)
 		deliveries := pull(t, c, s, 7)
@@ -105,7 +105,7 @@ func TestListDeadLetters(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("pages of what a filter takes", each(func(t *testing.T, c client) {
+	t.Run("pages of what a filter takes", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 9, func(i int, e *tidingsv1.Event) { e.Subject = string(rune('a' + i%3)) })
 		bury(t, c, s, 9)
@@ -127,7 +127,7 @@ func TestListDeadLetters(t *testing.T) {
 			t.Errorf("got %v, want %v", all, want)
 		}
 	}))
-	t.Run("page token of another", each(func(t *testing.T, c client) {
+	t.Run("page token of another", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		other := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, other)
@@ -153,7 +153,7 @@ func TestListDeadLetters(t *testing.T) {
 }
 
 func TestDeadLetterFilter(t *testing.T) {
-	t.Run("every condition", each(func(t *testing.T, c client) {
+	t.Run("every condition", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxAttempts: 1}))
 		first := publishN(t, c, topic, 2, func(i int, e *tidingsv1.Event) { e.Attributes = map[string]string{"room": string(rune('a' + i))} })
 		second := []*tidingsv1.Event{event(t, topic+"-paid", paid("o"))}
@@ -235,7 +235,7 @@ func TestDeadLetterFilter(t *testing.T) {
 		"many sequences":    {&tidingsv1.DeadLetterFilter{Sequences: slices.Repeat([]int64{1}, 1001)}, invalid.at("filter.sequences")},
 		"type name":         {&tidingsv1.DeadLetterFilter{Event: &tidingsv1.EventFilter{EventTypes: []string{"a b"}}}, invalid.at("filter.event.event_types[0]")},
 	} {
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			for _, err := range deadLetterCalls(t, c, s, test.filter) {
 				wantRefusal(t, err, test.want)

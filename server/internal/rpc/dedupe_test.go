@@ -30,7 +30,7 @@ func wantSame(t *testing.T, before, again []*tidingsv1.Receipt) {
 }
 
 func TestDedupeByRequest(t *testing.T) {
-	t.Run("same events", each(func(t *testing.T, c client) {
+	t.Run("same events", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 5)
 		first := publish(t, c, topic, events...)
 		wantSame(t, first, publish(t, c, topic, events...))
@@ -38,7 +38,7 @@ func TestDedupeByRequest(t *testing.T) {
 			t.Errorf("stored up to %d", got)
 		}
 	}))
-	t.Run("other order", each(func(t *testing.T, c client) {
+	t.Run("other order", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 3)
 		publish(t, c, topic, events...)
 		slices.Reverse(events)
@@ -46,14 +46,14 @@ func TestDedupeByRequest(t *testing.T) {
 			t.Errorf("taken for a repetition: %v", again)
 		}
 	}))
-	t.Run("same event in another request", each(func(t *testing.T, c client) {
+	t.Run("same event in another request", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 3)
 		publish(t, c, topic, events...)
 		if again := publish(t, c, topic, events[:2]...); duplicates(again) != 0 {
 			t.Errorf("taken for a repetition: %v", again)
 		}
 	}))
-	t.Run("other content", each(func(t *testing.T, c client) {
+	t.Run("other content", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 3)
 		first := publish(t, c, topic, events...)
 		events[1] = event(t, "a-1", placed("another"))
@@ -61,14 +61,14 @@ func TestDedupeByRequest(t *testing.T) {
 		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT",
 			"topic", topic, "sequence", fmt.Sprint(first[1].GetSequence()), "id", "a-1", "source", "/test"))
 	}))
-	t.Run("other time", each(func(t *testing.T, c client) {
+	t.Run("other time", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 1)
 		publish(t, c, topic, events...)
 		events[0].Subject = "another"
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events})
 		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "4096", "id", "a-0", "source", "/test"))
 	}))
-	t.Run("other request id, same events", each(func(t *testing.T, c client) {
+	t.Run("other request id, same events", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 2)
 		for _, id := range []string{"one", "two"} {
 			response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, RequestId: id})
@@ -77,7 +77,7 @@ func TestDedupeByRequest(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("request id", each(func(t *testing.T, c client) {
+	t.Run("request id", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		request := &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 3), RequestId: "the request"}
 		first, err := c.Publish(testContext(t), request)
@@ -95,14 +95,14 @@ func TestDedupeByRequest(t *testing.T) {
 			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", place, "request_id", "the request"))
 		}
 	}))
-	t.Run("same content, other encoding", each(func(t *testing.T, c client) {
+	t.Run("same content, other encoding", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), []*tidingsv1.Event{withAttributes(t, "a")}
 		first := publish(t, c, topic, events...)
 		for range 10 { // Each encodes the map in some order.
 			wantSame(t, first, publish(t, c, topic, proto.CloneOf(events[0])))
 		}
 	}))
-	t.Run("skipped events don't count", each(func(t *testing.T, c client) {
+	t.Run("skipped events don't count", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 2)
 		first := publish(t, c, topic, events...)
 		again, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
@@ -130,7 +130,7 @@ func withAttributes(t *testing.T, id string) *tidingsv1.Event {
 }
 
 func TestDedupeByEvent(t *testing.T) {
-	t.Run("same request", each(func(t *testing.T, c client) {
+	t.Run("same request", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 5)
 		first := publish(t, c, topic, events...)
 		if want := []int64{1 << 12, 2 << 12, 3 << 12, 4 << 12, 5 << 12}; !slices.Equal(sequences(first), want) {
@@ -138,7 +138,7 @@ func TestDedupeByEvent(t *testing.T) {
 		}
 		wantSame(t, first, publish(t, c, topic, events...))
 	}))
-	t.Run("in another batch", each(func(t *testing.T, c client) {
+	t.Run("in another batch", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
 		first := publish(t, c, topic, events...)
 		wantSame(t, first[1:2], publish(t, c, topic, events[1]))
@@ -146,7 +146,7 @@ func TestDedupeByEvent(t *testing.T) {
 		slices.Reverse(first)
 		wantSame(t, first, publish(t, c, topic, events...))
 	}))
-	t.Run("some of a batch", each(func(t *testing.T, c client) {
+	t.Run("some of a batch", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 6)
 		stored := publish(t, c, topic, events[1], events[4])
 		got := publish(t, c, topic, events...)
@@ -157,21 +157,21 @@ func TestDedupeByEvent(t *testing.T) {
 			t.Errorf("sequences are %d, want %d", sequences(got), want)
 		}
 	}))
-	t.Run("all but one of a batch", each(func(t *testing.T, c client) {
+	t.Run("all but one of a batch", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
 		publish(t, c, topic, events[:2]...)
 		if got := publish(t, c, topic, events...); duplicates(got) != 2 || got[2].GetDuplicate() || got[2].GetSequence() != 3<<12 {
 			t.Errorf("got %v", got)
 		}
 	}))
-	t.Run("twice in a request", each(func(t *testing.T, c client) {
+	t.Run("twice in a request", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 2)
 		got := publish(t, c, topic, events[0], events[1], events[0])
 		if want := []int64{1 << 12, 2 << 12, 1 << 12}; !slices.Equal(sequences(got), want) || duplicates(got) != 1 || !got[2].GetDuplicate() {
 			t.Errorf("got %v", got)
 		}
 	}))
-	t.Run("other content", each(func(t *testing.T, c client) {
+	t.Run("other content", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
 		publish(t, c, topic, events...)
 		for name, batch := range map[string][]*tidingsv1.Event{
@@ -185,7 +185,7 @@ func TestDedupeByEvent(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("other content in one request", each(func(t *testing.T, c client) {
+	t.Run("other content in one request", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, byEvent)
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a", placed("o")), event(t, "a", placed("p"))}})
 		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "0", "id", "a", "source", "/test"))
@@ -193,28 +193,28 @@ func TestDedupeByEvent(t *testing.T) {
 			t.Errorf("stored up to %d", got)
 		}
 	}))
-	t.Run("same id of another source", each(func(t *testing.T, c client) {
+	t.Run("same id of another source", some(func(t *testing.T, c client) {
 		topic, other := newTopic(t, c, byEvent), event(t, "a", placed("o"))
 		other.Source = "/another"
 		if got := publish(t, c, topic, event(t, "a", placed("o")), other); duplicates(got) != 0 {
 			t.Errorf("got %v", got)
 		}
 	}))
-	t.Run("same content, other encoding", each(func(t *testing.T, c client) {
+	t.Run("same content, other encoding", some(func(t *testing.T, c client) {
 		topic, e := newTopic(t, c, byEvent), withAttributes(t, "a")
 		first := publish(t, c, topic, e)
 		for range 10 {
 			wantSame(t, first, publish(t, c, topic, proto.CloneOf(e)))
 		}
 	}))
-	t.Run("1000 events", each(func(t *testing.T, c client) {
+	t.Run("1000 events", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 1000)
 		got := publish(t, c, topic, events...)
 		if last := got[999]; len(got) != 1000 || last.GetSequence() != 1000<<12 {
 			t.Errorf("%d receipts, the last is %v", len(got), last)
 		}
 	}))
-	t.Run("at once", each(func(t *testing.T, c client) {
+	t.Run("at once", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 20)
 		type result struct {
 			first     int

@@ -20,7 +20,7 @@ func TestPrecondition(t *testing.T) {
 		return because(codes.Aborted, "SEQUENCE_MISMATCH", "expected", fmt.Sprint(expected), "actual", fmt.Sprint(actual))
 	}
 	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
-		t.Run("topic/"+dedupe.String(), each(func(t *testing.T, c client) {
+		t.Run("topic/"+dedupe.String(), some(func(t *testing.T, c client) {
 			topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Dedupe = dedupe })
 			first, err := try(t, c, topic, &tidingsv1.Precondition{}, orders(t, "a", 3)...)
 			if err != nil {
@@ -84,16 +84,16 @@ func TestPrecondition(t *testing.T) {
 		_, err = try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "nobody", ExpectedLastSequence: 4096}, event(t, "5", placed("nobody")))
 		wantRefusal(t, err, mismatch(4096, 0).and("partition_key", "nobody"))
 	}))
-	t.Run("key of other events", each(func(t *testing.T, c client) {
+	t.Run("key of other events", some(func(t *testing.T, c client) {
 		_, err := try(t, c, newTopic(t, c, byEvent), &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")), event(t, "2", placed("other")))
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("precondition.partition_key"))
 	}))
-	t.Run("key where requests are recognised", each(func(t *testing.T, c client) {
+	t.Run("key where requests are recognised", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		_, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")))
 		wantRefusal(t, err, because(codes.FailedPrecondition, "KEY_PRECONDITION_UNSUPPORTED", "topic", topic))
 	}))
-	t.Run("one of many wins", each(func(t *testing.T, c client) {
+	t.Run("one of many wins", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		errs := make(chan error)
 		for i := range 8 {

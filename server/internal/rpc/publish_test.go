@@ -31,7 +31,7 @@ func TestPublish(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("most events of a request", each(func(t *testing.T, c client) {
+	t.Run("most events of a request", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		var events []*tidingsv1.Event
 		for i := range 4096 {
@@ -42,7 +42,7 @@ func TestPublish(t *testing.T) {
 			t.Errorf("%d receipts, the last is %v", len(receipts), last)
 		}
 	}))
-	t.Run("to the topic of the type", each(func(t *testing.T, c client) {
+	t.Run("to the topic of the type", some(func(t *testing.T, c client) {
 		id := newName()
 		response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
 			Events: []*tidingsv1.Event{event(t, id, placed(id)), event(t, id+"b", paid(id))},
@@ -54,10 +54,10 @@ func TestPublish(t *testing.T) {
 			t.Errorf("published as %v", response)
 		}
 	}))
-	t.Run("type without a topic to a topic", each(func(t *testing.T, c client) {
+	t.Run("type without a topic to a topic", some(func(t *testing.T, c client) {
 		publish(t, c, newTopic(t, c), event(t, "money", &ordersv1.Money{CurrencyCode: "EUR"}))
 	}))
-	t.Run("partition key of the payload", each(func(t *testing.T, c client) {
+	t.Run("partition key of the payload", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		given := event(t, "2", placed("o-2"))
 		given.PartitionKey = "mine"
@@ -110,7 +110,7 @@ func TestPublishSkipsInvalid(t *testing.T) {
 		wantError(t, refused[0].GetError(), because(codes.InvalidArgument, "EVENT_INVALID").at("events[1].data.email"))
 		wantError(t, refused[1].GetError(), because(codes.InvalidArgument, "EVENT_INVALID").at("events[3].id"))
 	}))
-	t.Run("all", each(func(t *testing.T, c client) {
+	t.Run("all", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		response, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
 			Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "0"), invalid(t, "1")},
@@ -122,7 +122,7 @@ func TestPublishSkipsInvalid(t *testing.T) {
 			t.Errorf("got %v", response)
 		}
 	}))
-	t.Run("not the rules about the request", each(func(t *testing.T, c client) {
+	t.Run("not the rules about the request", some(func(t *testing.T, c client) {
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: newTopic(t, c), SkipInvalid: true})
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("events"))
 	}))
@@ -233,7 +233,7 @@ func TestPublishRefuses(t *testing.T) {
 			r.Topic, r.Events[0] = "", event(t, "1", &ordersv1.Money{CurrencyCode: "EUR"})
 		}, undetermined, nil},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic := newTopic(t, c)
 			before := latest(t, c, "orders")
 			request := &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, topic, 4)}
@@ -255,7 +255,7 @@ func TestPublishRefuses(t *testing.T) {
 			}
 		}, test.needs...))
 	}
-	t.Run("type not allowed", each(func(t *testing.T, c client) {
+	t.Run("type not allowed", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.EventTypes = []string{orderPlaced} })
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "0", placed("o")), event(t, "1", paid("o"))}})
 		wantRefusal(t, err, because(codes.FailedPrecondition, "EVENT_TYPE_NOT_ALLOWED", "type", orderPaid, "topic", topic).at("events[1].data.type_url"))
@@ -268,7 +268,7 @@ func TestPublishRefuses(t *testing.T) {
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: name, Events: orders(t, "a", 1)})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
 	}))
-	t.Run("more than 1000 events one by one", each(func(t *testing.T, c client) {
+	t.Run("more than 1000 events one by one", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, byEvent)
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 1001)})
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("events"))

@@ -108,7 +108,7 @@ func TestReadFilters(t *testing.T) {
 			EventTypes: []string{orderPlaced, cancelledOrder}, Attributes: exactly("partitionkey", "o-2"), Cel: "data.order_id == 'o-2' && event.id != 'small'",
 		}, "cancelled"},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic := mixedTopic(t, c)
 			got := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: test.filter, Stop: stopCaughtUp}).untilEnd()
 			var ids []string
@@ -170,7 +170,7 @@ func TestReadFilterRefused(t *testing.T) {
 		"unknown type":       {&tidingsv1.EventFilter{EventTypes: []string{"a.B"}, Cel: "!"}, because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "a.B"), ""},
 		"no type of tidings": {&tidingsv1.EventFilter{EventTypes: []string{"tidings.v1.Event"}}, because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "tidings.v1.Event"), ""},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic := newTopic(t, c)
 			err := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: test.filter, Stop: stopCaughtUp}).refused()
 			wantRefusal(t, err, test.want)
@@ -184,7 +184,7 @@ func TestReadFilterRefused(t *testing.T) {
 // Where the filter names no types, the expression has to suit those that the
 // topic takes or, where it takes all, those that declare it.
 func TestReadFilterOfTopicTypes(t *testing.T) {
-	t.Run("that it takes", each(func(t *testing.T, c client) {
+	t.Run("that it takes", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.EventTypes = []string{orderPlaced, orderPaid} })
 		publish(t, c, topic, event(t, "1", placed("o-1")), event(t, "2", paid("o-2")))
 		read := func(cel string) *reading {
@@ -196,7 +196,7 @@ func TestReadFilterOfTopicTypes(t *testing.T) {
 		wantRefusal(t, read("data.payment_id == '1'").refused(),
 			because(codes.InvalidArgument, "FILTER_INVALID", "type", orderPlaced).at("filter.cel"))
 	}))
-	t.Run("that declare it", each(func(t *testing.T, c client) {
+	t.Run("that declare it", some(func(t *testing.T, c client) {
 		read := func(cel string) *reading {
 			return openRead(t, c, &tidingsv1.ReadRequest{Topic: "orders", Filter: &tidingsv1.EventFilter{Cel: cel}, Start: fromNew, Stop: stopCaughtUp})
 		}

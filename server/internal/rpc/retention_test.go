@@ -65,7 +65,7 @@ func TestReadAfterRetention(t *testing.T) {
 			}
 		}
 	}))
-	t.Run("no gap", each(func(t *testing.T, c client) {
+	t.Run("no gap", some(func(t *testing.T, c client) {
 		topic, _, left := removed(t, c)
 		for _, start := range []*tidingsv1.StartPosition{
 			fromEarliest, fromSequence(left[0].GetSequence()), {Position: &tidingsv1.StartPosition_Time{Time: left[0].GetPublishTime()}},
@@ -81,13 +81,15 @@ func TestReadAfterRetention(t *testing.T) {
 		_, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: old[0].GetSequence()})
 		wantRefusal(t, err, because(codes.NotFound, "EVENT_NOT_FOUND", "topic", topic, "sequence", fmt.Sprint(old[0].GetSequence())))
 	}))
-	t.Run("all aged away while it is read", each(func(t *testing.T, c client) {
+	t.Run("all aged away while it is read", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) {
-			topic.Retention = &tidingsv1.Retention{MaxAge: durationpb.New(time.Second)}
+			topic.Retention = &tidingsv1.Retention{MaxAge: durationpb.New(2 * time.Second)}
 		})
-		publish(t, c, topic, orders(t, "a", 3)...)
+		// It reads before they are there, since a busy machine may take as long to open a stream as they are kept.
 		stream := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, HeartbeatInterval: durationpb.New(time.Second)})
-		last := stream.untilFrame(isCaughtUp).events[2]
+		stream.untilFrame(isCaughtUp)
+		publish(t, c, topic, orders(t, "a", 3)...)
+		last := stream.untilEvents(3).events[2]
 		for { // What was read isn't missed.
 			if got := stream.untilFrame(isHeartbeat); len(got.gaps) != 0 {
 				t.Fatalf("frames %v", got.frames)
@@ -125,7 +127,7 @@ func TestReadForeignCursor(t *testing.T) {
 			return string(b)
 		},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic, events := threeRecords(t, c)
 			_, others := threeRecords(t, c)
 			cursor := change(events[4].GetCursor(), others[4].GetCursor())
@@ -133,13 +135,13 @@ func TestReadForeignCursor(t *testing.T) {
 			wantRefusal(t, err, because(codes.InvalidArgument, "CURSOR_INVALID", "topic", topic).at("start.cursor"))
 		}))
 	}
-	t.Run("empty or long", each(func(t *testing.T, c client) {
+	t.Run("empty or long", some(func(t *testing.T, c client) {
 		for _, cursor := range []string{"", string(make([]byte, 257))} {
 			err := openRead(t, c, &tidingsv1.ReadRequest{Topic: "orders", Start: fromCursor(cursor)}).refused()
 			wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("start.cursor"))
 		}
 	}))
-	t.Run("of a deleted topic of the same name", each(func(t *testing.T, c client) {
+	t.Run("of a deleted topic of the same name", some(func(t *testing.T, c client) {
 		topic, events := threeRecords(t, c)
 		if _, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: topic}); err != nil {
 			t.Fatal(err)
@@ -155,7 +157,7 @@ func TestReadForeignCursor(t *testing.T) {
 
 func TestReadFilter(t *testing.T) {
 	onlyPaid := &tidingsv1.EventFilter{EventTypes: []string{orderPaid}}
-	t.Run("by type", each(func(t *testing.T, c client) {
+	t.Run("by type", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		publish(t, c, topic, event(t, "0", placed("o")), event(t, "1", paid("o")), event(t, "2", placed("o")))
 		publish(t, c, topic, event(t, "3", placed("o")))
@@ -171,16 +173,16 @@ func TestReadFilter(t *testing.T) {
 			t.Errorf("after the cursor came %d", rest.sequences())
 		}
 		publish(t, c, topic, event(t, "6", placed("o")))
-		heartbeat := stream.untilFrame(isHeartbeat).heartbeats[0]
-		if heartbeat == got.caughtUp[0] {
-			t.Error("the heartbeat is not past what was left out")
+		// A heartbeat comes that is past what was left out.
+		for stream.untilFrame(isHeartbeat).heartbeats[0] == got.caughtUp[0] {
+			continue
 		}
 		all := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: &tidingsv1.EventFilter{EventTypes: []string{orderPaid, orderPlaced}}, MaxEvents: 6}).untilEnd()
 		if len(all.events) != 6 {
 			t.Errorf("both types give %d", all.sequences())
 		}
 	}))
-	t.Run("heartbeats while events are left out", each(func(t *testing.T, c client) {
+	t.Run("heartbeats while events are left out", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		stream := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: onlyPaid, HeartbeatInterval: durationpb.New(time.Second)})
 		stream.untilFrame(isCaughtUp)

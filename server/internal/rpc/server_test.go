@@ -167,7 +167,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer shared.close()
-		return m.Run()
+		return wire.complete(m.Run())
 	}())
 }
 

@@ -50,7 +50,7 @@ var waitings = []struct {
 
 func TestDeleteSubscription(t *testing.T) {
 	for _, d := range waitings {
-		t.Run("while it is consumed/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("while it is consumed/"+d.name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			end := d.begin(t, c, s)
 			if _, err := c.DeleteSubscription(testContext(t), &tidingsv1.DeleteSubscriptionRequest{Name: s}); err != nil {
@@ -59,7 +59,7 @@ func TestDeleteSubscription(t *testing.T) {
 			wantRefusal(t, end(), because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", s))
 		}, d.need...))
 	}
-	t.Run("and create again", each(func(t *testing.T, c client) {
+	t.Run("and create again", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 3)
 		bury(t, c, s, 1)
@@ -97,7 +97,7 @@ func TestDetached(t *testing.T) {
 		}
 	}
 	for _, d := range waitings {
-		t.Run("while it is consumed/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("while it is consumed/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			end := d.begin(t, c, s)
 			detach(t, c, topic)
@@ -137,7 +137,7 @@ func TestDetached(t *testing.T) {
 		wantLetters(t, c, s, nil)
 		change(t, c, &tidingsv1.Subscription{Name: s, Description: "old"})
 	}))
-	t.Run("another topic of the name", each(func(t *testing.T, c client) {
+	t.Run("another topic of the name", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s})
 		events := publishN(t, c, topic, 1)
@@ -188,7 +188,7 @@ func TestPause(t *testing.T) {
 		wantAttempt(t, got[1], 1, "")
 	}))
 	for _, d := range streams {
-		t.Run("beside a stream/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("beside a stream/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			stream, _ := d.open(t, c, s, nil)
 			for range 3 {
@@ -208,7 +208,7 @@ func TestPause(t *testing.T) {
 			}
 		}, d.need...))
 	}
-	t.Run("from the beginning", each(func(t *testing.T, c client) {
+	t.Run("from the beginning", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, func(s *tidingsv1.Subscription) { s.Paused = true })
 		events := publishN(t, c, topic, 2)
 		wantNothing(t, c, s)
@@ -221,7 +221,7 @@ func TestPause(t *testing.T) {
 		}
 		wantIDs(t, []*tidingsv1.Delivery{stream.next(), stream.next()}, events...)
 	}))
-	t.Run("settings in force when the update returns", each(func(t *testing.T, c client) {
+	t.Run("settings in force when the update returns", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 2)
 		first := pull(t, c, s, 1)[0]

@@ -44,7 +44,7 @@ func TestSubscriptionFilter(t *testing.T) {
 		"failing":    {&tidingsv1.EventFilter{Cel: `event.attributes["nothing"] == "x"`}, nil},
 		"none":       {&tidingsv1.EventFilter{}, []int{0, 1, 2, 3, 4}},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, filtered(test.filter))
 			var events, want []*tidingsv1.Event
 			for i := range 5 {
@@ -69,7 +69,7 @@ func TestSubscriptionFilter(t *testing.T) {
 		}))
 	}
 	onlyPaid, onlyPlaced := &tidingsv1.EventFilter{EventTypes: []string{orderPaid}}, &tidingsv1.EventFilter{EventTypes: []string{orderPlaced}}
-	t.Run("changed", each(func(t *testing.T, c client) {
+	t.Run("changed", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, filtered(onlyPaid))
 		one := []*tidingsv1.Event{event(t, "0", placed("o")), event(t, "1", paid("o")), event(t, "2", placed("o")), event(t, "3", paid("o"))}
 		publish(t, c, topic, one...)
@@ -87,7 +87,7 @@ func TestSubscriptionFilter(t *testing.T) {
 			t.Errorf("the filter is %v", got)
 		}
 	}))
-	t.Run("changed beside a stream", each(func(t *testing.T, c client) {
+	t.Run("changed beside a stream", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, filtered(onlyPaid))
 		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s})
 		for i := range 10 {
@@ -101,7 +101,7 @@ func TestSubscriptionFilter(t *testing.T) {
 			wantIDs(t, []*tidingsv1.Delivery{stream.next()}, wanted)
 		}
 	}))
-	t.Run("changed for what is blocked", each(func(t *testing.T, c client) {
+	t.Run("changed for what is blocked", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, byKey)
 		events := []*tidingsv1.Event{event(t, "0", paid("o")), event(t, "1", placed("o")), event(t, "2", paid("o"))}
 		publish(t, c, topic, events...)
@@ -142,7 +142,7 @@ func TestSubscriptionFilter(t *testing.T) {
 			because(codes.InvalidArgument, "REQUEST_INVALID").at(`subscription.filter.attributes.exact.values["A b"]`),
 		},
 	} {
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			_, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
 				Subscription: &tidingsv1.Subscription{Name: newName(), Topic: topic, Filter: test.filter},

@@ -40,7 +40,7 @@ func wantBlocked(t *testing.T, c client, subscription string, leased, blocked, b
 }
 
 func TestOrderByKey(t *testing.T) {
-	t.Run("one of a key", each(func(t *testing.T, c client) {
+	t.Run("one of a key", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, byKey)
 		events := publishN(t, c, topic, 9, keys("a", "b", "c"))
 		for round := range 3 {
@@ -67,7 +67,7 @@ func TestOrderByKey(t *testing.T) {
 		"a dead letter unblocks":  {toDeadLetter, 1},
 		"a dropped event unblock": {dropped, 1},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, byKey)
 			events := publishN(t, c, topic, 4, keys("a", "a", "a", "b"))
 			got := pullNow(t, c, s)
@@ -83,7 +83,7 @@ func TestOrderByKey(t *testing.T) {
 			wantBlocked(t, c, s, 2, int64(2-test.next), 1)
 		}))
 	}
-	t.Run("a redriven event waits its turn", each(func(t *testing.T, c client) {
+	t.Run("a redriven event waits its turn", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, byKey)
 		events := publishN(t, c, topic, 3, keys("a"))
 		bury(t, c, s, 1)
@@ -103,14 +103,14 @@ func TestOrderByKey(t *testing.T) {
 			t.Errorf("then came %v", got)
 		}
 	}))
-	t.Run("without a key", each(func(t *testing.T, c client) {
+	t.Run("without a key", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, byKey)
 		events := []*tidingsv1.Event{keyless(t, "1"), keyless(t, "2"), keyless(t, "3")}
 		publish(t, c, topic, events...)
 		wantIDs(t, pullNow(t, c, s), events...)
 		wantBlocked(t, c, s, 3, 0, 0)
 	}))
-	t.Run("after a seek", each(func(t *testing.T, c client) {
+	t.Run("after a seek", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, byKey)
 		events := publishN(t, c, topic, 3, keys("a"))
 		pull(t, c, s, 1)
@@ -119,7 +119,7 @@ func TestOrderByKey(t *testing.T) {
 		wantIDs(t, got, events[0])
 		wantBlocked(t, c, s, 1, 2, 1)
 	}))
-	t.Run("over several consumers", each(orderOverConsumers))
+	t.Run("over several consumers", some(orderOverConsumers))
 }
 
 // orderOverConsumers shares keyed events among consumers that ack and nack, and
@@ -189,7 +189,7 @@ func orderOverConsumers(t *testing.T, c client) {
 }
 
 func TestOrderTotal(t *testing.T) {
-	t.Run("one by one", each(func(t *testing.T, c client) {
+	t.Run("one by one", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, total)
 		events := publishN(t, c, topic, 4)
 		for _, want := range events {
@@ -204,13 +204,13 @@ func TestOrderTotal(t *testing.T) {
 		}
 		wantNothing(t, c, s)
 	}))
-	t.Run("what waits holds up all", each(func(t *testing.T, c client) {
+	t.Run("what waits holds up all", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, total)
 		publishN(t, c, topic, 2)
 		wantSettled(t, c, s, applied, nack(pull(t, c, s, 1)[0].GetDeliveryToken(), retryLate))
 		wantNothing(t, c, s)
 	}))
-	t.Run("a dead letter doesn't", each(func(t *testing.T, c client) {
+	t.Run("a dead letter doesn't", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, total)
 		events := publishN(t, c, topic, 3)
 		bury(t, c, s, 1)
@@ -223,7 +223,7 @@ func TestOrderTotal(t *testing.T) {
 		wantNothing(t, c, s)
 	}))
 	for _, d := range streams {
-		t.Run("in a wide window/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("in a wide window/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, total)
 			events := publishN(t, c, topic, 20)
 			stream, _ := d.open(t, c, s, nil)

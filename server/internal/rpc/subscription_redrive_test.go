@@ -41,7 +41,7 @@ func wantDead(t *testing.T, c client, subscription string, dead, waiting int64) 
 
 func TestRedrive(t *testing.T) {
 	for _, d := range doors {
-		t.Run("all/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("all/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			events := publishN(t, c, topic, 3)
 			before := bury(t, c, s, 3)
@@ -70,7 +70,7 @@ func TestRedrive(t *testing.T) {
 			wantNothing(t, c, s)
 		}, d.need...))
 	}
-	t.Run("of a filter and a time", each(func(t *testing.T, c client) {
+	t.Run("of a filter and a time", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 4, func(i int, e *tidingsv1.Event) { e.Subject = string(rune('a' + i)) })
 		bury(t, c, s, 2)
@@ -89,7 +89,7 @@ func TestRedrive(t *testing.T) {
 		wantIDs(t, pull(t, c, s, 1), events[3])
 		wantLetters(t, c, s, nil, events[2])
 	}))
-	t.Run("dead again", each(func(t *testing.T, c client) {
+	t.Run("dead again", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
 			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: 3,
 		}))
@@ -127,7 +127,7 @@ func TestRedrive(t *testing.T) {
 			wantDead(t, c, s, 1, 0)
 		}
 	}))
-	t.Run("dropped", each(func(t *testing.T, c client) {
+	t.Run("dropped", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 1)
 		bury(t, c, s, 1)
@@ -138,7 +138,7 @@ func TestRedrive(t *testing.T) {
 		redrive(t, c, s, nil, 0)
 		wantDead(t, c, s, 0, 0)
 	}))
-	t.Run("after a seek", each(func(t *testing.T, c client) {
+	t.Run("after a seek", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 2)
 		before := bury(t, c, s, 2)
@@ -165,7 +165,7 @@ func TestRedrive(t *testing.T) {
 		redrive(t, c, s, nil, 2)
 		wantIDs(t, pull(t, c, s, 2), events...)
 	}))
-	t.Run("seek to what is redriven", each(func(t *testing.T, c client) {
+	t.Run("seek to what is redriven", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 2)
 		bury(t, c, s, 1)
@@ -185,7 +185,7 @@ func TestRedrive(t *testing.T) {
 			t.Errorf("came %v", got)
 		}
 	}))
-	t.Run("of a removed event", each(func(t *testing.T, c client) {
+	t.Run("of a removed event", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
@@ -229,7 +229,7 @@ func TestPurge(t *testing.T) {
 		wantDead(t, c, s, 0, 0)
 		wantNothing(t, c, s)
 	}))
-	t.Run("of many", each(func(t *testing.T, c client) {
+	t.Run("of many", some(func(t *testing.T, c client) {
 		const count = 1200 // More than what the owner is asked for at once.
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, count)

@@ -60,7 +60,7 @@ func TestSubscriptionPositions(t *testing.T) {
 			return fromTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
 		}, 0},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic, events := threeRecords(t, c)
 			position := test.at(events)
 			want := places(events[test.first:])
@@ -94,7 +94,7 @@ func TestSubscriptionPositions(t *testing.T) {
 			}
 		}))
 	}
-	t.Run("in the future", each(func(t *testing.T, c client) {
+	t.Run("in the future", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 2)
 		seek(t, c, s, fromSequence(3<<12+1))
@@ -112,7 +112,7 @@ func TestSubscriptionPositions(t *testing.T) {
 
 func TestSeek(t *testing.T) {
 	for _, d := range doors {
-		t.Run("tokens from before/"+d.name, each(func(t *testing.T, c client) {
+		t.Run("tokens from before/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
 			events := publishN(t, c, topic, 2)
 			door := d.open(t, testContext(t), c, s)
@@ -149,7 +149,7 @@ func TestSeek(t *testing.T) {
 		events := publishN(t, c, topic, 1)
 		wantIDs(t, pull(t, c, s, 1), events...)
 	}))
-	t.Run("while a stream consumes", each(seekWhileConsuming, fullDuplex))
+	t.Run("while a stream consumes", some(seekWhileConsuming, fullDuplex))
 	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
 	t.Run("refused", each(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
@@ -187,7 +187,7 @@ func TestSeek(t *testing.T) {
 		}
 		wantIDs(t, pull(t, c, s, 1), events...) // Nothing was moved.
 	}))
-	t.Run("expired cursor", each(func(t *testing.T, c client) {
+	t.Run("expired cursor", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
@@ -266,7 +266,7 @@ func seekWhileConsuming(t *testing.T, c client) {
 
 // TestSeekExact moves back and forth among what is leased.
 func TestSeekExact(t *testing.T) {
-	t.Run("again and again", each(func(t *testing.T, c client) {
+	t.Run("again and again", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, backoffNone)
 		events := publishN(t, c, topic, 20)
 		all := pull(t, c, s, 20)

@@ -57,7 +57,7 @@ func TestCreateSubscription(t *testing.T) {
 			t.Errorf("the new subscription has statistics:\n%s", diff)
 		}
 	}))
-	t.Run("with defaults", each(func(t *testing.T, c client) {
+	t.Run("with defaults", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		for name, test := range map[string]struct{ asked, want *tidingsv1.RetryPolicy }{
 			"nothing": {nil, &tidingsv1.RetryPolicy{
@@ -97,7 +97,7 @@ func TestCreateSubscription(t *testing.T) {
 			t.Errorf("it is of topic %s now", got)
 		}
 	}))
-	t.Run("topic not found", each(func(t *testing.T, c client) {
+	t.Run("topic not found", some(func(t *testing.T, c client) {
 		topic := newName()
 		_, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{Subscription: &tidingsv1.Subscription{Name: newName(), Topic: topic}})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", topic))
@@ -137,7 +137,7 @@ func TestCreateSubscription(t *testing.T) {
 		"long CEL":           {with(filtered(&tidingsv1.EventFilter{Cel: strings.Repeat("a", 4097)})), "subscription.filter.cel"},
 		"a filter of nobody": {with(filtered(&tidingsv1.EventFilter{Attributes: new(tidingsv1.AttributeFilter)})), "subscription.filter.attributes.condition"},
 	} {
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{Subscription: test.subscription})
 			wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at(test.field))
 		}))
@@ -207,7 +207,7 @@ func TestListSubscriptions(t *testing.T) {
 		"garbage token":      {&tidingsv1.ListSubscriptionsRequest{PageToken: "%%%"}, token},
 		"made-up token":      {&tidingsv1.ListSubscriptionsRequest{PageToken: "b3JkZXJz"}, token}, //nolint:gosec // A page token is no secret.
 	} {
-		t.Run("refused/"+name, each(func(t *testing.T, c client) {
+		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, err := c.ListSubscriptions(testContext(t), test.request)
 			wantRefusal(t, err, test.want)
 		}))

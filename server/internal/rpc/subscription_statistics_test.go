@@ -74,7 +74,7 @@ func TestSubscriptionStatistics(t *testing.T) {
 		seek(t, c, s, fromNew)
 		want("sought", with(&tidingsv1.SubscriptionStatistics{DeadLetteredEvents: 1, Consumers: 1}))
 	}))
-	t.Run("backlog in parts of a record", each(func(t *testing.T, c client) {
+	t.Run("backlog in parts of a record", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		for range 5 {
 			publishN(t, c, topic, 7)
@@ -90,7 +90,7 @@ func TestSubscriptionStatistics(t *testing.T) {
 		}
 	}))
 	native := need{"nothing of it is the transport's", func(t transport) bool { return t.native }}
-	t.Run("backlog of many records", each(func(t *testing.T, c client) {
+	t.Run("backlog of many records", some(func(t *testing.T, c client) {
 		const records = 150
 		topic, s := newSubscribed(t, c)
 		for i := range records {
@@ -126,7 +126,7 @@ func TestSubscriptionGap(t *testing.T) {
 		}
 		return shown.GetTopic().GetStatistics().GetEarliestSequence()
 	}
-	t.Run("of the backlog", each(func(t *testing.T, c client) {
+	t.Run("of the backlog", some(func(t *testing.T, c client) {
 		topic, s := removing(t, c)
 		for i := range 6 {
 			publish(t, c, topic, bulky(t, fmt.Sprint(i), 20<<10))
@@ -144,7 +144,7 @@ func TestSubscriptionGap(t *testing.T) {
 			t.Errorf("the statistics are %v", got)
 		}
 	}))
-	t.Run("of what waits", each(func(t *testing.T, _ client) {
+	t.Run("of what waits", some(func(t *testing.T, _ client) {
 		// After a restart, for a server may still have what retention removed.
 		dir := t.TempDir()
 		first, err := start(t.Context(), dir)
@@ -186,7 +186,7 @@ func TestSubscriptionGap(t *testing.T) {
 			t.Errorf("the statistics are %v; another gap (-want +got):\n%s", got, diff)
 		}
 	}, need{"nothing of it is the transport's", func(t transport) bool { return t.native }}))
-	t.Run("none where all was settled", each(func(t *testing.T, c client) {
+	t.Run("none where all was settled", some(func(t *testing.T, c client) {
 		topic, s := removing(t, c)
 		for i := range 6 { // One more each time than what fits beside the last.
 			for j := range min(i+1, 2) {

@@ -78,7 +78,7 @@ func TestUpdateSubscription(t *testing.T) {
 			func(s *tidingsv1.Subscription) { s.Description, s.RetryPolicy = "new", full },
 		},
 	} {
-		t.Run(name, each(func(t *testing.T, c client) {
+		t.Run(name, some(func(t *testing.T, c client) {
 			topic := newTopic(t, c)
 			s := newName()
 			deleteAtEnd(t, c, topic, s)
@@ -109,7 +109,7 @@ func TestUpdateSubscription(t *testing.T) {
 		}))
 	}
 	for _, path := range []string{"name", "topic", "ordering", "etag", "create_time", "detached", "statistics", "nothing", "retry_policy.nothing", "filter.cel"} {
-		t.Run("bad mask/"+path, each(func(t *testing.T, c client) {
+		t.Run("bad mask/"+path, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			_, err := c.UpdateSubscription(testContext(t), &tidingsv1.UpdateSubscriptionRequest{
 				Subscription: &tidingsv1.Subscription{Name: s, Topic: "orders"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description", path}},
@@ -143,7 +143,7 @@ func TestUpdateSubscription(t *testing.T) {
 			t.Error(err)
 		}
 	}))
-	t.Run("at once without an etag", each(func(t *testing.T, c client) {
+	t.Run("at once without an etag", some(func(t *testing.T, c client) {
 		_, s := newSubscribed(t, c)
 		errs := make(chan error)
 		paths := []string{"description", "ack_deadline", "retry_policy.max_attempts", "expire_after_idle"}

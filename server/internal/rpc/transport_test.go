@@ -90,12 +90,35 @@ func (t transport) unmet(needs []need) string {
 	return ""
 }
 
-// each makes a test of a behaviour over every transport of the shared server.
-// Only transports that can't meet one of the needs are left out.
+// sample are a few transports that differ in all that transports can: both
+// listeners, every protocol but gRPC beside the native one, both codecs, both
+// versions of HTTP.
+func sample() []transport {
+	return []transport{
+		{native: true, protocol: "grpc", http2: true},
+		{protocol: "connect", json: true},
+		{protocol: "grpcweb", http2: true},
+	}
+}
+
+// each makes a test of a behaviour over every transport of the shared server: of
+// how a call begins, flows and ends, and of what is sent in it. Only transports
+// that can't meet one of the needs are left out. What every transport has to be
+// tested with is in wire_test.go.
 func each(behaviour func(*testing.T, client), needs ...need) func(*testing.T) {
+	return over(transports(), behaviour, needs)
+}
+
+// some makes a test of a behaviour over a sample of the transports: of what is
+// decided behind them, in the same way for all.
+func some(behaviour func(*testing.T, client), needs ...need) func(*testing.T) {
+	return over(sample(), behaviour, needs)
+}
+
+func over(list []transport, behaviour func(*testing.T, client), needs []need) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Parallel()
-		for _, transport := range transports() {
+		for _, transport := range list {
 			t.Run(transport.String(), func(t *testing.T) {
 				if why := transport.unmet(needs); why != "" {
 					t.Skip(why)
@@ -110,7 +133,8 @@ func each(behaviour func(*testing.T, client), needs ...need) func(*testing.T) {
 // dial connects to a server.
 func (t transport) dial(tb testing.TB, s *server) client {
 	if t.native {
-		return newGRPCClient(dialGRPC(tb, s.grpcAddr))
+		return newGRPCClient(dialGRPC(tb, s.grpcAddr,
+			grpc.WithUnaryInterceptor(wire.unary(t)), grpc.WithStreamInterceptor(wire.stream(t))))
 	}
 	httpClient, url, options := newHTTPClient(tb, t.http2), "http://"+s.httpAddr, t.options()
 	return &connectClient{
@@ -127,7 +151,7 @@ func (t transport) dial(tb testing.TB, s *server) client {
 }
 
 func (t transport) options() connect.ClientOption {
-	var options []connect.ClientOption
+	options := []connect.ClientOption{connect.WithInterceptors(connectWire{t})}
 	switch t.protocol {
 	case "grpc":
 		options = append(options, connect.WithGRPC())
@@ -143,9 +167,10 @@ func (t transport) options() connect.ClientOption {
 	return connect.WithClientOptions(options...)
 }
 
-func dialGRPC(tb testing.TB, addr string) *grpc.ClientConn {
+func dialGRPC(tb testing.TB, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	tb.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("passthrough:///"+addr, options...)
 	if err != nil {
 		tb.Fatal(err)
 	}
