@@ -22,7 +22,7 @@ func TestRelease(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"git commit", "git tag --annotate v97.0.0", "baseline/v97.0.0.binpb", changeLog} {
+	for _, want := range []string{"git commit", "git tag --annotate v97.0.0", "git tag --annotate tools/v97.0.0", "baseline/v97.0.0.binpb", changeLog} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it doesn't say %q:\n%s", want, out)
 		}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"example.com/tidings/tools/internal/markdown"
+	"example.com/tidings/tools/internal/moduleproxy"
 	"example.com/tidings/tools/internal/testserver"
 	"example.com/tidings/tools/internal/workspace"
 )
@@ -38,7 +39,7 @@ const programTimeout = 10 * time.Minute
 
 func TestConsumerCallsServer(t *testing.T) {
 	root := checkout(t)
-	c := newConsumer(t, pack(t, root))
+	c := newConsumer(t, root)
 	contents, err := os.ReadFile(filepath.Join("testdata", "calls", "main.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,6 @@ func TestConsumerCallsServer(t *testing.T) {
 // each with a server of its own. A block of text that follows shows the output.
 func TestGoOfDocuments(t *testing.T) {
 	root := checkout(t)
-	module := pack(t, root)
 	shown := 0
 	for _, path := range documents(t, root) {
 		document, err := markdown.Read(filepath.Join(root, path))
@@ -71,7 +71,7 @@ func TestGoOfDocuments(t *testing.T) {
 			shown++
 			server := startServer(t, root)
 			here := strings.NewReplacer("127.0.0.1:7070", server.HTTP, "127.0.0.1:7071", server.GRPC)
-			c := newConsumer(t, module)
+			c := newConsumer(t, root)
 			output := command(t, c.dir, c.environ, c.build(t, []byte(here.Replace(block.Text))))
 			if i+1 == len(document.Blocks) || document.Blocks[i+1].Language != "text" {
 				t.Errorf("%s:%d: the program's output isn't shown after it", path, block.Line)
@@ -89,32 +89,32 @@ func TestGoOfDocuments(t *testing.T) {
 type consumer struct {
 	dir     string
 	environ []string
-	module  packed
+	module  moduleproxy.Module
 }
 
-func newConsumer(t *testing.T, p packed) consumer {
+func newConsumer(t *testing.T, root string) consumer {
 	t.Helper()
-	// Modules come from the packed one, then from what is downloaded already, and
-	// then from where the go command usually gets them.
-	downloaded := filepath.Join(goEnv(t, "GOMODCACHE"), "cache", "download")
-	proxies := strings.Join([]string{"file://" + p.dir, "file://" + downloaded, goEnv(t, "GOPROXY")}, ",")
-	environ := append(testserver.Environ(),
-		"GOPROXY="+proxies,
-		"GONOSUMDB="+p.Path,
-		// The same version has other contents tomorrow: no cache may remember it.
-		"GOMODCACHE="+t.TempDir(),
-		"GOFLAGS=-modcacherw -trimpath",
-		"GOWORK=off")
-	c := consumer{dir: t.TempDir(), environ: environ, module: p}
-	command(t, c.dir, environ, "go", "mod", "init", "consumer.example.org/shop")
-	command(t, c.dir, environ, "go", "get", p.String())
+	proxy := t.TempDir()
+	module, err := moduleproxy.Pack(root, ".", proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := consumer{dir: t.TempDir(), environ: append(testserver.Environ(), environ...), module: module}
+	command(t, c.dir, c.environ, "go", "mod", "init", "consumer.example.org/shop")
+	command(t, c.dir, c.environ, "go", "get", module.String())
 	return c
 }
 
 // build builds a program and returns its path.
 func (c consumer) build(t *testing.T, source []byte) string {
 	t.Helper()
-	writeFile(t, filepath.Join(c.dir, "main.go"), source)
+	if err := os.WriteFile(filepath.Join(c.dir, "main.go"), source, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	command(t, c.dir, c.environ, "go", "mod", "tidy")
 	command(t, c.dir, c.environ, "go", "vet", ".")
 	program := filepath.Join(c.dir, "program")
@@ -194,11 +194,6 @@ func command(t *testing.T, dir string, environ []string, name string, args ...st
 		t.Fatalf("%s: %v: %s%s", cmd, err, output, &stderr)
 	}
 	return string(output)
-}
-
-func goEnv(t *testing.T, name string) string {
-	t.Helper()
-	return strings.TrimSpace(command(t, ".", os.Environ(), "go", "env", name))
 }
 
 func checkout(t *testing.T) string {

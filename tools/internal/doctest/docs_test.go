@@ -52,7 +52,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := newReader(t, root, bin)
+			r := newReader(t, root, bin, path == adopting)
 			for _, block := range document.Blocks {
 				if block.Language != "sh" && block.Language != "console" {
 					continue
@@ -68,7 +68,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 }
 
 // programs are what the documents use besides Go.
-var programs = []string{"bash", "curl", "make", "sed"}
+var programs = []string{"bash", "curl", "git", "make", "sed"}
 
 // needPrograms skips the test on a machine that lacks a program, because Go alone
 // has to be enough for the tests. In CI they all have to be there.
@@ -94,7 +94,9 @@ func TestBlocksOfDocuments(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, block := range document.Blocks {
-			if !slices.Contains(languages, block.Language) {
+			// Its examples are lines of programs that `make interop` runs.
+			isExample := path == filepath.Join("docs", "languages.md")
+			if !isExample && !slices.Contains(languages, block.Language) {
 				t.Errorf("%s:%d: a block of %q; allowed are %q", path, block.Line, block.Language, languages)
 			}
 			if block.Language != "console" && regexp.MustCompile(`(?m)^\s*\$ `).MatchString(block.Text) {
@@ -135,7 +137,8 @@ func TestReferencesOfDocuments(t *testing.T) {
 	}
 }
 
-// reader is somebody who does what a document says, in a checkout of their own.
+// reader is somebody who does what a document says, in a checkout of their own or
+// in an empty directory.
 type reader struct {
 	t       *testing.T
 	ctx     context.Context //nolint:containedctx // A reader is the run of one document, and ends with it.
@@ -145,21 +148,29 @@ type reader struct {
 	server  *testserver.Server
 	// serving is the step that started the server. Empty: the reader had one.
 	serving step
+	// alone is a reader who has no server before the document starts one.
+	alone bool
 	// failed is the step before, if it failed: then it must be one whose failure
 	// the document shows.
 	failed *step
 }
 
-func newReader(t *testing.T, root, bin string) *reader {
+// newReader returns a reader with the programs in bin, and, unless they adopt,
+// with a checkout.
+func newReader(t *testing.T, root, bin string, adopts bool) *reader {
 	t.Helper()
 	// The test's own context ends before its cleanups.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), documentTimeout)
 	t.Cleanup(cancel)
+	path := bin + string(os.PathListSeparator) + os.Getenv("PATH")
+	environ := append(testserver.Environ(), "PATH="+path, "GOBIN="+bin)
 	dir := filepath.Join(t.TempDir(), "tidings")
-	copyCheckout(t, root, dir)
-	environ := append(testserver.Environ(),
-		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"GOBIN="+bin)
+	if adopts {
+		dir = t.TempDir()
+		environ = append(environ, adopterEnviron(t, root, path)...)
+	} else {
+		copyCheckout(t, root, dir)
+	}
 	shell, err := newShell(ctx, dir, environ)
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +180,7 @@ func newReader(t *testing.T, root, bin string) *reader {
 			t.Error(err)
 		}
 	})
-	r := &reader{t: t, ctx: ctx, dir: dir, environ: environ, shell: shell}
+	r := &reader{t: t, ctx: ctx, dir: dir, environ: environ, shell: shell, alone: adopts}
 	t.Cleanup(r.stopServer)
 	return r
 }
@@ -196,7 +207,7 @@ func (r *reader) take(s step) {
 		r.serve(s)
 		return
 	}
-	if r.server == nil {
+	if r.server == nil && !r.alone {
 		r.serve(step{command: "tidings serve --log-level error"})
 	}
 	output, status, err := r.shell.run(r.here(s.command))
@@ -263,11 +274,17 @@ func (r *reader) stopServer() {
 
 // here puts the addresses of the server into a command.
 func (r *reader) here(command string) string {
+	if r.server == nil {
+		return command
+	}
 	return strings.NewReplacer(defaultHTTP, r.server.HTTP, defaultGRPC, r.server.GRPC).Replace(command)
 }
 
 // asDefault puts the default addresses back.
 func (r *reader) asDefault(output string) string {
+	if r.server == nil {
+		return output
+	}
 	return strings.NewReplacer(r.server.HTTP, defaultHTTP, r.server.GRPC, defaultGRPC).Replace(output)
 }
 

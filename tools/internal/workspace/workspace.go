@@ -20,6 +20,10 @@ import (
 // unowned are the directories that no file of the project lives in.
 var unowned = []string{".git", ".cache", ".data", "node_modules"}
 
+// built are the directories that hold what is built from the project's files,
+// and none of these. A file may have such a name.
+var built = []string{"build", "target"}
+
 // Root returns the checkout that the working directory is in: the nearest
 // directory upwards that holds a buf.yaml.
 func Root() (string, error) {
@@ -55,12 +59,15 @@ func ModulePath(dir string) (string, error) {
 
 // Files returns the project's files below root as slash-separated paths
 // relative to it, in order: every regular file but those of Git, of caches, of
-// the server's data and of npm.
+// the server's data, of npm and of builds.
 func Files(root string) ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if entry.IsDir() && slices.Contains(built, entry.Name()) {
+			return filepath.SkipDir
 		}
 		if slices.Contains(unowned, entry.Name()) {
 			if entry.IsDir() {
