@@ -52,6 +52,20 @@ demo: webhook-examples ## Publish real GitHub webhooks, read them back and share
 bench: ## Measure publishing and reading against the raw NATS client
 	@$(GO) -C benchmark run .
 
+# One client's directory in interop/, or several joined by commas; empty means all.
+# Not by ?=, because an environment has the variable to say what people speak.
+LANGUAGE :=
+
+# The schemas with all that they import, for clients that generate code.
+PROTOS := .cache/protos
+
+.PHONY: interop
+interop: buf-cache ## Run the clients of all languages, or LANGUAGE=go; ARGS=--install, ARGS=--check
+	@rm -rf $(PROTOS)
+	@$(BUF) export proto -o $(PROTOS)
+	@$(GO) -C interop build -o "$(BIN)/interop" .
+	@exec "$(BIN)/interop" -root . -protos $(PROTOS) -language "$(LANGUAGE)" $(ARGS)
+
 ##@ Change
 
 # RACE=-race insists on the race detector, RACE= does without.
@@ -76,11 +90,15 @@ test: ## Run all tests of all modules, with the race detector where it works
 # The image of the event schemas that is compiled into the server.
 IMAGE := server/internal/daemon/examples.binpb
 
+# The golden vectors: those of each release, and those of the schemas as they stand.
+GOLDEN := conformance/golden
+
 .PHONY: generate
 generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
 	@$(BUF) generate
 	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
 	@$(BIN)/errordocs -root . -buf "$(BUF)"
+	@$(BIN)/golden -root . -buf "$(BUF)"
 
 .PHONY: format
 format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonical form
@@ -91,6 +109,7 @@ format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonica
 release: buf-cache ## Write all files of a release, with its image: make release VERSION=x.y.z
 	@if [ -z "$(VERSION)" ]; then echo "usage: make release VERSION=x.y.z" >&2; exit 2; fi
 	@$(BIN)/release -root . -buf "$(BUF)" -breaking $(BIN)/breaking -base "$(BASE)" "$(VERSION)"
+	@$(BIN)/golden -root . -buf "$(BUF)"
 
 .PHONY: module
 module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
@@ -126,9 +145,9 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 
 .PHONY: drift
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
-	@rm -rf gen $(IMAGE)
+	@rm -rf gen $(IMAGE) $(GOLDEN)/next
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- gen $(IMAGE) docs/errors.md) || exit 1; \
+	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) docs/errors.md) || exit 1; \
 	if [ -n "$$status" ]; then \
 		echo "drift: this is not what the schemas generate; run make generate and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \
