@@ -91,10 +91,6 @@ func reach(file *descriptorpb.FileDescriptorProto, byName map[string]*descriptor
 // ofContract says whether a file is of the packages that only describe schemas
 // or calls, of which a server uses its own.
 func ofContract(file *descriptorpb.FileDescriptorProto) bool {
-	// Its events are those that servers and clients are tested with.
-	if strings.HasPrefix(file.GetPackage()+".", "tidings.conformance.") {
-		return false
-	}
 	for _, contract := range []string{"google.protobuf", "buf.validate", "tidings"} {
 		if rest, ok := strings.CutPrefix(file.GetPackage(), contract); ok && (rest == "" || rest[0] == '.') {
 			return true

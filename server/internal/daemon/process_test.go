@@ -48,12 +48,30 @@ func serve(encoded string) error {
 	return daemon.Run(ctx, cfg, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 
+// output is what a process has written so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) add(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fmt.Fprintln(&o.text, line)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // process is a server in a process of its own.
 type process struct {
 	cmd  *exec.Cmd
 	http string
 	grpc string
-	log  *strings.Builder // Complete once the process has ended.
+	log  *output // Complete once the process has ended.
 	done chan struct{}
 
 	waited sync.Once
@@ -71,7 +89,7 @@ func start(t testing.TB, cfg daemon.Config) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(context.Background(), self), log: new(strings.Builder), done: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(context.Background(), self), log: new(output), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), childConfig+"="+string(encoded))
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -96,7 +114,7 @@ func (p *process) follow(stderr io.Reader, serving chan<- struct{}) {
 	defer close(p.done)
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		fmt.Fprintln(p.log, lines.Text())
+		p.log.add(lines.Text())
 		var entry struct {
 			Msg  string `json:"msg"`
 			HTTP string `json:"http"`
