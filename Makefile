@@ -66,6 +66,10 @@ interop: buf-cache ## Run the clients of all languages, or LANGUAGE=go; ARGS=--i
 	@$(GO) -C interop build -o "$(BIN)/interop" .
 	@exec "$(BIN)/interop" -root . -protos $(PROTOS) -language "$(LANGUAGE)" $(ARGS)
 
+.PHONY: packages
+packages: buf-cache ## Build the packages for other languages into .cache/packages
+	@for build in packages/*/build; do echo "--- $$build"; "$$build" || exit 1; done
+
 ##@ Change
 
 # RACE=-race insists on the race detector, RACE= does without.
