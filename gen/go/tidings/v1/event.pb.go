@@ -45,6 +45,7 @@ type Event struct {
 	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
 	// When it happened, by the producer's clock. Unset where it isn't known; the
 	// server never fills it (RecordedEvent.publish_time is the server's clock).
+	// From year 1 to 9999, as JSON has no form for others.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	// Events with the same key keep their order. Empty: the server fills it from
 	// the field that the event type's `key` option names, if any. At most 512

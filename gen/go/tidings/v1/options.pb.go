@@ -37,8 +37,10 @@ type EventOptions struct {
 	// The path of the field whose value becomes Event.partition_key when a
 	// publisher sets none, as field names joined by dots: `order_id`,
 	// `repository.full_name`. Every field on the path is singular; the last is a
-	// string, an integer, a bool or an enum. Where the field has no value, the
-	// event has no partition key. Empty: no key.
+	// string, an integer, a bool or an enum. An integer becomes a decimal number,
+	// a bool `true` or `false`, an enum the name of its value, or its number where
+	// it has no name. Where the field has no value, the event has no partition key.
+	// Empty: no key.
 	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
