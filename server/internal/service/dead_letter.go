@@ -1,12 +1,14 @@
 package service
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -137,7 +139,11 @@ func (l *letters) takes(letter *storagev1.DeadLetterRecord) (bool, error) {
 
 // ListDeadLetters implements tidings.v1.DeadLetterService.
 func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDeadLettersRequest) (*tidingsv1.ListDeadLettersResponse, error) {
-	from, err := parseLetterToken(request.GetSubscription(), request.GetPageToken())
+	listing, err := letterListing(request)
+	if err != nil {
+		return nil, err
+	}
+	from, err := parseLetterToken(listing, request.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +162,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 		if len(response.GetDeadLetters()) < size && scanned < pageScan && bytesLeft > 0 {
 			return true
 		}
-		response.NextPageToken = letterToken(request.GetSubscription(), place+1)
+		response.NextPageToken = letterToken(listing, place+1)
 		return false
 	}
 	err = l.each(ctx, from, looked, func(letter *storagev1.DeadLetterRecord) (bool, error) {
@@ -188,20 +194,28 @@ func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLette
 	}
 }
 
-// letterToken is the page token of a place among the dead letters of a
-// subscription.
-func letterToken(subscription string, place uint64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte("dead letters\x00" + subscription + "\x00" + strconv.FormatUint(place, 10)))
+// letterListing says what a request lists, for its page tokens.
+func letterListing(request *tidingsv1.ListDeadLettersRequest) (string, error) {
+	filter, err := proto.MarshalOptions{Deterministic: true}.Marshal(request.GetFilter())
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256(filter)
+	return fmt.Sprintf("dead letters\x00%s\x00%x\x00", request.GetSubscription(), digest[:8]), nil
 }
 
-func parseLetterToken(subscription, token string) (uint64, error) {
+// letterToken is the page token of a place in a listing.
+func letterToken(listing string, place uint64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(listing + strconv.FormatUint(place, 10)))
+}
+
+func parseLetterToken(listing, token string) (uint64, error) {
 	if token == "" {
 		return 1, nil
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(token)
-	parts := bytes.Split(decoded, []byte{0})
-	if err == nil && len(parts) == 3 && string(parts[1]) == subscription {
-		if place, err := strconv.ParseUint(string(parts[2]), 10, 64); err == nil && letterToken(subscription, place) == token {
+	if digits, ok := strings.CutPrefix(string(decoded), listing); ok && err == nil {
+		if place, err := strconv.ParseUint(digits, 10, 64); err == nil && letterToken(listing, place) == token {
 			return place, nil
 		}
 	}

@@ -196,7 +196,7 @@ func (s *Service) ListSubscriptions(ctx context.Context, request *tidingsv1.List
 		}
 	}
 	page, next, err := paginate(list, func(s *engine.Subscription) string { return s.Name },
-		"subscriptions", request.GetPageSize(), request.GetPageToken())
+		"subscriptions\x00"+request.GetTopic(), request.GetPageSize(), request.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
