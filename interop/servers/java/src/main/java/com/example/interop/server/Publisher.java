@@ -1,0 +1,341 @@
+package com.example.interop.server;
+
+import build.buf.validate.FieldPathElement;
+import build.buf.validate.Violation;
+import com.example.interop.server.EventTypes.EventType;
+import com.example.interop.server.TopicLog.Checked;
+import com.example.interop.server.TopicLog.EventId;
+import com.example.interop.server.TopicLog.Stored;
+import com.example.tidings.v1.ErrorReason;
+import com.example.tidings.v1.Event;
+import com.example.tidings.v1.Precondition;
+import com.example.tidings.v1.PublishRequest;
+import com.example.tidings.v1.PublishResponse;
+import com.example.tidings.v1.Receipt;
+import com.google.protobuf.DynamicMessage;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Message;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** Checks and stores the events of one request, whichever RPC it came by. */
+final class Publisher {
+  private static final FieldPathElement DATA =
+      FieldPathElement.newBuilder().setFieldName("data").setFieldNumber(7).build();
+
+  private final EventTypes types;
+  private final Topics topics;
+
+  Publisher(EventTypes types, Topics topics) {
+    this.types = types;
+    this.topics = topics;
+  }
+
+  /** Stores the events of a request. Their indexes in errors are counted from a base. */
+  PublishResponse publish(PublishRequest request, long base) {
+    Map<Long, List<Violation>> violations = checkEnvelopes(request);
+    String name = request.getTopic();
+    if (name.isEmpty()) {
+      name = declaredTopic(request.getEventsList());
+    }
+    synchronized (topics) {
+      // Without a topic no event has a type that is known.
+      TopicLog log = name.isEmpty() ? null : topics.get(name);
+      var response = PublishResponse.newBuilder().setTopic(name);
+      List<Checked> checked = new ArrayList<>();
+      if (log != null && log.byEvent() && request.getEventsCount() > Limits.MAX_EVENTS_BY_EVENT) {
+        throw Fault.of(
+            ErrorReason.ERROR_REASON_REQUEST_INVALID,
+            "events",
+            "must have at most %d items in a topic with DEDUPE_EVENT"
+                .formatted(Limits.MAX_EVENTS_BY_EVENT),
+            Map.of());
+      }
+      for (int i = 0; i < request.getEventsCount(); i++) {
+        try {
+          checkEnvelope(violations.getOrDefault((long) i, List.of()), base + i);
+          checked.add(check(log, request.getEvents(i), i, base + i));
+        } catch (Fault fault) {
+          if (!request.getSkipInvalid()) {
+            throw fault;
+          }
+          response
+              .addRefusedEventsBuilder()
+              .setIndex(base + i)
+              .setId(request.getEvents(i).getId())
+              .setError(fault.toProto());
+        }
+      }
+      if (!checked.isEmpty()) {
+        response.addAllReceipts(
+            log.byEvent() ? storeEach(log, request, checked) : store(log, request, checked));
+      }
+      return response.build();
+    }
+  }
+
+  /** Returns the topic that the types of events declare; empty if none of the types is known. */
+  String declaredTopic(List<Event> events) {
+    String topic = "";
+    for (int i = 0; i < events.size(); i++) {
+      EventType type = types.find(typeName(events.get(i)));
+      if (type == null) {
+        continue; // The event is refused for that.
+      }
+      String declared = type.options().getTopic();
+      if (declared.isEmpty()) {
+        throw Fault.of(
+            ErrorReason.ERROR_REASON_TOPIC_UNDETERMINED,
+            "topic",
+            "must be set: the type of events[" + i + "] declares no topic",
+            Map.of());
+      }
+      if (!topic.isEmpty() && !topic.equals(declared)) {
+        throw Fault.of(
+            ErrorReason.ERROR_REASON_TOPIC_UNDETERMINED,
+            "topic",
+            "must be set: the types of the events declare both " + topic + " and " + declared,
+            Map.of());
+      }
+      topic = declared;
+    }
+    return topic;
+  }
+
+  private static String typeName(Event event) {
+    String url = event.getData().getTypeUrl();
+    return url.substring(url.lastIndexOf('/') + 1);
+  }
+
+  /** Fails where a request itself breaks a rule, and returns what its events break, by index. */
+  private static Map<Long, List<Violation>> checkEnvelopes(PublishRequest request) {
+    Map<Boolean, List<Violation>> violations =
+        Rules.violations(request).stream()
+            .collect(
+                Collectors.partitioningBy(
+                    violation -> violation.getField().getElements(0).hasIndex()));
+    if (!violations.get(false).isEmpty()) {
+      throw Fault.of(ErrorReason.ERROR_REASON_REQUEST_INVALID, violations.get(false));
+    }
+    return violations.get(true).stream()
+        .collect(
+            Collectors.groupingBy(violation -> violation.getField().getElements(0).getIndex()));
+  }
+
+  private static void checkEnvelope(List<Violation> violations, long index) {
+    if (!violations.isEmpty()) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_INVALID,
+          violations.stream()
+              .map(violation -> Rules.replaceFirst(violation, 1, eventElement(index)))
+              .toList());
+    }
+  }
+
+  private static FieldPathElement eventElement(long index) {
+    return FieldPathElement.newBuilder()
+        .setFieldName("events")
+        .setFieldNumber(PublishRequest.EVENTS_FIELD_NUMBER)
+        .setIndex(index)
+        .build();
+  }
+
+  private Checked check(TopicLog log, Event event, int i, long index) {
+    String at = "events[" + index + "]";
+    if (event.getSerializedSize() > Limits.MAX_EVENT_BYTES) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_TOO_LARGE,
+          "%s has %d bytes, at most %d are allowed"
+              .formatted(at, event.getSerializedSize(), Limits.MAX_EVENT_BYTES),
+          Map.of(
+              "size", Integer.toString(event.getSerializedSize()),
+              "limit", Integer.toString(Limits.MAX_EVENT_BYTES)));
+    }
+    String name = typeName(event);
+    EventType type = types.find(name);
+    if (type == null) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_TYPE_UNKNOWN,
+          at + ".data.type_url",
+          "the server has not been given the type \"" + name + "\"",
+          Map.of("type", name));
+    }
+    if (log != null
+        && log.topic().getEventTypesCount() > 0
+        && !log.topic().getEventTypesList().contains(name)) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
+          at + ".data.type_url",
+          "topic \"%s\" doesn't take events of type %s".formatted(log.topic().getName(), name),
+          Map.of("type", name, "topic", log.topic().getName()));
+    }
+    Message payload = decode(type, event, at);
+    List<Violation> violations = Rules.violations(payload);
+    if (!violations.isEmpty()) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_INVALID,
+          violations.stream()
+              .map(violation -> Rules.replaceFirst(violation, 0, eventElement(index), DATA))
+              .toList());
+    }
+    if (event.getPartitionKey().isEmpty()) {
+      event = event.toBuilder().setPartitionKey(partitionKey(type, payload, at)).build();
+    }
+    return new Checked(i, event, payload);
+  }
+
+  private static Message decode(EventType type, Event event, String at) {
+    try {
+      return DynamicMessage.parseFrom(type.message(), event.getData().getValue());
+    } catch (InvalidProtocolBufferException e) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_MALFORMED,
+          at + ".data.value",
+          type.message().getFullName() + ": " + e.getMessage(),
+          Map.of());
+    }
+  }
+
+  private static String partitionKey(EventType type, Message payload, String at) {
+    String key = type.keyOf(payload);
+    Event keyed = Event.newBuilder().setPartitionKey(key).build();
+    boolean refused =
+        Rules.violations(keyed).stream()
+            .anyMatch(
+                violation ->
+                    violation.getField().getElements(0).getFieldNumber()
+                        == Event.PARTITION_KEY_FIELD_NUMBER);
+    if (refused) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_INVALID,
+          at + ".data." + type.options().getKey(),
+          "must be usable as a partition key",
+          Map.of());
+    }
+    return key;
+  }
+
+  /** Stores a request where requests are recognised. */
+  private static List<Receipt> store(TopicLog log, PublishRequest request, List<Checked> checked) {
+    if (!request.getPrecondition().getPartitionKey().isEmpty()) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED,
+          "topic \"%s\" keeps no sequence of a key".formatted(log.topic().getName()),
+          Map.of("topic", log.topic().getName()));
+    }
+    Object identity = request.getRequestId();
+    if (request.getRequestId().isEmpty()) {
+      identity = checked.stream().map(Checked::id).toList();
+    }
+    List<Stored> stored = log.recognise(identity);
+    boolean duplicate = stored != null;
+    if (duplicate) {
+      compare(log, request.getRequestId(), checked, stored);
+    } else {
+      checkPrecondition(log, request);
+      stored = log.append(identity, checked);
+    }
+    List<Receipt> receipts = new ArrayList<>();
+    for (int i = 0; i < checked.size(); i++) {
+      receipts.add(receipt(checked.get(i), stored.get(i).sequence(), duplicate));
+    }
+    return receipts;
+  }
+
+  /** Fails unless what is stored under an identity is the same. */
+  private static void compare(
+      TopicLog log, String requestId, List<Checked> checked, List<Stored> stored) {
+    for (int i = 0; i < Math.max(checked.size(), stored.size()); i++) {
+      Checked sent = checked.get(Math.min(i, checked.size() - 1));
+      Stored other = stored.get(Math.min(i, stored.size() - 1));
+      if (checked.size() != stored.size() || !sent.isSameAs(other.checked())) {
+        throw conflict(log, other.sequence(), requestId, sent);
+      }
+    }
+  }
+
+  /** Stores a request where events are recognised one by one. */
+  private static List<Receipt> storeEach(
+      TopicLog log, PublishRequest request, List<Checked> checked) {
+    checkKeys(request.getPrecondition(), checked);
+    Map<EventId, Long> sequences = new HashMap<>();
+    Map<EventId, Checked> fresh = new LinkedHashMap<>();
+    for (Checked each : checked) {
+      List<Stored> stored = log.recognise(each.id());
+      if (stored != null) {
+        compare(log, "", List.of(each), stored);
+        sequences.put(each.id(), stored.get(0).sequence());
+        continue;
+      }
+      Checked first = fresh.putIfAbsent(each.id(), each);
+      if (first != null && !first.isSameAs(each)) {
+        throw conflict(log, 0, "", each);
+      }
+    }
+    if (!fresh.isEmpty()) {
+      checkPrecondition(log, request);
+    }
+    List<Receipt> receipts = new ArrayList<>();
+    for (Checked each : checked) {
+      boolean isNew = fresh.get(each.id()) == each;
+      if (isNew) {
+        sequences.put(each.id(), log.append(each.id(), List.of(each)).get(0).sequence());
+      }
+      receipts.add(receipt(each, sequences.get(each.id()), !isNew));
+    }
+    return receipts;
+  }
+
+  private static Receipt receipt(Checked checked, long sequence, boolean duplicate) {
+    return Receipt.newBuilder()
+        .setIndex(checked.index())
+        .setSequence(sequence)
+        .setDuplicate(duplicate)
+        .build();
+  }
+
+  private static Fault conflict(TopicLog log, long sequence, String requestId, Checked sent) {
+    Fault fault =
+        Fault.of(
+            ErrorReason.ERROR_REASON_EVENT_ID_CONFLICT,
+            "the identity is taken by other content",
+            Map.of("topic", log.topic().getName(), "sequence", Long.toString(sequence)));
+    return requestId.isEmpty()
+        ? fault.with("id", sent.event().getId()).with("source", sent.event().getSource())
+        : fault.with("request_id", requestId);
+  }
+
+  /** Fails where an event hasn't the key that a precondition is about. */
+  private static void checkKeys(Precondition precondition, List<Checked> checked) {
+    String key = precondition.getPartitionKey();
+    for (Checked each : checked) {
+      if (!key.isEmpty() && !key.equals(each.event().getPartitionKey())) {
+        throw Fault.of(
+            ErrorReason.ERROR_REASON_REQUEST_INVALID,
+            "precondition.partition_key",
+            "events[%d] has another key, \"%s\""
+                .formatted(each.index(), each.event().getPartitionKey()),
+            Map.of());
+      }
+    }
+  }
+
+  private static void checkPrecondition(TopicLog log, PublishRequest request) {
+    String key = request.getPrecondition().getPartitionKey();
+    long expected = request.getPrecondition().getExpectedLastSequence();
+    long actual = key.isEmpty() ? log.latestSequence() : log.latestSequence(key);
+    if (!request.hasPrecondition() || expected == actual) {
+      return;
+    }
+    Fault fault =
+        Fault.of(
+            ErrorReason.ERROR_REASON_SEQUENCE_MISMATCH,
+            "the last sequence is %d, not %d".formatted(actual, expected),
+            Map.of("expected", Long.toString(expected), "actual", Long.toString(actual)));
+    throw key.isEmpty() ? fault : fault.with("partition_key", key);
+  }
+}
