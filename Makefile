@@ -60,7 +60,7 @@ LANGUAGE :=
 PROTOS := .cache/protos
 
 .PHONY: interop
-interop: buf-cache ## Run the clients of all languages, or LANGUAGE=go; ARGS=--install, ARGS=--check
+interop: buf-cache ## Run the clients and servers of all languages, or LANGUAGE=go; ARGS=--install, ARGS=--check
 	@rm -rf $(PROTOS)
 	@$(BUF) export proto -o $(PROTOS)
 	@$(GO) -C interop build -o "$(BIN)/interop" .

@@ -1,6 +1,6 @@
-// The command interop builds the clients in the directories beside it, runs them
-// against a server, and writes what came of it to docs/languages.md. README.md
-// here says what a client is.
+// The command interop builds the clients in the directories beside it and runs them
+// against a server, calls the reference servers in servers, and writes what came of
+// it to docs/languages.md. README.md here says what a client is, and a server.
 package main
 
 import (
@@ -12,11 +12,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
-	"example.com/tidings/interop/internal/client"
 	"example.com/tidings/interop/internal/page"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/runner"
@@ -47,7 +45,7 @@ func parse(args []string) (options, error) {
 	var o options
 	var languages string
 	flags.StringVar(&o.root, "root", ".", "the `directory` of the checkout")
-	flags.StringVar(&languages, "language", "", "the `names` of the directories of clients, joined by commas; all if empty")
+	flags.StringVar(&languages, "language", "", "the `names` of the directories of clients, joined by commas, which a server's is named after; all if empty")
 	flags.BoolVar(&o.install, "install", false, "install the packages of Debian that are missing")
 	flags.BoolVar(&o.check, "check", false, "write nothing, and fail if docs/languages.md isn't what would be written")
 	flags.StringVar(&o.protos, "protos", "", "the `directory` of the schemas with all that they import, for builds that generate code")
@@ -75,97 +73,101 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	clients, err := client.LoadAll(filepath.Join(o.root, "interop"))
+	chosen, err := choose(o)
 	if err != nil {
 		return err
 	}
-	if clients, err = choose(clients, o.languages); err != nil {
+	if err := runner.Provide(ctx, chosen.clients, o.install, out); err != nil {
 		return err
 	}
-	if err := runner.Provide(ctx, clients, o.install, out); err != nil {
-		return err
-	}
-	results, err := runAll(ctx, o, clients, out)
+	found, err := runAll(ctx, o, chosen, out)
 	if err != nil {
 		return err
 	}
-	return conclude(o, results, out)
+	return conclude(o, found, out)
 }
 
-// choose returns the clients of these names, or all if there are none.
-func choose(clients []client.Client, names []string) ([]client.Client, error) {
-	if len(names) == 0 {
-		return clients, nil
-	}
-	var chosen []client.Client
-	for _, name := range names {
-		i := slices.IndexFunc(clients, func(c client.Client) bool { return c.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no client interop/%s with a file %s", name, client.File)
-		}
-		chosen = append(chosen, clients[i])
-	}
-	return chosen, nil
+// results are what came of the programs.
+type results struct {
+	clients []runner.Result
+	servers []runner.ServerResult
 }
 
-// runAll runs the clients against one server.
-func runAll(ctx context.Context, o options, clients []client.Client, out io.Writer) (results []runner.Result, err error) {
+// runAll runs the clients against one server, and then the reference servers.
+func runAll(ctx context.Context, o options, chosen programs, out io.Writer) (found results, err error) {
 	values, err := scenario.LoadValues(filepath.Join(o.root, "interop", "values"))
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	vectors, err := scenario.LoadVectors(filepath.Join(o.root, "conformance", "golden"))
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	valueVectors, err := values.Vectors()
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	dir, err := os.MkdirTemp("", "tidings-interop-")
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Fprintln(out, "interop: building the server")
 	server, err := process.StartServer(ctx, o.root, dir)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
+	defer func() { err = errors.Join(err, server.Stop(process.StopWithin)) }()
 	r := runner.Runner{
-		Server: server, Values: values, Vectors: append(vectors, valueVectors...),
+		Server: server, Values: values, Vectors: append(vectors, valueVectors...), Caller: chosen.caller,
 		Protos: o.protos, Dir: filepath.Join(dir, "runs"), Out: out,
 	}
-	for _, c := range clients {
+	for _, c := range chosen.clients {
 		result, err := r.Run(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.Name, err)
+			return found, fmt.Errorf("%s: %w", c.Name, err)
 		}
-		results = append(results, result)
+		found.clients = append(found.clients, result)
 	}
-	return results, nil
+	if len(chosen.servers) > 0 {
+		fmt.Fprintln(out, "interop: building the conformance suite")
+		if r.Suite, err = process.BuildSuite(ctx, o.root, dir); err != nil {
+			return found, err
+		}
+	}
+	for _, s := range chosen.servers {
+		result, err := r.RunServer(ctx, s)
+		if err != nil {
+			return found, fmt.Errorf("servers/%s: %w", s.Name, err)
+		}
+		found.servers = append(found.servers, result)
+	}
+	return found, nil
 }
 
-// conclude shows the matrix, compares it with the page, and writes the page, unless
-// something failed: the page says only what is so.
-func conclude(o options, results []runner.Result, out io.Writer) error {
-	fmt.Fprintf(out, "\n%s\n", page.Matrix(results))
+// conclude shows the matrices, compares them with the page, and writes the page,
+// unless something failed: the page says only what is so.
+func conclude(o options, found results, out io.Writer) error {
+	fmt.Fprintf(out, "\n%s\n", page.Matrix(found.clients))
+	if len(found.servers) > 0 {
+		fmt.Fprintf(out, "%s\n", page.ServerMatrix(found.servers))
+	}
 	path := filepath.Join(o.root, "docs", "languages.md")
 	before, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	updated, lost, err := page.Update(string(before), results, len(o.languages) == 0)
+	all := len(o.languages) == 0
+	updated, lost, err := page.Update(string(before), found.clients, all)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	var problems []error
-	for _, result := range results {
-		if result.Failed() {
-			problems = append(problems, fmt.Errorf("%s failed", result.Client.Name))
-		}
+	updated, lostOfServers, err := page.UpdateServers(updated, found.servers, all)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
+	lost = append(lost, lostOfServers...)
+	problems := found.failures()
 	for _, cell := range lost {
 		problems = append(problems, errors.New(cell))
 	}
@@ -179,4 +181,20 @@ func conclude(o options, results []runner.Result, out io.Writer) error {
 		return os.WriteFile(path, []byte(updated), 0o644)
 	}
 	return errors.Join(problems...)
+}
+
+// failures names the programs that failed.
+func (r results) failures() []error {
+	var failures []error
+	for _, result := range r.clients {
+		if result.Failed() {
+			failures = append(failures, fmt.Errorf("%s failed", result.Client.Name))
+		}
+	}
+	for _, result := range r.servers {
+		if result.Failed() {
+			failures = append(failures, fmt.Errorf("servers/%s failed", result.Server.Name))
+		}
+	}
+	return failures
 }

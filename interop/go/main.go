@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,7 +24,8 @@ func main() {
 	}
 }
 
-// run does every step and reports whether none failed.
+// run does every step, or those that TIDINGS_STEPS names, and reports whether none
+// failed.
 func run(ctx context.Context) (ok bool, err error) {
 	server, closeServer, err := connectTo(os.Getenv("TIDINGS_TRANSPORT"), os.Getenv("TIDINGS_GRPC"), os.Getenv("TIDINGS_URL"))
 	if err != nil {
@@ -33,11 +36,7 @@ func run(ctx context.Context) (ok bool, err error) {
 		server: server, topic: os.Getenv("TIDINGS_TOPIC"),
 		golden: os.Getenv("TIDINGS_GOLDEN"), out: os.Getenv("TIDINGS_OUT"),
 	}
-	ok = true
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	steps, err := choose([]step{
 		{"topic", s.createTopic},
 		{"publish", s.publish},
 		{"refused", s.publishInvalid},
@@ -48,7 +47,12 @@ func run(ctx context.Context) (ok bool, err error) {
 		{"cancel", s.cancel},
 		{"golden", s.copyGolden},
 		{"golden-json", s.copyGoldenJSON},
-	} {
+	}, os.Getenv("TIDINGS_STEPS"))
+	if err != nil {
+		return false, err
+	}
+	ok = true
+	for _, step := range steps {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		if err := step.do(ctx); err != nil {
 			fmt.Printf("%s fail: %v\n", step.name, err)
@@ -59,4 +63,25 @@ func run(ctx context.Context) (ok bool, err error) {
 		cancel()
 	}
 	return ok, nil
+}
+
+// A step is a part of the scenario.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// choose returns those of the steps whose names are joined by commas, in their own
+// order, or all if none are named.
+func choose(all []step, names string) ([]step, error) {
+	if names == "" {
+		return all, nil
+	}
+	wanted := strings.Split(names, ",")
+	for _, name := range wanted {
+		if !slices.ContainsFunc(all, func(s step) bool { return s.name == name }) {
+			return nil, fmt.Errorf("TIDINGS_STEPS: there is no step %q", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(s step) bool { return !slices.Contains(wanted, s.name) }), nil
 }

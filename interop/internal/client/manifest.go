@@ -69,23 +69,32 @@ func LoadAll(root string) ([]Client, error) {
 // isn't what the file lacks, the line.
 func Load(dir string) (Client, error) {
 	path := filepath.Join(dir, File)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Client{}, err
-	}
 	c := Client{Name: filepath.Base(dir), Dir: dir}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil {
-		return Client{}, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return Client{}, fmt.Errorf("%s: more than one document", path)
+	if err := ReadYAML(path, &c); err != nil {
+		return Client{}, err
 	}
 	if err := c.validate(); err != nil {
 		return Client{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
+}
+
+// ReadYAML reads a file with one document, and no field that value doesn't have.
+// Its errors name the file and, where it isn't what the file lacks, the line.
+func ReadYAML(path string, value any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(value); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: more than one document", path)
+	}
+	return nil
 }
 
 var (
@@ -131,13 +140,8 @@ func (c Client) validate() error {
 			return fmt.Errorf("debian: %q is not the name of a package", name)
 		}
 	}
-	if len(c.Transports) == 0 {
-		return errors.New("transports: missing")
-	}
-	for i, transport := range c.Transports {
-		if !slices.Contains(Transports, transport) || slices.Contains(c.Transports[:i], transport) {
-			return fmt.Errorf("transports: %q is not one of %q, or there twice", transport, Transports)
-		}
+	if err := CheckTransports(c.Transports); err != nil {
+		return err
 	}
 	for step, reason := range c.NotApplicable {
 		if !scenario.IsStep(step) {
@@ -145,6 +149,19 @@ func (c Client) validate() error {
 		}
 		if strings.TrimSpace(reason) == "" {
 			return fmt.Errorf("not_applicable: %s: no reason", step)
+		}
+	}
+	return nil
+}
+
+// CheckTransports wants the field transports to be in order.
+func CheckTransports(transports []string) error {
+	if len(transports) == 0 {
+		return errors.New("transports: missing")
+	}
+	for i, transport := range transports {
+		if !slices.Contains(Transports, transport) || slices.Contains(transports[:i], transport) {
+			return fmt.Errorf("transports: %q is not one of %q, or there twice", transport, Transports)
 		}
 	}
 	return nil

@@ -12,31 +12,49 @@ import (
 // A row is what came of a language over a transport.
 type row struct {
 	language, transport string
-	cells               map[string]string // By step.
+	cells               map[string]string // By step, or by what else the column shows.
 }
 
 // rowsOf returns the rows of a result.
 func rowsOf(result runner.Result) []row {
 	var rows []row
 	for _, run := range result.Runs {
-		r := row{language: result.Client.Language, transport: run.Transport, cells: make(map[string]string)}
-		for step, outcome := range run.Outcomes {
-			r.cells[step] = string(outcome.State)
-		}
-		rows = append(rows, r)
+		rows = append(rows, rowOf(result.Client.Language, run))
 	}
 	return rows
 }
 
-// renderMatrix returns the table of the rows.
-func renderMatrix(rows []row) string {
+func rowOf(language string, run runner.Run) row {
+	r := row{language: language, transport: run.Transport, cells: make(map[string]string)}
+	for step, outcome := range run.Outcomes {
+		r.cells[step] = string(outcome.State)
+	}
+	return r
+}
+
+// merge returns the rows of a run, with those of before whose languages were not
+// run, unless all were.
+func merge(before, now []row, ran map[string]bool, all bool) []row {
+	merged := slices.Clone(now)
+	for _, r := range before {
+		if !all && !ran[r.language] {
+			merged = append(merged, r)
+		}
+	}
+	slices.SortStableFunc(merged, func(a, b row) int { return compareNames(a.language, b.language) })
+	return merged
+}
+
+// renderMatrix returns the table of the rows, with these columns besides those of
+// the language and the transport.
+func renderMatrix(rows []row, columns []string) string {
 	var table strings.Builder
-	fmt.Fprintf(&table, "| language | transport | %s |\n", strings.Join(scenario.Steps, " | "))
-	table.WriteString(strings.Repeat("|---", len(scenario.Steps)+2) + "|\n")
+	fmt.Fprintf(&table, "| language | transport | %s |\n", strings.Join(columns, " | "))
+	table.WriteString(strings.Repeat("|---", len(columns)+2) + "|\n")
 	for _, r := range rows {
 		fmt.Fprintf(&table, "| %s | %s |", r.language, r.transport)
-		for _, step := range scenario.Steps {
-			fmt.Fprintf(&table, " %s |", r.cells[step])
+		for _, column := range columns {
+			fmt.Fprintf(&table, " %s |", r.cells[column])
 		}
 		table.WriteString("\n")
 	}

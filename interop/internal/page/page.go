@@ -1,5 +1,5 @@
-// Package page keeps docs/languages.md: the matrix of what the clients showed, and
-// what each language needs.
+// Package page keeps docs/languages.md: the matrix of what the clients showed, what
+// each language needs, and the matrix of the reference servers.
 package page
 
 import (
@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"example.com/tidings/interop/internal/runner"
+	"example.com/tidings/interop/internal/scenario"
 )
 
 // The parts of the page that are written, each between two comments.
 const (
 	matrixPart  = "matrix"
 	clientsPart = "clients"
+	serversPart = "servers"
 )
 
 // Update returns the page with the results, and the cells that were ok in it and
@@ -38,20 +40,13 @@ func Update(page string, results []runner.Result, all bool) (updated string, los
 			return "", nil, err
 		}
 	}
-	if !all {
-		for _, r := range before {
-			if !ran[r.language] {
-				now = append(now, r)
-			}
-		}
-	}
+	now = merge(before, now, ran, all)
 	lostCells = lost(before, now)
-	slices.SortStableFunc(now, func(a, b row) int { return compareNames(a.language, b.language) })
 	var clients []string
 	for _, language := range slices.SortedFunc(maps.Keys(sections), compareNames) {
 		clients = append(clients, sections[language])
 	}
-	if updated, err = replacePart(page, matrixPart, renderMatrix(now)); err != nil {
+	if updated, err = replacePart(page, matrixPart, renderMatrix(now, scenario.Steps)); err != nil {
 		return "", nil, err
 	}
 	updated, err = replacePart(updated, clientsPart, strings.Join(clients, "\n"))
@@ -64,7 +59,7 @@ func Matrix(results []runner.Result) string {
 	for _, result := range results {
 		rows = append(rows, rowsOf(result)...)
 	}
-	return renderMatrix(rows)
+	return renderMatrix(rows, scenario.Steps)
 }
 
 // compareNames orders names without regard to capitals.

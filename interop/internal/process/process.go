@@ -31,6 +31,7 @@ func Environ() []string {
 // A Command is a line of shell.
 type Command struct {
 	Line   string
+	Args   []string // $1, $2 and so on in the line.
 	Dir    string
 	Env    []string // Besides Environ.
 	Limit  time.Duration
@@ -44,7 +45,7 @@ type Command struct {
 func (c Command) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("not done within %v", c.Limit))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", c.Line)
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", c.Line, "sh"}, c.Args...)...)
 	cmd.Dir, cmd.Env = c.Dir, append(Environ(), c.Env...)
 	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
 	inGroup(cmd)

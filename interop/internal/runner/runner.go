@@ -1,5 +1,6 @@
 // Package runner builds clients, runs them against a server, and finds out what
-// came of it.
+// came of it. Reference servers it builds and starts, has the client in Go call
+// them, and runs the conformance suite against them.
 package runner
 
 import (
@@ -67,13 +68,17 @@ func (r Result) Failed() bool {
 	return len(r.Problems) > 0 || slices.ContainsFunc(r.Runs, Run.Failed)
 }
 
-// A Runner runs clients, one after the other.
+// A Runner runs clients and reference servers, one after the other.
 type Runner struct {
 	// Server is what the clients call.
 	Server *process.Server
 	// Values and Vectors are what they have to publish and to decode.
 	Values  scenario.Values
 	Vectors []scenario.Vector
+	// Caller is the client that calls the reference servers.
+	Caller client.Client
+	// Suite is the path of the conformance suite, for reference servers.
+	Suite string
 	// Protos is the directory of the schemas that builds may generate from.
 	Protos string
 	// Dir is an empty directory for what the runs need.
@@ -81,7 +86,7 @@ type Runner struct {
 	// Out gets the progress.
 	Out io.Writer
 
-	// limit is how long a run may take. 0: runLimit.
+	// limit is how long anything but a build may take. 0: the limits above.
 	limit time.Duration
 }
 
@@ -90,7 +95,7 @@ type Runner struct {
 func (r Runner) Run(ctx context.Context, c client.Client) (Result, error) {
 	result := Result{Client: c}
 	fmt.Fprintf(r.Out, "interop: %s: building\n", c.Name)
-	if problem := r.build(ctx, c); problem != "" {
+	if problem := r.build(ctx, c.Build, c.Dir, buildLimit); problem != "" {
 		result.Problems = append(result.Problems, problem)
 		r.show(c.Name, problem)
 		return result, ctx.Err()
@@ -109,7 +114,7 @@ func (r Runner) Run(ctx context.Context, c client.Client) (Result, error) {
 			return result, err
 		}
 		result.Runs = append(result.Runs, run)
-		r.tell(c, run, log, time.Since(start))
+		r.tell(c.Name, run, log, time.Since(start))
 	}
 	for _, step := range needless(c, result.Runs) {
 		problem := fmt.Sprintf("not_applicable in %s names %s, which it did", client.File, step)
@@ -120,17 +125,17 @@ func (r Runner) Run(ctx context.Context, c client.Client) (Result, error) {
 }
 
 // build returns what went wrong, with the end of the log.
-func (r Runner) build(ctx context.Context, c client.Client) (problem string) {
-	if c.Build == "" {
+func (r Runner) build(ctx context.Context, line, dir string, limit time.Duration) (problem string) {
+	if line == "" {
 		return ""
 	}
 	var log bytes.Buffer
 	err := process.Command{
-		Line: c.Build, Dir: c.Dir, Env: []string{"TIDINGS_PROTOS=" + r.Protos},
-		Limit: buildLimit, Stdout: &log, Stderr: &log,
+		Line: line, Dir: dir, Env: []string{"TIDINGS_PROTOS=" + r.Protos},
+		Limit: limit, Stdout: &log, Stderr: &log,
 	}.Run(ctx)
 	if err != nil {
-		return fmt.Sprintf("build: %s: %v\n%s", c.Build, err, end(log.String()))
+		return fmt.Sprintf("build: %s: %v\n%s", line, err, end(log.String()))
 	}
 	return ""
 }
@@ -143,24 +148,32 @@ func (r Runner) runOnce(ctx context.Context, c client.Client, transport, golden 
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return run, "", err
 	}
-	limit := r.limit
-	if limit == 0 {
-		limit = runLimit
-	}
+	run, log = r.call(ctx, c, r.Server, transport, scenario.Steps,
+		"TIDINGS_TOPIC="+topic, "TIDINGS_GOLDEN="+golden, "TIDINGS_OUT="+out)
+	return run, log, r.verify(ctx, topic, out, run.Outcomes)
+}
+
+// call runs a client, with variables besides those of the server and the
+// transport, and returns what it says of the steps.
+func (r Runner) call(ctx context.Context, c client.Client, s *process.Server, transport string, steps []string, env ...string) (run Run, log string) {
 	stdout, stderr := &bounded{rest: maxOutput}, &bounded{rest: maxOutput}
 	ended := process.Command{
-		Line: c.Run, Dir: c.Dir, Limit: limit, Stdout: stdout, Stderr: stderr,
-		Env: []string{
-			"TIDINGS_URL=http://" + r.Server.HTTP, "TIDINGS_GRPC=" + r.Server.GRPC,
-			"TIDINGS_TRANSPORT=" + transport, "TIDINGS_TOPIC=" + topic,
-			"TIDINGS_GOLDEN=" + golden, "TIDINGS_OUT=" + out,
-		},
+		Line: c.Run, Dir: c.Dir, Limit: r.within(runLimit), Stdout: stdout, Stderr: stderr,
+		Env: append(env, "TIDINGS_URL=http://"+s.HTTP, "TIDINGS_GRPC="+s.GRPC, "TIDINGS_TRANSPORT="+transport),
 	}.Run(ctx)
 	run.Transport = transport
 	run.Outcomes, run.Problems = readReport(&stdout.contents)
 	run.Problems = append(run.Problems, judgeEnd(ended, run.Outcomes)...)
-	complete(run.Outcomes, c)
-	return run, stderr.contents.String(), r.verify(ctx, topic, out, run.Outcomes)
+	complete(run.Outcomes, steps, c)
+	return run, stderr.contents.String()
+}
+
+// within returns how long something may take that usually may take so long.
+func (r Runner) within(limit time.Duration) time.Duration {
+	if r.limit != 0 {
+		return r.limit
+	}
+	return limit
 }
 
 // judgeEnd compares how a client ended with what it said.
@@ -198,20 +211,20 @@ func (r Runner) verify(ctx context.Context, topic, out string, outcomes scenario
 }
 
 // tell says what came of a run.
-func (r Runner) tell(c client.Client, run Run, log string, took time.Duration) {
+func (r Runner) tell(name string, run Run, log string, took time.Duration) {
 	counts := make(map[scenario.State]int)
 	for _, outcome := range run.Outcomes {
 		counts[outcome.State]++
 	}
-	fmt.Fprintf(r.Out, "interop: %s over %s: %d ok, %d n/a, %d failed (%v)\n", c.Name, run.Transport,
+	fmt.Fprintf(r.Out, "interop: %s over %s: %d ok, %d n/a, %d failed (%v)\n", name, run.Transport,
 		counts[scenario.OK], counts[scenario.NotApplicable], counts[scenario.Failed], took.Round(time.Millisecond))
 	for _, step := range scenario.Steps {
 		if outcome := run.Outcomes[step]; outcome.State == scenario.Failed {
-			r.show(c.Name+" over "+run.Transport+": "+step, outcome.Reason)
+			r.show(name+" over "+run.Transport+": "+step, outcome.Reason)
 		}
 	}
 	for _, problem := range run.Problems {
-		r.show(c.Name+" over "+run.Transport, problem)
+		r.show(name+" over "+run.Transport, problem)
 	}
 	if run.Failed() && log != "" {
 		fmt.Fprintln(r.Out, end(log))

@@ -38,7 +38,7 @@ func testAll(m *testing.M) (err error) {
 	if server, err = process.StartServer(context.Background(), root, dir); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
+	defer func() { err = errors.Join(err, server.Stop(process.StopWithin)) }()
 	if status := m.Run(); status != 0 {
 		return fmt.Errorf("the tests ended with status %d", status)
 	}
@@ -217,21 +217,24 @@ func TestInterrupt(t *testing.T) {
 			child := filepath.Join(c.Dir, "child")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() {
-				tick := time.NewTicker(10 * time.Millisecond)
-				defer tick.Stop()
-				for range tick.C {
-					if _, err := os.Stat(child); err == nil || ctx.Err() != nil {
-						cancel()
-						return
-					}
-				}
-			}()
+			go cancelWhenThere(ctx, cancel, child)
 			if _, err := r.Run(ctx, c); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want that of the context", err)
 			}
 			expectGone(t, child)
 		})
+	}
+}
+
+// cancelWhenThere cancels ctx as soon as there is a file.
+func cancelWhenThere(ctx context.Context, cancel context.CancelFunc, file string) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if _, err := os.Stat(file); err == nil || ctx.Err() != nil {
+			cancel()
+			return
+		}
 	}
 }
 

@@ -21,6 +21,10 @@ var Steps = []string{
 	stepTopic, stepPublish, stepRefused, "read", stepTail, stepConsume, "deadline", "cancel", stepGolden, stepGoldenJSON,
 }
 
+// ServerSteps are those that show a server of TopicService and PublisherService
+// alone.
+var ServerSteps = []string{stepTopic, stepPublish, stepRefused}
+
 // IsStep reports whether a name is that of a step.
 func IsStep(name string) bool { return slices.Contains(Steps, name) }
 

@@ -139,7 +139,7 @@ func serve(t *testing.T) *grpc.ClientConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(conn.Close(), server.Stop()); err != nil {
+		if err := errors.Join(conn.Close(), server.Stop(process.StopWithin)); err != nil {
 			t.Errorf("%v: %s", err, server.Output())
 		}
 	})
