@@ -1,0 +1,301 @@
+// tidings.v1.PublisherService.
+import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import type { Path } from "@bufbuild/protobuf/reflect";
+import { Violation } from "@bufbuild/protovalidate";
+import type { ServiceImpl } from "@connectrpc/connect";
+import {
+  ErrorReason,
+  type Event,
+  EventSchema,
+  type ImportRequest,
+  ImportRequestSchema,
+  type ImportResponse,
+  ImportResponseSchema,
+  type Precondition,
+  type PublisherService,
+  type PublishRequest,
+  PublishRequestSchema,
+  type PublishResponse,
+  PublishResponseSchema,
+  type PublishStreamRequest,
+  PublishStreamRequestSchema,
+  RefusedEventSchema,
+} from "@example/tidings/v1";
+import { type Accepted, Batch } from "./batch.js";
+import type { EventType, EventTypes } from "./eventtypes.js";
+import { aboutField, aboutRules, Fault, violationsOf } from "./faults.js";
+import { maxEventBytes, maxEvents, maxEventsByEvent, maxRequestBytes } from "./limits.js";
+import type { Log, Topics } from "./topics.js";
+
+/** In the summary of an import. */
+const maxRefusedEvents = 100;
+/** The years 1 to 9999. */
+const [minSeconds, maxSeconds] = [-62_135_596_800n, 253_402_300_799n];
+// No control characters, as the rules of Event say.
+const key = /^[^\x00-\x1f\x7f]{0,512}$/u;
+
+type Request = PublishRequest | PublishStreamRequest | ImportRequest;
+
+/** What of a request Publish, PublishStream and Import have in common. */
+type Common = Pick<PublishRequest, "topic" | "events" | "skipInvalid"> & {
+  requestId?: string;
+  precondition?: Precondition;
+};
+
+/** Nothing waits while a request is stored, so that no other comes between. */
+export class Publisher implements ServiceImpl<typeof PublisherService> {
+  readonly #types: EventTypes;
+  readonly #topics: Topics;
+
+  constructor(types: EventTypes, topics: Topics) {
+    this.#types = types;
+    this.#topics = topics;
+  }
+
+  publish: ServiceImpl<typeof PublisherService>["publish"] = (request) =>
+    this.#store(request, rulesBroken(PublishRequestSchema, request));
+
+  async *publishStream(requests: AsyncIterable<PublishStreamRequest>) {
+    let batch = 0n;
+    for await (const request of requests) {
+      try {
+        const value = this.#store(request, rulesBroken(PublishStreamRequestSchema, request));
+        yield { batch, result: { case: "published" as const, value } };
+      } catch (error) {
+        if (!(error instanceof Fault) || error.reason === ErrorReason.REQUEST_TOO_LARGE) {
+          throw error;
+        }
+        yield { batch, result: { case: "error" as const, value: error.toMessage() } };
+      }
+      batch++;
+    }
+  }
+
+  async import(requests: AsyncIterable<ImportRequest>): Promise<ImportResponse> {
+    const summary = create(ImportResponseSchema);
+    let first: ImportRequest | undefined;
+    try {
+      for await (const request of requests) {
+        first ??= request;
+        if (request.topic !== "" && request.topic !== first.topic) {
+          const description = "must be that of the first message or empty";
+          throw aboutField(ErrorReason.REQUEST_INVALID, "topic", description);
+        }
+        const base = Number(summary.receivedCount);
+        const broken = rulesBroken(ImportRequestSchema, request, base);
+        // What the first message says, or its events declare, holds for all.
+        const topic = first.topic || summary.topic;
+        const common = { ...request, topic, skipInvalid: first.skipInvalid };
+        const response = this.#store(common, broken, base);
+        summary.receivedCount += BigInt(request.events.length);
+        count(response, summary);
+      }
+    } catch (error) {
+      throw error instanceof Fault ? error.with({ stored: String(summary.storedCount) }) : error;
+    }
+    return summary;
+  }
+
+  /** Stores the events of a request. Indexes in errors are counted from base. */
+  #store(request: Common, broken: Broken, base = 0): PublishResponse {
+    if (broken.request.length > 0) {
+      throw aboutRules(ErrorReason.REQUEST_INVALID, broken.request);
+    }
+    const name = request.topic || this.#declaredTopic(request.events);
+    const log = name === "" ? undefined : this.#topics.log(name);
+    if (log?.byEvent && request.events.length > maxEventsByEvent) {
+      const description = `at most ${maxEventsByEvent} items in a topic with DEDUPE_EVENT`;
+      throw aboutField(ErrorReason.REQUEST_INVALID, "events", description);
+    }
+    const response = create(PublishResponseSchema, { topic: name });
+    const accepted: Accepted[] = [];
+    request.events.forEach((event, index) => {
+      try {
+        const violations = broken.events.get(index) ?? [];
+        accepted.push(this.#check(log, index, base + index, event, violations));
+      } catch (error) {
+        if (!request.skipInvalid || !(error instanceof Fault)) {
+          throw error;
+        }
+        const refused = { index: BigInt(base + index), id: event.id, error: error.toMessage() };
+        response.refusedEvents.push(create(RefusedEventSchema, refused));
+      }
+    });
+    if (accepted.length === 0) {
+      return response;
+    }
+    if (!log) {
+      throw aboutField(ErrorReason.TOPIC_UNDETERMINED, "topic", "must be set");
+    }
+    checkPrecondition(request.precondition, log, accepted);
+    const batch = new Batch(log, request.requestId ?? "", accepted);
+    response.receipts = batch.store(request.precondition);
+    return response;
+  }
+
+  /** The topic that all events declare. Those of unknown types are refused on their own. */
+  #declaredTopic(events: Event[]): string {
+    let topic = "";
+    events.forEach(({ data }, index) => {
+      const type = this.#types.find(data?.typeUrl ?? "");
+      if (type && type.topic === "") {
+        const description = `must be set: ${type.name} of events[${index}] declares none`;
+        throw aboutField(ErrorReason.TOPIC_UNDETERMINED, "topic", description);
+      }
+      if (type && topic !== "" && topic !== type.topic) {
+        const description = `must be set: the events declare both "${topic}" and "${type.topic}"`;
+        throw aboutField(ErrorReason.TOPIC_UNDETERMINED, "topic", description);
+      }
+      topic = type?.topic ?? topic;
+    });
+    return topic;
+  }
+
+  /** The event with its partition key. Throws where it can't be stored. */
+  #check(
+    log: Log | undefined,
+    index: number,
+    shown: number,
+    event: Event,
+    violations: Violation[],
+  ): Accepted {
+    const at = `events[${shown}]`;
+    if (violations.length > 0) {
+      throw aboutRules(ErrorReason.EVENT_INVALID, violations);
+    }
+    const { seconds, nanos } = event.time ?? { seconds: 0n, nanos: 0 };
+    if (seconds < minSeconds || seconds > maxSeconds || nanos < 0 || nanos >= 1e9) {
+      const description = "must be a time from year 1 to 9999";
+      throw aboutField(ErrorReason.EVENT_INVALID, `${at}.time`, description);
+    }
+    const size = toBinary(EventSchema, event).length;
+    if (size > maxEventBytes) {
+      const metadata = { size: String(size), limit: String(maxEventBytes) };
+      throw new Fault(ErrorReason.EVENT_TOO_LARGE, `${at} is too large`, { metadata });
+    }
+    const type = this.#allowedType(log, event, at);
+    const payload = decode(type, event, at);
+    const prefix = [...pathOf(shown), EventSchema.field.data];
+    const broken = violationsOf(type.schema, payload, prefix);
+    if (broken.length > 0) {
+      throw aboutRules(ErrorReason.EVENT_INVALID, broken);
+    }
+    const partitionKey = event.partitionKey || type.keyOf(payload);
+    if (!key.test(partitionKey)) {
+      const description = "as a key: at most 512 characters, none of control";
+      const field = `${at}.data.${type.key.join(".")}`;
+      throw aboutField(ErrorReason.EVENT_INVALID, field, description);
+    }
+    return { index, event: { ...event, partitionKey }, type, payload };
+  }
+
+  #allowedType(log: Log | undefined, { data }: Event, at: string): EventType {
+    const url = data?.typeUrl ?? "";
+    const name = url.slice(url.lastIndexOf("/") + 1);
+    const type = this.#types.find(name);
+    const field = `${at}.data.type_url`;
+    if (!type) {
+      const description = `the server has not been given the type "${name}"`;
+      throw aboutField(ErrorReason.EVENT_TYPE_UNKNOWN, field, description, { type: name });
+    }
+    if (log && log.topic.eventTypes.length > 0 && !log.topic.eventTypes.includes(name)) {
+      const topic = log.topic.name;
+      const description = `topic "${topic}" doesn't take events of type ${name}`;
+      const metadata = { type: name, topic };
+      throw aboutField(ErrorReason.EVENT_TYPE_NOT_ALLOWED, field, description, metadata);
+    }
+    return type;
+  }
+}
+
+/** The rules that a request breaks: its own, and by index those of its events. */
+type Broken = { request: Violation[]; events: Map<number, Violation[]> };
+
+function rulesBroken<Desc extends DescMessage>(
+  schema: Desc,
+  request: Request & Message<Desc["typeName"]>,
+  base = 0,
+): Broken {
+  const size = toBinary(schema, request as never).length;
+  if (size > maxRequestBytes) {
+    const metadata = { size: String(size), limit: String(maxRequestBytes) };
+    const message = `the request has ${size} bytes, at most ${maxRequestBytes} are allowed`;
+    throw new Fault(ErrorReason.REQUEST_TOO_LARGE, message, { metadata });
+  }
+  const broken: Broken = { request: [], events: new Map() };
+  if (request.events.length > maxEvents) {
+    // Told here, since every event would be checked besides.
+    request = { ...request, events: request.events.slice(0, maxEvents + 1) };
+  }
+  for (const violation of violationsOf(schema, request as never)) {
+    const [field, item, ...rest] = violation.field;
+    if (field?.kind === "field" && field.name === "events" && item?.kind === "list_sub") {
+      const { message, ruleId, rule, forKey } = violation;
+      const path = [...pathOf(base + item.index), ...rest];
+      const ofEvent = broken.events.get(item.index) ?? [];
+      ofEvent.push(new Violation(message, ruleId, path, rule, forKey));
+      broken.events.set(item.index, ofEvent);
+    } else {
+      broken.request.push(violation);
+    }
+  }
+  return broken;
+}
+
+/** The path of an event of a request. */
+function pathOf(index: number): Path {
+  return [PublishRequestSchema.field.events, { kind: "list_sub", index }];
+}
+
+function decode(type: EventType, { data }: Event, at: string): Message {
+  try {
+    return fromBinary(type.schema, data?.value ?? new Uint8Array());
+  } catch (error) {
+    const description = `${type.name}: ${error instanceof Error ? error.message : error}`;
+    throw aboutField(ErrorReason.EVENT_MALFORMED, `${at}.data.value`, description);
+  }
+}
+
+/** Throws where a precondition doesn't suit the topic or the events. */
+function checkPrecondition(
+  precondition: Precondition | undefined,
+  log: Log,
+  accepted: Accepted[],
+): void {
+  const key = precondition?.partitionKey ?? "";
+  if (key === "") {
+    return;
+  }
+  if (!log.byEvent) {
+    const topic = log.topic.name;
+    const message = `topic "${topic}" keeps no sequence of a key: its dedupe isn't DEDUPE_EVENT`;
+    throw new Fault(ErrorReason.KEY_PRECONDITION_UNSUPPORTED, message, { metadata: { topic } });
+  }
+  const other = accepted.find(({ event }) => event.partitionKey !== key);
+  if (other) {
+    const description = `events[${other.index}] has another key, "${other.event.partitionKey}"`;
+    const field = "precondition.partition_key";
+    throw aboutField(ErrorReason.REQUEST_INVALID, field, description);
+  }
+}
+
+/** Adds the response to a message to the summary of an import. */
+function count(response: PublishResponse, summary: ImportResponse): void {
+  summary.topic = response.topic || summary.topic;
+  for (const { duplicate, sequence } of response.receipts) {
+    if (duplicate) {
+      summary.duplicateCount++;
+    } else {
+      summary.storedCount++;
+    }
+    if (summary.firstSequence === 0n || sequence < summary.firstSequence) {
+      summary.firstSequence = sequence;
+    }
+    if (sequence > summary.lastSequence) {
+      summary.lastSequence = sequence;
+    }
+  }
+  summary.refusedCount += BigInt(response.refusedEvents.length);
+  const room = maxRefusedEvents - summary.refusedEvents.length;
+  summary.refusedEvents.push(...response.refusedEvents.slice(0, room));
+}
