@@ -278,8 +278,8 @@ func throughput(ctx context.Context, least time.Duration, events int, pass func(
 // is used twice.
 type opener func(ctx context.Context) (call func(number int) error, end func() error, err error)
 
-// latency makes calls for a while, from a number of callers at once, and times
-// each of them. It ends early where the events run out.
+// latency makes calls for a while, one at least, from a number of callers at once,
+// and times each of them. It ends early where the events run out.
 func latency(ctx context.Context, least time.Duration, callers, events int, open opener) (result sample, err error) {
 	call, end, err := open(ctx)
 	if err != nil {
@@ -293,7 +293,7 @@ func latency(ctx context.Context, least time.Duration, callers, events int, open
 	begun := time.Now()
 	for caller := range callers {
 		group.Go(func() {
-			for time.Since(begun) < least && failed[caller] == nil {
+			for {
 				number := int(next.Add(1)) - 1
 				if number >= events {
 					return
@@ -301,6 +301,9 @@ func latency(ctx context.Context, least time.Duration, callers, events int, open
 				before := time.Now()
 				failed[caller] = call(number)
 				times[caller] = append(times[caller], time.Since(before))
+				if failed[caller] != nil || time.Since(begun) >= least {
+					return
+				}
 			}
 		})
 	}
