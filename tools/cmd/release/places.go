@@ -22,10 +22,12 @@ const (
 )
 
 // sources are the places outside of documents that hold the version, each once.
-// A package in another language adds its manifest here.
+// Packages in other languages take theirs from the file VERSION when they are
+// built.
 var sources = map[string]*regexp.Regexp{
 	versionFile:                         regexp.MustCompile(`^(\d+\.\d+\.\d+)\n$`),
 	"server/internal/daemon/command.go": regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
+	"interop/rust/Cargo.lock":           regexp.MustCompile(`(?m)^name = "tidings-contract"\nversion = "(\d+\.\d+\.\d+)"$`),
 }
 
 // shown are the forms in which documents show the version of what they describe.
@@ -173,11 +175,15 @@ func newestImage(root string) (string, error) {
 	return imageDir + newest + imageExtension, nil
 }
 
-// mayMention reports whether a file can hold the project's version. The files of
-// Go modules hold those of others, a waiver tells of the past, and tests have examples.
+// dependencies are the files that hold the versions of others, which may happen to
+// be the same.
+var dependencies = []string{"go.mod", "go.sum", "package-lock.json", "requirements.txt", "googleapis.txt", "Cargo.lock"}
+
+// mayMention reports whether a file can hold the project's version. A
+// waiver tells of the past, and tests have examples.
 func mayMention(name string) bool {
 	switch base := path.Base(name); {
-	case base == "go.mod", base == "go.sum", base == "waivers.yaml", path.Ext(name) == imageExtension, strings.HasSuffix(base, "_test.go"):
+	case base == "waivers.yaml", path.Ext(name) == imageExtension, strings.HasSuffix(base, "_test.go"):
 		return false
 	}
 	return !strings.HasPrefix(name, "gen/") && !inTestdata(name)
@@ -212,6 +218,9 @@ func disagreements(name, text, version string) []string {
 		}
 		// What is known is taken out; what is left is not.
 		text = form.ReplaceAllLiteralString(text, "")
+	}
+	if slices.Contains(dependencies, path.Base(name)) {
+		return problems
 	}
 	text = lasting.ReplaceAllLiteralString(text, "")
 	mention := regexp.MustCompile(`(?:^|[^\w.@])v?` + regexp.QuoteMeta(version) + `(?:$|[^\w.]|\.\W)`)

@@ -17,12 +17,12 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// unowned are the directories that no file of the project lives in.
-var unowned = []string{".git", ".cache", ".data", "node_modules"}
+// unowned are what is no file of the project, and directories that hold none.
+var unowned = []string{".git", ".cache", ".data", "node_modules", ".flattened-pom.xml"}
 
 // built are the directories that hold what is built from the project's files,
 // and none of these. A file may have such a name.
-var built = []string{"build", "target"}
+var built = []string{"build", "_build", "target", "dist", "generated"}
 
 // Root returns the checkout that the working directory is in: the nearest
 // directory upwards that holds a buf.yaml.
