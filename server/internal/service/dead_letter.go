@@ -196,11 +196,11 @@ func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLette
 
 // letterListing says what a request lists, for its page tokens.
 func letterListing(request *tidingsv1.ListDeadLettersRequest) (string, error) {
-	filter, err := proto.MarshalOptions{Deterministic: true}.Marshal(request.GetFilter())
+	conditions, err := proto.MarshalOptions{Deterministic: true}.Marshal(request.GetFilter())
 	if err != nil {
 		return "", err
 	}
-	digest := sha256.Sum256(filter)
+	digest := sha256.Sum256(conditions)
 	return fmt.Sprintf("dead letters\x00%s\x00%x\x00", request.GetSubscription(), digest[:8]), nil
 }
 
