@@ -25,9 +25,5 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	dir, err := bufcache.Dir()
-	if err != nil {
-		return err
-	}
-	return bufcache.Fill(ctx, *lock, dir, stdout)
+	return bufcache.FillDefault(ctx, *lock, stdout)
 }

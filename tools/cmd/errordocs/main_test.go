@@ -26,11 +26,7 @@ func buf(t *testing.T) (root, binary string) {
 	if binary, err = workspace.Buf(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, io.Discard); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	return root, binary

@@ -72,11 +72,7 @@ func pinnedBuf(t *testing.T, root string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, t.Output()); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), t.Output()); err != nil {
 		t.Fatal(err)
 	}
 	return buf

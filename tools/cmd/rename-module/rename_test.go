@@ -88,11 +88,7 @@ const release = "baseline/v99.0.0.binpb"
 
 func addRelease(t *testing.T, copied string) {
 	t.Helper()
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(copied, "buf.lock"), cache, io.Discard); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(copied, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Join(copied, "baseline"), 0o755); err != nil {

@@ -95,6 +95,16 @@ func Fill(ctx context.Context, lockPath, cacheDir string, out io.Writer) error {
 	return nil
 }
 
+// FillDefault fills the cache that Buf uses here, see Dir, for the buf.lock at
+// lockPath.
+func FillDefault(ctx context.Context, lockPath string, out io.Writer) error {
+	dir, err := Dir()
+	if err != nil {
+		return err
+	}
+	return Fill(ctx, lockPath, dir, out)
+}
+
 func fill(ctx context.Context, dep dependency, entry string, out io.Writer) error {
 	switch _, err := os.Stat(filepath.Join(entry, manifestName)); {
 	case err == nil:

@@ -338,11 +338,7 @@ func copyCheckout(t *testing.T, root, dir string) {
 // fillBufCache gives Buf the dependency of the schemas.
 func fillBufCache(t *testing.T, root string) {
 	t.Helper()
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, t.Output()); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), t.Output()); err != nil {
 		t.Fatal(err)
 	}
 }

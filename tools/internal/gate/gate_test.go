@@ -86,11 +86,7 @@ func newSchemas(t *testing.T) schemas {
 	if ws.buf, err = workspace.Buf(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, io.Discard); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"buf.yaml", "buf.lock"} {

@@ -57,11 +57,7 @@ func newGround(t *testing.T) ground {
 	if g.buf, err = workspace.Buf(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, io.Discard); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := workspace.InstallPlugin(t.Context(), root, g.dir); err != nil {

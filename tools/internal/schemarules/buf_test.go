@@ -33,11 +33,7 @@ func newModule(t *testing.T) module {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache, err := bufcache.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.Fill(t.Context(), filepath.Join(root, "buf.lock"), cache, io.Discard); err != nil {
+	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	m := module{t: t, dir: t.TempDir(), buf: buf}
