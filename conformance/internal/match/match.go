@@ -110,7 +110,7 @@ func (m *matcher) scope() Values {
 func (m *matcher) matchObject(path string, want map[string]any, got any) error {
 	object, ok := got.(map[string]any)
 	if !ok {
-		return at(path, fmt.Errorf("%w, want %s", describe(got), show(want)))
+		return at(path, fmt.Errorf("%w, want %s", describe(got), Show(want)))
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		if err := m.match(join(path, key), want[key], object[key]); err != nil {
@@ -136,7 +136,7 @@ func (m *matcher) matchList(path string, want []any, got any) error {
 func (m *matcher) matchInOrder(path string, want, list []any, index int) error {
 	if len(want) == 0 {
 		if index < len(list) {
-			return at(path, fmt.Errorf("has %d elements, want %d; the next is %s", len(list), index, show(list[index])))
+			return at(path, fmt.Errorf("has %d elements, want %d; the next is %s", len(list), index, Show(list[index])))
 		}
 		return nil
 	}
@@ -149,10 +149,10 @@ func (m *matcher) matchInOrder(path string, want, list []any, index int) error {
 			}
 			m.saved = before
 		}
-		return at(path, fmt.Errorf("no place where these are: %s, in %s", show(want[1:]), show(list)))
+		return at(path, fmt.Errorf("no place where these are: %s, in %s", Show(want[1:]), Show(list)))
 	}
 	if index >= len(list) {
-		return at(path, fmt.Errorf("has %d elements, want another one: %s", len(list), show(want[0])))
+		return at(path, fmt.Errorf("has %d elements, want another one: %s", len(list), Show(want[0])))
 	}
 	if err := m.match(fmt.Sprintf("%s[%d]", path, index), want[0], list[index]); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (m *matcher) matchInOrder(path string, want, list []any, index int) error {
 
 func (m *matcher) matchAnyOrder(path string, want, list []any) error {
 	if len(want) != len(list) {
-		return at(path, fmt.Errorf("has %d elements, want %d in any order: %s", len(list), len(want), show(list)))
+		return at(path, fmt.Errorf("has %d elements, want %d in any order: %s", len(list), len(want), Show(list)))
 	}
 	if len(want) == 0 {
 		return nil
@@ -236,7 +236,7 @@ func equal(want, got any) error {
 	if isDefault(want) && isDefault(got) || scalar(want) == scalar(got) && isScalar(got) {
 		return nil
 	}
-	return fmt.Errorf("%w, want %s", describe(got), show(want))
+	return fmt.Errorf("%w, want %s", describe(got), Show(want))
 }
 
 // compare orders two numbers, times or durations.
@@ -304,13 +304,14 @@ func describe(got any) error {
 	if got == nil {
 		return errNothing
 	}
-	return errors.New("is " + show(got))
+	return errors.New("is " + Show(got))
 }
 
-// shown is how much of a value a failure shows, in characters.
+// shown is how much of a value Show shows, in characters.
 const shown = 500
 
-func show(value any) string {
+// Show is a value as JSON, cut where it is long: for people.
+func Show(value any) string {
 	encoded, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Sprint(value)

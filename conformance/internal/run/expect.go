@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,7 +73,7 @@ func (s *session) expectInOrder(c *call, step suite.Step, wants []frame) error {
 	for i, want := range wants {
 		got, err := c.next([]string{want.kind}, step.GetIgnore())
 		if err != nil {
-			return fmt.Errorf("%w, want %s", endOf(err), show(want.content))
+			return fmt.Errorf("%w, want %s", endOf(err), match.Show(want.content))
 		}
 		saved, err := match.Match(want.content, got.content, s.values)
 		if err != nil {
@@ -97,7 +96,7 @@ func (s *session) expectAnyOrder(c *call, step suite.Step, wants []frame) error 
 	for range wants {
 		frame, err := c.next(kinds, step.GetIgnore())
 		if err != nil {
-			return fmt.Errorf("%w after %d messages, want %d: %s", endOf(err), len(got), len(wants), show(want[1:]))
+			return fmt.Errorf("%w after %d messages, want %d: %s", endOf(err), len(got), len(wants), match.Show(want[1:]))
 		}
 		got = append(got, frame.content)
 	}
@@ -125,7 +124,7 @@ func expectEnd(c *call, step suite.Step) error {
 	got, err := c.next(nil, step.GetIgnore())
 	switch {
 	case err == nil:
-		return fmt.Errorf("another message came: %s, want the end of the call", show(got.content))
+		return fmt.Errorf("another message came: %s, want the end of the call", match.Show(got.content))
 	case ended(err):
 		return nil
 	default:
@@ -153,7 +152,7 @@ func (s *session) expectFailure(c *call, step suite.Step) error {
 	failure := new(wire.CallError)
 	switch {
 	case err == nil:
-		return fmt.Errorf("a message came: %s, want the error %s", show(got.content), nameOf(want))
+		return fmt.Errorf("a message came: %s, want the error %s", match.Show(got.content), nameOf(want))
 	case errors.As(err, &failure) && failure.Unimplemented():
 		return fmt.Errorf("%w, want %s", endOf(err), nameOf(want))
 	case errors.As(err, &failure):
@@ -247,18 +246,4 @@ func texts(list []string) []any {
 		result[i] = text
 	}
 	return result
-}
-
-// shown is how much of a message a failure shows, in characters.
-const shown = 500
-
-func show(value any) string {
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Sprint(value)
-	}
-	if text := []rune(string(encoded)); len(text) > shown {
-		return string(text[:shown]) + "…"
-	}
-	return string(encoded)
 }
