@@ -83,23 +83,9 @@ func (s connectServer) consume(ctx context.Context, subscription string, count i
 	if err != nil {
 		return nil, err
 	}
-	request := &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: &tidingsv1.ConsumeOpen{Subscription: subscription}}}
-	if err := stream.Send(request); err != nil {
+	results, err := settleStream(subscription, count, decide, stream.Send, stream.Receive)
+	if err != nil {
 		return nil, err
-	}
-	var results []*tidingsv1.SettlementResult
-	for len(results) < count {
-		frame, err := stream.Receive()
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, frame.GetSettled().GetResults()...)
-		if deliveries := frame.GetDeliveries().GetDeliveries(); len(deliveries) > 0 {
-			batch := &tidingsv1.SettlementBatch{Settlements: settleAll(deliveries, decide)}
-			if err := stream.Send(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: batch}}); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return results, stream.CloseRequest()
 }

@@ -53,3 +53,30 @@ func settleAll(deliveries []*tidingsv1.Delivery, decide func(*tidingsv1.Delivery
 	}
 	return settlements
 }
+
+// settleStream is consume over a stream of Consume, which is the same with both
+// libraries but for the names of its methods.
+func settleStream(
+	subscription string, count int, decide func(*tidingsv1.Delivery) *tidingsv1.Settlement,
+	send func(*tidingsv1.ConsumeRequest) error, receive func() (*tidingsv1.ConsumeResponse, error),
+) ([]*tidingsv1.SettlementResult, error) {
+	request := &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: &tidingsv1.ConsumeOpen{Subscription: subscription}}}
+	if err := send(request); err != nil {
+		return nil, err
+	}
+	var results []*tidingsv1.SettlementResult
+	for len(results) < count {
+		frame, err := receive()
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, frame.GetSettled().GetResults()...)
+		if deliveries := frame.GetDeliveries().GetDeliveries(); len(deliveries) > 0 {
+			batch := &tidingsv1.SettlementBatch{Settlements: settleAll(deliveries, decide)}
+			if err := send(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: batch}}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, nil
+}
