@@ -104,26 +104,29 @@ func heldMessage(field protoreflect.FieldDescriptor) protoreflect.MessageDescrip
 
 // checkOf returns the check of a message's own value, or nil where it needs none.
 func (r *readables) checkOf(message protoreflect.MessageDescriptor) func(protoreflect.Message) string {
-	// Looked up once: a check is part of every publish.
-	first, second := message.Fields().ByNumber(1), message.Fields().ByNumber(2)
+	// A check is part of every publish, so it looks up no fields itself.
+	fields := message.Fields()
 	switch message.FullName() {
 	case "google.protobuf.Timestamp":
+		seconds, nanos := fields.ByNumber(1), fields.ByNumber(2)
 		return func(m protoreflect.Message) string {
-			if !isTimestamp(m.Get(first).Int(), m.Get(second).Int()) {
+			if !isTimestamp(m.Get(seconds).Int(), m.Get(nanos).Int()) {
 				return "must be a time from year 1 to 9999"
 			}
 			return ""
 		}
 	case "google.protobuf.Duration":
+		seconds, nanos := fields.ByNumber(1), fields.ByNumber(2)
 		return func(m protoreflect.Message) string {
-			if !isDuration(m.Get(first).Int(), m.Get(second).Int()) {
+			if !isDuration(m.Get(seconds).Int(), m.Get(nanos).Int()) {
 				return "must be a duration of at most 10,000 years, its seconds and nanos with the same sign"
 			}
 			return ""
 		}
 	case "google.protobuf.FieldMask":
+		field := fields.ByNumber(1)
 		return func(m protoreflect.Message) string {
-			paths := m.Get(first).List()
+			paths := m.Get(field).List()
 			for i := range paths.Len() {
 				if path := paths.Get(i).String(); !reversible(path) {
 					return fmt.Sprintf("%q is not a path of field names in lower_snake_case", path)
