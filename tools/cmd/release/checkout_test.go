@@ -28,20 +28,14 @@ func newCheckout(t *testing.T) checkout {
 	t.Helper()
 	root := repositoryRoot(t)
 	c := checkout{t: t, dir: filepath.Join(t.TempDir(), "tidings"), buf: pinnedBuf(t, root), future: "97.0.0"}
-	files, err := workspace.Files(root)
+	if err := workspace.Copy(root, c.dir); err != nil {
+		t.Fatal(err)
+	}
+	config, err := workspace.BuildPlugin(t.Context(), root, c.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range files {
-		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.write(name, string(data))
-	}
-	if err := workspace.InstallPlugin(t.Context(), root, c.dir); err != nil {
-		t.Fatal(err)
-	}
+	c.write("buf.yaml", config)
 	c.gate = filepath.Join(t.TempDir(), "breaking")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.gate, "../breaking").CombinedOutput(); err != nil {
 		t.Fatalf("build the gate: %v\n%s", err, out)

@@ -169,7 +169,9 @@ func newReader(t *testing.T, root, bin string, adopts bool) *reader {
 		dir = t.TempDir()
 		environ = append(environ, adopterEnviron(t, root, path)...)
 	} else {
-		copyCheckout(t, root, dir)
+		if err := workspace.Copy(root, dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	shell, err := newShell(ctx, dir, environ)
 	if err != nil {
@@ -311,28 +313,6 @@ func checkout(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return root
-}
-
-// copyCheckout copies the project's files.
-func copyCheckout(t *testing.T, root, dir string) {
-	t.Helper()
-	files, err := workspace.Files(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		contents, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(target, contents, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // fillBufCache gives Buf the dependency of the schemas.

@@ -89,19 +89,19 @@ func newSchemas(t *testing.T) schemas {
 	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"buf.yaml", "buf.lock"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(ws.dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.CopyFS(filepath.Join(ws.dir, schemaDir), os.DirFS(filepath.Join(root, schemaDir))); err != nil {
+	config, err := workspace.BuildPlugin(t.Context(), root, ws.dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := workspace.InstallPlugin(t.Context(), root, ws.dir); err != nil {
+	lock, err := os.ReadFile(filepath.Join(root, "buf.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(ws.dir, "buf.yaml"), []byte(config), 0o600),
+		os.WriteFile(filepath.Join(ws.dir, "buf.lock"), lock, 0o600),
+		os.CopyFS(filepath.Join(ws.dir, schemaDir), os.DirFS(filepath.Join(root, schemaDir))),
+	); err != nil {
 		t.Fatal(err)
 	}
 	ws.image = filepath.Join(t.TempDir(), "image.binpb")

@@ -40,7 +40,7 @@ type ground struct {
 	own    string // The schemas of this suite, for what the project's don't have.
 	dir    string // Buf runs here, since the plugin is found from here.
 	image  string // Of the project's schemas and those of this suite.
-	config string // The text of buf.yaml.
+	config string // The text of buf.yaml, with the plugin built.
 }
 
 func newGround(t *testing.T) ground {
@@ -60,14 +60,9 @@ func newGround(t *testing.T) ground {
 	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if err := workspace.InstallPlugin(t.Context(), root, g.dir); err != nil {
+	if g.config, err = workspace.BuildPlugin(t.Context(), root, g.dir); err != nil {
 		t.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(root, configFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.config = string(config)
 
 	before, err := g.schemas("breaking")
 	if err != nil {

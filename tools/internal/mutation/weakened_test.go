@@ -20,7 +20,7 @@ type weakening struct {
 // A configEdit replaces a text after another one: see find.
 type configEdit struct{ in, replace, with string }
 
-// The parts of buf.yaml that the cases change.
+// The parts of the configuration that the cases change.
 const (
 	pluginEntry = "  - plugin: .cache/bin/buf-plugin-tidings\n"
 	ourCategory = "    - TIDINGS\n"

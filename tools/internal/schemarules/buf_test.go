@@ -37,13 +37,16 @@ func newModule(t *testing.T) module {
 		t.Fatal(err)
 	}
 	m := module{t: t, dir: t.TempDir(), buf: buf}
-	for _, name := range []string{"buf.yaml", "buf.lock"} {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.write(name, string(data))
+	config, err := workspace.BuildPlugin(t.Context(), root, m.dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	m.write("buf.yaml", config)
+	lock, err := os.ReadFile(filepath.Join(root, "buf.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write("buf.lock", string(lock))
 	if err := os.CopyFS(filepath.Join(m.dir, "proto", "tidings"), os.DirFS(filepath.Join(root, "proto", "tidings"))); err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +100,9 @@ message ParcelLost {
 }
 `
 
-// TestBuf runs the plugin as users do: a plain buf, with the project's buf.yaml.
+// TestBuf runs the plugin as Buf does, with the project's buf.yaml.
 func TestBuf(t *testing.T) {
 	m := newModule(t)
-	if err := workspace.InstallPlugin(t.Context(), root, m.dir); err != nil {
-		t.Fatal(err)
-	}
 	m.write(eventsFile, eventsBefore)
 	if _, stderr, err := m.run("build", "-o", "before.binpb"); err != nil {
 		t.Fatalf("%v: %s", err, stderr)
@@ -137,6 +137,9 @@ func TestBuf(t *testing.T) {
 // TestBufWithoutPlugin: a check that can't be made isn't passed.
 func TestBufWithoutPlugin(t *testing.T) {
 	m := newModule(t)
+	if err := os.RemoveAll(filepath.Join(m.dir, ".cache")); err != nil {
+		t.Fatal(err)
+	}
 	m.write(eventsFile, eventsBefore)
 	if _, stderr, err := m.run("build", "-o", "before.binpb"); err != nil {
 		t.Fatalf("%v: %s", err, stderr)

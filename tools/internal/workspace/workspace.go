@@ -88,6 +88,32 @@ func Files(root string) ([]string, error) {
 	return files, err
 }
 
+// Copy copies the project's files below root to a directory.
+func Copy(root, dir string) error {
+	files, err := Files(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		source, target := filepath.Join(root, filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))
+		info, err := os.Stat(source)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(source)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(target, data, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Buf returns the path of the Buf that tools/go.mod pins, built if need be.
 func Buf(ctx context.Context, root string) (string, error) {
 	var stderr bytes.Buffer
@@ -101,14 +127,28 @@ func Buf(ctx context.Context, root string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// InstallPlugin builds our plugin of Buf to where the project's buf.yaml names it,
-// for a Buf that runs in dir.
-func InstallPlugin(ctx context.Context, root, dir string) error {
-	bin := filepath.Join(dir, ".cache", "bin") + string(filepath.Separator)
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/buf-plugin-tidings")
+// How buf.yaml has Buf start our plugin, and what takes that place in tests.
+const (
+	pluginFromSource = "[go, -C, tools, run, ./cmd/buf-plugin-tidings]"
+	pluginBuilt      = ".cache/bin/buf-plugin-tidings"
+)
+
+// BuildPlugin builds our plugin of Buf below dir. It returns the project's buf.yaml
+// for a Buf that runs in dir, where it names the plugin that was built. It is for
+// tests: Buf asks a plugin several times in each run, and starting it with go takes
+// a part of a second each time.
+func BuildPlugin(ctx context.Context, root, dir string) (config string, err error) {
+	data, err := os.ReadFile(filepath.Join(root, "buf.yaml"))
+	if err != nil {
+		return "", err
+	}
+	if n := strings.Count(string(data), pluginFromSource); n != 1 {
+		return "", fmt.Errorf("buf.yaml names the plugin %s %d times, want once", pluginFromSource, n)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, filepath.FromSlash(pluginBuilt)), "./cmd/buf-plugin-tidings")
 	cmd.Dir = filepath.Join(root, "tools")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the plugin of Buf: %w: %s", err, out)
+		return "", fmt.Errorf("build the plugin of Buf: %w: %s", err, out)
 	}
-	return nil
+	return strings.Replace(string(data), pluginFromSource, pluginBuilt, 1), nil
 }
