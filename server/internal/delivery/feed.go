@@ -54,6 +54,7 @@ func newFeed(o *owner) *feed {
 		matcher:  o.matcher,
 		byKey:    o.subscription.Config.GetOrdering() == tidingsv1.Ordering_ORDERING_KEY,
 		position: o.machine.Position(),
+		from:     o.machine.NotBefore().AsTime(),
 		out:      f.batches,
 	}
 	done := make(chan struct{})
@@ -89,6 +90,7 @@ type feedReader struct {
 	matcher  *filter.Matcher
 	byKey    bool
 	position int64
+	from     time.Time // Records that were stored before it are left out.
 	out      chan<- *batch
 	skipped  int
 }
@@ -141,8 +143,13 @@ func (f *feedReader) batch(stored engine.Record) (*batch, error) {
 		}
 		f.position = begin
 	}
+	early := r.time.Before(f.from)
 	for i, raw := range r.events {
 		if eventlog.SequenceOf(r.sequence, i) < f.position {
+			continue
+		}
+		if early {
+			f.skipped++
 			continue
 		}
 		wanted, err := f.matcher.Match(raw)

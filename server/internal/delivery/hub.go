@@ -89,9 +89,11 @@ func New(cfg Config) *Hub {
 // Close gives up every subscription: other servers may own them from then on.
 func (h *Hub) Close() {
 	h.mu.Lock()
-	h.closed = true
+	if !h.closed {
+		h.closed = true
+		close(h.quit)
+	}
 	h.mu.Unlock()
-	close(h.quit)
 	h.ended.Wait()
 }
 

@@ -262,6 +262,7 @@ func (o *owner) open() error {
 		return engine.ErrSubscriptionNotFound
 	}
 	o.machine = lease.New(present.Config.GetOrdering(), lease.Policy{}, present.Config.GetStartSequence())
+	o.machine.StartAt(present.Config.GetNotBefore())
 	o.events = newEvents(o)
 	if err := o.configure(ctx, present); err != nil {
 		return err

@@ -64,7 +64,7 @@ func settlement(s *replicav1.Settlement) lease.Settlement {
 // seek moves the subscription.
 func (o *owner) seek(q *question, request *replicav1.Seek, now time.Time) {
 	o.use(now)
-	o.machine.SeekTo(request.GetSequence())
+	o.machine.SeekTo(request.GetSequence(), request.GetNotBefore())
 	o.restartFeed()
 	for _, s := range o.sessions {
 		s.events, s.bytes = 0, 0

@@ -212,7 +212,7 @@ func (m *Machine) applySought(sought *storagev1.JournalSought) error {
 	if sought.GetGeneration() <= m.generation {
 		return fmt.Errorf("%w: generation %d followed %d", ErrJournal, sought.GetGeneration(), m.generation)
 	}
-	m.seek(sought.GetGeneration(), sought.GetPosition())
+	m.seek(sought)
 	return nil
 }
 

@@ -143,11 +143,9 @@ func (j *journal) redriven(sequence int64, deliveries uint32, key uint64, orderi
 }
 
 // sought tells of a seek, before which the position was another.
-func (j *journal) sought(generation uint64, position, before int64) {
+func (j *journal) sought(sought *storagev1.JournalSought, before int64) {
 	j.flush(before)
-	j.add(&storagev1.JournalChange{Change: &storagev1.JournalChange_Sought{
-		Sought: &storagev1.JournalSought{Generation: generation, Position: position},
-	}})
+	j.add(&storagev1.JournalChange{Change: &storagev1.JournalChange_Sought{Sought: sought}})
 }
 
 func (j *journal) used(at int64) {

@@ -8,6 +8,9 @@
 package lease
 
 import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -26,6 +29,7 @@ type Machine struct {
 
 	generation uint64
 	position   int64
+	notBefore  *timestamppb.Timestamp
 	usedAt     int64
 	latestGap  *tidingsv1.Gap
 
@@ -76,6 +80,18 @@ func (m *Machine) Position() int64 {
 	return m.position
 }
 
+// NotBefore returns the time before which the events of the topic that were
+// stored are left out, or nil.
+func (m *Machine) NotBefore() *timestamppb.Timestamp {
+	return m.notBefore
+}
+
+// StartAt sets what NotBefore returns until the first seek. It is for a machine
+// that has delivered nothing.
+func (m *Machine) StartAt(notBefore *timestamppb.Timestamp) {
+	m.notBefore = notBefore
+}
+
 // Generation returns the number of seeks.
 func (m *Machine) Generation() uint64 {
 	return m.generation
@@ -112,10 +128,11 @@ func (m *Machine) Owned(server string) {
 	m.journal.owned(server)
 }
 
-// SeekTo moves the subscription. Nothing is leased after it, and no Ref from
-// before it settles anything; what dies or is done still has to be filed.
-func (m *Machine) SeekTo(position int64) {
-	position = max(1, position)
-	m.journal.sought(m.generation+1, position, m.position)
-	m.seek(m.generation+1, position)
+// SeekTo moves the subscription to a position and sets what NotBefore returns.
+// Nothing is leased after it, and no Ref from before it settles anything; what
+// dies or is done still has to be filed.
+func (m *Machine) SeekTo(position int64, notBefore *timestamppb.Timestamp) {
+	sought := &storagev1.JournalSought{Generation: m.generation + 1, Position: max(1, position), NotBefore: notBefore}
+	m.journal.sought(sought, m.position)
+	m.seek(sought)
 }

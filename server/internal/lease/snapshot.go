@@ -19,6 +19,7 @@ func (m *Machine) Snapshot(chunkBytes int) []*storagev1.JournalEntry {
 		Position:   m.position,
 		UsedAt:     m.usedAt,
 		LatestGap:  m.latestGap,
+		NotBefore:  m.notBefore,
 	}}}}
 	var part *storagev1.JournalRestored
 	size := 0
@@ -84,6 +85,7 @@ func (m *Machine) reset(reset *storagev1.JournalReset) {
 	m.position = reset.GetPosition()
 	m.usedAt = reset.GetUsedAt()
 	m.latestGap = reset.GetLatestGap()
+	m.notBefore = reset.GetNotBefore()
 }
 
 func (m *Machine) applyRestored(restored *storagev1.JournalRestored) error {

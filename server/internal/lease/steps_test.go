@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -140,7 +141,14 @@ func (w *world) seek(t *rapid.T) {
 		t.Skip("not often")
 	}
 	position := rapid.Int64Range(1, w.machine.Position()+5).Draw(t, "position")
-	w.machine.SeekTo(position)
+	var notBefore *timestamppb.Timestamp
+	if rapid.Bool().Draw(t, "not before a time") {
+		notBefore = timestamppb.New(time.Unix(rapid.Int64Range(0, 1<<32).Draw(t, "seconds"), 0))
+	}
+	w.machine.SeekTo(position, notBefore)
+	if got := w.machine.NotBefore(); got != notBefore {
+		t.Fatalf("events are left out before %v, want %v", got, notBefore)
+	}
 	w.model.seek(position)
 }
 

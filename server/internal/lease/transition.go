@@ -155,10 +155,10 @@ func (m *Machine) sweep() {
 
 // seek moves the position and forgets what is on its way, except for what has
 // to be filed.
-func (m *Machine) seek(generation uint64, position int64) {
+func (m *Machine) seek(sought *storagev1.JournalSought) {
 	filing := m.filing
 	m.clear()
-	m.generation, m.position = generation, position
+	m.generation, m.position, m.notBefore = sought.GetGeneration(), sought.GetPosition(), sought.GetNotBefore()
 	for _, e := range filing {
 		e.deliveries = max(e.deliveries, farDeliveries)
 		m.add(e)

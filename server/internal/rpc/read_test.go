@@ -70,6 +70,9 @@ func TestReadPositions(t *testing.T) {
 		"start before NATS time": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
 			r.Start = startTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
 		}, 0, 8},
+		"start in 1600": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
+			r.Start = startTime(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC))
+		}, 0, 8},
 		"start tomorrow": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
 			r.Start = startTime(time.Now().Add(24 * time.Hour))
 		}, 1, 0},
@@ -91,7 +94,16 @@ func TestReadPositions(t *testing.T) {
 			r.Stop = stopTime(e[5].GetPublishTime().AsTime())
 		}, 0, 4},
 		"stop long ago": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopTime(time.Unix(0, 0)) }, 1, 0},
-		"stop now":      {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopTime(time.Now()) }, 0, 8},
+		"stop in year 1": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
+			r.Stop = stopTime(time.Time{})
+		}, 1, 0},
+		"stop in 1600": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
+			r.Stop = stopTime(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC))
+		}, 1, 0},
+		"stop in 9999": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
+			r.Stop, r.MaxEvents = stopTime(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)), 9
+		}, 0, 8},
+		"stop now": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopTime(time.Now()) }, 0, 8},
 		"stop soon": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
 			r.Stop = stopTime(time.Now().Add(200 * time.Millisecond))
 		}, 0, 8},

@@ -56,6 +56,9 @@ func TestSubscriptionPositions(t *testing.T) {
 			return fromTime(e[3].GetPublishTime().AsTime().Add(1))
 		}, 5},
 		"long ago": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromTime(time.Unix(0, 0)) }, 0},
+		"in 1600": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
+			return fromTime(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC))
+		}, 0},
 		"in year 1": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
 			return fromTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
 		}, 0},
@@ -94,6 +97,44 @@ func TestSubscriptionPositions(t *testing.T) {
 			}
 		}))
 	}
+	t.Run("at a time to come", some(func(t *testing.T, c client) {
+		topic, moved := newSubscribed(t, c)
+		publishN(t, c, topic, 2)
+		at := time.Now().Add(300 * time.Millisecond)
+		begun := newName()
+		deleteAtEnd(t, c, topic, begun)
+		if _, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
+			Subscription: &tidingsv1.Subscription{Name: begun, Topic: topic}, Start: fromTime(at),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		seek(t, c, moved, fromTime(at))
+		reader := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Start: fromTime(at)})
+		reader.untilFrame(isCaughtUp)
+		var want []int64
+		for len(want) < 3 {
+			published := publish(t, c, topic, event(t, newName(), placed("o")))[0].GetSequence()
+			got, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: published})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if early := got.GetEvent().GetPublishTime().AsTime().Before(at); !early {
+				want = append(want, published)
+			}
+		}
+		if got := reader.untilEvents(3).sequences(); !slices.Equal(got, want) {
+			t.Errorf("read are %d, want %d", got, want)
+		}
+		for _, s := range []string{begun, moved} {
+			if got := pullRest(t, c, s); !slices.Equal(got, want) {
+				t.Errorf("delivered are %d, want %d", got, want)
+			}
+		}
+		seek(t, c, moved, fromEarliest)
+		if got := pullRest(t, c, moved); len(got) < 5 {
+			t.Errorf("after a seek to the beginning come %d", got)
+		}
+	}))
 	t.Run("in the future", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		publishN(t, c, topic, 2)

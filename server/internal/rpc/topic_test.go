@@ -118,6 +118,15 @@ func TestCreateTopic(t *testing.T) {
 			wantRefusal(t, err, invalid.at(test.field))
 		}))
 	}
+	t.Run("refused/a window that is no duration", some(func(t *testing.T, c client) {
+		name := newName()
+		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
+			Name: name, DedupeWindow: &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000},
+		}})
+		wantRefusal(t, err, invalid.at("topic.dedupe_window"))
+		_, err = c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
+		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
+	}, validTimes))
 }
 
 func TestGetTopic(t *testing.T) {

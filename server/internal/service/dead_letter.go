@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
@@ -47,11 +46,6 @@ func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLet
 	subscription, err := s.subscription(ctx, name, "")
 	if err != nil {
 		return nil, err
-	}
-	for field, at := range map[string]*timestamppb.Timestamp{"filter.since": f.GetSince(), "filter.before": f.GetBefore()} {
-		if at != nil && at.CheckValid() != nil {
-			return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field, "must be a time from year 1 to 9999")
-		}
 	}
 	l := &letters{service: s, subscription: subscription, filter: f}
 	types := s.Types()

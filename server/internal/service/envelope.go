@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -106,10 +105,6 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 			payload: message.GetData().GetValue(),
 		}
 		e.err = checkRules(message, tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, eventPath(base+int64(i)))
-		if e.err == nil && message.GetTime() != nil && message.GetTime().CheckValid() != nil {
-			e.err = fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
-				fmt.Sprintf("events[%d].time", base+int64(i)), "must be a time from year 1 to 9999")
-		}
 	}
 	return nil
 }

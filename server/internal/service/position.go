@@ -79,57 +79,61 @@ func afterCursor(topic *engine.Topic, field, cursor string, state engine.State) 
 }
 
 // firstOf returns the sequence at which a position lies now, never before the
-// earliest event. field is the path of the position in the request.
-func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string, start *tidingsv1.StartPosition) (int64, error) {
+// earliest event. Where it is a time at which nothing is stored yet, notBefore
+// is that time: what is stored until then isn't meant. field is the path of the
+// position in the request.
+func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string, start *tidingsv1.StartPosition) (first int64, notBefore *timestamppb.Timestamp, err error) {
 	state, err := s.engine.State(ctx, topic)
 	if err != nil {
-		return 0, storageFault(err, topic.Name)
+		return 0, nil, storageFault(err, topic.Name)
 	}
-	var first int64
 	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
-		first, err = s.firstAtTime(ctx, topic, field+".time", at.Time)
+		if first, err = s.firstAtTime(ctx, topic, at.Time); err == nil && first > eventlog.SequenceOf(state.Last, 0) {
+			notBefore = timestamppb.New(storable(at.Time))
+		}
 	} else {
 		first, err = s.sequenceAt(ctx, topic, field, start, state)
 	}
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	// Cursors end at sequences that a later event can have; a sequence may be
 	// beyond all of them.
-	return min(max(first, eventlog.SequenceOf(state.First, 0)), maxSequence), nil
+	return min(max(first, eventlog.SequenceOf(state.First, 0)), maxSequence), notBefore, nil
 }
 
 // firstAtTime returns the sequence of the first event that was stored at a time
 // or later.
-func (s *Service) firstAtTime(ctx context.Context, topic *engine.Topic, field string, start *timestamppb.Timestamp) (int64, error) {
-	if start.CheckValid() != nil {
-		return 0, invalidTime(field)
-	}
-	record, err := s.engine.FirstAt(ctx, topic, start.AsTime())
+func (s *Service) firstAtTime(ctx context.Context, topic *engine.Topic, start *timestamppb.Timestamp) (int64, error) {
+	record, err := s.engine.FirstAt(ctx, topic, storable(start))
 	if err != nil {
 		return 0, storageFault(err, topic.Name)
 	}
 	return eventlog.SequenceOf(record, 0), nil
 }
 
-func invalidTime(field string) error {
-	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field, "must be a time from year 1 to 9999")
-}
-
 // maxSequence is a sequence that no event reaches.
 const maxSequence = math.MaxInt64 - eventlog.MaxEvents
 
-// lastTime is the last that JetStream can tell from earlier ones.
-var lastTime = time.Unix(0, math.MaxInt64)
+// firstTime and lastTime are the first and the last that JetStream can tell from
+// others, in nanoseconds since 1970. No event was or will be stored beyond them.
+var firstTime, lastTime = time.Unix(0, 0), time.Unix(0, math.MaxInt64)
+
+// storable returns the nearest time at which an event can have been stored. It
+// is never the zero time.
+func storable(at *timestamppb.Timestamp) time.Time {
+	switch t := at.AsTime(); {
+	case t.Before(firstTime):
+		return firstTime
+	case t.After(lastTime):
+		return lastTime
+	default:
+		return t
+	}
+}
 
 func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
-	if start.CheckValid() != nil {
-		return invalidTime("start.time")
-	}
-	r.fromTime = start.AsTime()
-	if r.fromTime.After(lastTime) {
-		r.fromTime = lastTime
-	}
+	r.fromTime = storable(start)
 	if state.First <= 1 || !r.fromTime.Before(time.Now()) {
 		return nil
 	}
@@ -153,10 +157,7 @@ func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error
 	case *tidingsv1.StopPosition_Sequence:
 		r.until = position.Sequence
 	case *tidingsv1.StopPosition_Time:
-		if position.Time.CheckValid() != nil {
-			return invalidTime("stop.time")
-		}
-		r.untilTime = position.Time.AsTime()
+		r.untilTime = storable(position.Time)
 		if !r.untilTime.After(time.Now()) {
 			// What is stored from now on is later.
 			r.until = eventlog.After(state.Last)

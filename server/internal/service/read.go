@@ -38,7 +38,9 @@ type reading struct {
 
 	// first is the sequence to begin at, unless fromTime is set: then it is the
 	// lowest that there can be.
-	first    int64
+	first int64
+	// fromTime is the time to begin at, until a record of that time or later
+	// comes; otherwise zero.
 	fromTime time.Time
 	gap      *tidingsv1.Gap // To be told before anything else.
 
@@ -235,6 +237,7 @@ func (r *reading) take(next incoming) error {
 	if r.events, err = eventlog.Events(record.Sequence, record.Data, r.events); err != nil {
 		return err
 	}
+	early := !r.fromTime.IsZero()
 	var suffix []byte
 	for i, raw := range r.events {
 		sequence := eventlog.SequenceOf(record.Sequence, i)
@@ -243,7 +246,7 @@ func (r *reading) take(next incoming) error {
 			after = eventlog.After(record.Sequence)
 		}
 		switch {
-		case sequence < r.first:
+		case sequence < r.first || early:
 			continue
 		case r.until >= 0 && sequence > r.until:
 			r.position = max(r.position, r.until) // There is nothing up to it.
@@ -307,7 +310,9 @@ func (r *reading) approach(record engine.Record) error {
 		}
 		r.position = eventlog.SequenceOf(record.Sequence, 0) - 1
 	}
-	r.fromTime = time.Time{}
+	if !record.Time.Before(r.fromTime) {
+		r.fromTime = time.Time{}
+	}
 	return nil
 }
 

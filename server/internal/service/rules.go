@@ -21,6 +21,11 @@ func CheckRequest(message proto.Message) error {
 // checkRules checks a message of the contract. Paths start at it, after the
 // prefix.
 func checkRules(message proto.Message, reason tidingsv1.ErrorReason, prefix ...*validate.FieldPathElement) error {
+	if path, wrong := wrongTime(message.ProtoReflect()); path != nil {
+		return violationFault(reason, &validate.Violations{Violations: []*validate.Violation{{
+			Field: &validate.FieldPath{Elements: path}, Message: &wrong,
+		}}}, prefix...)
+	}
 	err := protovalidate.Validate(message)
 	if invalid, ok := errors.AsType[*protovalidate.ValidationError](err); ok {
 		return violationFault(reason, invalid.ToProto(), prefix...)

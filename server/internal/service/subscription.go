@@ -33,7 +33,7 @@ const (
 // tokenKeyBytes is the size of the key of delivery tokens.
 const tokenKeyBytes = 32
 
-func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic, first int64) *storagev1.SubscriptionConfig {
+func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic) *storagev1.SubscriptionConfig {
 	random := make([]byte, tokenKeyBytes+8)
 	rand.Read(random)
 	config := &storagev1.SubscriptionConfig{
@@ -41,7 +41,6 @@ func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic, first
 		TokenKey:        random[:tokenKeyBytes],
 		Topic:           topic.Name,
 		TopicUid:        topic.Config.GetUid(),
-		StartSequence:   first,
 		Description:     s.GetDescription(),
 		Filter:          s.GetFilter(),
 		Ordering:        s.GetOrdering(),
@@ -90,15 +89,21 @@ func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Su
 	if err != nil && !detached {
 		return nil, storageFault(err, config.GetTopic())
 	}
+	policy := config.GetRetryPolicy()
 	return &tidingsv1.Subscription{
-		Name:            subscription.Name,
-		Topic:           config.GetTopic(),
-		Description:     config.GetDescription(),
-		Filter:          config.GetFilter(),
-		Ordering:        config.GetOrdering(),
-		AckDeadline:     config.GetAckDeadline(),
-		RetryPolicy:     config.GetRetryPolicy(),
-		ExpireAfterIdle: config.GetExpireAfterIdle(),
+		Name:        subscription.Name,
+		Topic:       config.GetTopic(),
+		Description: config.GetDescription(),
+		Filter:      config.GetFilter(),
+		Ordering:    config.GetOrdering(),
+		AckDeadline: valid(config.GetAckDeadline()),
+		RetryPolicy: &tidingsv1.RetryPolicy{
+			MinBackoff:  valid(policy.GetMinBackoff()),
+			MaxBackoff:  valid(policy.GetMaxBackoff()),
+			Multiplier:  policy.GetMultiplier(),
+			MaxAttempts: policy.GetMaxAttempts(),
+		},
+		ExpireAfterIdle: valid(config.GetExpireAfterIdle()),
 		Paused:          config.GetPaused(),
 		Etag:            etagOf(subscription.Revision),
 		CreateTime:      config.GetCreateTime(),
@@ -151,11 +156,11 @@ func (s *Service) CreateSubscription(ctx context.Context, request *tidingsv1.Cre
 	if err := s.checkFilter(topic, wanted.GetFilter(), "subscription.filter"); err != nil {
 		return nil, err
 	}
-	first, err := s.firstOf(ctx, topic, "start", request.GetStart())
-	if err != nil {
+	config := newSubscriptionConfig(wanted, topic)
+	if config.StartSequence, config.NotBefore, err = s.firstOf(ctx, topic, "start", request.GetStart()); err != nil {
 		return nil, err
 	}
-	created, err := s.engine.CreateSubscription(ctx, wanted.GetName(), newSubscriptionConfig(wanted, topic, first))
+	created, err := s.engine.CreateSubscription(ctx, wanted.GetName(), config)
 	if errors.Is(err, engine.ErrSubscriptionExists) {
 		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS,
 			fmt.Sprintf("subscription %q exists", wanted.GetName()), "subscription", wanted.GetName())
@@ -240,12 +245,12 @@ func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekS
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.firstOf(ctx, topic, "position", request.GetPosition())
+	first, notBefore, err := s.firstOf(ctx, topic, "position", request.GetPosition())
 	if err != nil {
 		return nil, err
 	}
 	if _, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
-		Seek: &replicav1.Seek{Sequence: first},
+		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore},
 	}}); err != nil {
 		return nil, subscriptionFault(err, subscription.Name)
 	}

@@ -71,13 +71,17 @@ func settleWindow(config *storagev1.TopicConfig) {
 
 func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 	config := topic.Config
+	var retention *tidingsv1.Retention
+	if r := config.GetRetention(); r != nil {
+		retention = &tidingsv1.Retention{MaxAge: valid(r.GetMaxAge()), MaxBytes: r.GetMaxBytes()}
+	}
 	return &tidingsv1.Topic{
 		Name:         topic.Name,
 		Description:  config.GetDescription(),
 		EventTypes:   config.GetEventTypes(),
 		Dedupe:       config.GetDedupe(),
-		DedupeWindow: config.GetDedupeWindow(),
-		Retention:    config.GetRetention(),
+		DedupeWindow: valid(config.GetDedupeWindow()),
+		Retention:    retention,
 		Etag:         etagOf(topic.Revision),
 		CreateTime:   config.GetCreateTime(),
 		UpdateTime:   config.GetUpdateTime(),

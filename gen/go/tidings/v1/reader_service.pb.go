@@ -283,7 +283,8 @@ type StartPosition_Cursor struct {
 }
 
 type StartPosition_Time struct {
-	// At the first event stored at this time or later.
+	// At the first event stored at this time or later. The time may be yet to
+	// come: events that are stored before it aren't sent.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3,oneof"`
 }
 

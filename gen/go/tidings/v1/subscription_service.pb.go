@@ -589,7 +589,8 @@ func (x *SeekSubscriptionRequest) GetPosition() *StartPosition {
 // SeekSubscriptionResponse is the response of SeekSubscription.
 type SeekSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The position: reading from it gives what will be delivered.
+	// The position: reading from it gives what will be delivered and, where the
+	// position is a time that is yet to come, what is stored until then.
 	Cursor        string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -16,6 +16,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -950,7 +951,9 @@ func (*Settlement_Extend) isSettlement_Action() {}
 type Seek struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence to go on with.
-	Sequence      int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Events that were stored before this time are left out. Unset: none are.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -990,6 +993,13 @@ func (x *Seek) GetSequence() int64 {
 		return x.Sequence
 	}
 	return 0
+}
+
+func (x *Seek) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
 }
 
 // Inspect asks for the statistics.
@@ -1180,7 +1190,7 @@ var File_tidings_replica_v1_owner_proto protoreflect.FileDescriptor
 
 const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a!tidings/v1/consumer_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xe7\x04\n" +
+	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tidings/v1/consumer_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xe7\x04\n" +
 	"\fOwnerRequest\x123\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x124\n" +
 	"\x06attach\x18\x02 \x01(\v2\x1a.tidings.replica.v1.AttachH\x00R\x06attach\x121\n" +
@@ -1241,9 +1251,11 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\x03ack\x18\x02 \x01(\v2\x0f.tidings.v1.AckH\x00R\x03ack\x12&\n" +
 	"\x04nack\x18\x03 \x01(\v2\x10.tidings.v1.NackH\x00R\x04nack\x124\n" +
 	"\x06extend\x18\x04 \x01(\v2\x1a.tidings.v1.ExtendDeadlineH\x00R\x06extendB\b\n" +
-	"\x06action\"\"\n" +
+	"\x06action\"]\n" +
 	"\x04Seek\x12\x1a\n" +
-	"\bsequence\x18\x01 \x01(\x03R\bsequence\"2\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x129\n" +
+	"\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"2\n" +
 	"\aInspect\x12'\n" +
 	"\x0fstatistics_only\x18\x01 \x01(\bR\x0estatisticsOnly\"%\n" +
 	"\aRefresh\x12\x1a\n" +
@@ -1302,6 +1314,7 @@ var file_tidings_replica_v1_owner_proto_goTypes = []any{
 	(*v1.Ack)(nil),                    // 19: tidings.v1.Ack
 	(*v1.Nack)(nil),                   // 20: tidings.v1.Nack
 	(*v1.ExtendDeadline)(nil),         // 21: tidings.v1.ExtendDeadline
+	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
 }
 var file_tidings_replica_v1_owner_proto_depIdxs = []int32{
 	15, // 0: tidings.replica.v1.OwnerRequest.timeout:type_name -> google.protobuf.Duration
@@ -1329,11 +1342,12 @@ var file_tidings_replica_v1_owner_proto_depIdxs = []int32{
 	19, // 22: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack
 	20, // 23: tidings.replica.v1.Settlement.nack:type_name -> tidings.v1.Nack
 	21, // 24: tidings.replica.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	22, // 25: tidings.replica.v1.Seek.not_before:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_tidings_replica_v1_owner_proto_init() }

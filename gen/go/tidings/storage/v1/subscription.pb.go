@@ -200,7 +200,10 @@ type SubscriptionConfig struct {
 	// See Subscription.create_time.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// See Subscription.update_time.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Where the journal is empty: events that were stored before this time are
+	// left out. Unset: none are.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -343,6 +346,13 @@ func (x *SubscriptionConfig) GetCreateTime() *timestamppb.Timestamp {
 func (x *SubscriptionConfig) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *SubscriptionConfig) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
 	}
 	return nil
 }
@@ -708,7 +718,9 @@ type JournalReset struct {
 	// Milliseconds since 1970 of the last use. 0: never.
 	UsedAt int64 `protobuf:"varint,3,opt,name=used_at,json=usedAt,proto3" json:"used_at,omitempty"`
 	// The last events that were removed before they were settled.
-	LatestGap     *v1.Gap `protobuf:"bytes,4,opt,name=latest_gap,json=latestGap,proto3" json:"latest_gap,omitempty"`
+	LatestGap *v1.Gap `protobuf:"bytes,4,opt,name=latest_gap,json=latestGap,proto3" json:"latest_gap,omitempty"`
+	// Events that were stored before this time are left out. Unset: none are.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -767,6 +779,13 @@ func (x *JournalReset) GetUsedAt() int64 {
 func (x *JournalReset) GetLatestGap() *v1.Gap {
 	if x != nil {
 		return x.LatestGap
+	}
+	return nil
+}
+
+func (x *JournalReset) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
 	}
 	return nil
 }
@@ -1599,7 +1618,9 @@ type JournalSought struct {
 	// The new generation.
 	Generation uint64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The new position.
-	Position      int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Events that were stored before this time are left out. Unset: none are.
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1646,6 +1667,13 @@ func (x *JournalSought) GetPosition() int64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *JournalSought) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
 }
 
 // JournalUsed is that a consumer used the subscription.
@@ -1900,7 +1928,7 @@ var File_tidings_storage_v1_subscription_proto protoreflect.FileDescriptor
 
 const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
-	"%tidings/storage/v1/subscription.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tidings/v1/dead_letter_service.proto\x1a\x16tidings/v1/event.proto\x1a\x1ftidings/v1/reader_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xa9\x05\n" +
+	"%tidings/storage/v1/subscription.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tidings/v1/dead_letter_service.proto\x1a\x16tidings/v1/event.proto\x1a\x1ftidings/v1/reader_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xe4\x05\n" +
 	"\x12SubscriptionConfig\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\x06R\x03uid\x12\x1a\n" +
@@ -1920,7 +1948,9 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\vcreate_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"c\n" +
+	"updateTime\x129\n" +
+	"\n" +
+	"not_before\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"c\n" +
 	"\fJournalEntry\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12;\n" +
 	"\achanges\x18\x02 \x03(\v2!.tidings.storage.v1.JournalChangeR\achanges\"\xa0\a\n" +
@@ -1940,7 +1970,7 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\x06sought\x18\f \x01(\v2!.tidings.storage.v1.JournalSoughtH\x00R\x06sought\x125\n" +
 	"\x04used\x18\r \x01(\v2\x1f.tidings.storage.v1.JournalUsedH\x00R\x04used\x128\n" +
 	"\x05owned\x18\x0e \x01(\v2 .tidings.storage.v1.JournalOwnedH\x00R\x05ownedB\b\n" +
-	"\x06change\"\x93\x01\n" +
+	"\x06change\"\xce\x01\n" +
 	"\fJournalReset\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1948,7 +1978,9 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x17\n" +
 	"\aused_at\x18\x03 \x01(\x03R\x06usedAt\x12.\n" +
 	"\n" +
-	"latest_gap\x18\x04 \x01(\v2\x0f.tidings.v1.GapR\tlatestGap\"\x8b\x01\n" +
+	"latest_gap\x18\x04 \x01(\v2\x0f.tidings.v1.GapR\tlatestGap\x129\n" +
+	"\n" +
+	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\x8b\x01\n" +
 	"\x0fJournalRestored\x128\n" +
 	"\x06events\x18\x01 \x03(\v2 .tidings.storage.v1.JournalEventR\x06events\x12>\n" +
 	"\boutcomes\x18\x02 \x03(\v2\".tidings.storage.v1.JournalOutcomeR\boutcomes\"\x97\x03\n" +
@@ -2007,12 +2039,14 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x02 \x03(\rR\n" +
 	"deliveries\x12\x12\n" +
-	"\x04keys\x18\x03 \x03(\x06R\x04keys\"K\n" +
+	"\x04keys\x18\x03 \x03(\x06R\x04keys\"\x86\x01\n" +
 	"\rJournalSought\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x03R\bposition\"\x1d\n" +
+	"\bposition\x18\x02 \x01(\x03R\bposition\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\x1d\n" +
 	"\vJournalUsed\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\"&\n" +
 	"\fJournalOwned\x12\x16\n" +
@@ -2108,43 +2142,46 @@ var file_tidings_storage_v1_subscription_proto_depIdxs = []int32{
 	24, // 4: tidings.storage.v1.SubscriptionConfig.expire_after_idle:type_name -> google.protobuf.Duration
 	26, // 5: tidings.storage.v1.SubscriptionConfig.create_time:type_name -> google.protobuf.Timestamp
 	26, // 6: tidings.storage.v1.SubscriptionConfig.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 7: tidings.storage.v1.JournalEntry.changes:type_name -> tidings.storage.v1.JournalChange
-	5,  // 8: tidings.storage.v1.JournalChange.reset:type_name -> tidings.storage.v1.JournalReset
-	6,  // 9: tidings.storage.v1.JournalChange.restored:type_name -> tidings.storage.v1.JournalRestored
-	9,  // 10: tidings.storage.v1.JournalChange.delivered:type_name -> tidings.storage.v1.JournalDelivered
-	10, // 11: tidings.storage.v1.JournalChange.blocked:type_name -> tidings.storage.v1.JournalBlocked
-	11, // 12: tidings.storage.v1.JournalChange.advanced:type_name -> tidings.storage.v1.JournalAdvanced
-	12, // 13: tidings.storage.v1.JournalChange.settled:type_name -> tidings.storage.v1.JournalSettled
-	13, // 14: tidings.storage.v1.JournalChange.deferred:type_name -> tidings.storage.v1.JournalDeferred
-	14, // 15: tidings.storage.v1.JournalChange.extended:type_name -> tidings.storage.v1.JournalExtended
-	15, // 16: tidings.storage.v1.JournalChange.dead_lettered:type_name -> tidings.storage.v1.JournalDeadLettered
-	16, // 17: tidings.storage.v1.JournalChange.filed:type_name -> tidings.storage.v1.JournalFiled
-	17, // 18: tidings.storage.v1.JournalChange.redriven:type_name -> tidings.storage.v1.JournalRedriven
-	18, // 19: tidings.storage.v1.JournalChange.sought:type_name -> tidings.storage.v1.JournalSought
-	19, // 20: tidings.storage.v1.JournalChange.used:type_name -> tidings.storage.v1.JournalUsed
-	20, // 21: tidings.storage.v1.JournalChange.owned:type_name -> tidings.storage.v1.JournalOwned
-	27, // 22: tidings.storage.v1.JournalReset.latest_gap:type_name -> tidings.v1.Gap
-	7,  // 23: tidings.storage.v1.JournalRestored.events:type_name -> tidings.storage.v1.JournalEvent
-	8,  // 24: tidings.storage.v1.JournalRestored.outcomes:type_name -> tidings.storage.v1.JournalOutcome
-	0,  // 25: tidings.storage.v1.JournalEvent.state:type_name -> tidings.storage.v1.JournalEventState
-	1,  // 26: tidings.storage.v1.JournalEvent.last_action:type_name -> tidings.storage.v1.JournalAction
-	28, // 27: tidings.storage.v1.JournalEvent.cause:type_name -> tidings.v1.DeadLetterCause
-	1,  // 28: tidings.storage.v1.JournalOutcome.action:type_name -> tidings.storage.v1.JournalAction
-	27, // 29: tidings.storage.v1.JournalAdvanced.gap:type_name -> tidings.v1.Gap
-	1,  // 30: tidings.storage.v1.JournalSettled.action:type_name -> tidings.storage.v1.JournalAction
-	1,  // 31: tidings.storage.v1.JournalDeferred.action:type_name -> tidings.storage.v1.JournalAction
-	1,  // 32: tidings.storage.v1.JournalDeadLettered.action:type_name -> tidings.storage.v1.JournalAction
-	28, // 33: tidings.storage.v1.JournalDeadLettered.cause:type_name -> tidings.v1.DeadLetterCause
-	29, // 34: tidings.storage.v1.DeadLetterRecord.event:type_name -> tidings.v1.Event
-	26, // 35: tidings.storage.v1.DeadLetterRecord.publish_time:type_name -> google.protobuf.Timestamp
-	28, // 36: tidings.storage.v1.DeadLetterRecord.cause:type_name -> tidings.v1.DeadLetterCause
-	26, // 37: tidings.storage.v1.DeadLetterRecord.first_attempt_time:type_name -> google.protobuf.Timestamp
-	26, // 38: tidings.storage.v1.DeadLetterRecord.dead_letter_time:type_name -> google.protobuf.Timestamp
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	26, // 7: tidings.storage.v1.SubscriptionConfig.not_before:type_name -> google.protobuf.Timestamp
+	4,  // 8: tidings.storage.v1.JournalEntry.changes:type_name -> tidings.storage.v1.JournalChange
+	5,  // 9: tidings.storage.v1.JournalChange.reset:type_name -> tidings.storage.v1.JournalReset
+	6,  // 10: tidings.storage.v1.JournalChange.restored:type_name -> tidings.storage.v1.JournalRestored
+	9,  // 11: tidings.storage.v1.JournalChange.delivered:type_name -> tidings.storage.v1.JournalDelivered
+	10, // 12: tidings.storage.v1.JournalChange.blocked:type_name -> tidings.storage.v1.JournalBlocked
+	11, // 13: tidings.storage.v1.JournalChange.advanced:type_name -> tidings.storage.v1.JournalAdvanced
+	12, // 14: tidings.storage.v1.JournalChange.settled:type_name -> tidings.storage.v1.JournalSettled
+	13, // 15: tidings.storage.v1.JournalChange.deferred:type_name -> tidings.storage.v1.JournalDeferred
+	14, // 16: tidings.storage.v1.JournalChange.extended:type_name -> tidings.storage.v1.JournalExtended
+	15, // 17: tidings.storage.v1.JournalChange.dead_lettered:type_name -> tidings.storage.v1.JournalDeadLettered
+	16, // 18: tidings.storage.v1.JournalChange.filed:type_name -> tidings.storage.v1.JournalFiled
+	17, // 19: tidings.storage.v1.JournalChange.redriven:type_name -> tidings.storage.v1.JournalRedriven
+	18, // 20: tidings.storage.v1.JournalChange.sought:type_name -> tidings.storage.v1.JournalSought
+	19, // 21: tidings.storage.v1.JournalChange.used:type_name -> tidings.storage.v1.JournalUsed
+	20, // 22: tidings.storage.v1.JournalChange.owned:type_name -> tidings.storage.v1.JournalOwned
+	27, // 23: tidings.storage.v1.JournalReset.latest_gap:type_name -> tidings.v1.Gap
+	26, // 24: tidings.storage.v1.JournalReset.not_before:type_name -> google.protobuf.Timestamp
+	7,  // 25: tidings.storage.v1.JournalRestored.events:type_name -> tidings.storage.v1.JournalEvent
+	8,  // 26: tidings.storage.v1.JournalRestored.outcomes:type_name -> tidings.storage.v1.JournalOutcome
+	0,  // 27: tidings.storage.v1.JournalEvent.state:type_name -> tidings.storage.v1.JournalEventState
+	1,  // 28: tidings.storage.v1.JournalEvent.last_action:type_name -> tidings.storage.v1.JournalAction
+	28, // 29: tidings.storage.v1.JournalEvent.cause:type_name -> tidings.v1.DeadLetterCause
+	1,  // 30: tidings.storage.v1.JournalOutcome.action:type_name -> tidings.storage.v1.JournalAction
+	27, // 31: tidings.storage.v1.JournalAdvanced.gap:type_name -> tidings.v1.Gap
+	1,  // 32: tidings.storage.v1.JournalSettled.action:type_name -> tidings.storage.v1.JournalAction
+	1,  // 33: tidings.storage.v1.JournalDeferred.action:type_name -> tidings.storage.v1.JournalAction
+	1,  // 34: tidings.storage.v1.JournalDeadLettered.action:type_name -> tidings.storage.v1.JournalAction
+	28, // 35: tidings.storage.v1.JournalDeadLettered.cause:type_name -> tidings.v1.DeadLetterCause
+	26, // 36: tidings.storage.v1.JournalSought.not_before:type_name -> google.protobuf.Timestamp
+	29, // 37: tidings.storage.v1.DeadLetterRecord.event:type_name -> tidings.v1.Event
+	26, // 38: tidings.storage.v1.DeadLetterRecord.publish_time:type_name -> google.protobuf.Timestamp
+	28, // 39: tidings.storage.v1.DeadLetterRecord.cause:type_name -> tidings.v1.DeadLetterCause
+	26, // 40: tidings.storage.v1.DeadLetterRecord.first_attempt_time:type_name -> google.protobuf.Timestamp
+	26, // 41: tidings.storage.v1.DeadLetterRecord.dead_letter_time:type_name -> google.protobuf.Timestamp
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_tidings_storage_v1_subscription_proto_init() }

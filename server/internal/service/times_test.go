@@ -1,0 +1,81 @@
+package service
+
+import (
+	"errors"
+	"testing"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"example.com/tidings/server/internal/engine"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+func TestWrongTimes(t *testing.T) {
+	// Within the bounds that the rules of the fields have, so that nothing else
+	// is wrong.
+	long, mixed := &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}, &durationpb.Duration{Seconds: 60, Nanos: -1}
+	late, early := &timestamppb.Timestamp{Seconds: 253402300800}, &timestamppb.Timestamp{Nanos: -1}
+	start := func(at *timestamppb.Timestamp) *tidingsv1.StartPosition {
+		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: at}}
+	}
+	for field, request := range map[string]proto.Message{
+		"topic.dedupe_window": &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", DedupeWindow: long}},
+		"topic.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
+			Name: "a", Retention: &tidingsv1.Retention{MaxAge: mixed},
+		}},
+		"topic.create_time":  &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
+		"heartbeat_interval": &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
+		"start.time":         &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
+		"stop.time": &tidingsv1.ReadRequest{Topic: "a", Stop: &tidingsv1.StopPosition{
+			Position: &tidingsv1.StopPosition_Time{Time: late},
+		}},
+		"subscription.ack_deadline": &tidingsv1.CreateSubscriptionRequest{Subscription: &tidingsv1.Subscription{Name: "a", AckDeadline: long}},
+		"subscription.retry_policy.max_backoff": &tidingsv1.UpdateSubscriptionRequest{Subscription: &tidingsv1.Subscription{
+			Name: "a", RetryPolicy: &tidingsv1.RetryPolicy{MaxBackoff: mixed},
+		}},
+		"position.time": &tidingsv1.SeekSubscriptionRequest{Name: "a", Position: start(late)},
+		"filter.before": &tidingsv1.ListDeadLettersRequest{Subscription: "a", Filter: &tidingsv1.DeadLetterFilter{Before: late}},
+		"settlements[1].extend.duration": &tidingsv1.SettleRequest{Subscription: "a", Settlements: []*tidingsv1.Settlement{
+			{DeliveryToken: "1", Action: &tidingsv1.Settlement_Ack{Ack: new(tidingsv1.Ack)}},
+			{DeliveryToken: "2", Action: &tidingsv1.Settlement_Extend{Extend: &tidingsv1.ExtendDeadline{Duration: mixed}}},
+		}},
+	} {
+		err := CheckRequest(request)
+		refusal, ok := errors.AsType[*Error](err)
+		if !ok || refusal.Reason != tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID || len(refusal.Fields) != 1 || refusal.Fields[0].GetField() != field {
+			t.Errorf("%v: %v, want REQUEST_INVALID at %s", request, err, field)
+			continue
+		}
+		if text := protovalidate.FieldPathString(refusal.Violations.GetViolations()[0].GetField()); text != field {
+			t.Errorf("the path is %q, want %q", text, field)
+		}
+	}
+}
+
+// What was stored before such durations were refused has a form in JSON.
+func TestStoredDurations(t *testing.T) {
+	wrong := &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}
+	topic := topicProto(&engine.Topic{Name: "a", Config: &storagev1.TopicConfig{
+		DedupeWindow: wrong, Retention: &tidingsv1.Retention{MaxAge: wrong, MaxBytes: 7},
+	}})
+	got, err := protojson.Marshal(topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := new(tidingsv1.Topic)
+	if err := protojson.Unmarshal(got, shown); err != nil {
+		t.Fatal(err)
+	}
+	if shown.GetDedupeWindow().AsDuration() != wrong.AsDuration() || shown.GetRetention().GetMaxAge().AsDuration() != wrong.AsDuration() || shown.GetRetention().GetMaxBytes() != 7 {
+		t.Errorf("shown is %s", got)
+	}
+	if valid(nil) != nil {
+		t.Error("what isn't set is shown")
+	}
+}
