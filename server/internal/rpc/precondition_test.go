@@ -3,8 +3,10 @@ package rpc_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -84,6 +86,33 @@ func TestPrecondition(t *testing.T) {
 		_, err = try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "nobody", ExpectedLastSequence: 4096}, event(t, "5", placed("nobody")))
 		wantRefusal(t, err, mismatch(4096, 0).and("partition_key", "nobody"))
 	}))
+	// What retention removed counts for a topic, and not for a key.
+	t.Run("key without events", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c, byEvent, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		last := publish(t, c, topic, event(t, "1", placed("k")))[0].GetSequence()
+		for i := range 10 {
+			publish(t, c, topic, bulky(t, fmt.Sprint("bulk", i), 16<<10))
+		}
+		_, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k", ExpectedLastSequence: last}, event(t, "2", placed("k")))
+		wantRefusal(t, err, mismatch(last, 0).and("partition_key", "k"))
+		if _, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "2", placed("k"))); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Run("topic without events", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) {
+			topic.Retention = &tidingsv1.Retention{MaxAge: durationpb.New(time.Second)}
+		})
+		last := publish(t, c, topic, event(t, "1", placed("k")))[0].GetSequence()
+		untilEmpty(t, c, topic)
+		_, err := try(t, c, topic, &tidingsv1.Precondition{}, event(t, "2", placed("k")))
+		wantRefusal(t, err, mismatch(0, last))
+		_, err = try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: last + 1}, event(t, "2", placed("k")))
+		wantRefusal(t, err, mismatch(last+1, last))
+		if _, err := try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: last}, event(t, "2", placed("k"))); err != nil {
+			t.Error(err)
+		}
+	}))
 	t.Run("key of other events", some(func(t *testing.T, c client) {
 		_, err := try(t, c, newTopic(t, c, byEvent), &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")), event(t, "2", placed("other")))
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("precondition.partition_key"))
@@ -116,4 +145,24 @@ func TestPrecondition(t *testing.T) {
 			t.Errorf("%d writers won", won)
 		}
 	}))
+}
+
+// untilEmpty waits until retention has removed every event of a topic.
+func untilEmpty(t *testing.T, c client, topic string) {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		got, err := c.GetTopic(ctx, &tidingsv1.GetTopicRequest{Name: topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.GetTopic().GetStatistics().GetEarliestSequence() == 0 {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatal("events stay")
+		}
+	}
 }

@@ -75,6 +75,15 @@ func TestCreateTopic(t *testing.T) {
 		if got := created.GetTopic().GetDedupeWindow().AsDuration(); got != 30*time.Second {
 			t.Errorf("the window is %s", got)
 		}
+		longer, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
+			Name: created.GetTopic().GetName(), Retention: &tidingsv1.Retention{MaxAge: durationpb.New(time.Hour)},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := longer.GetTopic().GetDedupeWindow().AsDuration(); got != 2*time.Minute {
+			t.Errorf("with a longer retention the window is %s", got)
+		}
 	}))
 	t.Run("exists", each(func(t *testing.T, c client) {
 		name := newTopic(t, c)

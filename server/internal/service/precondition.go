@@ -41,6 +41,15 @@ func (s *Service) expect(ctx context.Context, p *publication) error {
 		if err != nil {
 			return err
 		}
+		if last == 0 && key == "" { // Retention may have removed the last one of the topic.
+			state, err := s.engine.State(ctx, p.topic)
+			if err != nil {
+				return storageFault(err, p.topic.Name)
+			}
+			if record == state.Last {
+				last = eventlog.SequenceOf(record, 0)
+			}
+		}
 		if last != expected {
 			record = math.MaxInt64 // Never the last: only a repetition passes.
 		}
@@ -87,11 +96,17 @@ func (s *Service) mismatch(ctx context.Context, p *publication) error {
 	}
 	expected := p.precondition.GetExpectedLastSequence()
 	metadata := []string{"expected", strconv.FormatInt(expected, 10), "actual", strconv.FormatInt(actual, 10)}
+	message := fmt.Sprintf("the last sequence is %d, not %d", actual, expected)
+	switch {
+	case key != "" && actual == 0:
+		message = fmt.Sprintf("the topic holds no event with this key: it has had none, or retention has removed them, %d too", expected)
+	case actual == 0:
+		message = fmt.Sprintf("the topic has had no event yet, expected was %d", expected)
+	}
 	if key != "" {
 		metadata = append(metadata, "partition_key", key)
 	}
-	return fault(tidingsv1.ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH,
-		fmt.Sprintf("the last sequence is %d, not %d", actual, expected), metadata...)
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH, message, metadata...)
 }
 
 // latest returns the sequence of the last event of a topic. Where retention has

@@ -58,15 +58,21 @@ func newTopicConfig(topic *tidingsv1.Topic) *storagev1.TopicConfig {
 	return config
 }
 
-// settleWindow fills the window and keeps it within the retention.
+// settleWindow fills the window. It is kept as it was asked for, so that a
+// retention which is longer again brings it back.
 func settleWindow(config *storagev1.TopicConfig) {
 	if config.GetDedupeWindow() == nil {
 		config.DedupeWindow = durationpb.New(defaultDedupeWindow)
 	}
+}
+
+// window is for how long a topic remembers identities: never longer than events.
+func window(config *storagev1.TopicConfig) *durationpb.Duration {
 	age := config.GetRetention().GetMaxAge()
 	if age != nil && age.AsDuration() < config.GetDedupeWindow().AsDuration() {
-		config.DedupeWindow = age
+		return valid(age)
 	}
+	return valid(config.GetDedupeWindow())
 }
 
 func topicProto(topic *engine.Topic) *tidingsv1.Topic {
@@ -80,7 +86,7 @@ func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 		Description:  config.GetDescription(),
 		EventTypes:   config.GetEventTypes(),
 		Dedupe:       config.GetDedupe(),
-		DedupeWindow: valid(config.GetDedupeWindow()),
+		DedupeWindow: window(config),
 		Retention:    retention,
 		Etag:         etagOf(topic.Revision),
 		CreateTime:   config.GetCreateTime(),

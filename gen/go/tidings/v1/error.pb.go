@@ -234,6 +234,8 @@ const (
 	ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT ErrorReason = 11
 	// The last event isn't the expected one. Metadata: `expected` and `actual`,
 	// the sequences, and `partition_key` where the precondition is about one.
+	// `actual` is 0 where there is none: of a key also where retention removed its
+	// events.
 	ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH ErrorReason = 12
 	// A precondition about a partition key needs a topic with
 	// `dedupe = DEDUPE_EVENT`. Metadata: `topic`.

@@ -112,8 +112,11 @@ func (x *PublishRequest) GetPrecondition() *Precondition {
 // Precondition is what must hold of a topic for events to be stored.
 type Precondition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sequence that must be the last of the topic or of the key. 0: there
-	// must never have been an event.
+	// The sequence that must be the last of the topic or of the key. 0: the topic
+	// must never have had an event, or must hold none of the key. The two differ
+	// where retention removes events: a topic remembers its last sequence (of a
+	// request with several events, the first one's), while a key whose events are
+	// all removed counts as one that never had any.
 	ExpectedLastSequence int64 `protobuf:"varint,1,opt,name=expected_last_sequence,json=expectedLastSequence,proto3" json:"expected_last_sequence,omitempty"`
 	// The partition key that the expectation is about; every event of the
 	// request must have it. Empty: the expectation is about the topic. Needs a

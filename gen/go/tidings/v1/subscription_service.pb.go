@@ -343,7 +343,7 @@ type UpdateSubscriptionRequest struct {
 	Subscription *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// The fields to change: `description`, `filter`, `ack_deadline`,
 	// `retry_policy` and its fields, `expire_after_idle`, `paused`. Unset: those
-	// of them that have a value.
+	// of them that have a value. `*` is no field: it is refused.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

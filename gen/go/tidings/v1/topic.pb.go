@@ -97,8 +97,8 @@ type Topic struct {
 	// Unspecified: DEDUPE_REQUEST.
 	Dedupe Dedupe `protobuf:"varint,4,opt,name=dedupe,proto3,enum=tidings.v1.Dedupe" json:"dedupe,omitempty"`
 	// For how long an identity is remembered. 1 second to 7 days; unset:
-	// 2 minutes. It is never longer than `retention.max_age`: where the server
-	// has to, it shortens it. Each identity takes about a quarter of a kilobyte
+	// 2 minutes. It is never longer than `retention.max_age`: while that is
+	// shorter, it is the window, and shown as such. Each identity takes about a quarter of a kilobyte
 	// of the server's memory while it is remembered.
 	DedupeWindow *durationpb.Duration `protobuf:"bytes,5,opt,name=dedupe_window,json=dedupeWindow,proto3" json:"dedupe_window,omitempty"`
 	// When old events are removed. Unset: never.

@@ -325,7 +325,7 @@ type UpdateTopicRequest struct {
 	Topic *Topic `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
 	// The fields to change: `description`, `event_types`, `dedupe_window`,
 	// `retention`, `retention.max_age` and `retention.max_bytes`. Unset: all of
-	// them that are set in `topic`.
+	// them that are set in `topic`. `*` is no field: it is refused.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
