@@ -144,6 +144,11 @@ func badImages() map[string][]byte {
 		change(f)
 		return schematest.Image(f)
 	}
+	elsewhere := func(pkg string) file {
+		f := schematest.Event(pkg, "", "text string")
+		f.Name = new("elsewhere.proto")
+		return f
+	}
 	return map[string][]byte{
 		"not an image":    []byte("no image"),
 		"no file":         {0x1a, 0x00},
@@ -156,10 +161,6 @@ func badImages() map[string][]byte {
 			field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".bad.v1.Nowhere")
 		}),
 		"a number twice": changed(func(f file) { f.MessageType[0].Field[1].Number = new(int32(1)) }),
-		"a name that another file has": changed(func(f file) {
-			f.Name, f.Package = new("elsewhere.proto"), new("shop.orders.v1")
-			f.MessageType[0].Name = new("OrderPlaced")
-		}),
 		"a topic that is none": changed(func(f file) {
 			proto.SetExtension(f.GetMessageType()[0].GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: "No topic"})
 		}),
@@ -182,7 +183,8 @@ func badImages() map[string][]byte {
 			field := f.GetMessageType()[0].GetField()[0]
 			field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".bad.v1.Noted.Part")
 		}),
-		"two files of a name": schematest.Image(schematest.Event("bad.v1", "", "text string"), schematest.Event("bad.v1", "", "text int32")),
+		"one message in two files": schematest.Image(schematest.Event("bad.v1", "", "text string"), elsewhere("bad.v1")),
+		"two files of a name":      schematest.Image(schematest.Event("bad.v1", "", "text string"), schematest.Event("bad.v1", "", "text int32")),
 	}
 }
 

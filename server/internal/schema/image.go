@@ -61,39 +61,45 @@ func (i *Image) add(file *descriptorpb.FileDescriptorProto) {
 // the same each time.
 func merge(files []*descriptorpb.FileDescriptorProto) (*Image, error) {
 	merged := newImage(len(files))
+	owners := make(map[string]string)
 	for _, file := range files {
-		before, ok := merged.byName[file.GetName()]
-		switch {
-		case !ok:
-			merged.add(file)
-		case !DescribesOnly(file) && !sameFile(before, file):
-			return nil, fmt.Errorf("%s: two different files of this name", file.GetName())
+		if before, ok := merged.byName[file.GetName()]; ok {
+			if !DescribesOnly(file) && !sameFile(before, file) {
+				return nil, fmt.Errorf("%s: two different files of this name", file.GetName())
+			}
+			continue
+		}
+		merged.add(file)
+		for _, name := range declared(file) {
+			if owner, ok := owners[name]; ok {
+				return nil, fmt.Errorf("%s and %s both declare %s", owner, file.GetName(), name)
+			}
+			owners[name] = file.GetName()
 		}
 	}
 	return merged, nil
 }
 
+// join returns an image with the files of both. What both declare has to be the
+// same, and in files of the same name, but for what only describes.
+func (i *Image) join(other *Image) (*Image, error) {
+	var files []*descriptorpb.FileDescriptorProto
+	for _, image := range []*Image{i, other} {
+		for _, file := range image.files {
+			if !DescribesOnly(file) {
+				files = append(files, file)
+			}
+		}
+	}
+	if _, err := merge(files); err != nil {
+		return nil, err
+	}
+	images := []*Image{i, other}
+	return compose(images, images), nil
+}
+
 // Files are the files. They and the slice are not to be changed.
 func (i *Image) Files() []*descriptorpb.FileDescriptorProto { return i.files }
-
-// Overlay returns an image in which the files of another take the place of
-// those of the same name, except for files that only describe: of those the
-// first counts.
-func (i *Image) Overlay(newer *Image) *Image {
-	result := newImage(len(i.files) + len(newer.files))
-	for _, file := range i.files {
-		if other, ok := newer.byName[file.GetName()]; ok && !DescribesOnly(file) {
-			file = other
-		}
-		result.add(file)
-	}
-	for _, file := range newer.files {
-		if _, ok := i.byName[file.GetName()]; !ok {
-			result.add(file)
-		}
-	}
-	return result
-}
 
 // Describing returns the files that only describe.
 func (i *Image) Describing() *Image {
@@ -230,6 +236,9 @@ func FormatRevision(revision []byte) string { return hex.EncodeToString(revision
 // Set makes the set of the image's event types: every top-level message is one,
 // except for those of files that only describe.
 func (i *Image) Set() (*Set, error) {
+	if err := i.resolve(); err != nil {
+		return nil, err
+	}
 	files, err := protodesc.NewFiles(&descriptorpb.FileDescriptorSet{File: i.files})
 	if err != nil {
 		return nil, fmt.Errorf("descriptors don't fit together: %w", err)
@@ -251,11 +260,17 @@ func sameFile(a, b *descriptorpb.FileDescriptorProto) bool {
 
 // bare is a view of a file without them.
 func bare(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+	result := shallow(file)
+	result.SourceCodeInfo = nil
+	return result
+}
+
+// shallow copies a file, but not what its fields hold, and without Buf's own
+// fields.
+func shallow(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
 	result := new(descriptorpb.FileDescriptorProto)
 	file.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if field.Name() != "source_code_info" {
-			result.ProtoReflect().Set(field, value)
-		}
+		result.ProtoReflect().Set(field, value)
 		return true
 	})
 	return result

@@ -37,19 +37,17 @@ type Set struct {
 // ReadImage reads them. Together they have to hold what their files import. The
 // same file may be in several if it is the same in all.
 func Parse(images ...[]byte) (*Set, error) {
-	var files []*descriptorpb.FileDescriptorProto
+	joined := newImage(0)
 	for _, encoded := range images {
 		image, err := ReadImage(encoded)
+		if err == nil {
+			joined, err = joined.join(image)
+		}
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, image.files...)
 	}
-	merged, err := merge(files)
-	if err != nil {
-		return nil, err
-	}
-	return merged.Set()
+	return joined.Set()
 }
 
 func newSet(files *protoregistry.Files) (*Set, error) {
