@@ -37,6 +37,9 @@ const (
 	minEventBytes      = 1 << 10
 	maxReplicas        = 5
 	maxShutdownTimeout = time.Hour
+	minReceiveTimeout  = time.Second
+	maxReceiveTimeout  = time.Hour
+	maxConnections     = 1 << 20
 )
 
 // Config is what an operator can set. Each field's flag is its name in lower
@@ -86,6 +89,14 @@ type Config struct {
 	// MaxEventBytes bounds an event, in bytes: 1 KiB to MaxRequestBytes.
 	MaxEventBytes int
 
+	// MaxConnections bounds the connections of each of the two addresses: 1 to
+	// 1,048,576. Further ones wait until one ends.
+	MaxConnections int
+
+	// ReceiveTimeout is how long a request of one message may take to come, 1
+	// second to an hour. Then its call ends. Streams take as long as they like.
+	ReceiveTimeout time.Duration
+
 	// Schemas is a file with event types besides those compiled in: a Buf image
 	// or a FileDescriptorSet, binary or JSON. It is read again when it changes,
 	// and refused where it breaks somebody. Empty: none.
@@ -126,6 +137,8 @@ func DefaultConfig() Config {
 		Sync:            SyncWritten,
 		MaxRequestBytes: 4 << 20,
 		MaxEventBytes:   1 << 20,
+		MaxConnections:  4096,
+		ReceiveTimeout:  30 * time.Second,
 		LogLevel:        "info",
 		LogFormat:       LogFormatText,
 		ShutdownTimeout: 15 * time.Second,
@@ -145,6 +158,8 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.Int64Var(&c.MaxStoreBytes, "max-store-bytes", c.MaxStoreBytes, "bound of the embedded storage in `bytes`; 0: three quarters of the volume's free space")
 	flags.IntVar(&c.MaxRequestBytes, "max-request-bytes", c.MaxRequestBytes, "bound of a request in `bytes`, 64 KiB to 16 MiB")
 	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
+	flags.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "bound of the connections of each address; further ones wait until one ends")
+	flags.DurationVar(&c.ReceiveTimeout, "receive-timeout", c.ReceiveTimeout, "how long a request of one message may take to come, 1s to 1h")
 	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
 	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas, Buf "+compat.Version+"; without it they don't change while the server runs")
 	flags.StringVar(&c.BufPlugin, "buf-plugin", c.BufPlugin, "`program` with our own rules for --buf, buf-plugin-tidings; without it validation, topics and keys aren't compared")
@@ -181,6 +196,12 @@ func (c Config) Validate() error {
 	}
 	if c.MaxEventBytes < minEventBytes || c.MaxEventBytes > c.MaxRequestBytes {
 		refuse("max-event-bytes", "%d is not between %d and max-request-bytes, %d", c.MaxEventBytes, minEventBytes, c.MaxRequestBytes)
+	}
+	if c.MaxConnections < 1 || c.MaxConnections > maxConnections {
+		refuse("max-connections", "%d is not between 1 and %d", c.MaxConnections, maxConnections)
+	}
+	if c.ReceiveTimeout < minReceiveTimeout || c.ReceiveTimeout > maxReceiveTimeout {
+		refuse("receive-timeout", "%s is not between %s and %s", c.ReceiveTimeout, minReceiveTimeout, maxReceiveTimeout)
 	}
 	if c.BufPlugin != "" && c.Buf == "" {
 		refuse("buf-plugin", "it is of no use without buf")
@@ -314,7 +335,8 @@ func (c Config) LogValue() slog.Value {
 		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
-		slog.Int("max-event-bytes", c.MaxEventBytes), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
+		slog.Int("max-event-bytes", c.MaxEventBytes), slog.Int("max-connections", c.MaxConnections),
+		slog.Duration("receive-timeout", c.ReceiveTimeout), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
 		slog.String("buf-plugin", c.BufPlugin),
 		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
 		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
@@ -95,7 +96,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		defer stop()
 	}
-	s := newServers(svc, limits, metrics, log)
+	s := newServers(svc, rpc.Config{
+		MaxRequestBytes: limits.MaxRequestBytes,
+		ReceiveTimeout:  cfg.ReceiveTimeout,
+		Metrics:         metrics.Handler(),
+		Log:             log,
+	})
 	return s.serve(ctx, cfg, listeners, log)
 }
 
@@ -131,6 +137,8 @@ func listen(ctx context.Context, cfg Config) (listeners, error) {
 		l.close()
 		return l, fmt.Errorf("grpc-addr: %w", err)
 	}
+	l.http = netutil.LimitListener(l.http, cfg.MaxConnections)
+	l.grpc = netutil.LimitListener(l.grpc, cfg.MaxConnections)
 	return l, nil
 }
 
@@ -150,12 +158,10 @@ type servers struct {
 	http    *http.Server
 }
 
-func newServers(svc *service.Service, limits service.Limits, metrics *telemetry.Metrics, log *slog.Logger) *servers {
-	s := &servers{service: svc, health: rpc.NewHealth()}
-	config := rpc.Config{Service: svc, Health: s.health, MaxRequestBytes: limits.MaxRequestBytes, Metrics: metrics.Handler(), Log: log}
-	s.grpc = rpc.NewGRPCServer(config)
-	s.http = rpc.NewHTTPServer(config)
-	return s
+// newServers serves a service as cfg says, which has no service yet.
+func newServers(svc *service.Service, cfg rpc.Config) *servers {
+	cfg.Service, cfg.Health = svc, rpc.NewHealth()
+	return &servers{service: svc, health: cfg.Health, grpc: rpc.NewGRPCServer(cfg), http: rpc.NewHTTPServer(cfg)}
 }
 
 func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.Logger) error {

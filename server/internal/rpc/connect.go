@@ -8,14 +8,10 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpcreflect"
 	"google.golang.org/grpc/health"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -27,10 +23,29 @@ type Config struct {
 	Service         *service.Service
 	Health          *health.Server
 	MaxRequestBytes int
+	// ReceiveTimeout is how long the one message of a request may take to come.
+	ReceiveTimeout time.Duration
 	// Metrics serves /metrics over HTTP. nil: there is no such path.
 	Metrics http.Handler
 	Log     *slog.Logger
 }
+
+// The bounds of a connection, on both ports.
+const (
+	// maxStreams is how many calls a connection carries at once over HTTP/2.
+	maxStreams = 250
+	// maxHeaderBytes bounds the headers of a call.
+	maxHeaderBytes = 64 << 10
+	// handshakeTimeout is how long the first call of a connection, or the
+	// headers of a later one over HTTP/1.1, may take to begin.
+	handshakeTimeout = 10 * time.Second
+	// idleTimeout is how long a connection without a call stays open.
+	idleTimeout = 2 * time.Minute
+	// A connection that says nothing for pingAfter is asked whether it is still
+	// there, and closed if it doesn't answer within pingTimeout.
+	pingAfter   = time.Minute
+	pingTimeout = 20 * time.Second
+)
 
 // serviceNames are the services of the contract.
 var serviceNames = []string{
@@ -58,9 +73,15 @@ func NewHTTPServer(cfg Config) *http.Server {
 		Handler:   NewHTTPHandler(cfg),
 		Protocols: protocols,
 		// No write timeout: streams stay open.
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: handshakeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			SendPingTimeout:      pingAfter,
+			PingTimeout:          pingTimeout,
+		},
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -75,7 +96,7 @@ func NewHTTPHandler(cfg Config) http.Handler {
 		connect.WithCodec(&jsonCodec{shared, "json"}),
 		connect.WithCodec(&jsonCodec{shared, "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(hardLimit(cfg.MaxRequestBytes)),
-		connect.WithCompressMinBytes(1024),
+		withCompression(hardLimit(cfg.MaxRequestBytes)),
 		connect.WithInterceptors(connectGate{g}),
 	)
 	mux := http.NewServeMux()
@@ -88,42 +109,13 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	mux.Handle(tidingsv1connect.NewSchemaServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1beta1connect.NewSchemaServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewServerServiceHandler(cfg.Service, options))
-	handleHealth(mux, cfg)
+	auxiliary := auxiliaryOptions(g)
+	handleHealth(mux, cfg, auxiliary)
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
 	}
-	reflector := grpcreflect.NewReflector(
-		grpcreflect.NamerFunc(func() []string { return append([]string{healthService}, serviceNames...) }),
-		grpcreflect.WithDescriptorResolver(descriptors{cfg.Service.Types}))
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
-	return limitBody(mux, cfg.MaxRequestBytes)
-}
-
-// limitBody answers a call whose one message is announced to be too large, in
-// the protocol of the call, before anything is read. Connect's own limit holds
-// for the rest, without a reason from the catalogue.
-func limitBody(next http.Handler, maxRequestBytes int) http.Handler {
-	errors := connect.NewErrorWriter()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > int64(hardLimit(maxRequestBytes)) && oneMessage(r.URL.Path) && errors.IsSupported(r) {
-			_ = errors.Write(w, r, connectError(service.TooLarge(int(r.ContentLength), maxRequestBytes)))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// oneMessage says whether a procedure is one of the contract's whose request is
-// one message.
-func oneMessage(procedure string) bool {
-	if !ours(procedure) {
-		return false
-	}
-	name := protoreflect.FullName(strings.ReplaceAll(procedure[1:], "/", "."))
-	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
-	method, ok := descriptor.(protoreflect.MethodDescriptor)
-	return err == nil && ok && !method.IsStreamingClient()
+	handleReflection(mux, cfg, auxiliary)
+	return limitBody(mux, cfg)
 }
 
 // connectGate is the gate as connect-go's interceptor.
@@ -218,22 +210,4 @@ func (c connectConsumer) Receive(ctx context.Context, request *tidingsv1.Receive
 		defer frame.Free()
 		return stream.Conn().Send(frame)
 	}))
-}
-
-// descriptors finds the descriptors of the contract and of the payloads, so
-// that a client that asks by reflection can read and write both.
-type descriptors struct{ types func() *schema.Set }
-
-func (d descriptors) FindFileByPath(path string) (protoreflect.FileDescriptor, error) {
-	if file, err := protoregistry.GlobalFiles.FindFileByPath(path); err == nil {
-		return file, nil
-	}
-	return d.types().Files().FindFileByPath(path)
-}
-
-func (d descriptors) FindDescriptorByName(name protoreflect.FullName) (protoreflect.Descriptor, error) {
-	if descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(name); err == nil {
-		return descriptor, nil
-	}
-	return d.types().Files().FindDescriptorByName(name)
 }

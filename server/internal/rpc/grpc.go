@@ -8,9 +8,6 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
-	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -33,7 +30,11 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: pingAfter, Timeout: pingTimeout}),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.InTapHandle(clock(cfg)),
 	)
 	tidingsv1.RegisterTopicServiceServer(server, grpcTopics{Service: cfg.Service})
 	tidingsv1.RegisterPublisherServiceServer(server, grpcPublisher{Service: cfg.Service})
@@ -45,12 +46,7 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 	tidingsv1beta1.RegisterSchemaServiceServer(server, grpcRegistration{Service: cfg.Service})
 	tidingsv1.RegisterServerServiceServer(server, grpcInfo{Service: cfg.Service})
 	grpc_health_v1.RegisterHealthServer(server, grpcHealth{cfg.Health, cfg.Service})
-	options := reflection.ServerOptions{
-		Services:           server,
-		DescriptorResolver: descriptors{cfg.Service.Types},
-	}
-	reflectionv1.RegisterServerReflectionServer(server, reflection.NewServerV1(options))
-	reflectionv1alpha.RegisterServerReflectionServer(server, reflection.NewServer(options))
+	registerReflection(server, cfg)
 	return server
 }
 
@@ -74,6 +70,7 @@ func NewHealth() *health.Server {
 func (g *gate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer service.Recovered(&err)
+	stopClock(ctx)
 	if err := g.admit(request); err != nil {
 		return nil, err
 	}
@@ -105,7 +102,9 @@ type gatedStream struct {
 }
 
 func (s *gatedStream) RecvMsg(message any) error {
-	if err := s.ServerStream.RecvMsg(message); err != nil {
+	err := s.ServerStream.RecvMsg(message)
+	stopClock(s.Context())
+	if err != nil {
 		return transportFault(err)
 	}
 	return s.gate.admit(message)

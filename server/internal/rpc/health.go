@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"connectrpc.com/connect"
@@ -20,23 +22,33 @@ const (
 	readyTimeout  = 2 * time.Second
 )
 
+// auxiliaryBytes bounds, in bytes, a request for health or reflection, of which
+// the largest has the name of a type. On the gRPC port they have the bound of all
+// requests.
+const auxiliaryBytes = 64 << 10
+
+// auxiliaryOptions are those of health and reflection, which have errors of
+// their own.
+func auxiliaryOptions(g *gate) connect.HandlerOption {
+	return connect.WithHandlerOptions(
+		connect.WithReadMaxBytes(auxiliaryBytes),
+		withCompression(auxiliaryBytes),
+		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, cause any) error {
+			return connectError(g.settle(ctx, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))
+		}))
+}
+
 // handleHealth serves grpc.health.v1 over Connect's protocols, /healthz for
 // whether the process answers and /readyz for whether its storage does too.
-func handleHealth(mux *http.ServeMux, cfg Config) {
-	check := "/" + healthService + "/Check"
-	mux.Handle(check, connect.NewUnaryHandler(check,
-		func(ctx context.Context, request *connect.Request[grpc_health_v1.HealthCheckRequest]) (*connect.Response[grpc_health_v1.HealthCheckResponse], error) {
-			response, err := cfg.Health.Check(ctx, request.Msg)
-			if err != nil {
-				return nil, fromStatus(err)
-			}
-			return connect.NewResponse(response), nil
-		}))
+func handleHealth(mux *http.ServeMux, cfg Config, options connect.HandlerOption) {
+	h := grpcHealth{cfg.Health, cfg.Service}
+	handleUnary(mux, "/"+healthService+"/Check", h.Check, options)
+	handleUnary(mux, "/"+healthService+"/List", h.List, options)
 	watch := "/" + healthService + "/Watch"
-	mux.Handle(watch, connect.NewServerStreamHandler(watch,
-		func(ctx context.Context, request *connect.Request[grpc_health_v1.HealthCheckRequest], stream *connect.ServerStream[grpc_health_v1.HealthCheckResponse]) error {
-			return fromStatus(grpcHealth{cfg.Health, cfg.Service}.Watch(request.Msg, &watchStream{ctx: ctx, stream: stream}))
-		}))
+	mux.Handle(watch, connect.NewServerStreamHandlerSimple(watch,
+		func(ctx context.Context, request *grpc_health_v1.HealthCheckRequest, stream *connect.ServerStream[grpc_health_v1.HealthCheckResponse]) error {
+			return fromStatus(h.Watch(request, &watchStream{ctx: ctx, stream: stream}))
+		}, options))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("ok\n"))
 	})
@@ -49,6 +61,15 @@ func handleHealth(mux *http.ServeMux, cfg Config) {
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
+}
+
+// handleUnary serves a method of grpc-go's over Connect's protocols.
+func handleUnary[Request, Response any](mux *http.ServeMux, procedure string, method func(context.Context, *Request) (*Response, error), options connect.HandlerOption) {
+	mux.Handle(procedure, connect.NewUnaryHandlerSimple(procedure,
+		func(ctx context.Context, request *Request) (*Response, error) {
+			response, err := method(ctx, request)
+			return response, fromStatus(err)
+		}, options))
 }
 
 // grpcHealth is grpc-go's health server, except that a watch ends once it has

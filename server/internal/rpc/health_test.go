@@ -4,15 +4,11 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"slices"
 	"testing"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection/grpc_reflection_v1"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 const (
@@ -23,6 +19,7 @@ const (
 // healthClient is grpc.health.v1 over either listener.
 type healthClient struct {
 	check func(ctx context.Context, service string) (*grpc_health_v1.HealthCheckResponse, error)
+	list  func(ctx context.Context) (*grpc_health_v1.HealthListResponse, error)
 	watch func(ctx context.Context, service string) (next func() (*grpc_health_v1.HealthCheckResponse, error), err error)
 }
 
@@ -32,6 +29,9 @@ func healthClients(t *testing.T, s *server) map[string]healthClient {
 	clients := map[string]healthClient{"native": {
 		check: func(ctx context.Context, service string) (*grpc_health_v1.HealthCheckResponse, error) {
 			return native.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+		},
+		list: func(ctx context.Context) (*grpc_health_v1.HealthListResponse, error) {
+			return native.List(ctx, new(grpc_health_v1.HealthListRequest))
 		},
 		watch: func(ctx context.Context, service string) (func() (*grpc_health_v1.HealthCheckResponse, error), error) {
 			stream, err := native.Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
@@ -48,10 +48,18 @@ func healthClients(t *testing.T, s *server) map[string]healthClient {
 		url := "http://" + s.httpAddr + "/grpc.health.v1.Health/"
 		httpClient := newHTTPClient(t, transport.http2)
 		check := connect.NewClient[grpc_health_v1.HealthCheckRequest, grpc_health_v1.HealthCheckResponse](httpClient, url+"Check", transport.options())
+		list := connect.NewClient[grpc_health_v1.HealthListRequest, grpc_health_v1.HealthListResponse](httpClient, url+"List", transport.options())
 		watch := connect.NewClient[grpc_health_v1.HealthCheckRequest, grpc_health_v1.HealthCheckResponse](httpClient, url+"Watch", transport.options())
 		clients[transport.String()] = healthClient{
 			check: func(ctx context.Context, service string) (*grpc_health_v1.HealthCheckResponse, error) {
 				response, err := check.CallUnary(ctx, connect.NewRequest(&grpc_health_v1.HealthCheckRequest{Service: service}))
+				if err != nil {
+					return nil, err
+				}
+				return response.Msg, nil
+			},
+			list: func(ctx context.Context) (*grpc_health_v1.HealthListResponse, error) {
+				response, err := list.CallUnary(ctx, connect.NewRequest(new(grpc_health_v1.HealthListRequest)))
 				if err != nil {
 					return nil, err
 				}
@@ -85,7 +93,16 @@ func TestHealth(t *testing.T) {
 					t.Errorf("%q: %v, %v", service, response, err)
 				}
 			}
-			_, err := c.check(testContext(t), "nothing")
+			all, err := c.list(testContext(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, service := range []string{"", "tidings.v1.PublisherService", "tidings.v1beta1.SchemaService"} {
+				if got := all.GetStatuses()[service].GetStatus(); got != serving {
+					t.Errorf("%q is %s in the list", service, got)
+				}
+			}
+			_, err = c.check(testContext(t), "nothing")
 			if err == nil {
 				t.Fatal("an unknown service is healthy")
 			}
@@ -143,73 +160,4 @@ func fetch(t *testing.T, s *server, path string) int {
 		t.Fatal(err)
 	}
 	return response.StatusCode
-}
-
-func TestReflection(t *testing.T) {
-	t.Parallel()
-	for name, addr := range map[string]string{"native": shared.grpcAddr, "http": shared.httpAddr} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			stream, err := grpc_reflection_v1.NewServerReflectionClient(dialGRPC(t, addr)).ServerReflectionInfo(testContext(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ask := func(request *grpc_reflection_v1.ServerReflectionRequest) *grpc_reflection_v1.ServerReflectionResponse {
-				t.Helper()
-				if err := stream.Send(request); err != nil {
-					t.Fatal(err)
-				}
-				response, err := stream.Recv()
-				if err != nil {
-					t.Fatal(err)
-				}
-				return response
-			}
-			var services []string
-			for _, service := range ask(&grpc_reflection_v1.ServerReflectionRequest{
-				MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
-			}).GetListServicesResponse().GetService() {
-				services = append(services, service.GetName())
-			}
-			for _, want := range []string{
-				"grpc.health.v1.Health", "tidings.v1.PublisherService", "tidings.v1.ReaderService",
-				"tidings.v1.SchemaService", "tidings.v1.ServerService", "tidings.v1.TopicService",
-			} {
-				if !slices.Contains(services, want) {
-					t.Errorf("%s is missing in %q", want, services)
-				}
-			}
-			for symbol, want := range map[string]string{
-				"tidings.v1.PublisherService":  "tidings/v1/publisher_service.proto",
-				orderPlaced:                    "shop/orders/v1/events.proto",
-				"github.webhooks.v1.PushEvent": "github/webhooks/v1/push_event.proto", // In the set only.
-			} {
-				response := ask(&grpc_reflection_v1.ServerReflectionRequest{
-					MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: symbol},
-				})
-				files := response.GetFileDescriptorResponse().GetFileDescriptorProto()
-				if len(files) == 0 {
-					t.Errorf("%s: %v", symbol, response)
-					continue
-				}
-				var names []string
-				for _, encoded := range files {
-					file := new(descriptorpb.FileDescriptorProto)
-					if err := proto.Unmarshal(encoded, file); err != nil {
-						t.Fatal(err)
-					}
-					names = append(names, file.GetName())
-				}
-				if !slices.Contains(names, want) {
-					t.Errorf("%s is in %q, want %s", symbol, names, want)
-				}
-			}
-			response := ask(&grpc_reflection_v1.ServerReflectionRequest{
-				MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "a.B"},
-			})
-			if codes.Code(response.GetErrorResponse().GetErrorCode()) != codes.NotFound {
-				t.Errorf("an unknown symbol: %v", response)
-			}
-		})
-	}
 }

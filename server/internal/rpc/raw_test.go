@@ -249,16 +249,16 @@ func TestHugeBody(t *testing.T) {
 		t.Run("chunked/"+contentType, func(t *testing.T) {
 			t.Parallel()
 			_, answer := post(t, publishPath, contentType, io.LimitReader(zeros{}, huge), -1)
-			// Connect stops reading before the server hears of it, so there is no
-			// reason from the catalogue.
-			compareRefusals(t, postFailure(t, answer), because(codes.ResourceExhausted, ""), string(answer))
+			want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes))
+			compareRefusals(t, postFailure(t, answer), want, string(answer))
 			stillServes(t)
 		})
 	}
 	t.Run("native", func(t *testing.T) {
 		t.Parallel()
 		err := invokeRaw(t, publishPath, make([]byte, huge))
-		// So does grpc-go.
+		// grpc-go stops reading before the server hears of it, so there is no
+		// reason from the catalogue.
 		wantRefusal(t, err, because(codes.ResourceExhausted, ""))
 		stillServes(t)
 	})

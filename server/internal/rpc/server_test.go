@@ -29,8 +29,9 @@ import (
 
 // The limits of the servers under test: small, so that reaching them is cheap.
 const (
-	testRequestBytes = 2 << 20
-	testEventBytes   = 64 << 10
+	testRequestBytes   = 2 << 20
+	testEventBytes     = 64 << 10
+	testReceiveTimeout = 30 * time.Second
 	// testRecordRoom is what partition keys may add to a request's record.
 	testRecordRoom = 3 << 20
 )
@@ -93,7 +94,7 @@ func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*
 		store.Close()
 		return nil, err
 	}
-	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, Log: log}
+	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, Log: log}
 	grpcServer, httpServer := rpc.NewGRPCServer(config), rpc.NewHTTPServer(config)
 	var ended sync.WaitGroup
 	if s.grpcAddr, err = listen(ctx, &ended, grpcServer.Serve); err != nil {

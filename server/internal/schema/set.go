@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
@@ -31,6 +32,8 @@ type Set struct {
 	declared []string // Sorted: the names of the types that declare a topic.
 	image    *Image
 	revision []byte
+	// extensions makes them of the files, the first time that it is called.
+	extensions func() *protoregistry.Types
 }
 
 // Parse makes a set from one or more Buf images or FileDescriptorSets, as
@@ -52,9 +55,10 @@ func Parse(images ...[]byte) (*Set, error) {
 
 func newSet(files *protoregistry.Files) (*Set, error) {
 	set := &Set{
-		Types: dynamicpb.NewTypes(files),
-		files: files,
-		types: make(map[string]*Type),
+		Types:      dynamicpb.NewTypes(files),
+		files:      files,
+		types:      make(map[string]*Type),
+		extensions: sync.OnceValue(func() *protoregistry.Types { return extensionsOf(files) }),
 	}
 	validator, err := protovalidate.New(protovalidate.WithExtensionTypeResolver(set.Types))
 	if err != nil {

@@ -1,0 +1,164 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// bodyLimit is what the body of a call with one message may be.
+type bodyLimit struct {
+	bytes   int
+	allowed int // Of a message, which may be fewer.
+	time    time.Duration
+	// What the call ends with otherwise.
+	tooLarge, late *service.Error
+}
+
+// bodyLimits are those of the procedures whose request is one message.
+func bodyLimits(cfg Config) map[string]bodyLimit {
+	limits := make(map[string]bodyLimit)
+	add := func(methods protoreflect.MethodDescriptors, limit bodyLimit) {
+		for i := range methods.Len() {
+			if method := methods.Get(i); !method.IsStreamingClient() {
+				limits[fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())] = limit
+			}
+		}
+	}
+	contract := newBodyLimit(hardLimit(cfg.MaxRequestBytes), cfg.MaxRequestBytes, cfg.ReceiveTimeout)
+	for _, name := range serviceNames {
+		descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+		if found, ok := descriptor.(protoreflect.ServiceDescriptor); err == nil && ok {
+			add(found.Methods(), contract)
+		}
+	}
+	add(grpc_health_v1.File_grpc_health_v1_health_proto.Services().Get(0).Methods(),
+		newBodyLimit(auxiliaryBytes, auxiliaryBytes, cfg.ReceiveTimeout))
+	return limits
+}
+
+func newBodyLimit(bytes, allowed int, timeout time.Duration) bodyLimit {
+	return bodyLimit{
+		bytes:   bytes,
+		allowed: allowed,
+		time:    timeout,
+		tooLarge: &service.Error{
+			Reason:   tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE,
+			Message:  fmt.Sprintf("the request has more than %d bytes, at most %d are allowed", bytes, allowed),
+			Metadata: map[string]string{"limit": strconv.Itoa(allowed)},
+		},
+		late: &service.Error{
+			Reason:  tidingsv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED,
+			Message: fmt.Sprintf("the request didn't come within %s", timeout),
+		},
+	}
+}
+
+// limitBody ends a call, in the protocol of the call, whose one message is too
+// large or doesn't come in time. One that is announced to be too large isn't read
+// at all. A stream may be as long, and as slow, as it likes: connect-go has the
+// limit of its messages.
+func limitBody(next http.Handler, cfg Config) http.Handler {
+	limits := bodyLimits(cfg)
+	writer := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limit, ok := limits[r.URL.Path]
+		switch {
+		case !ok || r.ContentLength == 0:
+			next.ServeHTTP(w, r)
+		case r.ContentLength > int64(limit.bytes) && writer.IsSupported(r):
+			_ = writer.Write(w, r, connectError(service.TooLarge(int(r.ContentLength), limit.allowed)))
+		default:
+			body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, int64(limit.bytes)), limit: limit}
+			body.timer = time.AfterFunc(limit.time, func() { body.interrupt(w) })
+			defer body.end()
+			r.Body = body
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// limitedBody is a body within its limit.
+type limitedBody struct {
+	io.ReadCloser
+
+	limit bodyLimit
+	timer *time.Timer
+
+	mu    sync.Mutex
+	ended bool // Nothing more is read.
+	late  bool
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	if b.end() {
+		return n, connectError(b.limit.late)
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return n, connectError(b.limit.tooLarge)
+	}
+	return n, err
+}
+
+// end stops the clock and reports whether the time was over before.
+func (b *limitedBody) end() (late bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer.Stop()
+	b.ended = true
+	return b.late
+}
+
+// interrupt makes the reading fail. It waits for the handler to be there still.
+func (b *limitedBody) interrupt(w http.ResponseWriter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.late = true
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // The connection may be gone.
+	}
+}
+
+// clockKey is under which the context of a call over native gRPC has the clock
+// of its request.
+type clockKey struct{}
+
+// clock cancels a call over native gRPC whose one message doesn't come in time.
+// Its size is grpc-go's to limit.
+func clock(cfg Config) tap.ServerInHandle {
+	limits := bodyLimits(cfg)
+	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
+		limit, ok := limits[info.FullMethodName]
+		if !ok {
+			return ctx, nil
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		return context.WithValue(ctx, clockKey{}, time.AfterFunc(limit.time, cancel)), nil
+	}
+}
+
+// stopClock stops the clock of a call whose request is there.
+func stopClock(ctx context.Context) {
+	if clock, ok := ctx.Value(clockKey{}).(*time.Timer); ok {
+		clock.Stop()
+	}
+}

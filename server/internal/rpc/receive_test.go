@@ -1,0 +1,121 @@
+package rpc_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"example.com/tidings/server/internal/rpc"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// newHandlerServer serves the handler of HTTP alone, on what the shared server
+// is made of.
+func newHandlerServer(t *testing.T, change func(*rpc.Config)) *httptest.Server {
+	t.Helper()
+	config := rpc.Config{
+		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
+		ReceiveTimeout: testReceiveTimeout, Log: slog.New(slog.DiscardHandler),
+	}
+	change(&config)
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = rpc.NewHTTPServer(config)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// late matches DEADLINE_EXCEEDED as the protocols write it.
+var late = regexp.MustCompile(`"code":"deadline_exceeded"|(?i)grpc-status:[ \[]*4`)
+
+// A request whose body never ends gets an answer all the same.
+func TestBodyThatNeverComes(t *testing.T) {
+	t.Parallel()
+	s := newHandlerServer(t, func(c *rpc.Config) { c.ReceiveTimeout = 10 * time.Millisecond })
+	whole := append(binary.BigEndian.AppendUint32([]byte{0}, 2), "{}"...)
+	for _, test := range []struct {
+		path, contentType string
+		begin             []byte // Of its body.
+	}{
+		{publishPath, "application/json", nil},
+		{publishPath, "application/proto", []byte("x")},
+		{publishPath, "application/grpc-web+proto", []byte("\x00")},
+		{publishPath, "application/grpc-web+json", whole[:6]},
+		{publishPath, "application/grpc+json", whole}, // One that is there, and might be followed by another.
+		{"/tidings.v1.ReaderService/Read", "application/connect+json", whole[:6]},
+		{"/grpc.health.v1.Health/Check", "application/json", []byte("{")},
+		{"/grpc.health.v1.Health/Watch", "application/grpc", []byte("\x00\x00")},
+	} {
+		for _, http2 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %s http2=%t", test.path, test.contentType, http2), func(t *testing.T) {
+				t.Parallel()
+				body, more := io.Pipe()
+				request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, s.URL+test.path, io.MultiReader(bytes.NewReader(test.begin), body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Content-Type", test.contentType)
+				response, err := newHTTPClient(t, http2).Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close() //nolint:errcheck // The body was read.
+				answer, err := io.ReadAll(response.Body)
+				_ = more.Close() // Until then the client doesn't let go of the call.
+				if text := fmt.Sprintf("%v %s %v", response.Header, answer, response.Trailer); err != nil || !late.MatchString(text) {
+					t.Errorf("it is answered with %s, %v", text, err)
+				}
+			})
+		}
+	}
+}
+
+func TestRequestThatNeverComes(t *testing.T) {
+	t.Parallel()
+	server := rpc.NewGRPCServer(rpc.Config{
+		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
+		ReceiveTimeout: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	})
+	var ended sync.WaitGroup
+	addr, err := listen(t.Context(), &ended, server.Serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop(); ended.Wait() })
+	conn := dialGRPC(t, addr)
+	for _, method := range []string{publishPath, "/tidings.v1.ReaderService/Read", "/grpc.health.v1.Health/Check"} {
+		stream, err := conn.NewStream(testContext(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(new(tidingsv1.PublishResponse)); status.Code(err) != codes.Canceled {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	// What came isn't cancelled.
+	stream, err := newGRPCClient(conn).read(testContext(t), &tidingsv1.ReadRequest{
+		Topic: newTopic(t, newGRPCClient(conn)), HeartbeatInterval: durationpb.New(time.Second),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // More than the timeout.
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
