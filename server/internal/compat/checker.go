@@ -35,6 +35,7 @@ var rules = []string{"WIRE_JSON", "PACKAGE_NO_DELETE", "PACKAGE_MESSAGE_NO_DELET
 var pluginRules = []string{
 	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_ADDED_FIELD_OPTIONAL",
 	"TIDINGS_EVENT_OPTION_NO_DELETE", "TIDINGS_EVENT_SAME_TOPIC", "TIDINGS_EVENT_SAME_KEY",
+	"TIDINGS_ENUM_VALUE_SAME_JSON_NAME",
 }
 
 // ErrFailed is wrapped by the error for a comparison that came to no result.

@@ -106,6 +106,15 @@ func TestCompareWithPlugin(t *testing.T) {
 		"a key": {func(f files) { event(f).Key = "customer_id" }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_SAME_KEY", Element: message, File: orders, Line: -1},
 		}},
+		"a name before another one": {func(f files) {
+			enum := f["shop/orders/v1/order.proto"].GetEnumType()[0]
+			enum.Options = &descriptorpb.EnumOptions{AllowAlias: new(true)}
+			enum.Value = slices.Insert(enum.GetValue(), 1, &descriptorpb.EnumValueDescriptorProto{
+				Name: new("CANCELLATION_REASON_WISH"), Number: enum.GetValue()[1].Number,
+			})
+		}, []compat.Violation{
+			{Rule: "TIDINGS_ENUM_VALUE_SAME_JSON_NAME", Element: "shop.orders.v1.CANCELLATION_REASON_WISH", File: "shop/orders/v1/order.proto", Line: -1},
+		}},
 		"no event": {func(f files) { proto.ClearExtension(placed(f).GetOptions(), tidingsv1.E_Event) }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_OPTION_NO_DELETE", Element: message, File: orders, Line: -1},
 		}},

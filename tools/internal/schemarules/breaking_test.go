@@ -1,6 +1,9 @@
 package schemarules
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRulesOfMessages(t *testing.T) {
 	testCases(t, []ruleCase{
@@ -309,6 +312,43 @@ message B {
 	})
 }
 
+func TestNamesOfEnumValues(t *testing.T) {
+	testCases(t, []ruleCase{
+		{
+			name: "an alias is put before a name",
+			was:  "enum K { K_UNSPECIFIED = 0; K_A = 1; }",
+			is: `enum K {
+  option allow_alias = true;
+  K_UNSPECIFIED = 0;
+  K_B = 1; //! TIDINGS_ENUM_VALUE_SAME_JSON_NAME
+  K_A = 1;
+}`,
+		},
+		{
+			name: "aliases change places",
+			was:  "enum K { option allow_alias = true; K_UNSPECIFIED = 0; K_A = 1; K_B = 1; K_C = 1; }",
+			is: `message M { enum N { N_UNSPECIFIED = 0; } }
+enum K {
+  option allow_alias = true;
+  K_UNSPECIFIED = 0;
+  K_C = 1; //! TIDINGS_ENUM_VALUE_SAME_JSON_NAME
+  K_A = 1;
+  K_B = 1;
+}`,
+		},
+		{
+			name: "an alias comes after, others change places, values do",
+			was:  "enum K { option allow_alias = true; K_UNSPECIFIED = 0; K_A = 1; K_B = 1; K_C = 1; K_D = 2; }",
+			is:   "enum K { option allow_alias = true; K_UNSPECIFIED = 0; K_D = 2; K_A = 1; K_C = 1; K_B = 1; K_E = 1; }",
+		},
+		{
+			name: "names that Buf's own rules miss",
+			was:  "enum K { K_UNSPECIFIED = 0; K_A = 1; K_B = 2; }",
+			is:   "enum K { K_UNSPECIFIED = 0; K_C = 1; K_D = 2; }",
+		},
+	})
+}
+
 func TestDeprecationsStay(t *testing.T) {
 	testCases(t, []ruleCase{
 		{
@@ -349,6 +389,23 @@ service S { //! TIDINGS_DEPRECATION_NO_DELETE
 			gone: []string{"1: TIDINGS_DEPRECATION_NO_DELETE"},
 		},
 		{
+			name: "the whole of it is deprecated instead",
+			was: `message M {
+  option deprecated = true;
+  string a = 1 [deprecated = true];
+}
+message N { string a = 1 [deprecated = true]; }`,
+			is: `// Deprecated: no replacement.
+package shop.orders.v1;
+option deprecated = true;
+message M { string a = 1; }
+// Deprecated: use M.
+message N {
+  option deprecated = true;
+  string a = 1;
+}`,
+		},
+		{
 			name: "what is new",
 			was:  "message M { string a = 1; }",
 			is: `message M {
@@ -368,11 +425,19 @@ func TestStablePackagesStay(t *testing.T) {
 		"shop.beta.v1":          true,
 		"shop.orders.v1beta1":   false,
 		"shop.orders.v2alpha12": false,
+		"shop.orders.v1p1beta1": false,
+		"shop.orders.v2p3alpha": false,
+		"shop.orders.v1test":    false,
+		"shop.orders.v1testnew": false,
+		"shop.orders.v0beta1":   true,
+		"shop.orders.v1p1":      true,
+		"shop.orders.v1beta01":  true,
+		"shop.orders.v1gamma1":  true,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := ruleCase{was: "package " + name + ";", is: "package shop.successor.v1;"}
-			if stable {
-				c.gone = []string{"TIDINGS_STABLE_PACKAGE_NO_DELETE"}
+			if stable { // The file is there still, with another package.
+				c.gone = []string{"2: TIDINGS_STABLE_PACKAGE_NO_DELETE"}
 			}
 			c.test(t)
 		})
@@ -384,7 +449,18 @@ func TestPackageIsReportedOnce(t *testing.T) {
 	file := func(name string) string { return "syntax = \"proto3\"; package " + name + ";" }
 	was := schemaFiles{"a.proto": file("gone.v1"), "b.proto": file("gone.v1"), "c.proto": file("left.v1"), "d.proto": file("left.v1")}
 	is := schemaFiles{"a.proto": file("left.v1")}
-	if found := run(t, was, is); len(found) != 1 || found[0].rule != "TIDINGS_STABLE_PACKAGE_NO_DELETE" {
+	found := run(t, was, is)
+	if len(found) != 1 || found[0].rule != "TIDINGS_STABLE_PACKAGE_NO_DELETE" || found[0].file != "a.proto" ||
+		!strings.Contains(found[0].message, `"gone.v1" is gone, which was in a.proto, b.proto.`) {
 		t.Errorf("found %v, want one finding", found)
+	}
+}
+
+// TestFilesWithoutPackage: Buf itself says that such a file is gone.
+func TestFilesWithoutPackage(t *testing.T) {
+	was := schemaFiles{"a.proto": `syntax = "proto3"; message A {}`}
+	is := schemaFiles{"b.proto": `syntax = "proto3"; package b.v1; message B {}`}
+	if found := run(t, was, is); len(found) > 0 {
+		t.Errorf("found %v, want nothing", found)
 	}
 }

@@ -29,12 +29,23 @@ func isDeprecated(element protoreflect.Descriptor) bool {
 	return ok && options.GetDeprecated()
 }
 
+// isDeprecatedWithin reports whether an element has the option, or what it is
+// declared in.
+func isDeprecatedWithin(element protoreflect.Descriptor) bool {
+	for ; element != nil; element = element.Parent() {
+		if isDeprecated(element) {
+			return true
+		}
+	}
+	return false
+}
+
 func deprecationNoDelete() *check.RuleSpec {
 	return breaking("TIDINGS_DEPRECATION_NO_DELETE",
 		"Checks that what is deprecated stays so.",
 		onChange(func(c change) error {
 			for element := range pairs[protoreflect.Descriptor](c.was.files, c.is.files) {
-				if isDeprecated(element.was) && !isDeprecated(element.is) {
+				if isDeprecated(element.was) && !isDeprecatedWithin(element.is) {
 					c.AddAnnotation(
 						check.WithMessagef("%s is deprecated no more. Those who left it for its replacement were told otherwise.",
 							describe(element.is)),
@@ -46,33 +57,37 @@ func deprecationNoDelete() *check.RuleSpec {
 		}))
 }
 
-// deprecation is the sentence that a comment has to hold.
-var deprecation = regexp.MustCompile(`\bDeprecated: (?:use ([^\s,;]+)|no replacement)[,;.] +[Rr]emoved in (v?[0-9]+(?:\.[0-9]+)*)\b`)
+// The words by which a comment says what to use instead, and that there is nothing.
+var (
+	replacement = regexp.MustCompile(`(?i)\bdeprecated\b.*?\b(?:use|see|prefer|in favou?r of|(?:replaced|superseded) (?:by|with)|` +
+		`(?:renamed|moved|promoted) to):? (?:the |of )?(\S+)`)
+	noReplacement = regexp.MustCompile(`(?i)\bdeprecated\b.*?\b(?:no replacement|no-op|no longer used|not used|unused|has no effect|does nothing)\b`)
+)
 
-// deprecationForm shows it.
-const deprecationForm = "\"Deprecated: use NAME, removed in VERSION.\" or \"Deprecated: no replacement, removed in VERSION.\""
+// deprecationForm shows them.
+const deprecationForm = "\"Deprecated: use NAME.\" or \"Deprecated: no replacement.\""
 
 func deprecationReplacement() *check.RuleSpec {
 	return lint("TIDINGS_DEPRECATION_REPLACEMENT",
-		"Checks that the comment of what is deprecated names the replacement and the version that removes it.",
+		"Checks that the comment of what is deprecated says what to use instead.",
 		onState(func(s subject) error {
-			known := make(map[string]bool)
+			known := make(map[protoreflect.FullName]protoreflect.Descriptor)
 			for element := range elements(s.all) {
-				known[string(element.FullName())] = true
+				known[element.FullName()] = element
 			}
 			for element := range elements(s.files) {
 				if !isDeprecated(element) {
 					continue
 				}
-				place := at(element, protoreflect.SourcePath{deprecatedNumber(element)})
-				sentence := deprecation.FindStringSubmatch(comment(element))
+				place, text := at(element, protoreflect.SourcePath{deprecatedNumber(element)}), comment(element)
+				found := replacement.FindStringSubmatch(text)
 				switch {
-				case sentence == nil:
+				case len(found) > 0 && !resolves(found[1], element, known):
 					s.AddAnnotation(place, check.WithMessagef(
-						"%s is deprecated, and its comment doesn't say what to use and when it goes: %s", describe(element), deprecationForm))
-				case sentence[1] != "" && !resolves(sentence[1], element, known):
+						"%s is deprecated in favour of %s, which doesn't exist.", describe(element), strings.TrimRight(found[1], ".,;:")))
+				case len(found) == 0 && !noReplacement.MatchString(text):
 					s.AddAnnotation(place, check.WithMessagef(
-						"%s is deprecated in favour of %s, which doesn't exist.", describe(element), sentence[1]))
+						"%s is deprecated, and its comment doesn't say what to use instead: %s", describe(element), deprecationForm))
 				}
 			}
 			return nil
@@ -84,28 +99,67 @@ func comment(element protoreflect.Descriptor) string {
 	locations := element.ParentFile().SourceLocations()
 	text := locations.ByDescriptor(element).LeadingComments
 	if _, ok := element.(protoreflect.FileDescriptor); ok {
-		const packageNumber, syntaxNumber = 2, 12
 		text = locations.ByPath(protoreflect.SourcePath{packageNumber}).LeadingComments +
 			locations.ByPath(protoreflect.SourcePath{syntaxNumber}).LeadingComments
 	}
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// resolves says whether a name stands for something else that is declared, seen
-// from where an element is: a neighbour, or a name from further out.
-func resolves(name string, element protoreflect.Descriptor, known map[string]bool) bool {
-	name = strings.Trim(name, "`")
-	for scope := element.FullName(); ; {
-		scope = scope.Parent()
-		full := name
-		if scope != "" {
-			full = string(scope) + "." + name
-		}
-		if known[full] {
-			return full != string(element.FullName())
+// The forms of a name: in quotes, or with what only a name has.
+var (
+	quotes   = "`\"'[]()"
+	nameForm = regexp.MustCompile(`^[A-Za-z]\w*(\.\w+)*$`)
+	nameOnly = regexp.MustCompile(`[._]|^[A-Z]\w*[a-z][A-Z]`)
+)
+
+// resolves reports whether a word of a comment can be what replaces an element: a
+// name of something else that is declared, or a word that is no name. A name that
+// begins with a small letter is seen from where the element is, and may be the path
+// of a field.
+func resolves(word string, element protoreflect.Descriptor, known map[protoreflect.FullName]protoreflect.Descriptor) bool {
+	word = strings.TrimRight(word, ".,;:")
+	name := strings.Trim(word, quotes)
+	if !nameForm.MatchString(name) {
+		return true
+	}
+	for scope := element.FullName().Parent(); ; scope = scope.Parent() {
+		if found := follow(scope, strings.Split(name, "."), known); found != nil {
+			return found != element
 		}
 		if scope == "" {
-			return false
+			break
 		}
 	}
+	if name == word && !nameOnly.MatchString(name) {
+		return true
+	}
+	if name[0] < 'A' || name[0] > 'Z' {
+		return false
+	}
+	for full := range known {
+		if strings.HasSuffix(string(full), "."+name) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow returns what a path leads to from a scope, through the messages of fields.
+// Nil: nowhere.
+func follow(scope protoreflect.FullName, path []string, known map[protoreflect.FullName]protoreflect.Descriptor) protoreflect.Descriptor {
+	var found protoreflect.Descriptor
+	for i, part := range path {
+		full := protoreflect.FullName(part)
+		if scope != "" {
+			full = scope + "." + full
+		}
+		found, scope = known[full], full
+		if field, ok := found.(protoreflect.FieldDescriptor); ok && i+1 < len(path) {
+			if field.Message() == nil {
+				return nil
+			}
+			scope = field.Message().FullName()
+		}
+	}
+	return found
 }

@@ -17,7 +17,7 @@ func eventTopic() *check.RuleSpec {
 	return lint("TIDINGS_EVENT_TOPIC",
 		"Checks that every event says the topic that it goes to.",
 		onState(func(s subject) error {
-			parts := s.parts()
+			parts, packages := s.parts(), s.packagesWithOptions()
 			for message := range of[protoreflect.MessageDescriptor](s.files) {
 				event, err := s.options.Event(message)
 				switch {
@@ -30,7 +30,7 @@ func eventTopic() *check.RuleSpec {
 								describe(message), event.Topic),
 							at(message, s.options.Path("topic")))
 					}
-				case looksLikeEvent(message) && !parts[message.FullName()]:
+				case packages[message.ParentFile().Package()] && looksLikeEvent(message) && !parts[message.FullName()]:
 					s.AddAnnotation(
 						check.WithMessagef("%s is an event by its name or its file, and says no topic: "+
 							"it lacks the option tidings.v1.event.", describe(message)),
@@ -57,6 +57,23 @@ func looksLikeEvent(message protoreflect.MessageDescriptor) bool {
 // isTidings says whether a package is one of Tidings itself.
 func isTidings(name protoreflect.FullName) bool {
 	return name == "tidings" || strings.HasPrefix(string(name), "tidings.")
+}
+
+// optionsFile declares the option of events.
+const optionsFile = "tidings/v1/options.proto"
+
+// packagesWithOptions returns the packages of which a file imports the option of
+// events. The others have nothing to do with Tidings, whatever they call an event.
+func (s state) packagesWithOptions() map[protoreflect.FullName]bool {
+	packages := make(map[protoreflect.FullName]bool)
+	for _, file := range s.all {
+		for i := range file.Imports().Len() {
+			if file.Imports().Get(i).Path() == optionsFile {
+				packages[file.Package()] = true
+			}
+		}
+	}
+	return packages
 }
 
 // parts returns the messages that are a part of another one, or what an RPC takes

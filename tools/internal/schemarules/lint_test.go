@@ -32,6 +32,11 @@ message SendEvent { repeated HeldEvent held = 1; }
 message SentEvent {}
 message HeldEvent {}`,
 		},
+		{
+			name: "not in packages that have nothing to do with Tidings",
+			is: `package elsewhere.v1;
+message LogEvent {}`,
+		},
 		{name: "not in the packages of Tidings", file: "tidings/journal/v1/event.proto", is: "message StoredEvent {}"},
 		{
 			name: "names that are none",
@@ -98,18 +103,24 @@ func TestCommentsOfDeprecations(t *testing.T) {
   string a = 1 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
   // Deprecated.
   string b = 2 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
-  // Deprecated: use z.
+  // Use z.
   string c = 3 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
   // Deprecated: removed in v2.
   string d = 4 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
-  // Deprecated: use z, removed in the future.
+  // Deprecated. Use ` + "`zed`" + ` instead.
   string e = 5 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
   // Deprecated: use nothing_there, removed in v2.
   string f = 6 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
   // Deprecated: use g, removed in v2.
   string g = 7 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
+  // Deprecated: use n.another.
+  string h = 8 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
+  // Deprecated. Replaced by NobodyKnows.
+  string i = 9 [deprecated = true]; //! TIDINGS_DEPRECATION_REPLACEMENT
+  N n = 25;
   string z = 26;
-}`,
+}
+message N { string other = 1; }`,
 		},
 		{
 			name: "comments that say enough",
@@ -117,17 +128,26 @@ func TestCommentsOfDeprecations(t *testing.T) {
   // Deprecated: use z, removed in v2.
   string a = 1 [deprecated = true];
   // A name. It was
-  // long. Deprecated: use ` + "`z`" + `. Removed in 2.0.0. It was so.
+  // long. Deprecated. Use ` + "`z`" + ` instead. It was so.
   string b = 2 [deprecated = true];
   // Deprecated: use N.other, removed
   // in v2.
   string c = 3 [deprecated = true];
-  // Deprecated: use tidings.v1.EventOptions, removed in 3.
+  // DEPRECATED: Promoted to EventOptions in the stable API.
   string d = 4 [deprecated = true];
-  // Deprecated: no replacement, removed in v2.
+  // Deprecated: no replacement.
   string e = 5 [deprecated = true];
+  // Deprecated in favor of n.other.
+  string f = 6 [deprecated = true];
+  // This is deprecated: see [N].
+  string g = 7 [deprecated = true];
+  // Deprecated: no-op.
+  string h = 8 [deprecated = true];
+  // Deprecated: use the new way of doing it.
+  string i = 9 [deprecated = true];
   // Not deprecated.
   string z = 26 [deprecated = false];
+  N n = 25;
 }
 message N { string other = 1; }`,
 		},
@@ -175,14 +195,19 @@ func TestPagination(t *testing.T) {
   rpc ListCs(GetCsRequest) returns (ListCsResponse); //! TIDINGS_LIST_PAGINATION
   rpc List(ListCsRequest) returns (stream ListAsResponse); //! TIDINGS_LIST_PAGINATION
   rpc ListDs(ListCsRequest) returns (ListCsResponse);
+  rpc ListEs(ListEsRequest) returns (ListEsResponse);
+  rpc ListFs(ListFsRequest) returns (ListEsResponse); //! TIDINGS_LIST_PAGINATION
   rpc Listen(GetCsRequest) returns (GetCsRequest);
 }
-message ListAsRequest { int64 page_size = 1; string page_token = 2; }
-message ListAsResponse { repeated string as = 1; bytes next_page_token = 2; }
+message ListEsRequest { google.protobuf.UInt32Value page_size = 1; bytes page_token = 2; }
+message ListEsResponse { repeated string es = 1; bytes next_page_token = 2; }
+message ListFsRequest { google.protobuf.Timestamp page_size = 1; bytes page_token = 2; }
+message ListAsRequest { fixed32 page_size = 1; string page_token = 2; }
+message ListAsResponse { repeated string as = 1; int32 next_page_token = 2; }
 message ListBsRequest { int32 page_size = 1; repeated string page_token = 2; }
 message ListBsResponse { map<string, string> bs = 1; string next_page_token = 2; }
 message GetCsRequest { int32 page_size = 1; string page_token = 2; }
-message ListCsRequest { int32 page_size = 1; string page_token = 2; }
+message ListCsRequest { uint32 page_size = 1; string page_token = 2; }
 message ListCsResponse { repeated string cs = 1; string next_page_token = 2; }`,
 		},
 	})

@@ -3,6 +3,7 @@ package schemarules
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"buf.build/go/bufplugin/check"
@@ -39,15 +40,15 @@ func missingPagination(method protoreflect.MethodDescriptor) []string {
 	for _, want := range []struct {
 		message protoreflect.MessageDescriptor
 		name    protoreflect.Name
-		kind    protoreflect.Kind
+		types   []string // The first is that of AIP-158.
 	}{
-		{method.Input(), "page_size", protoreflect.Int32Kind},
-		{method.Input(), "page_token", protoreflect.StringKind},
-		{method.Output(), "next_page_token", protoreflect.StringKind},
+		{method.Input(), "page_size", pageSizes},
+		{method.Input(), "page_token", pageTokens},
+		{method.Output(), "next_page_token", pageTokens},
 	} {
 		field := want.message.Fields().ByName(want.name)
-		if field == nil || field.Kind() != want.kind || field.Cardinality() == protoreflect.Repeated {
-			missing = append(missing, fmt.Sprintf("%s %s in %s", want.kind, want.name, want.message.Name()))
+		if field == nil || field.IsList() || field.IsMap() || !slices.Contains(want.types, typeOf(field)) {
+			missing = append(missing, fmt.Sprintf("%s %s in %s", want.types[0], want.name, want.message.Name()))
 		}
 	}
 	results := method.Output().Fields()
@@ -57,4 +58,18 @@ func missingPagination(method protoreflect.MethodDescriptor) []string {
 		}
 	}
 	return append(missing, fmt.Sprintf("a repeated field in %s", method.Output().Name()))
+}
+
+// What the size of a page and the token of one may be.
+var (
+	pageSizes  = []string{"int32", "uint32", "int64", "uint64", "google.protobuf.Int32Value", "google.protobuf.UInt32Value"}
+	pageTokens = []string{"string", "bytes"}
+)
+
+// typeOf names the type of a field as a schema does.
+func typeOf(field protoreflect.FieldDescriptor) string {
+	if field.Message() != nil {
+		return string(field.Message().FullName())
+	}
+	return field.Kind().String()
 }

@@ -7,6 +7,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
+// What a file says of itself, by the numbers of the fields of its descriptor.
+const packageNumber, syntaxNumber = 2, 12
+
 // optionsField is the number of the field that holds the options in the
 // descriptor of each kind of element.
 func optionsField(element protoreflect.Descriptor) int32 {

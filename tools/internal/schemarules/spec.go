@@ -20,6 +20,7 @@ func Spec() *check.Spec {
 			eventOptionNoDelete(),
 			eventSameTopic(),
 			eventSameKey(),
+			enumValueSameJSONName(),
 			deprecationNoDelete(),
 			stablePackageNoDelete(),
 
