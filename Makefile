@@ -126,6 +126,13 @@ module: $(BIN)/.tools ## Give the repository your own Go module path: make modul
 .PHONY: check
 check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak` and `make demo`
 
+# What `make fresh` runs, in the root of the clone.
+COMMAND ?= .ci/run
+
+.PHONY: fresh
+fresh: ## Run CI in a clone of HEAD with an empty home and no caches, or COMMAND="make test"
+	@.ci/fresh $(COMMAND)
+
 # For how long the soak publishes events, and the seed that an earlier run printed.
 SOAK ?= 2m
 SEED ?=
