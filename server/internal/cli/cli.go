@@ -53,7 +53,7 @@ func Main(ctx context.Context, args []string, program Program) int {
 	if ctx.Err() != nil && isCancellation(err) {
 		err = errInterrupted
 	}
-	fmt.Fprintln(program.Stderr, "tidings: "+describe(err))
+	fmt.Fprintln(program.Stderr, "tidings: "+printable(describe(err)))
 	if errors.As(err, new(usageError)) {
 		fmt.Fprintf(program.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}

@@ -56,7 +56,7 @@ func (c *console) printf(format string, args ...any) {
 	if c.bar != nil {
 		_ = c.bar.Clear()
 	}
-	fmt.Fprintf(c.w, format+"\n", args...)
+	fmt.Fprintln(c.w, printable(fmt.Sprintf(format, args...)))
 }
 
 // Write writes text of others, in whole lines, as printf does.

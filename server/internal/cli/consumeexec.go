@@ -150,13 +150,13 @@ func (w *lineWriter) pass(end int) error {
 }
 
 // lastLine returns the last line of a text that isn't blank, as far as a reason
-// can hold it: so long, and in valid UTF-8, which printable sees to.
+// can hold it: so long, and in valid UTF-8, which withoutControls sees to.
 func lastLine(text []byte) string {
 	text = bytes.TrimSpace(text)
 	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
 		text = text[i+1:]
 	}
-	line := strings.TrimSpace(printable(string(text)))
+	line := strings.TrimSpace(withoutControls(string(text)))
 	if utf8.RuneCountInString(line) > maxReason {
 		line = string([]rune(line)[:maxReason])
 	}

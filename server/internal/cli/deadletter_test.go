@@ -68,9 +68,9 @@ func TestDeadLettersAreListedPageByPage(t *testing.T) {
 	server := pages()
 	status, stdout, stderr := server.run(t, "", "dead-letter", "list", "work")
 	want := `SEQUENCE  TYPE        ID   CAUSE         ATTEMPTS  SINCE                 REASON
-1         test.Plain  e-1  max-attempts  10        2026-11-22T10:00:00Z  no stock
-2         test.Plain  e-2  max-attempts  10        2026-11-22T10:00:00Z  no stock
-3         test.Plain  e-3  max-attempts  10        2026-11-22T10:00:00Z  no stock
+1         test.Plain  e-1  max-attempts  10        2026-11-22T10:00:00Z  no stock\u001b
+2         test.Plain  e-2  max-attempts  10        2026-11-22T10:00:00Z  no stock\u001b
+3         test.Plain  e-3  max-attempts  10        2026-11-22T10:00:00Z  no stock\u001b
 `
 	if status != StatusOK || stdout != want {
 		t.Errorf("status %d, said %q, printed\n%s, want\n%s", status, stderr, stdout, want)
@@ -100,7 +100,7 @@ sequence:       9
 published:      2026-11-22T10:00:00Z
 cause:          max-attempts
 attempts:       10
-last reason:    no stock
+last reason:    no stock\u001b
 first attempt:  2026-11-22T10:00:00Z
 dead since:     2026-11-22T10:00:00Z
 

@@ -169,5 +169,5 @@ func toJSON(ctx context.Context, types *payloadTypes, message proto.Message) ([]
 	if err := json.Compact(&compact, text); err != nil {
 		return nil, err
 	}
-	return compact.Bytes(), nil
+	return printableJSON(compact.Bytes()), nil
 }

@@ -72,7 +72,7 @@ func TestDescribe(t *testing.T) {
 			"UNAVAILABLE: connection reset\n  is the server running, and is it the one that --server or TIDINGS_SERVER names?", StatusFailed,
 		},
 		"control characters": {
-			serverError(t, connect.CodeUnknown, "a\x1b[31mb"), "UNKNOWN: a[31mb", StatusFailed,
+			serverError(t, connect.CodeUnknown, "a\x1b[31mb"), `UNKNOWN: a\u001b[31mb`, StatusFailed,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -72,16 +71,4 @@ func table(w io.Writer, rows ...[]string) error {
 // oneLine makes text fit for a cell of a table.
 func oneLine(text string) string {
 	return printable(strings.NewReplacer("\n", " ", "\t", " ").Replace(text))
-}
-
-// printable drops control characters, except for line feeds: text from the
-// server may hold anything, and none of it may control the terminal. What isn't
-// UTF-8 becomes U+FFFD.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, text)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -65,16 +66,18 @@ func printDifferences(cmd *cobra.Command, list []difference, asJSON bool) error 
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "no difference")
 		return err
 	}
-	encoder := json.NewEncoder(cmd.OutOrStdout())
-	encoder.SetEscapeHTML(false)
 	for _, d := range list {
-		var err error
+		line := d.String()
 		if asJSON {
-			err = encoder.Encode(d)
-		} else {
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), oneLine(d.String()))
+			var document strings.Builder
+			encoder := json.NewEncoder(&document)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(d); err != nil {
+				return err
+			}
+			line = strings.TrimSuffix(document.String(), "\n")
 		}
-		if err != nil {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), oneLine(line)); err != nil {
 			return err
 		}
 	}

@@ -108,7 +108,7 @@ func TestPushRefused(t *testing.T) {
 		0:   "things/a.proto:1: it changed (really) (FIELD_SAME_NAME, against revision 00112233445566aa)",
 		97:  "things/a.proto:98: it changed (really) (FIELD_SAME_NAME, against revision 00112233445566aa)",
 		98:  "it has gone (PACKAGE_NO_DELETE)",
-		99:  "things/a.proto: it [31m changed",
+		99:  "things/a.proto: it \\u001b[31m changed",
 		100: "tidings: SCHEMA_INCOMPATIBLE: nothing is registered; incompatible changes: 117 (`tidings schema check` lists more of them)",
 	} {
 		if lines[i] != want {

@@ -122,8 +122,8 @@ type Config struct {
 	ShutdownTimeout time.Duration
 
 	// ReadyFile is written once the server takes calls, in one step, with the
-	// addresses it listens on: {"http":"host:port","grpc":"host:port"}. Empty:
-	// none.
+	// addresses it listens on: {"http":"host:port","grpc":"host:port"}. It is
+	// removed when the server starts and stops, so each has its own. Empty: none.
 	ReadyFile string
 }
 

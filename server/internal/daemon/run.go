@@ -4,14 +4,11 @@ package daemon
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -33,6 +30,10 @@ import (
 // such a stop.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	ready := readyFile{path: cfg.ReadyFile}
+	if err := ready.clear(); err != nil {
 		return err
 	}
 	types, content, err := loadTypes(cfg.Schemas)
@@ -102,7 +103,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Metrics:         metrics.Handler(),
 		Log:             log,
 	})
-	return s.serve(ctx, cfg, listeners, log)
+	return s.serve(ctx, cfg, listeners, ready, log)
 }
 
 // maxRecordBytes leaves room for the partition keys that the server adds to the
@@ -164,7 +165,7 @@ func newServers(svc *service.Service, cfg rpc.Config) *servers {
 	return &servers{service: svc, health: cfg.Health, grpc: rpc.NewGRPCServer(cfg), http: rpc.NewHTTPServer(cfg)}
 }
 
-func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.Logger) error {
+func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready readyFile, log *slog.Logger) error {
 	failed := make(chan error, 2)
 	go func() {
 		if err := s.grpc.Serve(l.grpc); err != nil {
@@ -182,7 +183,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.
 		"grpc", l.grpc.Addr().String(),
 		"durability", durability(cfg).String(),
 		"event_types", len(s.service.Types().Names(false)))
-	err := writeReady(cfg.ReadyFile, l)
+	err := ready.write(l)
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -190,6 +191,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, log *slog.
 		case err = <-failed:
 		}
 	}
+	err = errors.Join(err, ready.clear())
 	s.stop(cfg.ShutdownTimeout, log)
 	return err
 }
@@ -216,27 +218,4 @@ func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
 		s.grpc.Stop()
 		<-stopped
 	}
-}
-
-// writeReady writes the addresses in one step, so that nobody reads half.
-func writeReady(path string, l listeners) error {
-	if path == "" {
-		return nil
-	}
-	content, err := json.Marshal(map[string]string{"http": l.http.Addr().String(), "grpc": l.grpc.Addr().String()})
-	if err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".ready-*")
-	if err != nil {
-		return fmt.Errorf("ready-file: %w", err)
-	}
-	_, err = file.Write(append(content, '\n'))
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("ready-file: %w", errors.Join(err, os.Remove(file.Name())))
-	}
-	return nil
 }

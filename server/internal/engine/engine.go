@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -89,7 +88,7 @@ type Engine struct {
 	log      *slog.Logger
 	replicas int
 	embedded *server.Server // nil with an outside JetStream.
-	lock     *os.File       // Holds the data directory of the embedded one.
+	lock     *dirLock       // Holds the data directory of the embedded one.
 	conn     *nats.Conn
 	js       jetstream.JetStream
 	topics   *registry[*storagev1.TopicConfig]
@@ -228,7 +227,7 @@ func (e *Engine) Close() {
 		e.syncer.close()
 	}
 	if e.lock != nil {
-		_ = e.lock.Close() // Nothing was written through it.
+		e.lock.close()
 	}
 }
 

@@ -9,23 +9,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir creates the data directory where it doesn't exist and takes it for
-// this process: two servers that write to
-// one would destroy it. The lock goes with the process, however that ends.
-func lockDir(dir string) (*os.File, error) {
+// dirLock holds a data directory for this process: two servers that write to
+// one would destroy it. It goes with the process, however that ends.
+type dirLock struct {
+	// dir is the directory itself, which nobody can take away from under the
+	// lock. Some network file systems lock files only.
+	dir *os.File
+	// file is what servers up to 0.1.0 lock.
+	file *os.File
+}
+
+// lockDir creates the data directory where it doesn't exist and locks it.
+func lockDir(dir string) (_ *dirLock, err error) {
+	l := new(dirLock)
+	defer func() {
+		if err != nil {
+			l.close()
+			err = fmt.Errorf("data directory %s: %w", dir, err)
+		}
+	}()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "tidings.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if l.dir, err = os.Open(dir); err != nil {
+		return nil, err
 	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err := lock(l.dir); errors.Is(err, errLocked) {
+		return nil, err
+	}
+	if l.file, err = os.OpenFile(filepath.Join(dir, "tidings.lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, err
+	}
+	return l, lock(l.file)
+}
+
+func (l *dirLock) close() {
+	_ = l.dir.Close() // Nothing was written through them, and nil has no effect.
+	_ = l.file.Close()
+}
+
+var errLocked = errors.New("another server is using it")
+
+func lock(file *os.File) error {
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errors.New("another server is using it")
+		return errLocked
 	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("data directory %s: %w", dir, err), file.Close())
-	}
-	return file, nil
+	return err
 }
