@@ -156,6 +156,8 @@ func badImages() map[string][]byte {
 		"an import that isn't there": changed(func(f file) {
 			f.Dependency = append(f.Dependency, "shop/orders/v1/order.proto")
 		}),
+		"a name of a file that is none":     changed(func(f file) { f.Name = new("things/bad") }),
+		"an import marked that isn't there": changed(func(f file) { f.WeakDependency = []int32{99} }),
 		"a type that isn't there": changed(func(f file) {
 			field := f.GetMessageType()[0].GetField()[0]
 			field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".bad.v1.Nowhere")

@@ -45,6 +45,11 @@ func ReadImage(encoded []byte) (*Image, error) {
 	if len(set.GetFile()) == 0 {
 		return nil, errors.New("neither a Buf image nor a FileDescriptorSet: it holds no file")
 	}
+	for _, file := range set.GetFile() {
+		if err := checkPaths(file); err != nil {
+			return nil, err
+		}
+	}
 	return merge(set.GetFile())
 }
 
