@@ -6,6 +6,8 @@ import (
 	"time"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // receive takes what came on the session.
@@ -111,10 +113,11 @@ func (c *consumption) settleDirectly() {
 	}
 	c.settling = true
 	request := &tidingsv1.SettleRequest{Subscription: c.open.GetSubscription(), Settlements: settlements(demands)}
-	go func() {
-		response, err := c.client.consumer.Settle(c.calls, request)
-		c.answers <- answer{demands, response.GetResults(), err}
-	}()
+	var response *tidingsv1.SettleResponse
+	guard.Go(func() (err error) {
+		response, err = c.client.consumer.Settle(c.calls, request)
+		return err
+	}, func(err error) { c.answers <- answer{demands, response.GetResults(), err} })
 }
 
 // answered takes what became of a call of Settle.

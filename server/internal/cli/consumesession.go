@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"connectrpc.com/connect"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // session is one call of Consume. One goroutine of its own sends and one
@@ -19,7 +20,7 @@ type session struct {
 	stream *connect.BidiStreamForClientSimple[tidingsv1.ConsumeRequest, tidingsv1.ConsumeResponse]
 	ctx    context.Context //nolint:containedctx // The call's own, which tells why it was given up.
 	cancel context.CancelCauseFunc
-	tasks  sync.WaitGroup
+	tasks  guard.Group
 
 	frames chan frame
 	// ready has a value while outbox has room for a request, so that requests
@@ -56,37 +57,41 @@ func openSession(ctx context.Context, client tidingsv1connect.ConsumerServiceCli
 		frames: make(chan frame), ready: make(chan struct{}, 1), outbox: make(chan *tidingsv1.ConsumeRequest, 1),
 	}
 	s.outbox <- &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: open}}
-	s.tasks.Go(s.send)
-	s.tasks.Go(s.receive)
+	s.tasks.Go(s.send, func(err error) {
+		if err != nil {
+			s.cancel(err)
+		}
+	})
+	s.tasks.Go(s.receive, func(err error) {
+		if cause := context.Cause(s.ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause
+		}
+		s.frames <- frame{err: err}
+	})
 	return s, nil
 }
 
-func (s *session) send() {
+func (s *session) send() error {
 	for request := range s.outbox {
-		if err := s.stream.Send(request); err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.cancel(err)
-			}
-			// Otherwise the call has ended, and the receiver is told why.
-			return
+		err := s.stream.Send(request)
+		if errors.Is(err, io.EOF) {
+			return nil // The call has ended, and the receiver is told why.
+		}
+		if err != nil {
+			return err
 		}
 		s.ready <- struct{}{}
 	}
-	if err := s.stream.CloseRequest(); err != nil {
-		s.cancel(err)
-	}
+	return s.stream.CloseRequest()
 }
 
-func (s *session) receive() {
+func (s *session) receive() error {
 	for {
 		response, err := s.stream.Receive()
-		if cause := context.Cause(s.ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-			err = cause
-		}
-		s.frames <- frame{response, err}
 		if err != nil {
-			return
+			return err
 		}
+		s.frames <- frame{response: response}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // handler deals with events. It may be asked to deal with several at a time.
@@ -154,11 +156,18 @@ func (c *consumption) begin() {
 			return
 		}
 		c.running++
-		go func() {
-			settlement, err := c.handler.handle(c.dealing, one.delivery)
-			c.finished <- deed{one, settlement, err}
-		}()
+		c.deal(one)
 	}
+}
+
+// deal deals with an event, beside the others.
+func (c *consumption) deal(one *lease) {
+	settlement := nack(tidingsv1.NackKind_NACK_KIND_RELEASE, "")
+	guard.Go(func() error {
+		made, err := c.handler.handle(c.dealing, one.delivery)
+		settlement = made
+		return err
+	}, func(err error) { c.finished <- deed{one, settlement, err} })
 }
 
 // finish takes what became of an event.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // maxLineBytes bounds a line of input. No request is larger in protobuf, and
@@ -56,12 +58,14 @@ func openLines(stdin io.Reader, name string) (*lineSource, error) {
 	// Nobody waits for this goroutine: reading from a terminal or a pipe can't
 	// be interrupted, and a command that was must not hang there. It ends when
 	// what it waits for comes, or with the process.
-	go source.read(input, done)
+	guard.Go(func() error { return source.read(input, done) }, func(err error) {
+		source.err = err
+		close(source.lines)
+	})
 	return source, nil
 }
 
-func (s *lineSource) read(input io.Reader, done <-chan struct{}) {
-	defer close(s.lines)
+func (s *lineSource) read(input io.Reader, done <-chan struct{}) error {
 	scanner := bufio.NewScanner(input)
 	scanner.Buffer(make([]byte, 64<<10), maxLineBytes)
 	var number, end int64
@@ -78,13 +82,14 @@ func (s *lineSource) read(input io.Reader, done <-chan struct{}) {
 		select {
 		case s.lines <- line{number, bytes.Clone(scanner.Bytes()), end}:
 		case <-done:
-			return
+			return nil
 		}
 	}
-	s.err = scanner.Err()
-	if errors.Is(s.err, bufio.ErrTooLong) {
-		s.err = fmt.Errorf("line %d of %s is longer than %d bytes", number+1, s.name, maxLineBytes)
+	err := scanner.Err()
+	if errors.Is(err, bufio.ErrTooLong) {
+		err = fmt.Errorf("line %d of %s is longer than %d bytes", number+1, s.name, maxLineBytes)
 	}
+	return err
 }
 
 // next returns the next line that isn't blank. After the last it returns io.EOF.

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 const (
@@ -134,10 +136,10 @@ func (p *publishing) call(ctx context.Context, c *client) (sendErr, callErr erro
 	sendCtx, stopSending := context.WithCancel(ctx)
 	defer stopSending()
 	received := make(chan error, 1)
-	go func() {
-		defer stopSending()
-		received <- p.receive(stream, inFlight, stopSending)
-	}()
+	guard.Go(func() error { return p.receive(stream, inFlight, stopSending) }, func(err error) {
+		received <- err
+		stopSending()
+	})
 	sendErr = p.send(sendCtx, stream, inFlight)
 	if err := stream.CloseRequest(); err != nil {
 		cancel()

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // maxSchemaBytes bounds what is read as an image. What no server needs is left
@@ -109,13 +111,14 @@ func readSchemas(ctx context.Context, input io.Reader) ([]byte, error) {
 		err      error
 	}
 	done := make(chan result, 1)
-	go func() {
-		contents, err := io.ReadAll(io.LimitReader(input, maxSchemaBytes+1))
+	var contents []byte
+	guard.Go(func() (err error) {
+		contents, err = io.ReadAll(io.LimitReader(input, maxSchemaBytes+1))
 		if err == nil && len(contents) > maxSchemaBytes {
 			err = statusError{StatusRefused, fmt.Errorf("the image is larger than %d bytes", maxSchemaBytes)}
 		}
-		done <- result{contents, err}
-	}()
+		return err
+	}, func(err error) { done <- result{contents, err} })
 	select {
 	case r := <-done:
 		return r.contents, r.err

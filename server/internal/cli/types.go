@@ -97,7 +97,10 @@ func (r *resolver) FindMessageByURL(url string) (protoreflect.MessageType, error
 func (r *resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
 	t, err := r.types.get(r.ctx, string(name))
 	if err != nil {
-		r.name, r.err = string(name), err
+		// That a type couldn't be fetched isn't forgotten over one that there isn't.
+		if r.err == nil || r.types.unknown[r.name] != nil {
+			r.name, r.err = string(name), err
+		}
 		return nil, err
 	}
 	return t.message, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
@@ -47,10 +48,10 @@ func (f *schemaFile) follow(ctx context.Context) (stop func(), err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		f.watch(ctx, watcher)
-	}()
+	guard.Go(func() error { return f.watch(ctx, watcher) }, func(err error) {
+		guard.Log(f.log, "following the file of --schemas")(err)
+		close(ended)
+	})
 	return func() {
 		cancel()
 		<-ended
@@ -58,13 +59,13 @@ func (f *schemaFile) follow(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) {
+func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) error {
 	settled := time.NewTimer(0) // It may have changed since it was read.
 	defer settled.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-watcher.Events:
 			settled.Reset(settle)
 		case err := <-watcher.Errors:
@@ -72,7 +73,9 @@ func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) {
 			f.log.Warn("following the file of --schemas", "path", f.path, "error", err)
 			settled.Reset(settle)
 		case <-settled.C:
-			f.look(ctx)
+			if err := guard.Do(func() error { f.look(ctx); return nil }); err != nil {
+				f.log.Error("following the file of --schemas", "path", f.path, "error", err)
+			}
 		}
 	}
 }

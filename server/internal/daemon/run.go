@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/health"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
@@ -167,16 +168,16 @@ func newServers(svc *service.Service, cfg rpc.Config) *servers {
 
 func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready readyFile, log *slog.Logger) error {
 	failed := make(chan error, 2)
-	go func() {
-		if err := s.grpc.Serve(l.grpc); err != nil {
+	guard.Go(func() error { return s.grpc.Serve(l.grpc) }, func(err error) {
+		if err != nil {
 			failed <- fmt.Errorf("grpc: %w", err)
 		}
-	}()
-	go func() {
-		if err := s.http.Serve(l.http); !errors.Is(err, http.ErrServerClosed) {
+	})
+	guard.Go(func() error { return s.http.Serve(l.http) }, func(err error) {
+		if !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("http: %w", err)
 		}
-	}()
+	})
 	log.Info("serving",
 		"version", Version,
 		"http", l.http.Addr().String(),
@@ -203,10 +204,7 @@ func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
 	s.service.Drain()
 	s.health.Shutdown()
 	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.grpc.GracefulStop()
-	}()
+	guard.Go(func() error { s.grpc.GracefulStop(); return nil }, func(error) { close(stopped) })
 	if err := s.http.Shutdown(ctx); err != nil {
 		log.Warn("calls cut off", "listener", "http", "error", err)
 		_ = s.http.Close() // There is nothing more to do about it.

@@ -8,6 +8,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -58,10 +59,10 @@ func newFeed(o *owner) *feed {
 		out:      f.batches,
 	}
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.run(ctx)
-	}()
+	guard.Go(func() error { return r.run(ctx) }, func(err error) {
+		r.send(ctx, &batch{err: err})
+		close(done)
+	})
 	f.stop = func() {
 		cancel()
 		<-done
@@ -95,28 +96,25 @@ type feedReader struct {
 	skipped  int
 }
 
-// run sends batches until the context ends or reading fails, which is the last
-// batch.
-func (f *feedReader) run(ctx context.Context) {
+// run sends batches until the context ends or reading fails.
+func (f *feedReader) run(ctx context.Context) error {
 	first, _ := eventlog.Split(f.position)
 	reader, err := f.engine.Read(ctx, f.topic, max(first, 1), time.Time{})
 	if err != nil {
-		f.send(ctx, &batch{err: err})
-		return
+		return err
 	}
 	defer reader.Close()
 	for {
 		stored, err := reader.Next(ctx)
 		if err != nil {
-			f.send(ctx, &batch{err: err})
-			return
+			return err
 		}
 		b, err := f.batch(stored)
 		if err != nil {
-			b = &batch{err: err}
+			return err
 		}
-		if b != nil && !f.send(ctx, b) || err != nil {
-			return
+		if b != nil && !f.send(ctx, b) {
+			return ctx.Err()
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
 
@@ -64,7 +65,7 @@ type Hub struct {
 	mu     sync.Mutex
 	owners map[uint64]*owner // By the uid of the subscription.
 	closed bool
-	ended  sync.WaitGroup
+	ended  guard.Group
 	quit   chan struct{}
 }
 
@@ -82,7 +83,7 @@ func New(cfg Config) *Hub {
 	if h.typesChanged == nil {
 		h.typesChanged = func() <-chan struct{} { return nil }
 	}
-	h.ended.Go(h.expireIdle)
+	h.ended.Go(h.expireIdle, guard.Log(h.log, "expiring subscriptions"))
 	return h
 }
 
@@ -226,7 +227,7 @@ func (h *Hub) own(ctx context.Context, s *engine.Subscription, request *replicav
 	if o == nil {
 		o = newOwner(h, s)
 		h.owners[s.Config.GetUid()] = o
-		h.ended.Go(o.run)
+		h.ended.Go(o.run, guard.Log(h.log, "ending an owner"))
 	}
 	h.mu.Unlock()
 	return o.ask(ctx, request)
@@ -249,15 +250,17 @@ const useResolution = time.Minute
 
 // expireIdle deletes subscriptions that nobody has used for as long as they
 // allow.
-func (h *Hub) expireIdle() {
+func (h *Hub) expireIdle() error {
 	tick := time.NewTicker(idleCheck)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			h.ExpireIdle(time.Now())
+			if err := guard.Do(func() error { h.ExpireIdle(time.Now()); return nil }); err != nil {
+				h.log.Error("expiring subscriptions", "error", err)
+			}
 		case <-h.quit:
-			return
+			return nil
 		}
 	}
 }

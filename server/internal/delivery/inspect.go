@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -40,7 +41,7 @@ func (o *owner) inspect(q *question, request *replicav1.Inspect) {
 	o.surveys = append(o.surveys, survey{
 		answer: answer{q, response},
 		engine: o.hub.engine, subscription: o.subscription, topic: o.topic,
-		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven),
+		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven), log: o.log,
 	})
 }
 
@@ -53,6 +54,7 @@ type survey struct {
 	oldest       int64
 	position     int64
 	redriven     int
+	log          *slog.Logger
 }
 
 const (
@@ -66,14 +68,25 @@ const (
 )
 
 // run finds it and answers.
-func (s *survey) run() {
+func (s *survey) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	if err := s.add(ctx, s.answer.response.GetStatistics()); err != nil {
-		s.answer.question.reply(failure(errorNumber(err)))
-		return
+		return err
 	}
 	s.answer.question.reply(s.answer.response)
+	return nil
+}
+
+// failed answers where run has failed.
+func (s *survey) failed(err error) {
+	if err == nil {
+		return
+	}
+	if errorNumber(err) == replicav1.OwnerError_OWNER_ERROR_MOVED {
+		s.log.Error("looking at a subscription", "error", err) // No error of the storage.
+	}
+	s.answer.question.reply(failure(errorNumber(err)))
 }
 
 func (s *survey) add(ctx context.Context, statistics *tidingsv1.SubscriptionStatistics) error {

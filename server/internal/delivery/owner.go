@@ -10,6 +10,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
 
@@ -138,7 +139,7 @@ func (o *owner) ask(ctx context.Context, request *replicav1.OwnerRequest) (*repl
 // answerOthers takes the questions of other servers.
 func (o *owner) answerOthers(encoded []byte, reply func([]byte)) {
 	request := new(replicav1.OwnerRequest)
-	err := proto.Unmarshal(encoded, request)
+	err := guard.Do(func() error { return proto.Unmarshal(encoded, request) })
 	if err != nil {
 		o.log.Warn("question of another server", "error", err)
 		return // It gives up by itself.
@@ -168,15 +169,18 @@ func failure(e replicav1.OwnerError) *replicav1.OwnerResponse {
 }
 
 // run owns the subscription until it is given up.
-func (o *owner) run() {
-	err := o.open()
+func (o *owner) run() error {
 	stop := func() {}
-	if err == nil && !o.hub.engine.Alone() {
-		stop, err = o.hub.engine.Answer(o.subscription, o.answerOthers)
-	}
-	if err == nil {
-		err = o.work()
-	}
+	// Where it panics the next owner begins with what the journal has.
+	err := guard.Do(func() (err error) {
+		if err = o.open(); err == nil && !o.hub.engine.Alone() {
+			stop, err = o.hub.engine.Answer(o.subscription, o.answerOthers)
+		}
+		if err == nil {
+			err = o.work()
+		}
+		return err
+	})
 	if o.feed != nil {
 		o.feed.stop()
 	}
@@ -190,6 +194,7 @@ func (o *owner) run() {
 	}
 	o.end(errorNumber(err))
 	stop() // What still comes is answered: o.ended is closed.
+	return nil
 }
 
 // end answers all that was asked and not answered.
@@ -247,13 +252,14 @@ func (o *owner) open() error {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	gone := o.hub.engine.SubscriptionGone(o.subscription)
-	o.hub.ended.Go(func() { // What is deleted meanwhile may never answer.
+	o.hub.ended.Go(func() error { // What is deleted meanwhile may never answer.
 		select {
 		case <-gone:
 			cancel()
 		case <-ctx.Done():
 		}
-	})
+		return nil
+	}, guard.Log(o.log, "opening"))
 	present, err := o.hub.engine.Subscription(ctx, o.subscription.Name)
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func (o *owner) turn() error {
 	}
 	o.answers = o.answers[:0]
 	for _, survey := range o.surveys {
-		o.hub.ended.Go(survey.run)
+		o.hub.ended.Go(survey.run, survey.failed)
 	}
 	o.surveys = nil
 	o.liftFences(now)

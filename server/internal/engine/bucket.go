@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // bucket is a key-value bucket that this server follows.
@@ -42,7 +44,7 @@ func (b *bucket) open(ctx context.Context, e *Engine, description string) (err e
 		select {
 		case entry := <-b.watch.Updates():
 			if entry == nil { // The present state is complete.
-				go b.follow()
+				guard.Go(b.follow, func(error) { close(b.done) })
 				return nil
 			}
 			b.apply(entry)
@@ -78,13 +80,16 @@ func createBucket(ctx context.Context, e *Engine, name, description string) (jet
 	}
 }
 
-func (b *bucket) follow() {
-	defer close(b.done)
+func (b *bucket) follow() error {
 	for entry := range b.watch.Updates() {
-		if entry != nil {
-			b.apply(entry)
+		if entry == nil {
+			continue
+		}
+		if err := guard.Do(func() error { b.apply(entry); return nil }); err != nil {
+			b.log.Error("following a bucket", "bucket", b.name, "key", entry.Key(), "error", err)
 		}
 	}
+	return nil
 }
 
 func (b *bucket) close() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // syncer flushes the volume of the data directory for groups of appends: one
@@ -21,12 +23,11 @@ func newSyncer(dataDir string) (*syncer, error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	s := &syncer{dir: dir, waiters: make(chan chan error, maxInFlight), done: make(chan struct{})}
-	go s.run()
+	guard.Go(s.run, func(error) { close(s.done) })
 	return s, nil
 }
 
-func (s *syncer) run() {
-	defer close(s.done)
+func (s *syncer) run() error {
 	var group []chan error
 	for first := range s.waiters {
 		group = append(group[:0], first)
@@ -38,6 +39,7 @@ func (s *syncer) run() {
 			waiter <- err
 		}
 	}
+	return nil
 }
 
 // wait returns once everything acknowledged before the call is on the disk. A

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -169,7 +170,7 @@ func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
 			continue
 		}
 		verdict.Compared++
-		group.Go(func() error {
+		group.Go(guard.Func(func() error {
 			if err := s.running.Acquire(ctx, 1); err != nil {
 				return err
 			}
@@ -179,7 +180,7 @@ func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
 				found[i] = append(found[i], Violation{v, older.name})
 			}
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err

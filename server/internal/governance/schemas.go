@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 )
 
@@ -94,7 +94,7 @@ type Schemas struct {
 	log      *slog.Logger
 	running  *semaphore.Weighted
 	quit     chan struct{}
-	ended    sync.WaitGroup
+	ended    guard.Group
 
 	// changing holds who changes what follows: a channel, since waiting for a
 	// comparison ends with the caller's context.
@@ -135,7 +135,7 @@ func New(cfg Config) (*Schemas, error) {
 	if err := s.refresh(); err != nil {
 		return nil, fmt.Errorf("registered schemas: %w", err)
 	}
-	s.ended.Go(func() { s.follow(more) })
+	s.ended.Go(func() error { return s.follow(more) }, guard.Log(s.log, "following the registered schemas"))
 	return s, nil
 }
 
@@ -153,16 +153,16 @@ func (s *Schemas) Set() *schema.Set { return s.present.Load().set }
 func (s *Schemas) Changed() <-chan struct{} { return s.present.Load().changed }
 
 // follow takes over what other servers register.
-func (s *Schemas) follow(more <-chan struct{}) {
+func (s *Schemas) follow(more <-chan struct{}) error {
 	for {
 		select {
 		case <-more:
 		case <-s.quit:
-			return
+			return nil
 		}
 		_, more = s.engine.SchemaRevisions()
 		s.changing <- struct{}{}
-		if err := s.refresh(); err != nil {
+		if err := guard.Do(s.refresh); err != nil {
 			s.log.Error("registered schemas can't be used", "error", err)
 		}
 		<-s.changing

@@ -1,21 +1,23 @@
 package rpc
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"example.com/tidings/server/internal/eventjson"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // rawRequest receives a request as it is encoded in protobuf. What couldn't be
@@ -37,6 +39,13 @@ type codec struct {
 // errNotMessage is returned for what no handler ever sends or receives.
 var errNotMessage = errors.New("not a message of the contract")
 
+// encoded is a message that a gate has encoded, so that it can say why where
+// that fails.
+type encoded struct {
+	data    []byte
+	buffers mem.BufferSlice // In the place of data, for grpc-go.
+}
+
 // decode reads protobuf into what a handler receives. It fails only by
 // rejecting.
 func (c *codec) decode(data []byte, message any) error {
@@ -48,8 +57,16 @@ func (c *codec) decode(data []byte, message any) error {
 		message.data, message.err = append(message.data[:0], data...), nil
 		return nil
 	case proto.Message:
-		if err := proto.Unmarshal(data, message); err != nil {
-			return c.reject(message, service.Malformed("", plain(err)))
+		var malformed error
+		err := guard.Do(func() error {
+			malformed = proto.Unmarshal(data, message)
+			return nil
+		})
+		if malformed != nil {
+			err = service.Malformed("", plain(malformed))
+		}
+		if err != nil {
+			return c.reject(message, err)
 		}
 		return nil
 	default:
@@ -57,16 +74,50 @@ func (c *codec) decode(data []byte, message any) error {
 	}
 }
 
+// reject empties a message and leaves in it the reason why it couldn't be
+// decoded, since the transports take no reason of the catalogue from a codec.
 func (c *codec) reject(message any, reason error) error {
 	if raw, ok := message.(*rawRequest); ok {
 		raw.err = reason
 		return nil
 	}
-	if m, ok := message.(proto.Message); ok {
-		proto.Reset(m)
+	m, ok := message.(proto.Message)
+	if !ok {
+		return errNotMessage
 	}
-	c.gate.rejected.put(message, reason)
+	encoded, err := proto.Marshal(c.gate.settle(context.Background(), reason).Proto())
+	if err != nil {
+		return err
+	}
+	proto.Reset(m)
+	m.ProtoReflect().SetUnknown(append(protoreflect.RawFields{rejectedTag}, encoded...))
 	return nil
+}
+
+// rejectedTag begins the unknown fields of a rejected message. No message that
+// was decoded has it: there is no field 0.
+const rejectedTag = 0
+
+// rejected returns the reason why a message couldn't be decoded, or nil.
+func rejected(message proto.Message) error {
+	unknown := message.ProtoReflect().GetUnknown()
+	if len(unknown) == 0 || unknown[0] != rejectedTag {
+		return nil
+	}
+	reason := new(tidingsv1.Error)
+	if err := proto.Unmarshal(unknown[1:], reason); err != nil {
+		return err
+	}
+	return service.ErrorOf(reason)
+}
+
+// fault makes an error of a codec one that the transports may show to clients. It
+// is logged.
+func (c *codec) fault(err error) error {
+	if err == nil || errors.Is(err, errNotMessage) {
+		return err
+	}
+	return c.gate.settle(context.Background(), fmt.Errorf("encoding a response: %w", err))
 }
 
 // plain removes what protobuf puts into its messages to keep them unstable.
@@ -77,8 +128,12 @@ type grpcCodec struct{ codec }
 
 func (c *grpcCodec) Name() string { return "proto" }
 
-func (c *grpcCodec) Marshal(v any) (mem.BufferSlice, error) {
+func (c *grpcCodec) Marshal(v any) (data mem.BufferSlice, err error) {
+	defer func() { err = c.fault(err) }()
+	defer guard.Recover(&err)
 	switch v := v.(type) {
+	case *encoded:
+		return v.buffers, nil
 	case *service.Frame:
 		encoded := v.Bytes()
 		return mem.BufferSlice{mem.NewBuffer(&encoded, framePool{v})}, nil
@@ -104,6 +159,12 @@ func (c *grpcCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.decode(buffer.ReadOnlyData(), v)
 }
 
+// encode encodes the response of a call that has one.
+func (c *grpcCodec) encode(response any) (*encoded, error) {
+	buffers, err := c.Marshal(response)
+	return &encoded{buffers: buffers}, err
+}
+
 // framePool gives a frame back when grpc-go has written its bytes.
 type framePool struct{ frame *service.Frame }
 
@@ -117,7 +178,9 @@ func (c *binaryCodec) Name() string { return "proto" }
 
 func (c *binaryCodec) Marshal(v any) ([]byte, error) { return c.MarshalAppend(nil, v) }
 
-func (c *binaryCodec) MarshalAppend(dst []byte, v any) ([]byte, error) {
+func (c *binaryCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) {
+	defer func() { err = c.fault(err) }()
+	defer guard.Recover(&err)
 	switch v := v.(type) {
 	case *service.Frame:
 		return append(dst, v.Bytes()...), nil
@@ -142,31 +205,29 @@ func (c *jsonCodec) Name() string { return c.name }
 
 func (c *jsonCodec) Marshal(v any) ([]byte, error) { return c.MarshalAppend(nil, v) }
 
-func (c *jsonCodec) MarshalAppend(dst []byte, v any) ([]byte, error) {
-	message, ok := v.(proto.Message)
-	if frame, isFrame := v.(*service.Frame); isFrame {
-		response := frame.NewMessage()
-		if err := proto.Unmarshal(frame.Bytes(), response); err != nil {
+func (c *jsonCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) {
+	defer func() { err = c.fault(err) }()
+	defer guard.Recover(&err)
+	switch v := v.(type) {
+	case *encoded:
+		return append(dst, v.data...), nil
+	case *service.Frame:
+		response := v.NewMessage()
+		if err := proto.Unmarshal(v.Bytes(), response); err != nil {
 			return nil, err
 		}
-		message, ok = response, true
-	}
-	if !ok {
+		return eventjson.Append(dst, response, resolver{c.types()})
+	case proto.Message:
+		return eventjson.Append(dst, v, resolver{c.types()})
+	default:
 		return nil, errNotMessage
 	}
-	types := resolver{c.types()}
-	encoded, err := protojson.MarshalOptions{Resolver: types}.Marshal(message)
-	if err != nil {
-		message, opaque := types.withOpaque(message)
-		encoded, err = protojson.MarshalOptions{Resolver: opaque}.Marshal(message)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s in JSON: %s", message.ProtoReflect().Descriptor().FullName(), plain(err))
-	}
-	// protojson varies its white space; people compare.
-	out := bytes.NewBuffer(dst)
-	err = json.Compact(out, encoded)
-	return out.Bytes(), err
+}
+
+// encode encodes the response of a call that has one.
+func (c *jsonCodec) encode(response any) (*encoded, error) {
+	data, err := c.MarshalAppend(nil, response)
+	return &encoded{data: data}, err
 }
 
 func (c *jsonCodec) Unmarshal(data []byte, v any) error {
@@ -184,8 +245,8 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 	if len(data) == 0 {
 		return c.reject(v, service.Malformed("", "the body is empty; the smallest request in JSON is {}"))
 	}
-	if err := (protojson.UnmarshalOptions{Resolver: resolver{c.types()}}).Unmarshal(data, message); err != nil {
-		return c.reject(v, jsonError(data, err))
+	if err := eventjson.Parse(data, message, resolver{c.types()}); err != nil {
+		return c.reject(v, malformedJSON(err))
 	}
 	if !isRaw {
 		return nil
@@ -194,6 +255,19 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 	var err error
 	raw.data, err = proto.MarshalOptions{Deterministic: true}.MarshalAppend(raw.data[:0], message)
 	return err
+}
+
+// malformedJSON is the error for a text that eventjson refuses.
+func malformedJSON(err error) error {
+	e, ok := errors.AsType[*eventjson.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Path == "" && e.Line > 0:
+		return service.Malformed("", fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text))
+	default:
+		return service.Malformed(e.Path, e.Text)
+	}
 }
 
 // resolver finds the types of payloads: those of the set, and protobuf's own.

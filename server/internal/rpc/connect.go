@@ -12,6 +12,7 @@ import (
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -89,15 +90,16 @@ func NewHTTPServer(cfg Config) *http.Server {
 // reflection over Connect, gRPC-Web and gRPC, and /healthz, /readyz and
 // /metrics.
 func NewHTTPHandler(cfg Config) http.Handler {
-	g := &gate{log: cfg.Log}
+	g := &gate{cfg.Log, cfg.Service.Release}
 	shared := codec{g, cfg.MaxRequestBytes, cfg.Service.Types}
+	inJSON := &jsonCodec{shared, "json"}
 	options := connect.WithHandlerOptions(
 		connect.WithCodec(&binaryCodec{shared}),
-		connect.WithCodec(&jsonCodec{shared, "json"}),
+		connect.WithCodec(inJSON),
 		connect.WithCodec(&jsonCodec{shared, "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(hardLimit(cfg.MaxRequestBytes)),
 		withCompression(hardLimit(cfg.MaxRequestBytes)),
-		connect.WithInterceptors(connectGate{g}),
+		connect.WithInterceptors(connectGate{g, inJSON}),
 	)
 	mux := http.NewServeMux()
 	mux.Handle(tidingsv1connect.NewTopicServiceHandler(cfg.Service, options))
@@ -119,7 +121,11 @@ func NewHTTPHandler(cfg Config) http.Handler {
 }
 
 // connectGate is the gate as connect-go's interceptor.
-type connectGate struct{ *gate }
+type connectGate struct {
+	*gate
+
+	json *jsonCodec
+}
 
 func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
@@ -128,12 +134,28 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 				err = connectError(g.settle(ctx, err))
 			}
 		}()
-		defer service.Recovered(&err)
+		defer guard.Recover(&err)
 		if err := g.admit(request.Any()); err != nil {
 			return nil, err
 		}
-		return next(ctx, request)
+		response, err = next(ctx, request)
+		if err != nil || !isJSON(request) {
+			return response, err
+		}
+		// Protobuf is encoded by connect-go, which can't fail: the response was
+		// decoded before, or made here.
+		result, err := g.encode(ctx, request.Any(), response.Any(), g.json.encode)
+		if err != nil {
+			return nil, err
+		}
+		return connect.NewResponse(result), nil
 	}
+}
+
+// isJSON reports whether a request is answered in JSON.
+func isJSON(request connect.AnyRequest) bool {
+	return strings.Contains(request.Header().Get("Content-Type"), "json") ||
+		strings.HasPrefix(request.Peer().Query.Get("encoding"), "json")
 }
 
 func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
@@ -143,7 +165,7 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 				err = connectError(g.settle(ctx, err))
 			}
 		}()
-		defer service.Recovered(&err)
+		defer guard.Recover(&err)
 		return next(ctx, &gatedConn{conn, g.gate})
 	}
 }
@@ -152,7 +174,7 @@ func (g connectGate) WrapStreamingClient(next connect.StreamingClientFunc) conne
 	return next
 }
 
-// gatedConn admits what is received.
+// gatedConn admits what is received, and says what its faults amount to.
 type gatedConn struct {
 	connect.StreamingHandlerConn
 	gate *gate
@@ -160,9 +182,13 @@ type gatedConn struct {
 
 func (c *gatedConn) Receive(message any) error {
 	if err := c.StreamingHandlerConn.Receive(message); err != nil {
-		return transportFault(err)
+		return receiveFault(err)
 	}
 	return c.gate.admit(message)
+}
+
+func (c *gatedConn) Send(message any) error {
+	return sendFault(c.StreamingHandlerConn.Send(message))
 }
 
 type connectPublisher struct{ *service.Service }

@@ -48,30 +48,51 @@ func details(e *service.Error) []proto.Message {
 	return list
 }
 
-// transportFault turns an error that a transport made while receiving or
-// sending into one of the catalogue or a context's, so that a call that the
-// client ended isn't taken for a fault of the server.
-func transportFault(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
+// receiveFault turns an error that a transport made while receiving into one of
+// the catalogue or a context's, so that neither what the client sent nor its
+// leaving is taken for a fault of the server.
+func receiveFault(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || isKnown(err) {
 		return err
 	}
-	if _, ok := errors.AsType[*service.Error](err); ok {
-		return err
-	}
-	code := codes.Code(connect.CodeOf(err))
-	if s, ok := status.FromError(err); ok {
-		code = s.Code()
-	}
-	switch code {
+	switch code, text := codeOf(err); code {
 	case codes.DeadlineExceeded:
 		return context.DeadlineExceeded
 	case codes.ResourceExhausted:
-		return &service.EndedError{Reason: &service.Error{Reason: tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, Message: err.Error()}}
-	case codes.InvalidArgument, codes.Unimplemented:
-		return &service.EndedError{Reason: service.Malformed("", err.Error())}
+		return &service.EndedError{Reason: &service.Error{Reason: tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, Message: text}}
+	case codes.InvalidArgument, codes.Unimplemented, codes.Internal:
+		return &service.EndedError{Reason: service.Malformed("", text)}
 	default: // The connection is gone, one way or another.
 		return context.Canceled
 	}
+}
+
+// sendFault is receiveFault for sending, where only encoding is up to the server.
+func sendFault(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || isKnown(err) {
+		return err
+	}
+	switch code, _ := codeOf(err); code {
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.Internal:
+		return err
+	default:
+		return context.Canceled
+	}
+}
+
+func isKnown(err error) bool {
+	_, ok := errors.AsType[*service.Error](err)
+	return ok
+}
+
+// codeOf returns the code of an error of a transport, and its text.
+func codeOf(err error) (code codes.Code, text string) {
+	if s, ok := status.FromError(err); ok {
+		return s.Code(), s.Message()
+	}
+	return codes.Code(connect.CodeOf(err)), err.Error()
 }
 
 // grpcError is the error as grpc-go has it.

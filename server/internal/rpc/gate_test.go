@@ -16,8 +16,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
+	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -59,7 +64,8 @@ func TestPanicBecomesInternal(t *testing.T) {
 	for name, serve := range map[string]func(*testing.T, *gate, *panicking) (unary, stream func(context.Context) error){
 		"native": func(t *testing.T, g *gate, p *panicking) (unary, stream func(context.Context) error) {
 			t.Helper()
-			server := grpc.NewServer(grpc.ChainUnaryInterceptor(g.unary), grpc.ChainStreamInterceptor(g.stream))
+			native := &grpcGate{g, &grpcCodec{codec{gate: g, maxRequestBytes: 1 << 20}}}
+			server := grpc.NewServer(grpc.ForceServerCodecV2(native.codec), grpc.ChainUnaryInterceptor(native.unary), grpc.ChainStreamInterceptor(native.stream))
 			tidingsv1.RegisterServerServiceServer(server, p)
 			tidingsv1.RegisterReaderServiceServer(server, p)
 			listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -89,7 +95,7 @@ func TestPanicBecomesInternal(t *testing.T) {
 		"connect": func(t *testing.T, g *gate, p *panicking) (unary, stream func(context.Context) error) {
 			t.Helper()
 			mux := http.NewServeMux()
-			options := connect.WithInterceptors(connectGate{g})
+			options := connect.WithInterceptors(connectGate{g, nil})
 			mux.Handle(tidingsv1connect.NewServerServiceHandler(p, options))
 			mux.Handle(tidingsv1connect.NewReaderServiceHandler(panickingReader{}, options))
 			server := httptest.NewServer(mux)
@@ -161,20 +167,100 @@ func errorID(t *testing.T, err error) string {
 	return ""
 }
 
-// A rejected message is told about once, and nothing is kept of it.
-func TestRejections(t *testing.T) {
-	var r rejections
-	first, second := new(tidingsv1.GetTopicRequest), new(tidingsv1.GetTopicRequest)
-	reason := errors.New("why")
-	r.put(first, errors.New("before"))
-	r.put(first, reason)
-	if err := r.take(second); err != nil {
-		t.Errorf("another message is rejected: %v", err)
+// The reason why a message couldn't be decoded is in the message, so that nothing
+// of it is left where nobody asks.
+func TestRejectedMessage(t *testing.T) {
+	g := &gate{log: slog.New(slog.DiscardHandler)}
+	c := &codec{gate: g, maxRequestBytes: 20}
+	message := &tidingsv1.GetTopicRequest{Name: "orders"}
+	if err := rejected(message); err != nil {
+		t.Errorf("a message is rejected: %v", err)
 	}
-	if err := r.take(first); !errors.Is(err, reason) {
+	if err := c.decode([]byte("\x0a\xff"), message); err != nil {
+		t.Fatal(err)
+	}
+	err := g.admit(message)
+	known, ok := errors.AsType[*service.Error](err)
+	if !ok || known.Name() != "REQUEST_MALFORMED" || known.Message == "" || message.GetName() != "" {
+		t.Errorf("rejected with %v: %v", err, message)
+	}
+	if err := c.decode(make([]byte, 21), message); err != nil {
+		t.Fatal(err)
+	}
+	if known, _ = errors.AsType[*service.Error](g.admit(message)); known.Name() != "REQUEST_TOO_LARGE" || known.Metadata["size"] != "21" {
+		t.Errorf("rejected with %v", known)
+	}
+	// Fields that a client makes up are none of it: there is no field 0.
+	if err := c.decode(append([]byte("\x0a\x06orders"), 0xfa, 0x3f, 1, 'x'), message); err != nil {
+		t.Fatal(err)
+	}
+	if err := rejected(message); err != nil || len(message.ProtoReflect().GetUnknown()) == 0 {
 		t.Errorf("rejected with %v", err)
 	}
-	if err := r.take(first); err != nil || r.count.Load() != 0 || len(r.reasons) != 0 {
-		t.Errorf("rejected again with %v", err)
+	for _, forged := range [][]byte{{0x00}, {0x02, 1, 0}} {
+		if err := c.decode(forged, message); err != nil {
+			t.Fatal(err)
+		}
+		if known, _ := errors.AsType[*service.Error](rejected(message)); known == nil || known.Name() != "REQUEST_MALFORMED" {
+			t.Errorf("%x: %v", forged, known)
+		}
 	}
+}
+
+// What can't be encoded is the server's fault, the client isn't told its text, and
+// what a Pull leased goes back.
+func TestResponseThatCannotBeEncoded(t *testing.T) {
+	var log strings.Builder
+	var released []*tidingsv1.Delivery
+	g := &gate{
+		log: slog.New(slog.NewTextHandler(&log, nil)),
+		release: func(_ context.Context, request *tidingsv1.PullRequest, response *tidingsv1.PullResponse) {
+			if request.GetSubscription() == "s" {
+				released = response.GetDeliveries()
+			}
+		},
+	}
+	inJSON := &jsonCodec{codec: codec{gate: g, maxRequestBytes: 1 << 20, types: func() *schema.Set { panic(secret) }}, name: "json"}
+	handler := connect.NewUnaryHandlerSimple("/tidings.v1.ConsumerService/Pull",
+		func(context.Context, *tidingsv1.PullRequest) (*tidingsv1.PullResponse, error) {
+			return &tidingsv1.PullResponse{Deliveries: []*tidingsv1.Delivery{{DeliveryToken: "a"}, {DeliveryToken: "b"}}}, nil
+		}, connect.WithCodec(inJSON), connect.WithInterceptors(connectGate{g, inJSON}))
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	for _, option := range []connect.ClientOption{connect.WithProtoJSON(), connect.WithClientOptions(connect.WithProtoJSON(), connect.WithGRPCWeb())} {
+		released = nil
+		inner, calls := inJSON.types, 0
+		inJSON.types = func() *schema.Set {
+			if calls++; calls == 1 {
+				return types(t)
+			}
+			return inner()
+		}
+		_, err := connect.NewClient[tidingsv1.PullRequest, tidingsv1.PullResponse](server.Client(), server.URL+"/tidings.v1.ConsumerService/Pull", option).
+			CallUnary(t.Context(), connect.NewRequest(&tidingsv1.PullRequest{Subscription: "s"}))
+		inJSON.types = inner
+		if id := errorID(t, err); !strings.Contains(log.String(), id) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v; the log:\n%s", err, log.String())
+		}
+		if len(released) != 2 {
+			t.Errorf("released: %v", released)
+		}
+	}
+}
+
+// types is a set that holds nothing but the contract's options.
+func types(t *testing.T) *schema.Set {
+	t.Helper()
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		protodesc.ToFileDescriptorProto(descriptorpb.File_google_protobuf_descriptor_proto),
+	}}
+	image, err := proto.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := schema.Parse(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }

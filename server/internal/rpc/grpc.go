@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -20,9 +21,10 @@ import (
 // NewGRPCServer returns a grpc-go server of the contract, health and
 // reflection.
 func NewGRPCServer(cfg Config) *grpc.Server {
-	g := &gate{log: cfg.Log}
+	g := &grpcGate{gate: &gate{cfg.Log, cfg.Service.Release}}
+	g.codec = &grpcCodec{codec{g.gate, cfg.MaxRequestBytes, cfg.Service.Types}}
 	server := grpc.NewServer(
-		grpc.ForceServerCodecV2(&grpcCodec{codec{g, cfg.MaxRequestBytes, cfg.Service.Types}}),
+		grpc.ForceServerCodecV2(g.codec),
 		// Above MaxRequestBytes the codec answers with a reason; far above it
 		// nothing is read.
 		grpc.MaxRecvMsgSize(hardLimit(cfg.MaxRequestBytes)),
@@ -67,25 +69,35 @@ func NewHealth() *health.Server {
 	return h
 }
 
-func (g *gate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+// grpcGate is the gate as grpc-go's interceptors.
+type grpcGate struct {
+	*gate
+
+	codec *grpcCodec
+}
+
+func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
-	defer service.Recovered(&err)
+	defer guard.Recover(&err)
 	stopClock(ctx)
 	if err := g.admit(request); err != nil {
 		return nil, err
 	}
-	return handler(ctx, request)
+	if response, err = handler(ctx, request); err != nil {
+		return nil, err
+	}
+	return g.encode(ctx, request, response, g.codec.encode)
 }
 
-func (g *gate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer func() { err = g.grpcResult(stream.Context(), info.FullMethod, err) }()
-	defer service.Recovered(&err)
-	return handler(srv, &gatedStream{stream, g})
+	defer guard.Recover(&err)
+	return handler(srv, &gatedStream{stream, g.gate})
 }
 
 // grpcResult settles the error of a call. Health and reflection have errors of
 // their own, which are status errors already.
-func (g *gate) grpcResult(ctx context.Context, method string, err error) error {
+func (g *grpcGate) grpcResult(ctx context.Context, method string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -95,7 +107,7 @@ func (g *gate) grpcResult(ctx context.Context, method string, err error) error {
 	return grpcError(g.settle(ctx, err))
 }
 
-// gatedStream admits what is received.
+// gatedStream admits what is received, and says what its faults amount to.
 type gatedStream struct {
 	grpc.ServerStream
 	gate *gate
@@ -105,9 +117,13 @@ func (s *gatedStream) RecvMsg(message any) error {
 	err := s.ServerStream.RecvMsg(message)
 	stopClock(s.Context())
 	if err != nil {
-		return transportFault(err)
+		return receiveFault(err)
 	}
 	return s.gate.admit(message)
+}
+
+func (s *gatedStream) SendMsg(message any) error {
+	return sendFault(s.ServerStream.SendMsg(message))
 }
 
 // The methods of the service are those of the generated interfaces, streams
@@ -245,4 +261,4 @@ func (r *receiver) Receive() ([]byte, error) {
 // sender makes an interface with one method of a function.
 type sender[T any] func(T) error
 
-func (s sender[T]) Send(message T) error { return transportFault(s(message)) }
+func (s sender[T]) Send(message T) error { return s(message) }

@@ -69,6 +69,11 @@ func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*
 	if err != nil {
 		return nil, err
 	}
+	return startTypes(ctx, dir, comparer, types)
+}
+
+// startTypes is startWith for a server with these types.
+func startTypes(ctx context.Context, dir string, comparer governance.Comparer, types *schema.Set) (*server, error) {
 	s := &server{health: rpc.NewHealth(), log: new(syncBuffer)}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	store, err := engine.Open(ctx, engine.Config{

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -25,7 +26,7 @@ type checker struct {
 // check returns the partition key of an event, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
 func (c *checker) check(index int, e *event) (key string, err error) {
-	defer Recovered(&err)
+	defer guard.Recover(&err)
 	if e.err != nil {
 		return "", e.err
 	}

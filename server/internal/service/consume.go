@@ -7,6 +7,8 @@ import (
 	"time"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+
+	"example.com/tidings/server/internal/guard"
 )
 
 // ConsumeStream is the server's side of a Consume call. Receive and Send may be
@@ -60,19 +62,24 @@ type received struct {
 // receiveAll receives until the stream ends. The last element has the error.
 func receiveAll(ctx context.Context, stream ConsumeStream) <-chan received {
 	requests := make(chan received)
-	go func() {
+	guard.Go(func() error {
 		for {
 			request, err := stream.Receive()
-			select {
-			case requests <- received{request, err}:
-			case <-ctx.Done():
-				return
-			}
 			if err != nil {
-				return
+				return err
+			}
+			select {
+			case requests <- received{request: request}:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-	}()
+	}, func(err error) {
+		select {
+		case requests <- received{err: err}:
+		case <-ctx.Done():
+		}
+	})
 	return requests
 }
 

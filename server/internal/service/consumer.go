@@ -13,6 +13,7 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -42,6 +43,7 @@ type consumer struct {
 	heartbeat    time.Duration
 	kind         frameKind
 	batches      int64 // Of settlements, answered.
+	sent         int64 // Up to which question for events the answers were sent.
 	draining     bool  // Nothing more is delivered.
 
 	mu     sync.Mutex // Held while sending.
@@ -178,15 +180,17 @@ type delivering struct {
 func (c *consumer) startDelivering(ctx context.Context) *delivering {
 	inner, cancel := context.WithCancel(ctx)
 	d := &delivering{consumer: c, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(d.done)
-		defer cancel()
-		sent, err := c.deliverAll(inner)
+	guard.Go(func() error {
+		err := guard.Do(func() error { return c.deliverAll(inner) })
+		c.service.detach(inner, c.subscription, c.session, c.sent)
+		return err
+	}, func(err error) {
 		if inner.Err() == nil || !errors.Is(err, context.Canceled) {
 			d.err = err
 		}
-		c.service.detach(inner, c.subscription, c.session, sent)
-	}()
+		cancel()
+		close(d.done)
+	})
 	return d
 }
 
@@ -202,16 +206,15 @@ func (d *delivering) stop() error {
 	return d.err
 }
 
-// deliverAll delivers until it fails, and returns up to which question the
-// answers were sent.
-func (c *consumer) deliverAll(ctx context.Context) (sent int64, err error) {
+// deliverAll delivers until it fails.
+func (c *consumer) deliverAll(ctx context.Context) error {
 	for number := int64(1); ; number++ {
 		left := c.heartbeat - c.silence()
 		if left <= 0 {
 			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Heartbeat{
 				Heartbeat: new(tidingsv1.ConsumeHeartbeat),
 			}}); err != nil {
-				return number - 1, err
+				return err
 			}
 			left = c.heartbeat
 		}
@@ -225,23 +228,23 @@ func (c *consumer) deliverAll(ctx context.Context) (sent int64, err error) {
 			},
 		}})
 		if err != nil {
-			return number - 1, c.fault(ctx, err)
+			return c.fault(ctx, err)
 		}
 		if window := response.GetWindow(); window != nil && c.kind == receiveFrame {
 			// Consume has answered the client already.
 			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}}); err != nil {
-				return number - 1, err
+				return err
 			}
 		}
-		if len(response.GetDeliveries()) == 0 {
-			continue
+		if len(response.GetDeliveries()) > 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := c.deliver(response.GetDeliveries()); err != nil {
+				return err
+			}
 		}
-		if ctx.Err() != nil {
-			return number - 1, ctx.Err()
-		}
-		if err := c.deliver(response.GetDeliveries()); err != nil {
-			return number - 1, err
-		}
+		c.sent = number
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +73,17 @@ func (e *Error) Proto() *tidingsv1.Error {
 	return result
 }
 
+// ErrorOf is the inverse of Proto.
+func ErrorOf(e *tidingsv1.Error) *Error {
+	return &Error{
+		Reason:     e.GetReason(),
+		Message:    e.GetMessage(),
+		Metadata:   e.GetMetadata(),
+		Fields:     e.GetFieldViolations(),
+		RetryDelay: e.GetRetryDelay().AsDuration(),
+	}
+}
+
 // retryDelay is what clients are told to wait where the storage or the server
 // is unavailable.
 const retryDelay = time.Second
@@ -104,13 +114,6 @@ func Malformed(field, description string) *Error {
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, description)
 	}
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
-}
-
-// Recovered turns a panic into an error. It is deferred.
-func Recovered(err *error) { //nolint:gocritic // A deferred function changes the result through it.
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-	}
 }
 
 // AsError returns the error of the catalogue that an error is or amounts to.

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"example.com/tidings/server/internal/guard"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -44,12 +46,13 @@ type pipeline struct {
 	// lenient says that the batches after a refused one are stored too.
 	lenient bool
 
-	jobs    chan *job    // Received, in order.
-	started chan *job    // In order.
-	ended   chan error   // Why no more are received; nil: there are no more.
-	pending atomic.Int64 // The batches without an answer.
-	late    atomic.Int64 // Those of them that are late.
-	room    *semaphore.Weighted
+	jobs     chan *job    // Received, in order.
+	started  chan *job    // In order.
+	ended    chan error   // Why no more are received; nil: there are no more.
+	startErr error        // Once started is closed: why it was before its time.
+	pending  atomic.Int64 // The batches without an answer.
+	late     atomic.Int64 // Those of them that are late.
+	room     *semaphore.Weighted
 }
 
 // job is a batch on its way.
@@ -77,14 +80,14 @@ func (p *pipeline) run(ctx context.Context, stream Receiver) error {
 	p.started = make(chan *job, maxPipelined)
 	p.ended = make(chan error, 1)
 	p.room = semaphore.NewWeighted(maxPipelinedBytes)
-	go func() {
-		p.ended <- p.receive(ctx, stream)
+	guard.Go(func() error { return p.receive(ctx, stream) }, func(err error) {
+		p.ended <- err
 		close(p.jobs)
-	}()
-	go func() {
-		p.start(ctx)
+	})
+	guard.Go(func() error { return p.start(ctx) }, func(err error) {
+		p.startErr = err
 		close(p.started)
-	}()
+	})
 	return nil
 }
 
@@ -109,7 +112,7 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 		}
 		var base int64
 		if j.err == nil {
-			j.err = guarded(func() (err error) {
+			j.err = guard.Do(func() (err error) {
 				base, err = p.parse(j.data, &j.batch)
 				return err
 			})
@@ -118,14 +121,7 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 			close(j.checked)
 		} else {
 			checkers <- struct{}{}
-			go func() {
-				j.err = guarded(func() (err error) {
-					j.publication, err = p.service.check(ctx, &j.batch, base)
-					return err
-				})
-				<-checkers
-				close(j.checked)
-			}()
+			p.check(ctx, j, base, checkers)
 		}
 		select {
 		case p.jobs <- j:
@@ -135,18 +131,26 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 	}
 }
 
-// guarded makes a panic an error: in a goroutine of its own it would end the
-// process.
-func guarded(f func() error) (err error) {
-	defer Recovered(&err)
-	return f()
+// check checks a batch in a goroutine of its own, which gives its place among the
+// checkers back.
+func (p *pipeline) check(ctx context.Context, j *job, base int64, checkers <-chan struct{}) {
+	guard.Go(func() (err error) {
+		j.publication, err = p.service.check(ctx, &j.batch, base)
+		return err
+	}, func(err error) {
+		j.err = err
+		<-checkers
+		close(j.checked)
+	})
 }
 
-func (p *pipeline) start(ctx context.Context) {
+// start starts the batches until there are no more, or one after which nothing is
+// stored.
+func (p *pipeline) start(ctx context.Context) error {
 	for j := range p.jobs {
 		<-j.checked
 		if j.err == nil {
-			j.err = guarded(func() error { return p.service.start(ctx, j.publication, p.late.Load() > 0) })
+			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, p.late.Load() > 0) })
 		}
 		if j.late() {
 			p.late.Add(1)
@@ -155,12 +159,13 @@ func (p *pipeline) start(ctx context.Context) {
 		select {
 		case p.started <- j: // It isn't this goroutine's any more.
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 		if last {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // each calls answer with the response to each batch, or with why it was
@@ -172,7 +177,10 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 		if err != nil {
 			return err
 		}
-		if j == nil {
+		switch {
+		case j == nil && p.startErr != nil:
+			return p.startErr
+		case j == nil:
 			return <-p.ended
 		}
 		var response *tidingsv1.PublishResponse

@@ -10,6 +10,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -184,14 +185,17 @@ func (s *Service) start(ctx context.Context, p *publication, behind bool) error 
 		return storageFault(err, p.topic.Name)
 	}
 	p.stored = make(chan struct{})
-	go func() {
+	guard.Go(func() (err error) {
 		// Not the context of the call: what the record holds is given back when
 		// the storage has answered, however slowly the caller reads. The engine
 		// bounds the wait.
-		p.ack, p.ackErr = started.Wait(context.WithoutCancel(ctx))
+		p.ack, err = started.Wait(context.WithoutCancel(ctx))
+		return err
+	}, func(err error) {
+		p.ackErr = err
 		s.release(p)
 		close(p.stored)
-	}()
+	})
 	return nil
 }
 

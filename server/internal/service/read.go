@@ -9,6 +9,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -116,20 +117,25 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 		return err
 	}
 	records := make(chan incoming, readAhead)
-	go func() {
-		defer close(records)
+	guard.Go(func() error {
 		for {
 			record, err := reader.Next(ctx)
-			select {
-			case records <- incoming{record, err}:
-			case <-ctx.Done():
-				return
-			}
 			if err != nil {
-				return
+				return err
+			}
+			select {
+			case records <- incoming{record: record}:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-	}()
+	}, func(err error) {
+		select {
+		case records <- incoming{err: err}:
+		case <-ctx.Done():
+		}
+		close(records)
+	})
 	defer func() {
 		cancel()
 		for range records { // Until the goroutine is done with the reader.

@@ -157,6 +157,26 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	if err := proto.Unmarshal(response.GetDeliveries(), result); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil { // Nobody waits for the answer.
+		return nil, ctx.Err()
+	}
 	sent = 1
 	return result, nil
+}
+
+// Release gives back what a Pull returned and can't be sent, so that it counts no
+// attempt.
+func (s *Service) Release(ctx context.Context, request *tidingsv1.PullRequest, response *tidingsv1.PullResponse) {
+	release := &tidingsv1.SettleRequest{Subscription: request.GetSubscription()}
+	for _, delivery := range response.GetDeliveries() {
+		release.Settlements = append(release.Settlements, &tidingsv1.Settlement{
+			DeliveryToken: delivery.GetDeliveryToken(),
+			Action:        &tidingsv1.Settlement_Nack{Nack: &tidingsv1.Nack{Kind: tidingsv1.NackKind_NACK_KIND_RELEASE}},
+		})
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTime)
+	defer cancel()
+	if _, err := s.Settle(ctx, release); err != nil {
+		s.log.WarnContext(ctx, "giving back what can't be sent", "subscription", request.GetSubscription(), "error", err)
+	}
 }

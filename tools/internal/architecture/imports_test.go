@@ -18,23 +18,26 @@ import (
 // another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/governance", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/auth", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/governance", "internal/schema"},
-	"internal/governance": {"internal/compat", "internal/engine", "internal/schema"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/guard", "internal/schema", "internal/service"},
+	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/governance", "internal/guard", "internal/schema"},
+	"internal/governance": {"internal/compat", "internal/engine", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
-	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/lease", "internal/schema"},
+	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/eventlog":   {},
 	"internal/filter":     {"internal/schema"},
-	"internal/engine":     {},
+	"internal/engine":     {"internal/guard"},
 	"internal/lease":      {},
 	"internal/schema":     {"internal/imagejson"},
 	"internal/imagejson":  {},
 	"internal/auth":       {},
 	"internal/telemetry":  {},
+	"internal/guard":      {},
+	"internal/eventjson":  {"internal/guard"},
 	// A client is written against the contract alone, like anybody else's; how
-	// schemas are read from a file is no matter of the server.
-	"internal/cli": {"internal/imagejson"},
+	// schemas are read from a file and events are written as JSON is no matter of
+	// the server.
+	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson"},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so
