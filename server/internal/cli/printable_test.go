@@ -8,7 +8,7 @@ import (
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain\n\ttext":             "plain\n\ttext",
-		"Grüße, 世界 😀":               "Grüße, 世界 😀",
+		"Grüße, Жизнь 😀":            "Grüße, Жизнь 😀",
 		"a\x1b[31mb\r\a\x00\x7f":    `a\u001b[31mb\u000d\u0007\u0000\u007f`,
 		"\u0080\u009b31m\u009f":     `\u0080\u009b31m\u009f`,     // C1: a CSI of one character.
 		"user\u202etxt.exe":         `user\u202etxt.exe`,         // Right-to-left override.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,12 @@ type Config struct {
 	// Insecure allows addresses that are not loopback. Whoever reaches them can
 	// then read and publish everything, because there is no authentication yet.
 	Insecure bool
+
+	// Hosts are names, joined by commas, by which the HTTP address may be called
+	// besides localhost and loopback addresses: a page in a browser could have
+	// any other name mean this machine. Empty: none, and where the address isn't
+	// loopback, all.
+	Hosts string
 
 	// DataDir is the directory of the embedded storage. It is created where it
 	// doesn't exist. Not used with NATSURL.
@@ -150,6 +157,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "`host:port` of Connect, gRPC-Web, gRPC, health and metrics over HTTP; port 0: a free one")
 	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`host:port` of native gRPC; port 0: a free one")
 	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback, although there is no authentication yet")
+	flags.StringVar(&c.Hosts, "hosts", c.Hosts, "further `names` by which --http-addr may be called, joined by commas (default: all, where it isn't loopback)")
 	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`directory` of the embedded storage")
 	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of an outside NATS server with JetStream, several joined by commas (default: the embedded one)")
 	flags.StringVar(&c.NATSCredentials, "nats-credentials", c.NATSCredentials, "`file` of NATS credentials for --nats-url")
@@ -190,6 +198,11 @@ func (c Config) Validate() error {
 		problems = append(problems, &SettingError{setting, fmt.Sprintf(problem, args...)})
 	}
 	c.validateAddresses(refuse)
+	for _, name := range c.hosts() {
+		if _, err := netip.ParseAddr(name); err != nil && !hostName.MatchString(name) {
+			refuse("hosts", "%q is not a name or an address, without a port, or several joined by commas", name)
+		}
+	}
 	c.validateStorage(refuse)
 	if c.MaxRequestBytes < minRequestBytes || c.MaxRequestBytes > maxRequestBytes {
 		refuse("max-request-bytes", "%d is not between %d and %d", c.MaxRequestBytes, minRequestBytes, maxRequestBytes)
@@ -277,6 +290,27 @@ func (c Config) validateStorage(refuse func(setting, problem string, args ...any
 	}
 }
 
+// hostName matches the name of a host.
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$`)
+
+// hosts are Hosts one by one.
+func (c Config) hosts() []string {
+	if c.Hosts == "" {
+		return nil
+	}
+	var names []string
+	for name := range strings.SplitSeq(c.Hosts, ",") {
+		names = append(names, strings.ToLower(strings.TrimSpace(name)))
+	}
+	return names
+}
+
+// checkHost reports whether the HTTP address is called by certain names only.
+func (c Config) checkHost() bool {
+	host, _, err := net.SplitHostPort(c.HTTPAddr)
+	return c.Hosts != "" || err == nil && isLoopback(host)
+}
+
 // isLoopback reports whether only this machine can reach host. A name other
 // than localhost may mean anything, and the empty host means every address.
 func isLoopback(host string) bool {
@@ -331,7 +365,7 @@ func (c Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("http-addr", c.HTTPAddr), slog.String("grpc-addr", c.GRPCAddr),
-		slog.Bool("insecure", c.Insecure), slog.String("data-dir", dir),
+		slog.Bool("insecure", c.Insecure), slog.String("hosts", c.Hosts), slog.String("data-dir", dir),
 		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),

@@ -32,7 +32,10 @@ func TestReadyFile(t *testing.T) {
 	cfg := readyConfig(t)
 	p := start(t, cfg)
 	// It is written after the line in the log that start waits for.
-	var ready struct{ HTTP, GRPC string }
+	var ready struct {
+		HTTP string `json:"http"`
+		GRPC string `json:"grpc"`
+	}
 	for tick := time.NewTicker(10 * time.Millisecond); ready.HTTP != p.http; <-tick.C {
 		content, err := os.ReadFile(cfg.ReadyFile)
 		if err == nil {

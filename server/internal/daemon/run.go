@@ -101,6 +101,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	s := newServers(svc, rpc.Config{
 		MaxRequestBytes: limits.MaxRequestBytes,
 		ReceiveTimeout:  cfg.ReceiveTimeout,
+		CheckHost:       cfg.checkHost(),
+		Hosts:           cfg.hosts(),
 		Metrics:         metrics.Handler(),
 		Log:             log,
 	})

@@ -18,14 +18,18 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Config is what the servers of both transports need. Every field but Metrics is
-// required.
+// Config is what the servers of both transports need. Every field but those
+// about hosts and Metrics is required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
 	MaxRequestBytes int
 	// ReceiveTimeout is how long the one message of a request may take to come.
 	ReceiveTimeout time.Duration
+	// CheckHost lets the HTTP port be called by localhost, loopback addresses and
+	// Hosts alone: by names in lower case, without ports.
+	CheckHost bool
+	Hosts     []string
 	// Metrics serves /metrics over HTTP. nil: there is no such path.
 	Metrics http.Handler
 	Log     *slog.Logger
@@ -117,7 +121,9 @@ func NewHTTPHandler(cfg Config) http.Handler {
 		mux.Handle("GET /metrics", cfg.Metrics)
 	}
 	handleReflection(mux, cfg, auxiliary)
-	return limitBody(mux, cfg)
+	mux.HandleFunc("GET /{$}", frontPage(cfg.Service))
+	mux.HandleFunc("/", nowhere)
+	return guardBrowsers(withHints(limitBody(mux, cfg)), cfg)
 }
 
 // connectGate is the gate as connect-go's interceptor.
