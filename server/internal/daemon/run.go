@@ -84,7 +84,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer svc.Close()
+	var stopBy time.Time
+	defer func() { closeService(svc, stopBy) }()
 	metrics := telemetry.New(telemetry.Config{
 		Version:        Version,
 		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
@@ -106,7 +107,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Metrics:         metrics.Handler(),
 		Log:             log,
 	})
-	return s.serve(ctx, cfg, listeners, ready, log)
+	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
+	return err
+}
+
+// closeTime is what the subscriptions have at least to be given up, once no call
+// is under way.
+const closeTime = time.Second
+
+func closeService(svc *service.Service, by time.Time) {
+	if least := time.Now().Add(closeTime); by.Before(least) {
+		by = least
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), by)
+	defer cancel()
+	svc.Close(ctx)
 }
 
 // maxRecordBytes leaves room for the partition keys that the server adds to the
@@ -168,7 +183,9 @@ func newServers(svc *service.Service, cfg rpc.Config) *servers {
 	return &servers{service: svc, health: cfg.Health, grpc: rpc.NewGRPCServer(cfg), http: rpc.NewHTTPServer(cfg)}
 }
 
-func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready readyFile, log *slog.Logger) error {
+// serve returns when no call is under way any more, and until when the server is
+// to have stopped.
+func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready readyFile, log *slog.Logger) (stopBy time.Time, err error) {
 	failed := make(chan error, 2)
 	guard.Go(func() error { return s.grpc.Serve(l.grpc) }, func(err error) {
 		if err != nil {
@@ -186,7 +203,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		"grpc", l.grpc.Addr().String(),
 		"durability", durability(cfg).String(),
 		"event_types", len(s.service.Types().Names(false)))
-	err := ready.write(l)
+	err = ready.write(l)
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -195,13 +212,14 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		}
 	}
 	err = errors.Join(err, ready.clear())
-	s.stop(cfg.ShutdownTimeout, log)
-	return err
+	stopBy = time.Now().Add(cfg.ShutdownTimeout)
+	s.stop(stopBy, log)
+	return stopBy, err
 }
 
 // stop ends the servers. When it returns no call is under way.
-func (s *servers) stop(timeout time.Duration, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+func (s *servers) stop(by time.Time, log *slog.Logger) {
+	ctx, cancel := context.WithDeadline(context.Background(), by)
 	defer cancel()
 	s.service.Drain()
 	s.health.Shutdown()

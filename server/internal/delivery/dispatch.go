@@ -106,6 +106,7 @@ type frame struct {
 	question       *question
 	now            time.Time
 	count          int32
+	matched        bool // An event has been filtered, which may take long.
 	encoded        []byte
 	refs           []lease.Ref
 	suffix         []byte // Of records with suffixOf and suffixRevision.
@@ -113,11 +114,19 @@ type frame struct {
 	suffixRevision []byte
 }
 
+// fillTime is after how long a frame with events that have to be filtered is
+// full.
+const fillTime = 100 * time.Millisecond
+
 // fill leases what fits. more is false where there is nothing left that anybody
 // could be given.
 func (f *frame) fill() (more bool, err error) {
 	for f.count < f.question.request.GetLease().GetMaxEvents() {
 		if events, _ := f.session.room(); events <= 0 {
+			return true, nil
+		}
+		if f.matched && time.Since(f.now) > fillTime {
+			f.owner.again = true // First it's the turn of the others that wait for the owner.
 			return true, nil
 		}
 		e, key, ok, err := f.next()
@@ -212,10 +221,11 @@ func (f *frame) add(e event, key uint64) error {
 			o.machine.Skip(from.current.position, nil)
 			from.current = nil
 		}
-	} else if delivery.Number == 1 {
+	} else if delivery.Number == 1 && e.sequence < o.matched {
 		// It was blocked until now: the filter may have changed since it was let
 		// through.
-		wanted, err := o.matcher.Match(e.raw)
+		f.matched = true
+		wanted, err := o.matches(e)
 		if err != nil {
 			return err
 		}

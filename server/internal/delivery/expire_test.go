@@ -39,7 +39,7 @@ func newHub(t *testing.T) (*Hub, *engine.Engine, *engine.Topic) {
 	}
 	t.Cleanup(store.Close)
 	hub := New(Config{Engine: store, Types: func() *schema.Set { return types }, Log: log})
-	t.Cleanup(hub.Close)
+	t.Cleanup(func() { closeHub(t, hub) })
 	topic, err := store.CreateTopic(t.Context(), "orders", &storagev1.TopicConfig{
 		Uid: 17, Dedupe: tidingsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Minute),
 		CreateTime: timestamppb.Now(), UpdateTime: timestamppb.Now(),
@@ -48,6 +48,15 @@ func newHub(t *testing.T) (*Hub, *engine.Engine, *engine.Topic) {
 		t.Fatal(err)
 	}
 	return hub, store, topic
+}
+
+func closeHub(t *testing.T, hub *Hub) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := hub.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestExpireIdle looks into the future: at which times subscriptions expire that

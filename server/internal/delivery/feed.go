@@ -8,7 +8,6 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
-	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -17,13 +16,14 @@ import (
 // ready. batches is filled by a goroutine of its own; the rest is the owner's.
 type feed struct {
 	batches chan *batch
-	stop    func() // Ends the goroutine and waits for it.
+	// stop ends the goroutine. It doesn't wait, so that the owner never does.
+	stop func()
 
 	current *batch
 	next    int // The next event of the current batch.
 }
 
-// batch is a run of events of the topic that the filter lets through.
+// batch is a run of events of a record that the filter lets through.
 type batch struct {
 	record *record // nil where there are no events.
 	// indexes are those of the events that are let through, and keys the
@@ -42,6 +42,11 @@ const (
 	// feedSkipped is the number of events that the filter leaves out before the
 	// owner is told how far the feed is.
 	feedSkipped = 10_000
+	// feedTime is how long the filter may take before the owner is told what it
+	// has decided so far, and feedLook the number of events after which it looks
+	// at the clock.
+	feedTime = 100 * time.Millisecond
+	feedLook = 8
 	// feedRetry is the time before a feed that failed begins anew.
 	feedRetry = time.Second
 )
@@ -58,15 +63,8 @@ func newFeed(o *owner) *feed {
 		from:     o.machine.NotBefore().AsTime(),
 		out:      f.batches,
 	}
-	done := make(chan struct{})
-	guard.Go(func() error { return r.run(ctx) }, func(err error) {
-		r.send(ctx, &batch{err: err})
-		close(done)
-	})
-	f.stop = func() {
-		cancel()
-		<-done
-	}
+	f.stop = cancel
+	o.hub.ended.Go(func() error { return r.run(ctx) }, func(err error) { r.send(ctx, &batch{err: err}) })
 	return f
 }
 
@@ -109,70 +107,82 @@ func (f *feedReader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b, err := f.batch(stored)
-		if err != nil {
+		if err := f.take(ctx, stored); err != nil {
 			return err
 		}
-		if b != nil && !f.send(ctx, b) {
-			return ctx.Err()
-		}
 	}
 }
 
-func (f *feedReader) send(ctx context.Context, b *batch) bool {
+func (f *feedReader) send(ctx context.Context, b *batch) {
 	select {
 	case f.out <- b:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
-// batch filters a record. It returns nil where there is nothing to tell yet.
-func (f *feedReader) batch(stored engine.Record) (*batch, error) {
+// take filters a record and sends what is to be told of it.
+func (f *feedReader) take(ctx context.Context, stored engine.Record) error {
 	r, err := newRecord(stored)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := &batch{record: r, position: eventlog.SequenceOf(r.sequence+1, 0)}
+	b := &batch{record: r}
 	if begin := eventlog.SequenceOf(r.sequence, 0); begin > f.position {
 		if expected, _ := eventlog.Split(f.position); r.sequence > max(expected, 1) {
 			b.gap = &tidingsv1.Gap{FirstSequence: f.position, NextSequence: begin}
 		}
 		f.position = begin
 	}
-	early := r.time.Before(f.from)
+	early, begun := r.time.Before(f.from), time.Now()
 	for i, raw := range r.events {
-		if eventlog.SequenceOf(r.sequence, i) < f.position {
+		sequence := eventlog.SequenceOf(r.sequence, i)
+		if sequence < f.position {
 			continue
 		}
-		if early {
-			f.skipped++
-			continue
+		if err := f.filter(ctx, b, i, raw, early); err != nil {
+			return err
 		}
-		wanted, err := f.matcher.Match(raw)
-		if err != nil {
-			return nil, err
-		}
-		if !wanted {
-			f.skipped++
-			continue
-		}
-		b.indexes = append(b.indexes, i)
-		if f.byKey {
-			key, err := keyHash(raw)
-			if err != nil {
-				return nil, err
-			}
-			b.keys = append(b.keys, key)
+		if i%feedLook == 0 && time.Since(begun) > feedTime {
+			b.position = sequence + 1
+			f.pass(ctx, b)
+			b, begun = &batch{record: r}, time.Now()
 		}
 	}
-	f.position = b.position
+	b.position = eventlog.SequenceOf(r.sequence+1, 0)
 	if len(b.indexes) == 0 && b.gap == nil && f.skipped < feedSkipped && stored.Pending > 0 {
-		return nil, nil //nolint:nilnil // Said above.
+		f.position = b.position
+		return ctx.Err() // There is nothing to tell yet.
 	}
-	f.skipped = 0
-	return b, nil
+	f.pass(ctx, b)
+	return ctx.Err()
+}
+
+// pass sends a batch.
+func (f *feedReader) pass(ctx context.Context, b *batch) {
+	f.position, f.skipped = b.position, 0
+	f.send(ctx, b)
+}
+
+// filter adds an event of a record to the batch if it is to be delivered.
+func (f *feedReader) filter(ctx context.Context, b *batch, index int, raw []byte, early bool) error {
+	wanted := false
+	if !early {
+		var err error
+		if wanted, err = f.matcher.Match(ctx, raw); err != nil {
+			return err
+		}
+	}
+	if !wanted {
+		f.skipped++
+		return nil
+	}
+	b.indexes = append(b.indexes, index)
+	if !f.byKey {
+		return nil
+	}
+	key, err := keyHash(raw)
+	b.keys = append(b.keys, key)
+	return err
 }
 
 // peek returns the next new event and the hash of its key, having moved the

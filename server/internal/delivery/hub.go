@@ -88,14 +88,22 @@ func New(cfg Config) *Hub {
 }
 
 // Close gives up every subscription: other servers may own them from then on.
-func (h *Hub) Close() {
+// It returns the error of the context where that ends before all are given up.
+func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
 		close(h.quit)
 	}
 	h.mu.Unlock()
-	h.ended.Wait()
+	ended := make(chan struct{})
+	guard.Go(func() error { h.ended.Wait(); return nil }, func(error) { close(ended) })
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 const (

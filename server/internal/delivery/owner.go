@@ -39,6 +39,7 @@ type owner struct {
 	journal      *engine.Journal
 	machine      *lease.Machine
 	matcher      *filter.Matcher // nil where the filter can't be used.
+	matched      int64           // It has let through what is on its way from this sequence on.
 	types        *schema.Set     // With which the matcher was compiled.
 	typesChanged <-chan struct{} // Closed once others are in force.
 	tokens       *Tokens
@@ -53,6 +54,7 @@ type owner struct {
 	fences   []*fence
 	answers  []answer // What to say when the journal is written.
 	surveys  []survey // What to begin when it is.
+	again    bool     // The next turn has something to do, whatever comes.
 	scratch  []byte   // For a Delivery in the making.
 
 	chunkBytes   int   // The size of an entry of the journal, about.
@@ -286,6 +288,7 @@ func (o *owner) open() error {
 	if err != nil {
 		return err
 	}
+	o.matched = o.machine.Position()
 	o.usedAt = o.machine.UsedAt()
 	o.machine.Owned(o.hub.name)
 	if err := o.write(ctx); err != nil {
@@ -340,8 +343,24 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 		o.log.Error("the filter can't be used", "error", err)
 	}
 	o.restartFeed()
-	o.matcher = matcher // nil with an error.
+	o.matcher, o.matched = matcher, o.machine.Position() // nil with an error.
 	return nil
+}
+
+// matchTime bounds what the owner itself waits for the filter: one event, and
+// the filters of others before it.
+const matchTime = time.Second
+
+// matches reports whether the filter takes an event. One that it can't decide
+// about in time is delivered: it passed an earlier filter.
+func (o *owner) matches(e event) (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), matchTime)
+	defer cancel()
+	wanted, err := o.matcher.Match(ctx, e.raw)
+	if ctx.Err() != nil {
+		return true, nil
+	}
+	return wanted, err
 }
 
 // write stores what changed in the journal.

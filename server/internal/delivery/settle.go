@@ -65,6 +65,7 @@ func settlement(s *replicav1.Settlement) lease.Settlement {
 func (o *owner) seek(q *question, request *replicav1.Seek, now time.Time) {
 	o.use(now)
 	o.machine.SeekTo(request.GetSequence(), request.GetNotBefore())
+	o.matched = o.machine.Position()
 	o.restartFeed()
 	for _, s := range o.sessions {
 		s.events, s.bytes = 0, 0

@@ -56,7 +56,7 @@ func TestNotBefore(t *testing.T) {
 	}
 	next := func(before *Hub) *Hub {
 		t.Helper()
-		before.Close()
+		closeHub(t, before)
 		after := New(Config{Engine: store, Types: before.types, Log: before.log})
 		return after
 	}
@@ -84,5 +84,5 @@ func TestNotBefore(t *testing.T) {
 	if delivers(third) {
 		t.Error("an event before the time of the seek was delivered by the next owner")
 	}
-	third.Close()
+	closeHub(t, third)
 }

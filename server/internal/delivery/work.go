@@ -110,6 +110,10 @@ func (o *owner) refuse(q *question, e replicav1.OwnerError) { o.answer(q, failur
 
 // untilNext is the time until there is something to do that nobody asks for.
 func (o *owner) untilNext() time.Duration {
+	if o.again {
+		o.again = false
+		return 0
+	}
 	now := time.Now()
 	next := now.Add(time.Hour)
 	if due, ok := o.machine.NextDue(now.UnixMilli()); ok {

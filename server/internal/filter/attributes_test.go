@@ -129,7 +129,7 @@ func TestAttributes(t *testing.T) {
 			continue
 		}
 		for raw, want := range map[string]bool{string(full): test.full, string(bare): test.bare} {
-			if got, err := m.Match([]byte(raw)); err != nil || got != want {
+			if got, err := m.Match(t.Context(), []byte(raw)); err != nil || got != want {
 				t.Errorf("%s: the full event is %t and the bare one %t; one is %t, %v", name, test.full, test.bare, got, err)
 			}
 		}
@@ -232,7 +232,7 @@ func TestRepeatedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := m.Match(raw); err != nil || !got {
+	if got, err := m.Match(t.Context(), raw); err != nil || !got {
 		t.Errorf("%t, %v for %v", got, err, merged)
 	}
 }

@@ -40,7 +40,7 @@ func BenchmarkMatch(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := m.Match(raw); err != nil || m.Failures() > 0 {
+				if _, err := m.Match(b.Context(), raw); err != nil || m.Failures() > 0 {
 					b.Fatal(err)
 				}
 			}
@@ -60,7 +60,7 @@ func BenchmarkLoop(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if holds, err := m.Match(raw); !holds || err != nil {
+				if holds, err := m.Match(b.Context(), raw); !holds || err != nil {
 					b.Fatal(holds, err)
 				}
 			}

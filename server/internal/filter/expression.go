@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type expression struct {
 	source      string
 	environment *environment
 	failures    atomic.Int64
+	pace        *pace
 	// untyped serves every event of an expression that doesn't use the payload.
 	// nil for others.
 	untyped *program
@@ -50,7 +52,7 @@ func compileExpression(source string, set *schema.Set, names []string) (*express
 	if broken.Err() != nil {
 		return nil, &Error{Field: "cel", Description: mistakes(broken)}
 	}
-	x := &expression{source: source, environment: environment, typed: make(map[string]*program)}
+	x := &expression{source: source, environment: environment, pace: newPace(), typed: make(map[string]*program)}
 	if !uses(parsed.NativeRep().Expr(), dataVariable) {
 		if x.untyped, err = x.compile(nil); err != nil {
 			return nil, err
@@ -164,16 +166,26 @@ func (x *expression) programFor(name string) *program {
 	return p
 }
 
-// holds says whether an event meets the expression. It returns an error only
-// where the event's bytes are none.
-func (x *expression) holds(e *event) (bool, error) {
+// holds reports whether an event meets the expression. It returns an error only
+// where the event's bytes are none, and that of the context.
+func (x *expression) holds(ctx context.Context, e *event) (bool, error) {
 	p := x.programFor(e.typeName())
 	if p == nil {
 		return false, nil
 	}
-	holds, failure, err := p.evaluate(e)
-	if failure != nil {
+	held, err := x.pace.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	cost := int64(maxCost)
+	defer func() { x.pace.end(held, cost) }() // Whatever comes.
+	v, err := p.evaluate(ctx, e)
+	cost = v.cost
+	if ctx.Err() != nil { // What an evaluation says that was ended doesn't count.
+		return false, ctx.Err()
+	}
+	if v.failure != nil {
 		x.failures.Add(1)
 	}
-	return holds, err
+	return v.holds, err
 }

@@ -134,7 +134,7 @@ func TestExpressions(t *testing.T) {
 		}
 		for i, raw := range [][]byte{full, bare} {
 			want := []bool{test.full, test.bare}[i]
-			if got, err := m.Match(raw); got != want || err != nil {
+			if got, err := m.Match(t.Context(), raw); got != want || err != nil {
 				t.Errorf("%s: event %d: %t, %v", cel, i+1, got, err)
 			}
 		}
@@ -285,10 +285,10 @@ func TestOtherTypes(t *testing.T) {
 			{unknown, false, false},
 			{mustMarshal(t, &tidingsv1.Event{Id: "1"}), false, false},
 		} {
-			if got, err := m.Match(test.raw); got != test.want || err != nil {
+			if got, err := m.Match(t.Context(), test.raw); got != test.want || err != nil {
 				t.Errorf("event %d: %t, %v", i, got, err)
 			}
-			if got, err := suits.Match(test.raw); got != test.suits || err != nil {
+			if got, err := suits.Match(t.Context(), test.raw); got != test.suits || err != nil {
 				t.Errorf("event %d: %t, %v where it suits", i, got, err)
 			}
 		}
@@ -309,7 +309,7 @@ func TestOtherTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := m.Match(unknown); !got || err != nil {
+	if got, err := m.Match(t.Context(), unknown); !got || err != nil {
 		t.Errorf("%t, %v", got, err)
 	}
 }
@@ -333,7 +333,7 @@ func TestFailures(t *testing.T) {
 		{older, false, 2},
 		{older, false, 3},
 	} {
-		if got, err := m.Match(test.raw); got != test.want || err != nil || m.Failures() != test.failures {
+		if got, err := m.Match(t.Context(), test.raw); got != test.want || err != nil || m.Failures() != test.failures {
 			t.Errorf("event %d: %t, %v, %d failures", i, got, err, m.Failures())
 		}
 	}
@@ -351,7 +351,7 @@ func TestTwoSets(t *testing.T) {
 		if m.expression.environment.set != set {
 			t.Error("compiled with another set")
 		}
-		if got, err := m.Match(encoded(t, set, bareEvent, thing, fmt.Sprintf(`{"number":"%d"}`, i))); !got || err != nil {
+		if got, err := m.Match(t.Context(), encoded(t, set, bareEvent, thing, fmt.Sprintf(`{"number":"%d"}`, i))); !got || err != nil {
 			t.Errorf("%t, %v", got, err)
 		}
 	}

@@ -4,6 +4,7 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -108,9 +109,10 @@ func (m *Matcher) Failures() int64 {
 	return m.expression.failures.Load()
 }
 
-// Match says whether the filter takes an encoded tidings.v1.Event. It returns
-// an error only where the bytes are none.
-func (m *Matcher) Match(raw []byte) (bool, error) {
+// Match reports whether the filter takes an encoded tidings.v1.Event. It returns
+// an error only where the bytes are none, and that of the context, which ends
+// the evaluation of a condition in CEL.
+func (m *Matcher) Match(ctx context.Context, raw []byte) (bool, error) {
 	if m.All() {
 		return true, nil
 	}
@@ -129,7 +131,7 @@ func (m *Matcher) Match(raw []byte) (bool, error) {
 	}
 	if m.expression != nil {
 		kept := e // Only this one is on the heap, since CEL keeps a pointer to it.
-		return m.expression.holds(&kept)
+		return m.expression.holds(ctx, &kept)
 	}
 	return true, nil
 }

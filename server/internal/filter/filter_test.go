@@ -19,7 +19,7 @@ func TestAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := m.Match([]byte("no event")); !m.All() || !got || err != nil || m.Failures() != 0 {
+		if got, err := m.Match(t.Context(), []byte("no event")); !m.All() || !got || err != nil || m.Failures() != 0 {
 			t.Errorf("%v: %t, %t, %v", f, m.All(), got, err)
 		}
 	}
@@ -31,7 +31,7 @@ func TestAll(t *testing.T) {
 		if m.All() {
 			t.Errorf("%v takes all", f)
 		}
-		if got, err := m.Match([]byte("no event")); got || err == nil {
+		if got, err := m.Match(t.Context(), []byte("no event")); got || err == nil {
 			t.Errorf("%v: what is no event gives %t, %v", f, got, err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := m.Match(raw); got != test.want || err != nil {
+		if got, err := m.Match(t.Context(), raw); got != test.want || err != nil {
 			t.Errorf("%q: %t, %v", test.types, got, err)
 		}
 	}
@@ -58,7 +58,7 @@ func TestTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := m.Match(encoded(t, set, broken, thing, `{}`)); got || err != nil || m.Failures() != 0 {
+	if got, err := m.Match(t.Context(), encoded(t, set, broken, thing, `{}`)); got || err != nil || m.Failures() != 0 {
 		t.Errorf("%t, %v, %d failures", got, err, m.Failures())
 	}
 	_, err = Compile(&tidingsv1.EventFilter{EventTypes: []string{thing, "test.Nothing"}, Cel: "!"}, set, nil)
@@ -90,7 +90,7 @@ func TestParts(t *testing.T) {
 					continue
 				}
 				want := types.want && attributes.want && expression.want
-				if got, err := m.Match(raw); err != nil || got != want {
+				if got, err := m.Match(t.Context(), raw); err != nil || got != want {
 					t.Errorf("%v: %t, %v", f, got, err)
 				}
 			}
@@ -131,7 +131,7 @@ func TestConcurrent(t *testing.T) {
 		group.Go(func() {
 			for range 100 {
 				for want, raw := range events {
-					if got, err := m.Match(raw); got != want || err != nil {
+					if got, err := m.Match(t.Context(), raw); got != want || err != nil {
 						t.Errorf("%t, %v; want %t", got, err, want)
 					}
 				}

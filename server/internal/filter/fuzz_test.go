@@ -59,14 +59,14 @@ func FuzzMatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		m := &Matcher{attributes: attributes}
-		got, err := m.Match(raw)
+		got, err := m.Match(t.Context(), raw)
 		if isEvent && (err != nil || got != (want[name] != "")) {
 			t.Errorf("%q with the value %q: %t, %v", name, want[name], got, err)
 		}
-		if got, err := types.Match(raw); isEvent && (err != nil || got != (want["type"] == thing)) {
+		if got, err := types.Match(t.Context(), raw); isEvent && (err != nil || got != (want["type"] == thing)) {
 			t.Errorf("type %q: %t, %v", want["type"], got, err)
 		}
-		if _, err := expression.Match(raw); isEvent && err != nil {
+		if _, err := expression.Match(t.Context(), raw); isEvent && err != nil {
 			t.Error(err)
 		}
 		var e event
@@ -131,7 +131,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		older := mustMarshal(t, &tidingsv1.Event{Id: "1", Time: timestamppb.Now(), Data: &anypb.Any{TypeUrl: thing, Value: payload}})
 		for _, raw := range [][]byte{full, bare, older} {
-			if _, err := m.Match(raw); err != nil {
+			if _, err := m.Match(t.Context(), raw); err != nil {
 				t.Error(err)
 			}
 		}

@@ -67,15 +67,15 @@ func TestHostile(t *testing.T) {
 			program.patience = limits[costly]
 		}
 		start := time.Now()
-		holds, failure, err := program.evaluate(&e)
-		if holds || failure == nil || !strings.Contains(failure.Error(), test.why) || err != nil {
-			t.Errorf("%s: %t, %v, %v", name, holds, failure, err)
+		v, err := program.evaluate(t.Context(), &e)
+		if v.holds || v.failure == nil || !strings.Contains(v.failure.Error(), test.why) || v.cost != maxCost || err != nil {
+			t.Errorf("%s: %+v, %v", name, v, err)
 			continue
 		}
 		if took := time.Since(start); took > limits[test.why] {
 			t.Errorf("%s took %s", name, took)
 		}
-		t.Logf("%s: %v after %s", name, failure, time.Since(start))
+		t.Logf("%s: %v after %s", name, v.failure, time.Since(start))
 	}
 }
 
@@ -98,8 +98,8 @@ func TestLongLoop(t *testing.T) {
 		}
 		program := m.expression.programFor(thing)
 		program.patience = 2500 * time.Millisecond
-		if holds, failure, err := program.evaluate(&e); !holds || err != nil {
-			t.Errorf("%s: %t, %v, %v", source, holds, failure, err)
+		if v, err := program.evaluate(t.Context(), &e); !v.holds || err != nil {
+			t.Errorf("%s: %+v, %v", source, v, err)
 		}
 	}
 }

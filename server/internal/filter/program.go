@@ -58,41 +58,59 @@ func (p *program) plans() error {
 	return nil
 }
 
-// evaluate says whether an event meets the expression or, with failure, why
-// that can't be said: then it doesn't. The error is that of bytes that are no
-// event.
-func (p *program) evaluate(e *event) (holds bool, failure, err error) {
+// verdict is what came of an evaluation.
+type verdict struct {
+	holds   bool
+	failure error // Why it can't be said whether the event meets the expression: then it doesn't.
+	cost    int64 // At most maxCost.
+}
+
+// evaluate reports whether an event meets the expression. The error is that of
+// bytes that are no event.
+func (p *program) evaluate(ctx context.Context, e *event) (verdict, error) {
 	planned, err := p.plan()
 	if err != nil {
-		return false, err, nil
+		return verdict{failure: err}, nil
 	}
-	v := &variables{payload: p.payload, encoded: e}
-	value, failure := p.run(planned, v)
+	vars := &variables{payload: p.payload, encoded: e}
+	value, cost, failure := p.run(ctx, planned, vars)
+	v := verdict{failure: failure, cost: cost}
 	switch {
-	case v.err != nil:
-		return false, nil, v.err
+	case vars.err != nil:
+		return v, vars.err
 	case failure != nil:
-		return false, failure, nil
+		return v, nil
 	}
 	holds, ok := value.Value().(bool)
 	if !ok {
-		failure = fmt.Errorf("the result is a %s", value.Type().TypeName())
+		v.failure = fmt.Errorf("the result is a %s", value.Type().TypeName())
 	}
-	return holds, failure, nil
+	v.holds = holds
+	return v, nil
 }
 
-func (p *program) run(planned cel.Program, v *variables) (ref.Val, error) {
+func (p *program) run(ctx context.Context, planned cel.Program, v *variables) (value ref.Val, cost int64, err error) {
+	var details *cel.EvalDetails
 	if !p.loops { // Its time is bounded by its length.
-		value, _, err := planned.Eval(v)
-		return value, err
+		value, details, err = planned.Eval(v)
+		return value, costOf(details), err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
-	value, _, err := planned.ContextEval(ctx, v)
+	value, details, err = planned.ContextEval(ctx, v)
 	if ctx.Err() != nil { // Even if there is a value: || may have taken the end of a loop for a failure.
-		return nil, errLate
+		return nil, maxCost, errLate
 	}
-	return value, err
+	return value, costOf(details), err
+}
+
+// costOf is what an evaluation cost; where nothing says it, it was ended because
+// it cost too much.
+func costOf(details *cel.EvalDetails) int64 {
+	if cost := details.ActualCost(); cost != nil {
+		return int64(min(*cost, maxCost))
+	}
+	return maxCost
 }
 
 // variables are those of one evaluation. They are decoded when they are first

@@ -103,20 +103,20 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 	grpcServer, httpServer := rpc.NewGRPCServer(config), rpc.NewHTTPServer(config)
 	var ended sync.WaitGroup
 	if s.grpcAddr, err = listen(ctx, &ended, grpcServer.Serve); err != nil {
-		s.service.Close()
+		s.service.Close(ctx)
 		store.Close()
 		return nil, err
 	}
 	if s.httpAddr, err = listen(ctx, &ended, httpServer.Serve); err != nil {
 		grpcServer.Stop()
-		s.service.Close()
+		s.service.Close(ctx)
 		store.Close()
 		return nil, err
 	}
 	s.close = func() {
 		stop(grpcServer, httpServer)
 		ended.Wait()
-		s.service.Close()
+		s.service.Close(context.Background())
 		store.Close()
 	}
 	return s, nil

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
@@ -149,7 +150,7 @@ func BenchmarkFrames(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		record.Sequence++
-		if err := r.take(incoming{record: record}); err != nil {
+		if err := r.take(portion{record: record, to: eventlog.MaxEvents, last: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

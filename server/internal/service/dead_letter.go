@@ -76,7 +76,7 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 		if err != nil {
 			return false, err
 		}
-		takes, err := l.takes(letter)
+		takes, err := l.takes(ctx, letter)
 		if err != nil {
 			return false, err
 		}
@@ -111,7 +111,7 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 	return nil
 }
 
-func (l *letters) takes(letter *storagev1.DeadLetterRecord) (bool, error) {
+func (l *letters) takes(ctx context.Context, letter *storagev1.DeadLetterRecord) (bool, error) {
 	if _, redriven := slices.BinarySearch(l.redriven, letter.GetSequence()); redriven {
 		return false, nil
 	}
@@ -128,7 +128,7 @@ func (l *letters) takes(letter *storagev1.DeadLetterRecord) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return l.matcher.Match(raw)
+	return l.matcher.Match(ctx, raw)
 }
 
 // ListDeadLetters implements tidings.v1.DeadLetterService.

@@ -3,13 +3,11 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
-	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -23,8 +21,6 @@ type FrameSender interface {
 
 const (
 	defaultHeartbeat = 15 * time.Second
-	// readAhead is the number of records that are read while a frame is sent.
-	readAhead = 32
 	// maxSkipped is the number of events that the filter leaves out before the
 	// reader is told how far it is.
 	maxSkipped = 10_000
@@ -99,15 +95,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	return nil
 }
 
-// incoming is what the engine's reader gave.
-type incoming struct {
-	record engine.Record
-	err    error
-}
-
 func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	record, _ := eventlog.Split(r.first)
 	if !r.fromTime.IsZero() {
 		record = 0
@@ -116,32 +104,8 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 	if err != nil {
 		return err
 	}
-	records := make(chan incoming, readAhead)
-	guard.Go(func() error {
-		for {
-			record, err := reader.Next(ctx)
-			if err != nil {
-				return err
-			}
-			select {
-			case records <- incoming{record: record}:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}, func(err error) {
-		select {
-		case records <- incoming{err: err}:
-		case <-ctx.Done():
-		}
-		close(records)
-	})
-	defer func() {
-		cancel()
-		for range records { // Until the goroutine is done with the reader.
-		}
-		reader.Close()
-	}()
+	in := &intake{reader: reader, matcher: r.matcher, first: r.first, fromTime: r.fromTime}
+	defer newIntake(ctx, in)()
 	if r.gap != nil {
 		if err := r.tellGap(r.gap); err != nil {
 			return err
@@ -153,10 +117,10 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 			return err
 		}
 	}
-	return r.follow(ctx, records, heartbeat)
+	return r.follow(ctx, in, heartbeat)
 }
 
-func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat time.Duration) error {
+func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duration) error {
 	gone := r.service.engine.Gone(r.topic)
 	silence := time.NewTimer(heartbeat)
 	defer silence.Stop()
@@ -177,15 +141,16 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 			return r.tellDraining()
 		}
 		select {
-		case next, open := <-records: // While there is more, frames are filled.
+		case next, open := <-in.portions: // While there is more, frames are filled.
 			if !open {
 				return ctx.Err()
 			}
 			if err := r.take(next); err != nil {
 				return err
 			}
+			in.done(next)
 			continue
-		case <-silence.C: // The filter may leave out all of it, slowly.
+		case <-silence.C: // The filter may leave out all of it.
 			if !r.sent {
 				if err := r.beat(ctx); err != nil {
 					return err
@@ -205,11 +170,12 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 		}
 		var err error
 		select {
-		case next, open := <-records:
+		case next, open := <-in.portions:
 			if !open {
 				return ctx.Err()
 			}
 			err = r.take(next)
+			in.done(next)
 		case <-silence.C:
 			err = r.beat(ctx)
 		case <-gone:
@@ -230,12 +196,12 @@ func (r *reading) follow(ctx context.Context, records <-chan incoming, heartbeat
 	}
 }
 
-// take adds the events of a record to the frame.
-func (r *reading) take(next incoming) error {
-	if next.err != nil {
-		return next.err
+// take adds the events of a portion to the frame.
+func (r *reading) take(p portion) error {
+	if p.err != nil {
+		return p.err
 	}
-	record := next.record
+	record := p.record
 	if err := r.approach(record); err != nil {
 		return err
 	}
@@ -245,8 +211,8 @@ func (r *reading) take(next incoming) error {
 	}
 	early := !r.fromTime.IsZero()
 	var suffix []byte
-	for i, raw := range r.events {
-		sequence := eventlog.SequenceOf(record.Sequence, i)
+	for i := p.from; i < min(p.to, len(r.events)); i++ {
+		raw, sequence := r.events[i], eventlog.SequenceOf(record.Sequence, i)
 		after := sequence
 		if i == len(r.events)-1 {
 			after = eventlog.After(record.Sequence)
@@ -259,11 +225,7 @@ func (r *reading) take(next incoming) error {
 			return nil
 		}
 		r.position = after
-		wanted, err := r.matcher.Match(raw)
-		if err != nil {
-			return fmt.Errorf("event %d: %w", sequence, err)
-		}
-		if !wanted {
+		if !p.takes(i) {
 			r.skipped++
 			continue
 		}
@@ -285,7 +247,9 @@ func (r *reading) take(next incoming) error {
 			return nil
 		}
 	}
-	r.position = max(r.position, eventlog.After(record.Sequence))
+	if p.last {
+		r.position = max(r.position, eventlog.After(record.Sequence))
+	}
 	if r.skipped >= maxSkipped {
 		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Checkpoint{
 			Checkpoint: &tidingsv1.Checkpoint{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
@@ -293,7 +257,7 @@ func (r *reading) take(next incoming) error {
 			return err
 		}
 	}
-	if record.Pending == 0 {
+	if p.last && record.Pending == 0 {
 		return r.tellCaughtUp()
 	}
 	return nil

@@ -77,7 +77,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, TypesChanged: s.schemas.Changed, Log: cfg.Log})
 	if err := s.createDeclaredTopics(ctx); err != nil {
-		s.Close()
+		s.Close(ctx)
 		return nil, err
 	}
 	return s, nil
@@ -87,11 +87,14 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // and returns SERVER_DRAINING. Other calls are not affected.
 func (s *Service) Drain() { s.startDrain() }
 
-// Close gives up the subscriptions that this server owns. No call may be under
-// way.
-func (s *Service) Close() {
+// Close gives up the subscriptions that this server owns, as far as the context
+// lasts: what isn't given up by then, other servers find out. No call may be
+// under way.
+func (s *Service) Close(ctx context.Context) {
 	s.startDrain()
-	s.hub.Close()
+	if err := s.hub.Close(ctx); err != nil {
+		s.log.WarnContext(ctx, "subscriptions not given up", "error", err)
+	}
 	s.schemas.Close()
 }
 
