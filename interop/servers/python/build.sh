@@ -7,7 +7,7 @@ venv=build/venv
 if ! cmp -s requirements.txt "$venv/requirements.txt"; then
 	rm -rf "$venv"
 	python3 -m venv "$venv"
-	"$venv/bin/pip" install --quiet --no-deps --requirement requirements.txt
+	"$venv/bin/pip" install --quiet --no-deps --only-binary :all: --require-hashes --requirement requirements.txt
 	cp requirements.txt "$venv/requirements.txt"
 fi
 "$venv/bin/pip" install --quiet --force-reinstall --no-deps ../../../.cache/packages/python/*.whl
