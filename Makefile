@@ -41,7 +41,7 @@ ARGS ?=
 .PHONY: run
 run: ## Start the server on its two loopback ports; its data stays in .data
 	@mkdir -p "$(BIN)"
-	@$(GO) -C server build -o "$(BIN)/tidings" ./cmd/tidings
+	@$(GO) -C server build -trimpath -o "$(BIN)/tidings" ./cmd/tidings
 	@exec "$(BIN)/tidings" serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
 
 .PHONY: demo
@@ -97,12 +97,17 @@ IMAGE := server/internal/daemon/examples.binpb
 # The golden vectors: those of each release, and those of the schemas as they stand.
 GOLDEN := conformance/golden
 
+# The licences of what a program links, beside the go.mod of its module.
+LICENSES := THIRD_PARTY_LICENSES.txt
+
 .PHONY: generate
 generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
 	@$(BUF) generate
 	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
 	@$(BIN)/errordocs -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
+	@$(BIN)/licenses -C server -package ./cmd/tidings -o $(LICENSES)
+	@$(BIN)/licenses -C conformance -package ./cmd/tidings-conformance -o $(LICENSES)
 
 .PHONY: format
 format: buf-cache $(BIN)/.linters ## Put schemas and Go code into their canonical form
@@ -158,9 +163,9 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
 	@rm -rf gen $(IMAGE) $(GOLDEN)/next
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) docs/errors.md) || exit 1; \
+	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) docs/errors.md '*/$(LICENSES)') || exit 1; \
 	if [ -n "$$status" ]; then \
-		echo "drift: this is not what the schemas generate; run make generate and commit:" >&2; \
+		echo "drift: this is not what make generate writes; run it and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \
 	fi
 

@@ -177,7 +177,7 @@ func newestImage(root string) (string, error) {
 
 // dependencies are the files that hold the versions of others, which may happen to
 // be the same.
-var dependencies = []string{"go.mod", "go.sum", "package-lock.json", "requirements.in", "requirements.txt", "googleapis.txt", "Cargo.lock"}
+var dependencies = []string{"go.mod", "go.sum", "package-lock.json", "requirements.in", "requirements.txt", "googleapis.txt", "Cargo.lock", "THIRD_PARTY_LICENSES.txt"}
 
 // mayMention reports whether a file can hold the project's version. A
 // waiver tells of the past, and tests have examples.
