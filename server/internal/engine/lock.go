@@ -15,7 +15,7 @@ type dirLock struct {
 	// dir is the directory itself, which nobody can take away from under the
 	// lock. Some network file systems lock files only.
 	dir *os.File
-	// file is what servers up to 0.1.0 lock.
+	// file is what servers until 0.1.0 lock.
 	file *os.File
 }
 
