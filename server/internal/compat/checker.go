@@ -12,31 +12,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/server/internal/schema"
 )
 
 // Version is that of the Buf which this release was tested with.
 const Version = "1.73.0"
-
-// rules are what is compared: that events stay readable, by older and by newer
-// schemas, in both of their forms, and that none loses its type.
-var rules = []string{"WIRE_JSON", "PACKAGE_NO_DELETE", "PACKAGE_MESSAGE_NO_DELETE", "PACKAGE_ENUM_NO_DELETE"}
-
-// pluginRules are those of the plugin that are about stored events and about who
-// publishes them: what was valid stays valid, and events stay where they are. The
-// others are about the schemas as a source of code.
-var pluginRules = []string{
-	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_ADDED_FIELD_OPTIONAL",
-	"TIDINGS_EVENT_OPTION_NO_DELETE", "TIDINGS_EVENT_SAME_TOPIC", "TIDINGS_EVENT_SAME_KEY",
-	"TIDINGS_ENUM_VALUE_SAME_JSON_NAME",
-}
 
 // ErrFailed is wrapped by the error for a comparison that came to no result.
 var ErrFailed = errors.New("schemas can't be compared")
@@ -46,6 +38,8 @@ const (
 	exitFindings = 100
 	// startTimeout bounds how long Buf takes to say its version.
 	startTimeout = 30 * time.Second
+	// compareTimeout bounds a comparison, whatever time its caller has.
+	compareTimeout = time.Minute
 	// waitDelay is how long a Buf that was killed may hold its output.
 	waitDelay = time.Second
 )
@@ -114,7 +108,7 @@ func (c *Checker) WithPlugin(ctx context.Context, path string) (*Checker, error)
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	// Buf asks the plugin for its rules, and the plugin what breaks in nothing.
-	if _, err := with.Compare(ctx, new(schema.Image), new(schema.Image), nil); err != nil {
+	if _, err := with.Compare(ctx, new(schema.Image), new(schema.Image), nil, nil); err != nil {
 		return nil, err
 	}
 	return &with, nil
@@ -144,26 +138,58 @@ func configuration(plugins []any, rules []string) (string, error) {
 func (c *Checker) Version() string { return c.version }
 
 // Compare returns what breaks between older schemas and newer ones in some
-// packages, ordered by place. Both images hold all that they import.
-func (c *Checker) Compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool) ([]Violation, error) {
+// packages, ordered by place. Both images hold all that they import. Only what
+// events may hold is compared: those of the older schemas, and what is reached
+// besides.
+func (c *Checker) Compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool, reached Reach) ([]Violation, error) {
+	p, err := newPair(older, newer)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
+	reach := Reached(p.older)
+	maps.Copy(reach, reached)
+	bounded, cancel := context.WithTimeout(ctx, compareTimeout)
+	defer cancel()
+	violations, err := c.compare(bounded, newer.Of(packages), older.Of(packages), packages, reach)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: buf takes longer than %s", ErrFailed, compareTimeout)
+	}
+	if err != nil {
+		return nil, err
+	}
+	violations = slices.DeleteFunc(violations, func(v Violation) bool { return !p.felt(v.Rule, v.Element) })
+	violations = append(violations, p.stored(reach, packages)...)
+	slices.SortStableFunc(violations, func(a, b Violation) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
+	})
+	return violations, nil
+}
+
+// compare returns what Buf finds.
+func (c *Checker) compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool, reach Reach) ([]Violation, error) {
 	dir, err := os.MkdirTemp("", "tidings-buf-")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // A temporary directory.
+	shells := make(map[protoreflect.FullName]bool)
+	before, err := encode(older, packages, nil, func(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+		return stripped(file, reach, shells)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
+	}
 	places := newPlaces()
-	for name, image := range map[string]*schema.Image{"newer.binpb": newer, "older.binpb": older} {
-		p := places
-		if image == older {
-			p = nil
-		}
-		encoded, err := encode(image.Of(packages), packages, p)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), encoded, 0o600)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrFailed, err)
-		}
+	after, err := encode(newer, packages, places, func(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
+		return emptied(file, shells)
+	})
+	if err == nil {
+		err = errors.Join(
+			os.WriteFile(filepath.Join(dir, "older.binpb"), before, 0o600),
+			os.WriteFile(filepath.Join(dir, "newer.binpb"), after, 0o600))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFailed, err)
 	}
 	out, found, err := c.run(ctx, dir, "breaking", "newer.binpb", "--against", "older.binpb",
 		"--exclude-imports", "--config", c.config, "--error-format", "json")
@@ -181,6 +207,9 @@ func (c *Checker) run(ctx context.Context, dir string, args ...string) (out []by
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + dir, "BUF_CACHE_DIR=" + filepath.Join(dir, "cache"), "TMPDIR=" + dir}
 	cmd.Stderr = &stderr
+	// In a process group of its own, so that the plugin ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = waitDelay
 	out, err = cmd.Output()
 	if ctx.Err() != nil {
@@ -227,8 +256,5 @@ func read(out []byte, places *places) ([]Violation, error) {
 	if len(violations) == 0 {
 		return nil, fmt.Errorf("%w: buf found something and says nothing", ErrFailed)
 	}
-	slices.SortStableFunc(violations, func(a, b Violation) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Message, b.Message))
-	})
 	return violations, nil
 }

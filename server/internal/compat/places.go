@@ -43,15 +43,21 @@ const (
 
 // encode returns an image as Buf reads it, with lines from places, or without
 // any where that is nil. What is outside of the packages is marked as imported,
-// since it isn't compared.
-func encode(image *schema.Image, packages map[string]bool, p *places) ([]byte, error) {
+// since it isn't compared; the rest is changed before by a function that returns
+// a copy.
+func encode(image *schema.Image, packages map[string]bool, p *places, change func(*descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto) ([]byte, error) {
 	set := new(descriptorpb.FileDescriptorSet)
 	for _, original := range image.Files() {
-		file := proto.CloneOf(original)
-		file.SourceCodeInfo = nil
 		imported := !packages[original.GetPackage()]
+		copied := change
+		if imported {
+			copied = proto.CloneOf
+		}
+		file := copied(original)
+		info := file.GetSourceCodeInfo()
+		file.SourceCodeInfo = nil
 		if p != nil && !imported {
-			file.SourceCodeInfo = p.number(original)
+			file.SourceCodeInfo = p.number(file, info)
 		}
 		file.ProtoReflect().SetUnknown(importMark(imported))
 		set.File = append(set.File, file)
@@ -78,15 +84,16 @@ type numbering struct {
 	info   *descriptorpb.SourceCodeInfo
 }
 
-// number gives a line to each element of a file.
-func (p *places) number(file *descriptorpb.FileDescriptorProto) *descriptorpb.SourceCodeInfo {
+// number gives a line to each element of a file, whose lines in the source info
+// has.
+func (p *places) number(file *descriptorpb.FileDescriptorProto, info *descriptorpb.SourceCodeInfo) *descriptorpb.SourceCodeInfo {
 	n := &numbering{places: p, file: file.GetName(), lines: make(map[string]int), info: new(descriptorpb.SourceCodeInfo)}
-	for _, location := range file.GetSourceCodeInfo().GetLocation() {
+	for _, location := range info.GetLocation() {
 		if len(location.GetSpan()) > 0 {
 			n.lines[pathKey(location.GetPath())] = int(location.GetSpan()[0]) + 1
 		}
 	}
-	n.walk(file.ProtoReflect(), nil, file.GetPackage())
+	n.walk(file.ProtoReflect(), nil, file.GetPackage(), 0)
 	return n.info
 }
 
@@ -99,51 +106,46 @@ func pathKey(path []int32) string {
 }
 
 // locate gives a line to what is at a path, which is an element or a part of
-// one.
-func (n *numbering) locate(path []int32, element string) {
-	n.places.list = append(n.places.list, place{n.file, element, n.lineOf(path)})
-	line := int32(len(n.places.list) - 1) // In descriptors the first is 0.
-	n.info.Location = append(n.info.Location, &descriptorpb.SourceCodeInfo_Location{
-		Path: slices.Clone(path), Span: []int32{line, 0, 1},
-	})
-}
-
-// lineOf returns the line in the source of what is at a path, or of what it is a
-// part of.
-func (n *numbering) lineOf(path []int32) int {
-	for ; len(path) > 0; path = path[:len(path)-1] {
-		if line, ok := n.lines[pathKey(path)]; ok {
-			return line
-		}
+// one. It returns the line in the source, which is that of what it is a part of
+// where it has none.
+func (n *numbering) locate(path []int32, element string, line int) int {
+	if own, ok := n.lines[pathKey(path)]; ok {
+		line = own
 	}
-	return 0
+	n.places.list = append(n.places.list, place{n.file, element, line})
+	n.info.Location = append(n.info.Location, &descriptorpb.SourceCodeInfo_Location{
+		// In descriptors the first line is 0.
+		Path: slices.Clone(path), Span: []int32{int32(len(n.places.list) - 1), 0, 1},
+	})
+	return line
 }
 
 // walk locates the fields of a descriptor that are set, and what is in them. The
-// scope is the full name that the names in it follow.
-func (n *numbering) walk(message protoreflect.Message, path []int32, scope string) {
-	n.locate(path, n.element(path, scope))
+// scope is the full name that the names in it follow, and the line that of what
+// the descriptor is in.
+func (n *numbering) walk(message protoreflect.Message, path []int32, scope string, line int) {
+	element := n.element(path, scope)
+	line = n.locate(path, element, line)
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		at := append(slices.Clone(path), int32(field.Number()))
 		switch {
-		case field.Name() == "source_code_info":
 		case field.IsMap():
-			n.locate(at, n.element(path, scope))
+			n.locate(at, element, line)
 		case field.IsList():
-			n.locate(at, n.element(path, scope))
+			line := n.locate(at, element, line)
 			list := value.List()
 			for i := range list.Len() {
 				one := append(slices.Clone(at), int32(i))
 				if field.Message() == nil {
-					n.locate(one, n.element(path, scope))
+					n.locate(one, element, line)
 					continue
 				}
-				n.walk(list.Get(i).Message(), one, nameIn(scope, field, list.Get(i).Message()))
+				n.walk(list.Get(i).Message(), one, nameIn(scope, field, list.Get(i).Message()), line)
 			}
 		case field.Message() != nil:
-			n.walk(value.Message(), at, scope)
+			n.walk(value.Message(), at, scope, line)
 		default:
-			n.locate(at, n.element(path, scope))
+			n.locate(at, element, line)
 		}
 		return true
 	})

@@ -92,6 +92,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Log:            log,
 	})
 	if cfg.Schemas != "" {
+		if !svc.SchemasLoaded() {
+			content = nil // It is judged once more, and counted.
+		}
 		file := &schemaFile{path: cfg.Schemas, judged: content, replace: svc.ReplaceSchemas, count: metrics.SchemaReload, log: log}
 		stop, err := file.follow(ctx)
 		if err != nil {

@@ -19,6 +19,9 @@ import (
 // schemasBucket holds the registered schemas: see tidings.storage.v1.SchemaRevision.
 const schemasBucket = "tidings-schemas"
 
+// schemasBase is the key of what a server was last started with.
+const schemasBase = "base"
+
 // schemas follows the schemas that servers register. Revisions are only ever
 // added, numbered from 1 on.
 type schemas struct {
@@ -26,6 +29,7 @@ type schemas struct {
 	entries *bucket
 
 	mu      sync.Mutex
+	base    *storagev1.SchemaRevision // nil: none was stored.
 	byKey   map[uint64]*storagev1.SchemaRevision
 	changed chan struct{} // Closed at the next change.
 }
@@ -40,10 +44,11 @@ func openSchemas(ctx context.Context, e *Engine) (*schemas, error) {
 }
 
 func (s *schemas) apply(entry jetstream.KeyValueEntry) {
-	number, err := strconv.ParseUint(entry.Key(), 10, 64)
 	revision := new(storagev1.SchemaRevision)
-	if err == nil {
-		err = proto.Unmarshal(entry.Value(), revision)
+	err := proto.Unmarshal(entry.Value(), revision)
+	var number uint64
+	if err == nil && entry.Key() != schemasBase {
+		number, err = strconv.ParseUint(entry.Key(), 10, 64)
 	}
 	if err == nil && revision.GetFormat() != configFormat {
 		err = fmt.Errorf("form %d is not known: a later release wrote it", revision.GetFormat())
@@ -52,7 +57,52 @@ func (s *schemas) apply(entry jetstream.KeyValueEntry) {
 		s.log.Error("registered schemas are not readable", "number", entry.Key(), "error", err)
 		return
 	}
+	if entry.Key() == schemasBase {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.base = revision
+		return
+	}
 	s.remember(number, revision)
+}
+
+// SchemaBase returns what SetSchemaBase stored last, by whichever server, as far
+// as this one knows, or nil. It is not to be changed.
+func (e *Engine) SchemaBase() *storagev1.SchemaRevision {
+	e.schemas.mu.Lock()
+	defer e.schemas.mu.Unlock()
+	return e.schemas.base
+}
+
+// SetSchemaBase stores the schemas that a server was started with, in the place
+// of those before. It fills format. Its errors are ErrTooLarge, ErrFull and
+// ErrUnavailable.
+func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevision) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	value, err := e.encodeRevision(base)
+	if err != nil {
+		return err
+	}
+	if _, err := e.schemas.entries.kv.Put(ctx, schemasBase, value); err != nil {
+		return translate(err)
+	}
+	e.schemas.mu.Lock()
+	defer e.schemas.mu.Unlock()
+	e.schemas.base = base
+	return nil
+}
+
+func (e *Engine) encodeRevision(revision *storagev1.SchemaRevision) ([]byte, error) {
+	revision.Format = configFormat
+	value, err := proto.Marshal(revision)
+	if err != nil {
+		return nil, err
+	}
+	if len(value) > e.MaxRecordBytes() {
+		return nil, fmt.Errorf("%w: schemas of %d bytes", ErrTooLarge, len(value))
+	}
+	return value, nil
 }
 
 func (s *schemas) remember(number uint64, revision *storagev1.SchemaRevision) {
@@ -88,13 +138,9 @@ func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-cha
 func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	revision.Format = configFormat
-	value, err := proto.Marshal(revision)
+	value, err := e.encodeRevision(revision)
 	if err != nil {
 		return err
-	}
-	if len(value) > e.MaxRecordBytes() {
-		return fmt.Errorf("%w: schemas of %d bytes", ErrTooLarge, len(value))
 	}
 	number := uint64(after) + 1
 	key := strconv.FormatUint(number, 10)

@@ -3,10 +3,12 @@ package governance
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
@@ -38,7 +40,11 @@ type candidate struct {
 // registered. Its errors are an *InvalidError, ErrNoComparer, the comparer's or
 // the context's.
 func (s *Schemas) Check(ctx context.Context, encoded []byte) (*Verdict, error) {
-	c, err := newCandidate(s.present.Load(), encoded)
+	if err := s.checking.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.checking.Release(1)
+	c, err := newCandidate(ctx, s.present.Load(), encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +81,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	if expected != "" && expected != present.name() {
 		return nil, &RevisionError{expected, present.name()}
 	}
-	c, err := newCandidate(present, encoded)
+	c, err := newCandidate(ctx, present, encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -101,33 +107,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	return verdict, s.refresh()
 }
 
-// Replace puts another base in force, or returns an *IncompatibleError, an
-// *InvalidError, ErrNoComparer, the comparer's error or the context's.
-func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
-	done, err := s.change(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	present := s.present.Load()
-	set, err := compose(base, present.registered).Set()
-	if err == nil {
-		err = set.CheckRules(base.Image())
-	}
-	if err != nil {
-		return &InvalidError{err.Error()}
-	}
-	verdict, err := s.judge(ctx, &candidate{present, base.Image(), set})
-	if err != nil {
-		return err
-	}
-	if len(verdict.Violations) > 0 {
-		return &IncompatibleError{verdict.Violations}
-	}
-	return s.install(present, &state{base: base, registered: present.registered})
-}
-
-func newCandidate(over *state, encoded []byte) (*candidate, error) {
+func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate, error) {
 	image, err := schema.ReadImage(encoded)
 	if err == nil {
 		err = image.SelfContained(over.base.Image())
@@ -135,9 +115,21 @@ func newCandidate(over *state, encoded []byte) (*candidate, error) {
 	if err != nil {
 		return nil, &InvalidError{err.Error()}
 	}
+	return candidateOf(ctx, over, image)
+}
+
+// candidateOf returns what would be in force with an image. Its errors are an
+// *InvalidError or the context's.
+func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candidate, error) {
 	set, err := over.set.Image().Overlay(image).Set()
 	if err == nil {
 		err = set.CheckRules(image)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if missing, ok := errors.AsType[*schema.MissingError](err); ok && !image.Has(missing.File) {
+		err = fmt.Errorf("%s needs %s, which the image no longer declares; the image leaves the file out, so it stays", missing.File, missing.Name)
 	}
 	if err != nil {
 		return nil, &InvalidError{err.Error()}
@@ -165,6 +157,7 @@ func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
 	found := make([][]Violation, len(live))
 	newer := c.set.Image()
 	packages := newer.Differences(c.over.set.Image())
+	reached := compat.Reached(c.over.set.Files())
 	for i, older := range live {
 		if newer.Holds(older.image, packages) {
 			continue
@@ -175,7 +168,7 @@ func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
 				return err
 			}
 			defer s.running.Release(1)
-			violations, err := s.comparer.Compare(ctx, newer, older.image, packages)
+			violations, err := s.comparer.Compare(ctx, newer, older.image, packages, reached)
 			for _, v := range violations {
 				found[i] = append(found[i], Violation{v, older.name})
 			}

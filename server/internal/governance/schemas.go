@@ -70,13 +70,13 @@ func (v Violation) Place() string {
 
 // Comparer compares schemas: see compat.Checker.
 type Comparer interface {
-	Compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool) ([]compat.Violation, error)
+	Compare(ctx context.Context, newer, older *schema.Image, packages map[string]bool, reached compat.Reach) ([]compat.Violation, error)
 }
 
 // Config is what New needs. Every field but Comparer is required.
 type Config struct {
 	Engine *engine.Engine
-	// Base is what the server was started with.
+	// Base is what the server is started with.
 	Base *schema.Set
 	// Comparer decides what breaks. nil: the schemas can't change, except when
 	// another server registers some.
@@ -84,8 +84,12 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// maxComparisons bounds the comparisons under way: each is a process.
-const maxComparisons = 2
+const (
+	// maxComparisons bounds the comparisons under way: each is a process.
+	maxComparisons = 2
+	// maxChecks bounds the images that are looked at: each takes memory.
+	maxChecks = 2
+)
 
 // Schemas are the schemas in force. It is safe for concurrent use.
 type Schemas struct {
@@ -93,6 +97,7 @@ type Schemas struct {
 	comparer Comparer
 	log      *slog.Logger
 	running  *semaphore.Weighted
+	checking *semaphore.Weighted
 	quit     chan struct{}
 	ended    guard.Group
 
@@ -100,6 +105,8 @@ type Schemas struct {
 	// comparison ends with the caller's context.
 	changing chan struct{}
 	present  atomic.Pointer[state]
+
+	refused bool // The base that it was made with.
 }
 
 // state is what is in force at a time. It is immutable.
@@ -118,22 +125,31 @@ type revision struct {
 
 func (s *state) name() string { return schema.FormatRevision(s.set.Revision()) }
 
-// New composes the schemas in force and follows their changes until Close. It
-// returns an error where what was registered doesn't fit what the server was
-// started with.
-func New(cfg Config) (*Schemas, error) {
+// New composes the schemas in force and follows their changes until Close. What
+// the server was started with takes the place of what it was started with before
+// only where nobody breaks, as for Replace; otherwise it is logged and what was
+// before stays in force. New returns an error where what was registered doesn't
+// fit what the server was started with.
+func New(ctx context.Context, cfg Config) (*Schemas, error) {
 	s := &Schemas{
 		engine:   cfg.Engine,
 		comparer: cfg.Comparer,
 		log:      cfg.Log,
 		running:  semaphore.NewWeighted(maxComparisons),
+		checking: semaphore.NewWeighted(maxChecks),
 		quit:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
 	}
-	s.present.Store(&state{base: cfg.Base, set: cfg.Base, changed: make(chan struct{})})
+	base, successor := s.startingBase(cfg.Base)
+	s.present.Store(&state{base: base, set: base, changed: make(chan struct{})})
 	_, more := s.engine.SchemaRevisions()
 	if err := s.refresh(); err != nil {
 		return nil, fmt.Errorf("registered schemas: %w", err)
+	}
+	if successor != nil {
+		s.succeed(ctx, successor)
+	} else {
+		s.keep(ctx, base)
 	}
 	s.ended.Go(func() error { return s.follow(more) }, guard.Log(s.log, "following the registered schemas"))
 	return s, nil
@@ -147,6 +163,9 @@ func (s *Schemas) Close() {
 
 // Set returns the event types in force.
 func (s *Schemas) Set() *schema.Set { return s.present.Load().set }
+
+// Loaded says whether New put in force what the server was started with.
+func (s *Schemas) Loaded() bool { return !s.refused }
 
 // Changed returns a channel that is closed once another set than the one that
 // Set returned before or returns now is in force.

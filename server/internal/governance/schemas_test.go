@@ -30,7 +30,7 @@ type comparer struct {
 	err   error
 }
 
-func (c *comparer) Compare(_ context.Context, newer, older *schema.Image, packages map[string]bool) ([]compat.Violation, error) {
+func (c *comparer) Compare(_ context.Context, newer, older *schema.Image, packages map[string]bool, _ compat.Reach) ([]compat.Violation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for pkg := range packages {
@@ -99,7 +99,7 @@ func newEngine(t *testing.T) *engine.Engine {
 
 func open(t *testing.T, e *engine.Engine, set *schema.Set, c governance.Comparer) *governance.Schemas {
 	t.Helper()
-	s, err := governance.New(governance.Config{Engine: e, Base: set, Comparer: c, Log: slog.New(slog.DiscardHandler)})
+	s, err := governance.New(t.Context(), governance.Config{Engine: e, Base: set, Comparer: c, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestGivingUp(t *testing.T) {
 // blocking says that it was asked and waits.
 type blocking struct{ blocked, free chan struct{} }
 
-func (b blocking) Compare(context.Context, *schema.Image, *schema.Image, map[string]bool) ([]compat.Violation, error) {
+func (b blocking) Compare(context.Context, *schema.Image, *schema.Image, map[string]bool, compat.Reach) ([]compat.Violation, error) {
 	close(b.blocked)
 	<-b.free
 	return nil, nil

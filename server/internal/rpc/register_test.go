@@ -95,7 +95,7 @@ func TestRegisterSchema(t *testing.T) {
 		})
 		place := "things/" + pkg + ".proto"
 		wantRefusal(t, err, because(codes.FailedPrecondition, "SCHEMA_INCOMPATIBLE",
-			"violations", "1", "rule", "FIELD_WIRE_JSON_COMPATIBLE_TYPE", "element", pkg+".Noted.count",
+			"violations", "1", "rule", "FIELD_SAME_TYPE", "element", pkg+".Noted.count",
 			"against_revision", second.GetRevision()).at(place))
 		if got := fieldsOf(t, c, pkg); !slices.Equal(got, []string{"text", "count"}) {
 			t.Errorf("after the refusal the fields are %q", got)
@@ -251,7 +251,7 @@ func TestCheckCompatibility(t *testing.T) {
 		}
 		events.MessageType = slices.DeleteFunc(events.GetMessageType(), func(m *descriptorpb.DescriptorProto) bool { return m.GetName() == "OrderPlaced" })
 		broken := check().GetViolations()
-		if len(broken) != 1 || broken[0].GetRuleId() != "PACKAGE_MESSAGE_NO_DELETE" || broken[0].GetFile() != events.GetName() {
+		if len(broken) != 1 || broken[0].GetRuleId() != "MESSAGE_NO_DELETE" || broken[0].GetFile() != events.GetName() {
 			t.Errorf("without the message: %v", broken)
 		}
 	}))

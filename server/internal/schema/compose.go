@@ -18,6 +18,13 @@ func (i *Image) Overlay(newer *Image) *Image {
 	return compose([]*Image{i, newer}, []*Image{newer, i})
 }
 
+// Succeeding returns an image with all of this one, and with what an older one
+// declares besides.
+func (i *Image) Succeeding(older *Image) *Image {
+	images := []*Image{i, older}
+	return compose(images, images)
+}
+
 // compose puts images into one: what only describes of some, and the rest of
 // others. Of what several of them declare, that of the first counts.
 func compose(describing, own []*Image) *Image {

@@ -152,7 +152,7 @@ func TestOldProtovalidate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		violation := found.(protoreflect.FieldDescriptor).Message() //nolint:forcetypeassert // It is a field.
+		violation := found.(protoreflect.FieldDescriptor).Message()
 		if violation.ParentFile().Path() != "buf/validate/validate.proto" {
 			t.Errorf("%s: the violation is that of %s", how, violation.ParentFile().Path())
 		}

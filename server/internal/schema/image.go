@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/server/internal/imagejson"
@@ -99,12 +100,26 @@ func (i *Image) join(other *Image) (*Image, error) {
 	if _, err := merge(files); err != nil {
 		return nil, err
 	}
-	images := []*Image{i, other}
-	return compose(images, images), nil
+	return i.Succeeding(other), nil
 }
+
+// Has says whether the image has a file of a name.
+func (i *Image) Has(file string) bool { return i.byName[file] != nil }
 
 // Files are the files. They and the slice are not to be changed.
 func (i *Image) Files() []*descriptorpb.FileDescriptorProto { return i.files }
+
+// Lacking returns an image without the files that another one has too, and has
+// the same.
+func (i *Image) Lacking(other *Image) *Image {
+	result := newImage(len(i.files))
+	for _, file := range i.files {
+		if twin, ok := other.byName[file.GetName()]; !ok || !DescribesOnly(file) && !sameFile(twin, file) {
+			result.add(file)
+		}
+	}
+	return result
+}
 
 // Describing returns the files that only describe.
 func (i *Image) Describing() *Image {
@@ -210,6 +225,18 @@ func (i *Image) Encode(server *Image) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
 }
 
+// EncodeAll returns the schemas of the image without their comments, or with them.
+func (i *Image) EncodeAll(comments bool) ([]byte, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	for _, file := range i.files {
+		if !comments {
+			file = bare(file)
+		}
+		set.File = append(set.File, file)
+	}
+	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
+}
+
 // RevisionSize is the number of bytes of a revision.
 const RevisionSize = 8
 
@@ -241,12 +268,9 @@ func FormatRevision(revision []byte) string { return hex.EncodeToString(revision
 // Set makes the set of the image's event types: every top-level message is one,
 // except for those of files that only describe.
 func (i *Image) Set() (*Set, error) {
-	if err := i.resolve(); err != nil {
-		return nil, err
-	}
-	files, err := protodesc.NewFiles(&descriptorpb.FileDescriptorSet{File: i.files})
+	files, err := i.Descriptors()
 	if err != nil {
-		return nil, fmt.Errorf("descriptors don't fit together: %w", err)
+		return nil, err
 	}
 	set, err := newSet(files)
 	if err != nil {
@@ -255,6 +279,19 @@ func (i *Image) Set() (*Set, error) {
 	set.image = i
 	set.revision, err = i.revision()
 	return set, err
+}
+
+// Descriptors returns the descriptors of all that the image declares, or an error
+// that is a *MissingError where it lacks something.
+func (i *Image) Descriptors() (*protoregistry.Files, error) {
+	if err := i.resolve(); err != nil {
+		return nil, err
+	}
+	files, err := protodesc.NewFiles(&descriptorpb.FileDescriptorSet{File: i.files})
+	if err != nil {
+		return nil, fmt.Errorf("descriptors don't fit together: %w", err)
+	}
+	return files, nil
 }
 
 // sameFile compares two files but for their comments and Buf's own fields,
@@ -283,10 +320,12 @@ func shallow(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescripto
 
 // DescribesOnly says whether a file only describes schemas or calls.
 func DescribesOnly(file *descriptorpb.FileDescriptorProto) bool {
-	return describesOnly(protoreflect.FullName(file.GetPackage()))
+	return Describes(protoreflect.FullName(file.GetPackage()))
 }
 
-func describesOnly(name protoreflect.FullName) bool {
+// Describes says whether a package, or what is declared in it, only describes
+// schemas or calls.
+func Describes(name protoreflect.FullName) bool {
 	// Its events are those that servers and clients are tested with.
 	if strings.HasPrefix(string(name)+".", "tidings.conformance.") {
 		return false

@@ -65,7 +65,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 		return nil, fmt.Errorf("validator: %w", err)
 	}
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
-		if describesOnly(file.Package()) {
+		if Describes(file.Package()) {
 			return true
 		}
 		messages := file.Messages()

@@ -27,7 +27,7 @@ type Limits struct {
 // Config is what New needs. Every field but Comparer is required.
 type Config struct {
 	Engine *engine.Engine
-	// Types are what the server was started with.
+	// Types are what the server is started with.
 	Types *schema.Set
 	// Comparer compares schemas with those in force. nil: they can't change.
 	Comparer   governance.Comparer
@@ -70,7 +70,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.draining, s.startDrain = context.WithCancel(context.Background())
 	s.drain = s.draining.Done()
 	var err error
-	s.schemas, err = governance.New(governance.Config{Engine: cfg.Engine, Base: cfg.Types, Comparer: cfg.Comparer, Log: cfg.Log})
+	s.schemas, err = governance.New(ctx, governance.Config{Engine: cfg.Engine, Base: cfg.Types, Comparer: cfg.Comparer, Log: cfg.Log})
 	if err != nil {
 		s.startDrain()
 		return nil, err
@@ -102,6 +102,10 @@ func (s *Service) Close(ctx context.Context) {
 func (s *Service) Draining() bool {
 	return s.draining.Err() != nil
 }
+
+// SchemasLoaded says whether the types that the service was made with are in
+// force. Otherwise those of the start before are.
+func (s *Service) SchemasLoaded() bool { return s.schemas.Loaded() }
 
 // Types returns the present set of event types.
 func (s *Service) Types() *schema.Set { return s.schemas.Set() }

@@ -36,14 +36,14 @@ const (
 // A change is compared with every revision that is still live: with the schemas
 // that the server was started with, and with every revision that was ever
 // registered, since a topic may hold events of any of them. The comparison is
-// Buf's own, by its rules of the category WIRE_JSON (the binary and the JSON
-// form of events stay readable, by older and by newer schemas) and, so that no
-// stored event loses its type, PACKAGE_NO_DELETE, PACKAGE_MESSAGE_NO_DELETE and
-// PACKAGE_ENUM_NO_DELETE. A server that was given this project's plugin of Buf
-// also compares validation, which doesn't become stricter, and the topics and
-// keys of events, which stay, by the rules TIDINGS_VALIDATION_NO_TIGHTEN,
-// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
-// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY.
+// Buf's own, of what events may hold: every stored event reads as before, in its
+// binary and in its JSON form, by older and by newer schemas, and none loses its
+// type. What only services use isn't compared. A server that was given this
+// project's plugin of Buf also compares validation, which doesn't become
+// stricter, and the topics and keys of events, which stay, by the rules
+// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_ADDED_FIELD_OPTIONAL,
+// TIDINGS_EVENT_OPTION_NO_DELETE, TIDINGS_EVENT_SAME_TOPIC and
+// TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
@@ -57,9 +57,9 @@ type SchemaServiceClient interface {
 	// and keep them over restarts. The replica that answers uses them at once, the
 	// others within moments. Topics that new event types declare are created.
 	//
-	// Files of the image replace those of the same name; files that it leaves out
-	// stay as they are. A registered file goes before one that the server was
-	// started with.
+	// What the image declares replaces what the server has under the same names,
+	// in whichever files; files that it leaves out stay as they are. What is
+	// registered goes before what the server was started with.
 	//
 	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
 	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
@@ -107,14 +107,14 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, in *RegisterSc
 // A change is compared with every revision that is still live: with the schemas
 // that the server was started with, and with every revision that was ever
 // registered, since a topic may hold events of any of them. The comparison is
-// Buf's own, by its rules of the category WIRE_JSON (the binary and the JSON
-// form of events stay readable, by older and by newer schemas) and, so that no
-// stored event loses its type, PACKAGE_NO_DELETE, PACKAGE_MESSAGE_NO_DELETE and
-// PACKAGE_ENUM_NO_DELETE. A server that was given this project's plugin of Buf
-// also compares validation, which doesn't become stricter, and the topics and
-// keys of events, which stay, by the rules TIDINGS_VALIDATION_NO_TIGHTEN,
-// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
-// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY.
+// Buf's own, of what events may hold: every stored event reads as before, in its
+// binary and in its JSON form, by older and by newer schemas, and none loses its
+// type. What only services use isn't compared. A server that was given this
+// project's plugin of Buf also compares validation, which doesn't become
+// stricter, and the topics and keys of events, which stay, by the rules
+// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_ADDED_FIELD_OPTIONAL,
+// TIDINGS_EVENT_OPTION_NO_DELETE, TIDINGS_EVENT_SAME_TOPIC and
+// TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 type SchemaServiceServer interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
@@ -128,9 +128,9 @@ type SchemaServiceServer interface {
 	// and keep them over restarts. The replica that answers uses them at once, the
 	// others within moments. Topics that new event types declare are created.
 	//
-	// Files of the image replace those of the same name; files that it leaves out
-	// stay as they are. A registered file goes before one that the server was
-	// started with.
+	// What the image declares replaces what the server has under the same names,
+	// in whichever files; files that it leaves out stay as they are. What is
+	// registered goes before what the server was started with.
 	//
 	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
 	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,

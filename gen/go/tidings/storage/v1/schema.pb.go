@@ -25,8 +25,11 @@ const (
 // SchemaRevision is schemas that were registered while the server ran. It is a
 // value of the JetStream key-value bucket `tidings-schemas`. Its key is its
 // number, from 1 on, in decimal: of two servers that register at the same time,
-// one creates the key. Files of a later one replace files of the same name of
-// earlier ones and of those that the server is started with.
+// one creates the key. What a later one declares replaces what earlier ones
+// declare under the same names, and what the server is started with.
+//
+// The key `base` has what a server was last started with, all of it, for the
+// next start to be compared with. It may be without comments.
 type SchemaRevision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this form: 1. A server refuses to use a higher one.

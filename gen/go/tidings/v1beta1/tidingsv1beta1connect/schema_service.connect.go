@@ -57,9 +57,9 @@ type SchemaServiceClient interface {
 	// and keep them over restarts. The replica that answers uses them at once, the
 	// others within moments. Topics that new event types declare are created.
 	//
-	// Files of the image replace those of the same name; files that it leaves out
-	// stay as they are. A registered file goes before one that the server was
-	// started with.
+	// What the image declares replaces what the server has under the same names,
+	// in whichever files; files that it leaves out stay as they are. What is
+	// registered goes before what the server was started with.
 	//
 	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
 	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
@@ -134,9 +134,9 @@ type SchemaServiceHandler interface {
 	// and keep them over restarts. The replica that answers uses them at once, the
 	// others within moments. Topics that new event types declare are created.
 	//
-	// Files of the image replace those of the same name; files that it leaves out
-	// stay as they are. A registered file goes before one that the server was
-	// started with.
+	// What the image declares replaces what the server has under the same names,
+	// in whichever files; files that it leaves out stay as they are. What is
+	// registered goes before what the server was started with.
 	//
 	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
 	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
