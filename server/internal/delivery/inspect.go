@@ -71,7 +71,8 @@ const (
 func (s *survey) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	if err := s.add(ctx, s.answer.response.GetStatistics()); err != nil {
+	err := s.add(ctx, s.answer.response.GetStatistics())
+	if err != nil && !errors.Is(err, engine.ErrTopicNotFound) { // It is deleted just now.
 		return err
 	}
 	s.answer.question.reply(s.answer.response)
