@@ -90,6 +90,12 @@ func TestCompareWithPlugin(t *testing.T) {
 		}, []compat.Violation{
 			{Rule: "TIDINGS_VALIDATION_NO_TIGHTEN", Element: orderID, File: orders},
 		}},
+		"an expression that can't be compared": {func(f files) {
+			rules, _ := proto.GetExtension(placed(f).GetField()[0].GetOptions(), validate.E_Field).(*validate.FieldRules)
+			rules.CelExpression = append(rules.GetCelExpression(), "this != 'x'")
+		}, []compat.Violation{
+			{Rule: "TIDINGS_VALIDATION_COMPARABLE", Element: orderID, File: orders, Line: -1},
+		}},
 		"a tightened rule and a name": {func(f files) {
 			idRules(f).MaxLen = new(uint64(63))
 			placed(f).GetField()[1].Name = new("other")

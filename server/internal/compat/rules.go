@@ -18,6 +18,6 @@ var rules = []string{
 // publishes them: what was valid stays valid, and events stay where they are. The
 // others are about the schemas as a source of code.
 var pluginRules = []string{
-	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_ADDED_FIELD_OPTIONAL",
+	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_VALIDATION_COMPARABLE", "TIDINGS_ADDED_FIELD_OPTIONAL",
 	"TIDINGS_EVENT_OPTION_NO_DELETE", "TIDINGS_EVENT_SAME_TOPIC", "TIDINGS_EVENT_SAME_KEY",
 }

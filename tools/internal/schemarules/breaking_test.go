@@ -11,7 +11,7 @@ func TestRulesOfMessages(t *testing.T) {
 			name: "an expression is added",
 			was:  "message M { string a = 1; }",
 			is: `message M {
-  option (buf.validate.message).cel = {id: "m" expression: "this.a != ''"}; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  option (buf.validate.message).cel = {id: "m" expression: "this.a != ''"}; //! TIDINGS_VALIDATION_COMPARABLE
   string a = 1;
 }`,
 		},
@@ -19,7 +19,7 @@ func TestRulesOfMessages(t *testing.T) {
 			name: "an expression is changed",
 			was:  `message M { option (buf.validate.message).cel_expression = "this.a != ''"; string a = 1; }`,
 			is: `message M {
-  option (buf.validate.message).cel_expression = "this.a != 'x'"; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  option (buf.validate.message).cel_expression = "this.a != 'x'"; //! TIDINGS_VALIDATION_COMPARABLE
   string a = 1;
 }`,
 		},
@@ -32,7 +32,7 @@ func TestRulesOfMessages(t *testing.T) {
 }`,
 			is: `message M {
   option (buf.validate.message).cel = {id: "a" expression: "this.a != ''"};
-  option (buf.validate.message).cel = {id: "b" expression: "this.a != 'y'"}; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  option (buf.validate.message).cel = {id: "b" expression: "this.a != 'y'"}; //! TIDINGS_VALIDATION_COMPARABLE
   string a = 1;
 }`,
 		},
@@ -81,6 +81,24 @@ func TestRulesOfMessages(t *testing.T) {
   string a = 1;
   string b = 2;
   string c = 3;
+}`,
+		},
+		{
+			name: "one field of several is required, and then the field itself",
+			was:  `message M { option (buf.validate.message).oneof = {fields: ["a"] required: true}; string a = 1; string b = 2 [(buf.validate.field).required = true]; }`,
+			is: `message M {
+  option (buf.validate.message).oneof = {fields: ["b"] required: true};
+  string a = 1 [(buf.validate.field).required = true];
+  string b = 2;
+}`,
+		},
+		{
+			name: "an expression says less than before",
+			was:  `message M { option (buf.validate.message).cel_expression = "this.a != '' && this.b != ''"; string a = 1; string b = 2; }`,
+			is: `message M {
+  option (buf.validate.message).cel_expression = "this.a != ''  ||  this.b == 'x'";
+  string a = 1;
+  string b = 2;
 }`,
 		},
 		{
@@ -154,6 +172,21 @@ func TestRulesOfMessages(t *testing.T) {
 }`,
 		},
 		{
+			name: "another type of number, which Buf's own rules may allow",
+			was: `message M {
+  uint32 a = 1 [(buf.validate.field).uint32.lte = 9];
+  uint32 b = 2 [(buf.validate.field).uint32.lte = 9];
+  int32 c = 3 [(buf.validate.field).int32.gte = -1];
+  string d = 4 [(buf.validate.field).string.len = 4];
+}`,
+			is: `message M {
+  uint64 a = 1 [(buf.validate.field).uint64.lte = 9];
+  uint64 b = 2 [(buf.validate.field).uint64.lte = 8]; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  uint32 c = 3 [(buf.validate.field).uint32.gte = 0]; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  bytes d = 4 [(buf.validate.field).bytes.len = 3];
+}`,
+		},
+		{
 			name: "the line of the rule among several",
 			was:  "message M { string a = 1 [(buf.validate.field).string = {min_len: 1 max_len: 9}]; }",
 			is: `message M {
@@ -192,14 +225,14 @@ func TestCustomRules(t *testing.T) {
 			name: "it is added to a field",
 			was:  custom + "message M { string a = 1; }",
 			is: custom + `message M {
-  string a = 1 [(buf.validate.field).string.(no_blanks) = true]; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  string a = 1 [(buf.validate.field).string.(no_blanks) = true]; //! TIDINGS_VALIDATION_COMPARABLE
 }`,
 		},
 		{
 			name: "it is changed for a field",
 			was:  custom + "message M { string a = 1 [(buf.validate.field).string.(no_blanks) = false]; }",
 			is: custom + `message M {
-  string a = 1 [(buf.validate.field).string.(no_blanks) = true]; //! TIDINGS_VALIDATION_NO_TIGHTEN
+  string a = 1 [(buf.validate.field).string.(no_blanks) = true]; //! TIDINGS_VALIDATION_COMPARABLE
 }`,
 		},
 		{
@@ -226,7 +259,7 @@ func TestCustomRules(t *testing.T) {
   bool no_blanks = 81234 [(buf.validate.predefined).cel = {id: "no_blanks" expression: "!rule || !this.contains(' ')"}];
 }`,
 			is: `extend buf.validate.StringRules {
-  bool no_blanks = 81234 [(buf.validate.predefined).cel = { //! TIDINGS_VALIDATION_NO_TIGHTEN
+  bool no_blanks = 81234 [(buf.validate.predefined).cel = { //! TIDINGS_VALIDATION_COMPARABLE
     id: "no_blanks"
     expression: "!rule || !this.contains('  ')"
   }];

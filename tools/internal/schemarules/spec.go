@@ -16,6 +16,7 @@ func Spec() *check.Spec {
 	return &check.Spec{
 		Rules: []*check.RuleSpec{
 			validationNoTighten(),
+			validationComparable(),
 			addedFieldOptional(),
 			eventOptionNoDelete(),
 			eventSameTopic(),

@@ -1,6 +1,8 @@
 package schemarules
 
 import (
+	"fmt"
+
 	"buf.build/go/bufplugin/check"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -11,80 +13,79 @@ func validationNoTighten() *check.RuleSpec {
 	return breaking("TIDINGS_VALIDATION_NO_TIGHTEN",
 		"Checks that rules of protovalidate take everything that they took.",
 		onChange(func(c change) error {
-			for _, compare := range []func(change) error{tightenedFields, tightenedMessages, tightenedOneofs} {
-				if err := compare(c); err != nil {
-					return err
+			return c.compareValidation(func(is protoreflect.Descriptor, finding tightening.Finding) string {
+				if finding.Incomparable {
+					return ""
 				}
-			}
-			return nil
+				return fmt.Sprintf("%s is tighter: %s. What was valid would be refused.", describe(is), finding)
+			})
 		}))
 }
 
-func tightenedFields(c change) error {
-	fields, err := tightening.NewFields(c.is.all)
+func validationComparable() *check.RuleSpec {
+	return breaking("TIDINGS_VALIDATION_COMPARABLE",
+		"Checks that rules of protovalidate are changed only where it can be told what they take.",
+		onChange(func(c change) error {
+			return c.compareValidation(func(is protoreflect.Descriptor, finding tightening.Finding) string {
+				if !finding.Incomparable {
+					return ""
+				}
+				return fmt.Sprintf("%s can't be compared: %s. What was valid may be refused.", describe(is), finding)
+			})
+		}))
+}
+
+// compareValidation compares all rules of protovalidate. A finding of which say has
+// nothing to say isn't reported.
+func (c change) compareValidation(say func(is protoreflect.Descriptor, finding tightening.Finding) string) error {
+	rules, err := tightening.NewFields(c.was.all, c.is.all)
 	if err != nil {
 		return err
 	}
+	report := func(is, was protoreflect.Descriptor, findings []tightening.Finding) {
+		for _, finding := range findings {
+			if message := say(is, finding); message != "" {
+				c.AddAnnotation(check.WithMessage(message), at(is, finding.Path), check.WithAgainstDescriptor(was))
+			}
+		}
+	}
 	for field := range pairs[protoreflect.FieldDescriptor](c.was.files, c.is.files) {
-		findings, err := fields.Compare(field.was, field.is)
+		findings, err := rules.Compare(field.was, field.is)
 		if err != nil {
 			return err
 		}
-		c.addTightened(field.is, field.was, findings)
+		report(field.is, field.was, findings)
 		if !field.is.IsExtension() {
 			continue
 		}
 		if findings, err = tightening.Predefined(field.was, field.is); err != nil {
 			return err
 		}
-		c.addTightened(field.is, field.was, findings)
+		report(field.is, field.was, findings)
 	}
-	return nil
-}
-
-func tightenedMessages(c change) error {
 	for message := range pairs[protoreflect.MessageDescriptor](c.was.files, c.is.files) {
-		findings, err := tightening.Message(message.was, message.is)
+		findings, err := rules.Message(message.was, message.is)
 		if err != nil {
 			return err
 		}
-		c.addTightened(message.is, message.was, findings)
-	}
-	return nil
-}
-
-// tightenedOneofs looks at the oneofs of messages that were there before; a oneof
-// may be new in one.
-func tightenedOneofs(c change) error {
-	for message := range pairs[protoreflect.MessageDescriptor](c.was.files, c.is.files) {
-		oneofs := message.is.Oneofs()
+		report(message.is, message.was, findings)
+		oneofs := message.is.Oneofs() // One may be new in a message.
 		for i := range oneofs.Len() {
 			oneof := oneofs.Get(i)
-			findings, err := tightening.Oneof(message.was.Oneofs().ByName(oneof.Name()), oneof)
-			if err != nil {
+			if findings, err = tightening.Oneof(message.was.Oneofs().ByName(oneof.Name()), oneof); err != nil {
 				return err
 			}
-			c.addTightened(oneof, message.was, findings)
+			report(oneof, message.was, findings)
 		}
 	}
 	return nil
-}
-
-func (c change) addTightened(is, was protoreflect.Descriptor, findings []tightening.Finding) {
-	for _, finding := range findings {
-		c.AddAnnotation(
-			check.WithMessagef("%s is tighter: %s. What was valid would be refused.", describe(is), finding),
-			at(is, finding.Path),
-			check.WithAgainstDescriptor(was),
-		)
-	}
 }
 
 func addedFieldOptional() *check.RuleSpec {
 	return breaking("TIDINGS_ADDED_FIELD_OPTIONAL",
 		"Checks that a message stays valid without a field that is new in it.",
 		onChange(func(c change) error {
-			rules, err := tightening.NewFields(c.is.all)
+			rules, err := tightening.NewFields(c.was.all, c.is.all)
 			if err != nil {
 				return err
 			}

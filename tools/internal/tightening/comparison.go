@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -20,7 +21,9 @@ type comparison struct {
 	was, is protoreflect.Message
 	// wasOf and isOf are the values that the rules are for.
 	wasOf, isOf subject
-	at          place
+	// nonzero is set if the old rules were for values other than zero alone.
+	nonzero bool
+	at      place
 	// checks are those of the kind.
 	checks []check
 }
@@ -28,12 +31,12 @@ type comparison struct {
 // run compares all rules of the kind.
 func (c comparison) run() {
 	c.compareUnclaimed()
-	values, single := c.singleValues()
-	if single {
+	if values, single := c.singleValues(); single {
 		c.compareSingle(values)
+		return
 	}
 	for _, check := range c.checks {
-		if check.compare != nil && (!single || check.undecidable) {
+		if check.compare != nil {
 			check.compare(c)
 		}
 	}
@@ -46,8 +49,9 @@ func (c comparison) compareUnclaimed() {
 		claimed := slices.ContainsFunc(c.checks, func(check check) bool {
 			return !field.IsExtension() && slices.Contains(check.claims, field.Name())
 		})
-		if !claimed && (!c.was.Has(field) || !c.was.Get(field).Equal(value)) {
-			c.addf(c.at.field(field), "was added or changed, and this rule can't be compared")
+		same := c.was.Descriptor() == c.is.Descriptor() && c.was.Has(field) && c.was.Get(field).Equal(value)
+		if !claimed && !same {
+			c.unknownf(c.at.field(field), "was added or changed")
 		}
 		return true
 	})
@@ -57,9 +61,12 @@ func (c comparison) compareUnclaimed() {
 // compareUnknown does the same for rules that only their numbers are known of.
 func compareUnknown(r *report, at place, was, is protoreflect.Message) {
 	old := unknown(was)
+	if _, ofField := is.Interface().(*validate.FieldRules); ofField { // See withFormerIgnore.
+		old[formerSkipped], old[formerIgnoreEmpty] = "", ""
+	}
 	for number, value := range unknown(is) {
-		if old[number] != value {
-			r.addf(at, "has the rule %d added or changed, and it can't be compared", number)
+		if known, ok := old[number]; !ok || known != "" && known != value {
+			r.unknownf(at, "has a rule with the number %d added or changed, which this version of protovalidate doesn't know", number)
 		}
 	}
 }
@@ -81,8 +88,11 @@ func unknown(message protoreflect.Message) map[protowire.Number]string {
 // differ says whether one of the rules was changed in any way.
 func (c comparison) differ(names ...protoreflect.Name) bool {
 	return slices.ContainsFunc(names, func(name protoreflect.Name) bool {
-		field := c.is.Descriptor().Fields().ByName(name)
-		return field != nil && (c.was.Has(field) != c.is.Has(field) || !c.was.Get(field).Equal(c.is.Get(field)))
+		was, is := c.was.Descriptor().Fields().ByName(name), c.is.Descriptor().Fields().ByName(name)
+		if was == nil || is == nil {
+			return was != is
+		}
+		return c.was.Has(was) != c.is.Has(is) || !c.was.Get(was).Equal(c.is.Get(is))
 	})
 }
 
@@ -127,6 +137,12 @@ func showValue(field protoreflect.FieldDescriptor, value protoreflect.Value) str
 			return text
 		}
 		return fmt.Sprint(v.Interface())
+	case protoreflect.List:
+		var parts []string
+		for _, element := range elements(v) {
+			parts = append(parts, showValue(field, element))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
 	case protoreflect.EnumNumber:
 		if named := field.Enum().Values().ByNumber(v); named != nil {
 			return string(named.Name())

@@ -1,8 +1,6 @@
 package tightening
 
 import (
-	"slices"
-
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
@@ -16,19 +14,19 @@ type rulesWithExpressions interface {
 	GetCelExpression() []string
 }
 
-// compareExpressions compares what is written in CEL. What two expressions take
-// isn't compared: each has to be one of the old ones, whatever its id and message.
+// compareExpressions compares what is written in CEL. Each has to follow from the
+// old ones, whatever its id and message, or can't be compared.
 func compareExpressions(r *report, at place, was, is rulesWithExpressions) {
-	old := append(expressions(was.GetCel()), was.GetCelExpression()...)
+	old := readConditions(append(expressions(was.GetCel()), was.GetCelExpression()...)...)
 	fields := is.ProtoReflect().Descriptor().Fields()
 	for i, rule := range is.GetCel() {
-		if !slices.Contains(old, rule.GetExpression()) {
-			r.addf(at.field(fields.ByName("cel")).index(i), "%q was added or changed", rule.GetId())
+		if !old.imply(rule.GetExpression()) {
+			r.unknownf(at.field(fields.ByName("cel")).index(i), "%q was added or changed", rule.GetId())
 		}
 	}
 	for i, expression := range is.GetCelExpression() {
-		if !slices.Contains(old, expression) {
-			r.addf(at.field(fields.ByName("cel_expression")).index(i), "%q was added or changed", expression)
+		if !old.imply(expression) {
+			r.unknownf(at.field(fields.ByName("cel_expression")).index(i), "%q was added or changed", expression)
 		}
 	}
 }
@@ -55,10 +53,10 @@ func Predefined(was, is protoreflect.FieldDescriptor) ([]Finding, error) {
 	}
 	r := &report{}
 	at := optionPlace(validate.E_Predefined)
-	before := expressions(old.GetCel())
+	before := readConditions(expressions(old.GetCel())...)
 	for i, rule := range present.GetCel() {
-		if !slices.Contains(before, rule.GetExpression()) {
-			r.addf(at.field(present.ProtoReflect().Descriptor().Fields().ByName("cel")).index(i), "%q was added or changed", rule.GetId())
+		if !before.imply(rule.GetExpression()) {
+			r.unknownf(at.field(present.ProtoReflect().Descriptor().Fields().ByName("cel")).index(i), "%q was added or changed", rule.GetId())
 		}
 	}
 	return r.findings, nil

@@ -2,6 +2,7 @@ package tightening
 
 import (
 	"slices"
+	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
@@ -50,13 +51,10 @@ func (f Fields) Compare(was, is protoreflect.FieldDescriptor) ([]Finding, error)
 		return nil, err
 	}
 	r := &report{}
-	at := optionPlace(validate.E_Field)
-	compareField(r, at, side{old, subjectOf(was)}, side{present, subjectOf(is)})
-	// A field without presence is looked at even if nobody set it.
-	if zeroCounts(old, present) && !present.GetRequired() || was.HasPresence() && !is.HasPresence() {
-		if reason := f.refusedWhenAbsent(is); reason != "" {
-			r.addf(at.field(ignoreRule), "no longer lets the zero value pass: %s", reason)
-		}
+	before := side{rules: old, of: subjectOf(was), implicit: !was.HasPresence()}
+	after := side{rules: present, of: subjectOf(is), implicit: !is.HasPresence()}
+	if f.compareAbsent(r, was, is, before, after) {
+		compareField(r, optionPlace(validate.E_Field), before, after)
 	}
 	return r.findings, nil
 }
@@ -68,9 +66,7 @@ func fieldRules(field protoreflect.FieldDescriptor) (*validate.FieldRules, error
 	if err != nil {
 		return nil, err
 	}
-	if rules == nil {
-		rules = &validate.FieldRules{}
-	}
+	rules = withFormerIgnore(rules)
 	ofMessage, err := protovalidate.ResolveMessageRules(field.ContainingMessage())
 	if err != nil {
 		return nil, err
@@ -85,15 +81,54 @@ func fieldRules(field protoreflect.FieldDescriptor) (*validate.FieldRules, error
 	return rules, nil
 }
 
-// zeroCounts says whether a zero value was let pass for what it is, and isn't now.
-func zeroCounts(was, is *validate.FieldRules) bool {
-	return was.GetIgnore() == validate.Ignore_IGNORE_IF_ZERO_VALUE && is.GetIgnore() == validate.Ignore_IGNORE_UNSPECIFIED
+// The numbers that rules of protovalidate before 0.8 had for what is `ignore` now.
+const (
+	formerSkipped     = 24
+	formerIgnoreEmpty = 26
+)
+
+// withFormerIgnore returns rules that say as present versions do what they don't
+// look at. They may be nil.
+func withFormerIgnore(rules *validate.FieldRules) *validate.FieldRules {
+	if rules == nil {
+		return &validate.FieldRules{}
+	}
+	former := unknown(rules.ProtoReflect())
+	if rules.HasIgnore() && rules.GetIgnore() != ignoreIfDefault || len(former) == 0 && !rules.HasIgnore() {
+		return rules
+	}
+	rules = proto.CloneOf(rules)
+	switch {
+	case isOn(former[formerSkipped]):
+		rules.SetIgnore(validate.Ignore_IGNORE_ALWAYS)
+	case isOn(former[formerIgnoreEmpty]) || rules.HasIgnore():
+		rules.SetIgnore(validate.Ignore_IGNORE_IF_ZERO_VALUE)
+	}
+	return rules
 }
+
+// ignoreIfDefault is a value of `ignore` that later versions don't have.
+const ignoreIfDefault validate.Ignore = 2
+
+// isOn reports whether an encoded field is a bool that is on.
+func isOn(field string) bool { return strings.HasSuffix(field, "\x01") }
 
 // A side is the rules of a field, or of what is in it, before or after.
 type side struct {
 	rules *validate.FieldRules
 	of    subject
+	// Whether it is a field without presence. Then its zero value is one that isn't
+	// set, which compareAbsent looks at and nothing else.
+	implicit bool
+}
+
+// takesZero reports whether a zero value is let pass for what it is.
+func (s side) takesZero() bool { return s.rules.GetIgnore() == validate.Ignore_IGNORE_IF_ZERO_VALUE }
+
+// takesAbsent reports whether rules never refuse a field that isn't set, as the
+// versions of protovalidate read them that they are written for.
+func (s side) takesAbsent() bool {
+	return s.rules.GetIgnore() == validate.Ignore_IGNORE_ALWAYS || s.takesZero() && !s.rules.GetRequired()
 }
 
 // kind returns the field of FieldRules that holds the rules for the type. Nil:
@@ -113,9 +148,6 @@ func compareField(r *report, at place, was, is side) {
 		}
 		was.rules = &validate.FieldRules{}
 	}
-	if is.rules.GetRequired() && !was.rules.GetRequired() {
-		r.addf(at.field(requiredRule), "was added")
-	}
 	compareExpressions(r, at, was.rules, is.rules)
 	compareUnknown(r, at, was.rules.ProtoReflect(), is.rules.ProtoReflect())
 	compareKind(r, at, was, is)
@@ -127,14 +159,19 @@ func compareKind(r *report, at place, was, is side) {
 	if kind == nil {
 		return
 	}
+	before := was.rules.ProtoReflect().Get(kind).Message()
 	if old := was.kind(); old != nil && old != kind {
-		r.addf(at.field(kind), "took the place of %s, with which it can't be compared", old.Name())
-		return
+		// The field has another type, of which Buf's own rules tell. Numbers are
+		// numbers all the same.
+		if !isNumber(old) || !isNumber(kind) {
+			return
+		}
+		before = was.rules.ProtoReflect().Get(old).Message()
 	}
 	c := comparison{
 		report: r, at: at.field(kind), kind: kind, checks: kinds[kind.Name()],
-		was: was.rules.ProtoReflect().Get(kind).Message(), is: is.rules.ProtoReflect().Get(kind).Message(),
-		wasOf: was.of, isOf: is.of,
+		was: before, is: is.rules.ProtoReflect().Get(kind).Message(),
+		wasOf: was.of, isOf: is.of, nonzero: was.implicit,
 	}
 	c.run()
 	for _, name := range []protoreflect.Name{"items", "keys", "values"} {
@@ -159,8 +196,11 @@ func (s side) element(rules protoreflect.Message, field protoreflect.FieldDescri
 // compareElements compares the rules for what is in a list or a map, where every
 // zero value was set by somebody.
 func compareElements(r *report, at place, was, is side) {
+	if is.rules.GetRequired() && !was.rules.GetRequired() && is.rules.GetIgnore() != validate.Ignore_IGNORE_ALWAYS {
+		r.addf(at.field(requiredRule), "was added")
+	}
 	compareField(r, at, was, is)
-	if zeroCounts(was.rules, is.rules) {
+	if was.takesZero() && is.rules.GetIgnore() == validate.Ignore_IGNORE_UNSPECIFIED {
 		r.addf(at.field(ignoreRule), "no longer lets zero values pass")
 	}
 }

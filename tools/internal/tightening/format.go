@@ -26,7 +26,7 @@ func compareFormat(c comparison) {
 	switch {
 	case is == nil:
 	case was == nil:
-		c.addf(c.at.field(is), "was added")
+		c.compareNewFormat(is)
 	case was != is:
 		if !slices.Contains(wider[was.Name()], is.Name()) {
 			c.addf(c.at.field(is), "took the place of %s", was.Name())
@@ -36,6 +36,25 @@ func compareFormat(c comparison) {
 	case is.Name() == "well_known_regex" && !isStrict(c.was) && isStrict(c.is):
 		c.addf(c.blame("strict"), "is strict now")
 	}
+}
+
+// compareNewFormat compares a format with what was said of the text before.
+func (c comparison) compareNewFormat(is protoreflect.FieldDescriptor) {
+	words, err := c.words()
+	if err == nil && len(words) == 0 {
+		c.addf(c.at.field(is), "was added") // None takes every text.
+		return
+	}
+	var example string
+	if none, failed := languageOf(""); err == nil && failed == nil { // Which takes all.
+		none.others = true
+		example, _, err = c.missing(none)
+	}
+	if after, failed := newProbe(c.kind, known(c.is)); err == nil && failed == nil && after.refuses(protoreflect.ValueOfString(example)) != "" {
+		c.reportMissing(c.at.field(is), example)
+		return
+	}
+	c.unknownf(c.at.field(is), "was added")
 }
 
 // formatOf returns the rule that names the format, if there is one and it is on.

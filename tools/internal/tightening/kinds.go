@@ -11,9 +11,6 @@ import (
 type check struct {
 	// claims are the rules that it compares. A kind may lack some of them.
 	claims []protoreflect.Name
-	// Whether trying a value can't decide about the rules. The others are left out
-	// where the old rules took single values only, each of which is tried.
-	undecidable bool
 	// Nil: nothing that the rules say makes a value invalid.
 	compare func(comparison)
 }
@@ -36,22 +33,19 @@ var kinds = map[protoreflect.Name][]check{
 	"duration": numberChecks,
 	"timestamp": append(slices.Clone(numberChecks),
 		// They depend on when a value is looked at.
-		check{claims: []protoreflect.Name{"lt_now"}, undecidable: true, compare: compareFlag("lt_now")},
-		check{claims: []protoreflect.Name{"gt_now"}, undecidable: true, compare: compareFlag("gt_now")},
-		check{claims: []protoreflect.Name{"within"}, undecidable: true, compare: compareWithin},
+		check{claims: []protoreflect.Name{"lt_now"}, compare: compareFlag("lt_now")},
+		check{claims: []protoreflect.Name{"gt_now"}, compare: compareFlag("gt_now")},
+		check{claims: []protoreflect.Name{"within"}, compare: compareWithin},
 	),
-	"bool": {valuesCheck, exampleCheck},
-	"enum": {
-		valuesCheck, exampleCheck,
-		{claims: []protoreflect.Name{"defined_only"}, compare: compareFlag("defined_only")},
-	},
+	"bool": numberChecks,
+	"enum": numberChecks,
 	"string": {
-		valuesCheck, exampleCheck, patternCheck, prefixCheck, suffixCheck, containsCheck, notContainsCheck,
+		valuesCheck, exampleCheck, wordsCheck,
 		{claims: append(inCharacters.names(), inBytes.names()...), compare: compareLengths},
 		formatCheck((*validate.StringRules)(nil).ProtoReflect().Descriptor()),
 	},
 	"bytes": {
-		valuesCheck, exampleCheck, patternCheck, prefixCheck, suffixCheck, containsCheck, inCharacters.check(),
+		valuesCheck, exampleCheck, wordsCheck, inCharacters.check(),
 		formatCheck((*validate.BytesRules)(nil).ProtoReflect().Descriptor()),
 	},
 	"field_mask": {
@@ -62,14 +56,15 @@ var kinds = map[protoreflect.Name][]check{
 	// What is in them has rules of its own, of any kind: see compareField.
 	"repeated": {
 		inItems.check(), {claims: []protoreflect.Name{"items"}},
-		{claims: []protoreflect.Name{"unique"}, compare: compareFlag("unique")},
+		{claims: []protoreflect.Name{"unique"}, compare: compareUnique},
 	},
 	"map": {inPairs.check(), {claims: []protoreflect.Name{"keys", "values"}}},
 }
 
 var (
-	numberChecks = []check{valuesCheck, exampleCheck, {claims: boundNames, compare: compareBounds}}
+	numberChecks = []check{exampleCheck, {claims: numberNames, compare: compareNumbers}}
 	valuesCheck  = check{claims: []protoreflect.Name{"const", "in", "not_in"}, compare: compareValues}
+	wordsCheck   = check{claims: wordNames, compare: compareWords}
 	exampleCheck = check{claims: []protoreflect.Name{"example"}}
 )
 
@@ -80,6 +75,13 @@ func compareFlag(name protoreflect.Name) func(comparison) {
 		if c.is.Get(field).Bool() && !c.was.Get(field).Bool() {
 			c.addf(c.at.field(field), "was added")
 		}
+	}
+}
+
+// compareUnique lets a list of one element pass: it has nothing twice.
+func compareUnique(c comparison) {
+	if inItems.of(c.was).high > 1 {
+		compareFlag("unique")(c)
 	}
 }
 

@@ -3,6 +3,7 @@ package tightening
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -52,16 +53,36 @@ func (n sizeRules) of(rules protoreflect.Message) size {
 
 // check returns the check of these rules.
 func (n sizeRules) check() check {
-	return check{claims: n.names(), compare: func(c comparison) { c.compareSize(n, n.of(c.was)) }}
+	return check{claims: n.names(), compare: func(c comparison) { c.compareSize(n, c.sizeBefore(n)) }}
+}
+
+// sizeBefore returns what the old rules took, where something has to be there and
+// where a text has to hold another one.
+func (c comparison) sizeBefore(n sizeRules) size {
+	s := n.of(c.was)
+	if c.nonzero {
+		s.low = max(s.low, 1)
+	}
+	for _, name := range []protoreflect.Name{"prefix", "suffix", "contains"} {
+		if field := c.was.Descriptor().Fields().ByName(name); field != nil {
+			part := text(c.was.Get(field))
+			if n == inCharacters && field.Kind() == protoreflect.StringKind {
+				s.low = max(s.low, uint64(utf8.RuneCountInString(part)))
+			} else {
+				s.low = max(s.low, uint64(len(part)))
+			}
+		}
+	}
+	return s
 }
 
 // compareSize reports a size that was taken and is taken no more.
 func (c comparison) compareSize(n sizeRules, was size) {
 	is := n.of(c.is)
-	if was.low > was.high || is.low <= was.low && is.high >= was.high {
+	if was.low > was.high || is.low <= was.low && is.high >= was.high || c.wordsFit(n, is) {
 		return
 	}
-	c.addf(c.blame(n.names()...), "takes fewer sizes: they were %s, they are %s", was, is)
+	c.addf(c.blame(n.names()...), "takes fewer sizes: they were %s, they are %s", n.of(c.was), is)
 }
 
 func (s size) String() string {
@@ -77,7 +98,7 @@ const maxBytesACharacter = 4
 
 // compareLengths compares the lengths of a string, each bounded by the other too.
 func compareLengths(c comparison) {
-	characters, bytes := inCharacters.of(c.was), inBytes.of(c.was)
+	characters, bytes := c.sizeBefore(inCharacters), c.sizeBefore(inBytes)
 	bytes.low = max(bytes.low, characters.low)
 	if characters.high < math.MaxUint64/maxBytesACharacter {
 		bytes.high = min(bytes.high, characters.high*maxBytesACharacter)

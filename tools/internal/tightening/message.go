@@ -10,7 +10,7 @@ import (
 
 // Message returns the rules of a message as a whole that refuse what they took.
 // The path of each begins in the options of the message.
-func Message(was, is protoreflect.MessageDescriptor) ([]Finding, error) {
+func (f Fields) Message(was, is protoreflect.MessageDescriptor) ([]Finding, error) {
 	old, err := protovalidate.ResolveMessageRules(was)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func Message(was, is protoreflect.MessageDescriptor) ([]Finding, error) {
 	compareUnknown(r, at, old.ProtoReflect(), present.ProtoReflect())
 	oneofs := present.ProtoReflect().Descriptor().Fields().ByName("oneof")
 	for i, oneof := range present.GetOneof() {
-		if !implied(oneof, old.GetOneof(), was) {
+		if !f.implied(oneof, old.GetOneof(), was) {
 			r.addf(at.field(oneofs).index(i), "of %q was added or changed", oneof.GetFields())
 		}
 	}
@@ -34,7 +34,7 @@ func Message(was, is protoreflect.MessageDescriptor) ([]Finding, error) {
 
 // implied says whether messages that kept the old rules keep a rule about which
 // fields may be set together. Fields that the message didn't have aren't set.
-func implied(oneof *validate.MessageOneofRule, old []*validate.MessageOneofRule, was protoreflect.MessageDescriptor) bool {
+func (f Fields) implied(oneof *validate.MessageOneofRule, old []*validate.MessageOneofRule, was protoreflect.MessageDescriptor) bool {
 	var fields []string
 	for _, name := range oneof.GetFields() {
 		if was.Fields().ByName(protoreflect.Name(name)) != nil {
@@ -46,6 +46,9 @@ func implied(oneof *validate.MessageOneofRule, old []*validate.MessageOneofRule,
 	})
 	atLeastOne := !oneof.GetRequired() || slices.ContainsFunc(old, func(o *validate.MessageOneofRule) bool {
 		return o.GetRequired() && subset(o.GetFields(), fields)
+	}) || slices.ContainsFunc(fields, func(name string) bool {
+		old := withoutField(f.was, was.Fields().ByName(protoreflect.Name(name)))
+		return old.reason != "" && !old.broken
 	})
 	return atMostOne && atLeastOne
 }

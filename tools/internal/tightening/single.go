@@ -5,28 +5,18 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// singleValues returns the values that the old rules took, where these are few
-// enough to try each: those of const or in, the values of an enum that has to be
-// defined, and both of bool.
+// singleValues returns the values that the old rules took, where these are those of
+// const or in: each is tried. Numbers are compared as sets.
 func (c comparison) singleValues() ([]protoreflect.Value, bool) {
 	fields := c.was.Descriptor().Fields()
 	constant, in := fields.ByName("const"), fields.ByName("in")
 	switch {
-	case constant == nil: // The rules aren't about whole values.
+	case constant == nil || isNumber(c.kind):
 		return nil, false
 	case c.was.Has(constant):
 		return []protoreflect.Value{c.was.Get(constant)}, true
-	case in != nil && in.Kind() == constant.Kind() && c.was.Has(in):
+	case in.Kind() == constant.Kind() && c.was.Has(in):
 		return elements(c.was.Get(in).List()), true
-	case constant.Kind() == protoreflect.BoolKind:
-		return []protoreflect.Value{protoreflect.ValueOfBool(false), protoreflect.ValueOfBool(true)}, true
-	}
-	if defined := fields.ByName("defined_only"); defined != nil && c.was.Get(defined).Bool() && c.wasOf.enum != nil {
-		var values []protoreflect.Value
-		for i := range c.wasOf.enum.Values().Len() {
-			values = append(values, protoreflect.ValueOfInt32(int32(c.wasOf.enum.Values().Get(i).Number())))
-		}
-		return values, true
 	}
 	return nil, false
 }
@@ -41,39 +31,31 @@ func elements(list protoreflect.List) []protoreflect.Value {
 
 // compareSingle tries each value that the old rules took with the new ones.
 func (c comparison) compareSingle(values []protoreflect.Value) {
-	before, err := newProbe(c.kind, c.decidable(c.was), c.wasOf.enum)
+	before, err := newProbe(c.kind, known(c.was))
 	if err != nil {
-		c.addf(c.at, "can't be compared: %v", err)
+		c.unknownf(c.at, "%v", err)
 		return
 	}
-	after, err := newProbe(c.kind, c.decidable(c.is), c.isOf.enum)
+	after, err := newProbe(c.kind, known(c.is))
 	if err != nil {
-		c.addf(c.at, "can't be compared: %v", err)
+		c.unknownf(c.at, "%v", err)
 		return
 	}
 	for _, value := range values {
-		if before.refuses(value) != "" {
+		if c.nonzero && text(value) == "" || before.refuses(value) != "" {
 			continue
 		}
 		if reason := after.refuses(value); reason != "" {
-			c.addf(c.blame(c.claimed()...), "no longer takes %s: %s", c.showSingle(value), reason)
+			c.addf(c.blame(c.claimed()...), "no longer takes %s: %s", showValue(nil, value), reason)
 		}
 	}
 }
 
-// decidable returns the rules that trying a value decides about.
-func (c comparison) decidable(rules protoreflect.Message) protoreflect.Message {
+// known returns the rules that this version of protovalidate knows.
+func known(rules protoreflect.Message) protoreflect.Message {
 	copied := rules.New() // The rules may be those of nobody, which can't be changed.
 	proto.Merge(copied.Interface(), rules.Interface())
 	copied.SetUnknown(nil)
-	for _, check := range c.checks {
-		if !check.undecidable {
-			continue
-		}
-		for _, name := range check.claims {
-			copied.Clear(copied.Descriptor().Fields().ByName(name))
-		}
-	}
 	return copied
 }
 
@@ -108,24 +90,14 @@ func compareConst(c comparison) {
 // compareExcluded looks for values that the new rules exclude and that the old
 // ones took.
 func (c comparison) compareExcluded(field protoreflect.FieldDescriptor) {
-	before, err := newProbe(c.kind, c.decidable(c.was), c.wasOf.enum)
+	before, err := newProbe(c.kind, known(c.was))
 	if err != nil {
-		c.addf(c.at.field(field), "can't be compared: %v", err)
+		c.unknownf(c.at.field(field), "%v", err)
 		return
 	}
 	for i, value := range elements(c.is.Get(field).List()) {
-		if before.refuses(value) == "" {
-			c.addf(c.at.field(field).index(i), "now excludes %s", c.showSingle(value))
+		if (!c.nonzero || text(value) != "") && before.refuses(value) == "" {
+			c.addf(c.at.field(field).index(i), "now excludes %s", showValue(nil, value))
 		}
 	}
-}
-
-// showSingle writes a value of the kind down.
-func (c comparison) showSingle(value protoreflect.Value) string {
-	if c.isOf.enum != nil {
-		if named := c.isOf.enum.Values().ByNumber(protoreflect.EnumNumber(value.Int())); named != nil {
-			return string(named.Name())
-		}
-	}
-	return showValue(nil, value)
 }

@@ -3,8 +3,8 @@
 // producers that were right are refused.
 //
 // A change passes only if the new rules can be shown to take everything that the
-// old ones took. What can't be compared, such as a pattern or an expression with
-// another text, counts as tightened.
+// old ones took. What can't be compared, such as an expression with another text,
+// is a finding as well, and says so.
 package tightening
 
 import (
@@ -15,8 +15,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// A Finding is a rule that refuses what was valid before.
+// A Finding is a rule that refuses what was valid before, or that may.
 type Finding struct {
+	// Incomparable is set where nobody knows whether the rule refuses more.
+	Incomparable bool
 	// Path leads from the options of the element to the rule, as far as there is
 	// one: an empty path stands for the element itself.
 	Path protoreflect.SourcePath
@@ -27,7 +29,7 @@ type Finding struct {
 }
 
 // String joins the rule and what became of it.
-func (f Finding) String() string { return f.Rule + " " + f.Text }
+func (f Finding) String() string { return strings.TrimSpace(f.Rule + " " + f.Text) }
 
 // A place is where in the options a rule stands.
 type place struct {
@@ -57,10 +59,20 @@ type report struct {
 	findings []Finding
 }
 
+// addf takes a rule that refuses what was valid.
 func (r *report) addf(at place, format string, args ...any) {
-	r.findings = append(r.findings, Finding{
-		Path: at.path,
-		Rule: strings.Join(at.names, "."),
-		Text: fmt.Sprintf(format, args...),
-	})
+	r.add(Finding{Path: at.path, Rule: strings.Join(at.names, "."), Text: fmt.Sprintf(format, args...)})
+}
+
+// unknownf takes a rule that can't be compared.
+func (r *report) unknownf(at place, format string, args ...any) {
+	r.add(Finding{Path: at.path, Rule: strings.Join(at.names, "."), Text: fmt.Sprintf(format, args...), Incomparable: true})
+}
+
+// add takes one finding of each rule, the first.
+func (r *report) add(f Finding) {
+	same := func(other Finding) bool { return f.Rule == other.Rule && slices.Equal(f.Path, other.Path) }
+	if !slices.ContainsFunc(r.findings, same) {
+		r.findings = append(r.findings, f)
+	}
 }

@@ -41,9 +41,9 @@ const (
 // type. What only services use isn't compared. A server that was given this
 // project's plugin of Buf also compares validation, which doesn't become
 // stricter, and the topics and keys of events, which stay, by the rules
-// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_ADDED_FIELD_OPTIONAL,
-// TIDINGS_EVENT_OPTION_NO_DELETE, TIDINGS_EVENT_SAME_TOPIC and
-// TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
+// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_VALIDATION_COMPARABLE,
+// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
+// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
@@ -112,9 +112,9 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, in *RegisterSc
 // type. What only services use isn't compared. A server that was given this
 // project's plugin of Buf also compares validation, which doesn't become
 // stricter, and the topics and keys of events, which stay, by the rules
-// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_ADDED_FIELD_OPTIONAL,
-// TIDINGS_EVENT_OPTION_NO_DELETE, TIDINGS_EVENT_SAME_TOPIC and
-// TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
+// TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_VALIDATION_COMPARABLE,
+// TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
+// TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 type SchemaServiceServer interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
