@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
@@ -62,11 +63,19 @@ func (c *checker) check(index int, e *event) (key string, err error) {
 		return "", err
 	case e.key != "":
 		return strings.Clone(e.key), nil
-	case !plainText([]byte(key), 512, 0x20):
+	case !plainKey(key):
 		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
-			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 bytes, no control characters")
+			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 characters, none of them a control character or a noncharacter")
 	}
 	return key, nil
+}
+
+// maxKey is the number of characters that a partition key has at most.
+const maxKey = 512
+
+// plainKey reports whether a text can be a partition key.
+func plainKey(text string) bool {
+	return plainText([]byte(text), maxKey*utf8.UTFMax, 0x20) && (len(text) <= maxKey || utf8.RuneCountInString(text) <= maxKey)
 }
 
 // topicOf returns the topic of a batch that names none: the one that the types

@@ -166,7 +166,7 @@ func scanEvent(data []byte, e *event) bool {
 			return len(value) > 0 && plainText(value, 256, 0x20)
 		case 2:
 			e.source = view(value)
-			return len(value) > 0 && plainText(value, 512, 0x21)
+			return plainSource(value, 512)
 		case 3:
 			return plainText(value, 1024, 0x20)
 		case 4:
@@ -205,7 +205,7 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 		}
 		seen |= 1 << number
 		if number == 2 {
-			return len(value) <= 4096 && utf8.Valid(value)
+			return plainText(value, 4096, 0x20)
 		}
 		name = view(value)
 		return true
@@ -255,22 +255,6 @@ func scanAny(data []byte, e *event) bool {
 		e.payload = value
 		return true
 	})
-}
-
-// plainText says whether a text surely has no more than a number of characters
-// and none below the lowest or equal to DEL.
-func plainText(text []byte, most int, lowest byte) bool {
-	if len(text) > most {
-		return false
-	}
-	ascii := true
-	for _, c := range text {
-		if c < lowest || c == 0x7f {
-			return false
-		}
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	return ascii || utf8.Valid(text)
 }
 
 func plainTopic(name string) bool {

@@ -30,15 +30,18 @@ const (
 // `id`, `source`, `subject` and `time` are the attributes of the same name,
 // `partition_key` is the extension `partitionkey`, `attributes` are the other
 // extensions, the message name in `data.type_url` is `type`, and
-// `datacontenttype` is always `application/protobuf`.
+// `datacontenttype` is always `application/protobuf`. So its texts are Strings of
+// CloudEvents: without control characters (U+0000 to U+001F, U+007F to U+009F)
+// and without what Unicode calls noncharacters.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The producer's identifier of the event. `source` and `id` together name
 	// one event: a producer that repeats an event repeats both. 1 to 256
-	// characters, without control characters.
+	// characters.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Where the event comes from, as a URI-reference: `/checkout`,
-	// `https://github.com/octo/hello`. 1 to 512 characters.
+	// Where the event comes from, as a URI-reference (RFC 3986): `/checkout`,
+	// `https://github.com/octo/hello`. Characters beyond ASCII are percent-encoded.
+	// 1 to 512 characters.
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// What in the source the event is about. At most 1,024 characters; empty
 	// where the source says enough.
@@ -244,16 +247,21 @@ var File_tidings_v1_event_proto protoreflect.FileDescriptor
 const file_tidings_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/event.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x04\n" +
-	"\x05Event\x12/\n" +
-	"\x02id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18\x80\x022\x13^[^\\x00-\\x1f\\x7f]*$R\x02id\x127\n" +
-	"\x06source\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18\x80\x042\x13^[^\\x00-\\x20\\x7f]*$R\x06source\x127\n" +
-	"\asubject\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\b2\x13^[^\\x00-\\x1f\\x7f]*$R\asubject\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12B\n" +
-	"\rpartition_key\x18\x05 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\x042\x13^[^\\x00-\\x1f\\x7f]*$R\fpartitionKey\x12\xc9\x01\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x12\n" +
+	"\x05Event\x12\xef\x03\n" +
+	"\x02id\x18\x01 \x01(\tB\xde\x03\xbaH\xda\x03\xba\x01\xba\x03\n" +
+	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x1a\x10\x01\x18\x80\x022\x13^[^\\x00-\\x1f\\x7f]*$R\x02id\x12%\n" +
+	"\x06source\x18\x02 \x01(\tB\r\xbaH\n" +
+	"r\b\x10\x01\x18\x80\x04\x90\x01\x01R\x06source\x12\xf7\x03\n" +
+	"\asubject\x18\x03 \x01(\tB\xdc\x03\xbaH\xd8\x03\xba\x01\xba\x03\n" +
+	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80\b2\x13^[^\\x00-\\x1f\\x7f]*$R\asubject\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x82\x04\n" +
+	"\rpartition_key\x18\x05 \x01(\tB\xdc\x03\xbaH\xd8\x03\xba\x01\xba\x03\n" +
+	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80\x042\x13^[^\\x00-\\x1f\\x7f]*$R\fpartitionKey\x12\x9e\x05\n" +
 	"\n" +
-	"attributes\x18\x06 \x03(\v2!.tidings.v1.Event.AttributesEntryB\x85\x01\xbaH\x81\x01\x9a\x01~\x10@\"srq2\x10^[a-z0-9]{1,20}$Z\x02idZ\x06sourceZ\x04typeZ\vspecversionZ\asubjectZ\x04timeZ\x04dataZ\x0fdatacontenttypeZ\n" +
-	"dataschemaZ\fpartitionkey*\x05r\x03\x18\x80 R\n" +
+	"attributes\x18\x06 \x03(\v2!.tidings.v1.Event.AttributesEntryB\xda\x04\xbaH\xd6\x04\x9a\x01\xd2\x04\x10@\"srq2\x10^[a-z0-9]{1,20}$Z\x02idZ\x06sourceZ\x04typeZ\vspecversionZ\asubjectZ\x04timeZ\x04dataZ\x0fdatacontenttypeZ\n" +
+	"dataschemaZ\fpartitionkey*\xd8\x03\xba\x01\xba\x03\n" +
+	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80 2\x13^[^\\x00-\\x1f\\x7f]*$R\n" +
 	"attributes\x120\n" +
 	"\x04data\x18\a \x01(\v2\x14.google.protobuf.AnyB\x06\xbaH\x03\xc8\x01\x01R\x04data\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
