@@ -108,7 +108,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 }
 
 func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate, error) {
-	image, err := schema.ReadImage(encoded)
+	image, err := schema.ReadBoundedImage(encoded)
 	if err == nil {
 		err = image.SelfContained(over.base.Image())
 	}
@@ -123,7 +123,7 @@ func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate,
 func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candidate, error) {
 	set, err := over.set.Image().Overlay(image).Set()
 	if err == nil {
-		err = set.CheckRules(image)
+		err = set.CheckRules(ctx, image)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -32,15 +32,27 @@ type Image struct {
 // ReadImage decodes a Buf image or a FileDescriptorSet, binary or, where the
 // first byte is a brace, JSON.
 func ReadImage(encoded []byte) (*Image, error) {
-	set := new(descriptorpb.FileDescriptorSet)
-	var err error
-	if len(encoded) > 0 && encoded[0] == '{' {
-		encoded, err = imagejson.Binary(encoded)
-	}
-	if err == nil {
-		err = proto.Unmarshal(encoded, set)
-	}
+	encoded, err := binaryOf(encoded)
 	if err != nil {
+		return nil, err
+	}
+	return readBinary(encoded)
+}
+
+func binaryOf(encoded []byte) ([]byte, error) {
+	if len(encoded) == 0 || encoded[0] != '{' {
+		return encoded, nil
+	}
+	encoded, err := imagejson.Binary(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("neither a Buf image nor a FileDescriptorSet: %w", err)
+	}
+	return encoded, nil
+}
+
+func readBinary(encoded []byte) (*Image, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	if err := proto.Unmarshal(encoded, set); err != nil {
 		return nil, fmt.Errorf("neither a Buf image nor a FileDescriptorSet: %w", err)
 	}
 	if len(set.GetFile()) == 0 {

@@ -4,6 +4,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -110,16 +111,30 @@ func (s *Set) Revision() []byte { return s.revision }
 
 // CheckRules returns an error where a rule of protovalidate on one of the types
 // that an image declares, or on what they hold, has a mistake. Without it the
-// first event of the type would show that.
-func (s *Set) CheckRules(image *Image) error {
+// first event of the type would show that. It ends with the context.
+func (s *Set) CheckRules(ctx context.Context, image *Image) error {
+	var types []protoreflect.MessageDescriptor
 	for _, name := range s.names {
-		t := s.types[name]
-		if _, ok := image.byName[t.descriptor.ParentFile().Path()]; !ok {
-			continue
+		if message := s.types[name].descriptor; image.Has(message.ParentFile().Path()) {
+			types = append(types, message)
 		}
-		err := t.validator.Validate(dynamicpb.NewMessage(t.descriptor))
-		if mistake, ok := errors.AsType[*protovalidate.CompilationError](err); ok {
-			return fmt.Errorf("rules of %s: %w", t.Name, mistake)
+	}
+	// Many at once, since a validator copies what it has for each type that comes
+	// later. It isn't kept: most types of a large set are never published.
+	const atOnce = 200
+	for some := range slices.Chunk(types, atOnce) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		validator, err := protovalidate.New(protovalidate.WithExtensionTypeResolver(s.Types), protovalidate.WithMessageDescriptors(some...))
+		if err != nil {
+			return fmt.Errorf("validator: %w", err)
+		}
+		for _, message := range some {
+			err := validator.Validate(dynamicpb.NewMessage(message))
+			if mistake, ok := errors.AsType[*protovalidate.CompilationError](err); ok {
+				return fmt.Errorf("rules of %s: %w", message.FullName(), mistake)
+			}
 		}
 	}
 	return nil
