@@ -172,7 +172,11 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 			}
 		}()
 		defer guard.Recover(&err)
-		return next(ctx, &gatedConn{conn, g.gate})
+		err = next(ctx, &gatedConn{conn, g.gate})
+		if connect.CodeOf(err) == connect.CodeUnimplemented {
+			return receiveFault(err) // There was no request.
+		}
+		return err
 	}
 }
 

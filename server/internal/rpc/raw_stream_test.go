@@ -34,6 +34,21 @@ func invokeRaw(t *testing.T, method string, body []byte) error {
 	return dialGRPC(t, shared.grpcAddr).Invoke(testContext(t), method, body, new(tidingsv1.PublishResponse), grpc.ForceCodecV2(rawCodec{}))
 }
 
+// TestNoRequest ends a call without the request that it has to have. grpc-go has
+// an answer of its own to that.
+func TestNoRequest(t *testing.T) {
+	t.Parallel()
+	stream, err := dialGRPC(t, shared.httpAddr).NewStream(testContext(t), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
+		"/tidings.v1.ReaderService/Read", grpc.ForceCodecV2(rawCodec{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, stream.RecvMsg(new(tidingsv1.ReadResponse)), because(codes.InvalidArgument, "REQUEST_MALFORMED"))
+}
+
 // TestMalformedBatch runs over both listeners: a message of a stream that can't
 // be decoded fails alone.
 func TestMalformedBatch(t *testing.T) {
