@@ -30,7 +30,8 @@ func Provide(ctx context.Context, clients []client.Client, install bool, out io.
 	}
 	commands := [][]string{
 		{"apt-get", "update"},
-		append([]string{"apt-get", "install", "-y", "--no-install-recommends"}, missing...),
+		// A new machine may be at its updates.
+		append([]string{"apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"}, missing...),
 	}
 	if !install {
 		return fmt.Errorf("packages are missing; --install installs them, or do it yourself:\n  %s && %s",

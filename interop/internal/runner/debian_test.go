@@ -33,7 +33,7 @@ func TestProvide(t *testing.T) {
 	clients := []client.Client{{Debian: []string{"ruby", "ocaml"}}, {Debian: []string{"g++", "ocaml"}}, {}}
 	var out bytes.Buffer
 	err := Provide(t.Context(), clients, false, &out)
-	if err == nil || !strings.Contains(err.Error(), "apt-get update && apt-get install -y --no-install-recommends g++ ocaml") {
+	if err == nil || !strings.Contains(err.Error(), "apt-get update && apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends g++ ocaml") {
 		t.Errorf("error %v, want one with the command", err)
 	}
 	if _, err := os.Stat(log); err == nil {
@@ -46,7 +46,7 @@ func TestProvide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "noninteractive apt-get update\nnoninteractive apt-get install -y --no-install-recommends g++ ocaml\n"; string(done) != want {
+	if want := "noninteractive apt-get update\nnoninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends g++ ocaml\n"; string(done) != want {
 		t.Errorf("it did\n%s\nwant\n%s", done, want)
 	}
 }
