@@ -39,6 +39,28 @@ func TestSchemaRevisions(t *testing.T) {
 	}
 }
 
+// What a server was started with is kept beside what is registered.
+func TestSchemaBase(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	e := openEngine(t, dir)
+	if base := e.SchemaBase(); base != nil {
+		t.Errorf("at first: %v", base)
+	}
+	for _, name := range []string{"one", "two"} {
+		if err := e.SetSchemaBase(ctx, &storagev1.SchemaRevision{Revision: name, Image: []byte(name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantErr(t, e.SetSchemaBase(ctx, &storagev1.SchemaRevision{Image: make([]byte, 2<<20)}), ErrTooLarge)
+	e.Close()
+
+	e = openEngine(t, dir)
+	defer e.Close()
+	if base := e.SchemaBase(); base.GetRevision() != "two" || string(base.GetImage()) != "two" || len(revisions(e)) != 0 {
+		t.Errorf("after a restart: %v, %q", base, revisions(e))
+	}
+}
+
 // Of those who add at the same time, each number goes to one.
 func TestAddSchemaRevisionAtOnce(t *testing.T) {
 	e, ctx := newEngine(t), t.Context()

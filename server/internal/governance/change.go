@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -142,44 +143,68 @@ func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candid
 // compared: for the rest, that was done when they came in force. A revision that
 // has nothing of them, or has them as the candidate does, has nothing to be
 // broken.
+//
+// What breaks nothing of what is in force breaks nobody: what is in force differs
+// from earlier revisions only as it was let to, by this release or by one with
+// other rules.
 func (s *Schemas) judge(ctx context.Context, c *candidate) (*Verdict, error) {
 	verdict := &Verdict{Before: c.over.name(), After: schema.FormatRevision(c.set.Revision())}
 	if s.comparer == nil {
 		return nil, ErrNoComparer // Even where nothing changes: who relies on checks learns it now.
 	}
-	base := c.over.base
-	live := []revision{{base.Image(), schema.FormatRevision(base.Revision())}}
-	for _, one := range c.over.registered {
-		live = append(live, revision{base.Image().Describing().Overlay(one.image), one.name})
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxComparisons)
-	found := make([][]Violation, len(live))
-	newer := c.set.Image()
-	packages := newer.Differences(c.over.set.Image())
+	newer, present := c.set.Image(), c.over.set.Image()
+	packages := newer.Differences(present)
 	reached := compat.Reached(c.over.set.Files())
-	for i, older := range live {
-		if newer.Holds(older.image, packages) {
+	var older []revision
+	inForce := -1 // The index of a revision that has what is in force.
+	for _, one := range c.over.live() {
+		if newer.Holds(one.image, packages) {
 			continue
 		}
-		verdict.Compared++
-		group.Go(guard.Func(func() error {
-			if err := s.running.Acquire(ctx, 1); err != nil {
-				return err
-			}
-			defer s.running.Release(1)
-			violations, err := s.comparer.Compare(ctx, newer, older.image, packages, reached)
-			for _, v := range violations {
-				found[i] = append(found[i], Violation{v, older.name})
-			}
+		if one.image.Holds(present, packages) {
+			inForce = len(older)
+		}
+		older = append(older, one)
+	}
+	if inForce < 0 && !newer.Holds(present, packages) {
+		inForce = len(older)
+		older = append(older, revision{present, c.over.name()})
+	}
+	found := make([][]Violation, len(older))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxComparisons)
+	for i, one := range older {
+		group.Go(guard.Func(func() (err error) {
+			found[i], err = s.compare(ctx, newer, one, packages, reached)
 			return err
 		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	for _, violations := range found {
-		verdict.Violations = append(verdict.Violations, violations...)
+	if verdict.Compared = len(older); inForce >= 0 && len(found[inForce]) > 0 {
+		verdict.Violations = slices.Concat(found...)
 	}
 	return verdict, nil
+}
+
+// live returns the revisions that a topic may hold events of, the oldest first.
+func (s *state) live() []revision {
+	live := []revision{{s.base.Image(), schema.FormatRevision(s.base.Revision())}}
+	for _, one := range s.registered {
+		live = append(live, revision{s.base.Image().Describing().Overlay(one.image), one.name})
+	}
+	return live
+}
+
+func (s *Schemas) compare(ctx context.Context, newer *schema.Image, older revision, packages map[string]bool, reached compat.Reach) (found []Violation, err error) {
+	if err := s.running.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.running.Release(1)
+	violations, err := s.comparer.Compare(ctx, newer, older.image, packages, reached)
+	for _, v := range violations {
+		found = append(found, Violation{v, older.name})
+	}
+	return found, err
 }

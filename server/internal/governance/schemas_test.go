@@ -28,6 +28,8 @@ type comparer struct {
 	mu    sync.Mutex
 	asked []string
 	err   error
+	// breaks are the fields of older files that everything newer breaks.
+	breaks string
 }
 
 func (c *comparer) Compare(_ context.Context, newer, older *schema.Image, packages map[string]bool, _ compat.Reach) ([]compat.Violation, error) {
@@ -35,6 +37,11 @@ func (c *comparer) Compare(_ context.Context, newer, older *schema.Image, packag
 	defer c.mu.Unlock()
 	for pkg := range packages {
 		c.asked = append(c.asked, pkg+": "+fieldsIn(older, pkg)+" → "+fieldsIn(newer, pkg))
+	}
+	for pkg := range packages {
+		if c.breaks != "" && fieldsIn(older, pkg) == c.breaks {
+			return []compat.Violation{{Rule: "RULE", Message: pkg + " breaks"}}, c.err
+		}
 	}
 	return nil, c.err
 }
@@ -229,4 +236,62 @@ func (b blocking) Compare(context.Context, *schema.Image, *schema.Image, map[str
 	close(b.blocked)
 	<-b.free
 	return nil, nil
+}
+
+// An earlier release may have let pass what this one doesn't. What is in force
+// then still counts, and can change.
+func TestWhatWasLetPass(t *testing.T) {
+	t.Parallel()
+	c := new(comparer)
+	s := open(t, newEngine(t), base(t, schematest.Event("a", "", "one string")), c)
+	register(t, s, schematest.Event("a", "", "one string", "two string"))
+	c.breaks = "one "
+	register(t, s, schematest.Event("a", "", "one string", "two string", "three string"))
+	c.breaks = "one two three "
+	_, err := s.Register(t.Context(), schematest.Image(schematest.Event("a", "", "four string")), "", false)
+	if incompatible, ok := errors.AsType[*governance.IncompatibleError](err); !ok || len(incompatible.Violations) != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+// What stays and needs what goes is named, with its file.
+func TestWhatStaysNeedsWhatGoes(t *testing.T) {
+	t.Parallel()
+	s := open(t, newEngine(t), base(t, schematest.Event("a", "", "one string")), new(comparer))
+	user := schematest.Event("user", "", "one string")
+	user.Dependency = append(user.Dependency, "things/a.proto")
+	field := user.GetMessageType()[0].GetField()[0]
+	field.Type, field.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new(".a.Noted")
+	register(t, s, schematest.Event("a", "", "one string"), user)
+	gone := schematest.Event("a", "", "one string")
+	gone.MessageType[0].Name = new("Other")
+	_, err := s.Check(t.Context(), schematest.Image(gone))
+	const want = "things/user.proto needs a.Noted, which the image no longer declares; the image leaves the file out, so it stays"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
+// A start is held to the one before, and a server that compares nothing isn't.
+func TestStartIsHeldToTheOneBefore(t *testing.T) {
+	t.Parallel()
+	e, c := newEngine(t), &comparer{breaks: "one two "}
+	for _, step := range []struct {
+		comparer governance.Comparer
+		fields   []string
+		want     string
+		loaded   bool
+	}{
+		{c, []string{"one string"}, "one ", true},
+		{c, []string{"one string", "two string"}, "one two ", true},
+		{c, []string{"three string"}, "one two ", false},
+		{c, []string{"one string", "two string"}, "one two ", true},
+		{nil, []string{"three string"}, "three ", true},
+		{c, []string{"three string", "four string"}, "three four ", true},
+	} {
+		s := open(t, e, base(t, schematest.Event("a", "", step.fields...)), step.comparer)
+		if got := fieldsOf(t, s, "a"); got != step.want || s.Loaded() != step.loaded {
+			t.Errorf("started with %q: in force is %q, loaded %t", step.fields, got, s.Loaded())
+		}
+	}
 }
