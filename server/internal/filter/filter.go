@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/schema"
 
@@ -17,7 +20,7 @@ import (
 // Error says what is wrong with a filter.
 type Error struct {
 	// Field is the path of the field in the EventFilter: `cel`,
-	// `attributes.any.filters[1]`.
+	// `attributes.any.filters[1]`. Empty: the whole.
 	Field string
 	// Description says what is wrong with it.
 	Description string
@@ -25,7 +28,7 @@ type Error struct {
 	Type string
 }
 
-func (e *Error) Error() string { return e.Field + ": " + e.Description }
+func (e *Error) Error() string { return strings.TrimPrefix(e.Field+": "+e.Description, ": ") }
 
 // UnknownTypeError says that a filter names a type that the set doesn't hold.
 type UnknownTypeError struct{ Name string }
@@ -36,6 +39,9 @@ func (e *UnknownTypeError) Error() string {
 
 // Unwrap returns schema.ErrUnknownType.
 func (*UnknownTypeError) Unwrap() error { return schema.ErrUnknownType }
+
+// maxBytes is the size of a filter, encoded.
+const maxBytes = 64 << 10
 
 // Matcher is a compiled filter. It is safe for concurrent use.
 type Matcher struct {
@@ -52,6 +58,9 @@ type Matcher struct {
 // It returns an *UnknownTypeError or an *Error. The set is the one that events
 // are matched with; a matcher knows nothing of types that come later.
 func Compile(f *tidingsv1.EventFilter, set *schema.Set, topicTypes []string) (*Matcher, error) {
+	if size := proto.Size(f); size > maxBytes {
+		return nil, &Error{Description: fmt.Sprintf("has %d bytes, at most %d are allowed", size, maxBytes)}
+	}
 	m := &Matcher{types: make(map[string]bool, len(f.GetEventTypes()))}
 	for _, name := range f.GetEventTypes() {
 		if _, err := set.Type(name); err != nil {

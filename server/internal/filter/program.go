@@ -68,24 +68,20 @@ type verdict struct {
 // evaluate reports whether an event meets the expression. The error is that of
 // bytes that are no event.
 func (p *program) evaluate(ctx context.Context, e *event) (verdict, error) {
-	planned, err := p.plan()
-	if err != nil {
-		return verdict{failure: err}, nil
+	planned, failure := p.plan()
+	if failure != nil {
+		return verdict{failure: failure}, nil
 	}
 	vars := &variables{payload: p.payload, encoded: e}
 	value, cost, failure := p.run(ctx, planned, vars)
 	v := verdict{failure: failure, cost: cost}
-	switch {
-	case vars.err != nil:
+	if vars.err != nil || failure != nil {
 		return v, vars.err
-	case failure != nil:
-		return v, nil
 	}
-	holds, ok := value.Value().(bool)
-	if !ok {
+	var ok bool
+	if v.holds, ok = value.Value().(bool); !ok {
 		v.failure = fmt.Errorf("the result is a %s", value.Type().TypeName())
 	}
-	v.holds = holds
 	return v, nil
 }
 

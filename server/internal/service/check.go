@@ -75,7 +75,7 @@ const maxKey = 512
 
 // plainKey reports whether a text can be a partition key.
 func plainKey(text string) bool {
-	return plainText([]byte(text), maxKey*utf8.UTFMax, 0x20) && (len(text) <= maxKey || utf8.RuneCountInString(text) <= maxKey)
+	return plainText([]byte(text), maxKey*utf8.UTFMax) && (len(text) <= maxKey || utf8.RuneCountInString(text) <= maxKey)
 }
 
 // topicOf returns the topic of a batch that names none: the one that the types

@@ -24,10 +24,8 @@ import (
 )
 
 const (
-	// pageScan bounds the dead letters that are looked at for a page, and
-	// pageBytes those that it holds.
-	pageScan  = 20_000
-	pageBytes = 4 << 20
+	// pageScan bounds the dead letters that are looked at for a page.
+	pageScan = 20_000
 	// maxLetters is the number of dead letters that the owner is asked to deal
 	// with at once.
 	maxLetters = 500
@@ -150,18 +148,24 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 		size = defaultPageSize
 	}
 	response := new(tidingsv1.ListDeadLettersResponse)
-	bytesLeft, scanned := pageBytes, 0
-	looked := func(place uint64) bool {
+	bytes, scanned, place := 0, 0, from
+	looked := func(passed uint64) bool {
 		scanned++
-		if len(response.GetDeadLetters()) < size && scanned < pageScan && bytesLeft > 0 {
+		place = passed + 1
+		if len(response.GetDeadLetters()) < size && scanned < pageScan {
 			return true
 		}
-		response.NextPageToken = letterToken(listing, place+1)
+		response.NextPageToken = letterToken(listing, place)
 		return false
 	}
 	err = l.each(ctx, from, looked, func(letter *storagev1.DeadLetterRecord) (bool, error) {
-		response.DeadLetters = append(response.DeadLetters, l.proto(letter))
-		bytesLeft -= proto.Size(letter)
+		shown := l.proto(letter)
+		bytes += proto.Size(shown)
+		if len(response.GetDeadLetters()) > 0 && bytes > maxPageBytes {
+			response.NextPageToken = letterToken(listing, place)
+			return false, nil
+		}
+		response.DeadLetters = append(response.DeadLetters, shown)
 		return true, nil
 	})
 	if err != nil {

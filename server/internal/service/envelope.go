@@ -134,7 +134,7 @@ func scanBatch(data []byte, into *batch) bool {
 			return scanEvent(value, &events[len(events)-1])
 		case 3:
 			into.requestID = view(value)
-			return value != nil && plainText(value, 128, 0x20)
+			return value != nil && plainText(value, 128)
 		case 4:
 			into.skipInvalid = varint != 0
 			return value == nil
@@ -163,17 +163,17 @@ func scanEvent(data []byte, e *event) bool {
 		switch number {
 		case 1:
 			e.id = view(value)
-			return len(value) > 0 && plainText(value, 256, 0x20)
+			return len(value) > 0 && plainText(value, 256)
 		case 2:
 			e.source = view(value)
-			return plainSource(value, 512)
+			return plainSource(value)
 		case 3:
-			return plainText(value, 1024, 0x20)
+			return plainText(value, 1024)
 		case 4:
 			return scanTime(value)
 		case 5:
 			e.key = view(value)
-			return plainText(value, 512, 0x20)
+			return plainText(value, 512)
 		case 6:
 			return scanAttribute(value, &names)
 		case 7:
@@ -205,7 +205,7 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 		}
 		seen |= 1 << number
 		if number == 2 {
-			return plainText(value, 4096, 0x20)
+			return plainText(value, 4096)
 		}
 		name = view(value)
 		return true

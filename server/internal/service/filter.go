@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"strings"
 
 	"example.com/tidings/server/internal/filter"
 
@@ -22,5 +23,5 @@ func filterFault(err error, field string) error {
 	if invalid.Type != "" {
 		metadata = []string{"type", invalid.Type}
 	}
-	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FILTER_INVALID, field+"."+invalid.Field, invalid.Description, metadata...)
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FILTER_INVALID, strings.TrimSuffix(field+"."+invalid.Field, "."), invalid.Description, metadata...)
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
@@ -231,14 +232,17 @@ func FuzzParseCursor(f *testing.F) {
 func TestPaginate(t *testing.T) {
 	list := strings.Fields("a b c d e")
 	name := func(s string) string { return s }
+	show := func(s string) (*wrapperspb.StringValue, error) { return wrapperspb.String(s), nil }
 	var all []string
 	token := ""
 	for {
-		page, next, err := paginate(list, name, "letters", 2, token)
+		page, next, err := paginate(list, name, show, "letters", 2, token)
 		if err != nil || len(page) > 2 {
 			t.Fatal(page, err)
 		}
-		all = append(all, page...)
+		for _, letter := range page {
+			all = append(all, letter.GetValue())
+		}
 		if token = next; next == "" {
 			break
 		}
@@ -247,21 +251,44 @@ func TestPaginate(t *testing.T) {
 	if strings.Join(all, " ") != "a b c d e" {
 		t.Errorf("listed %q", all)
 	}
-	_, token, err := paginate(list, name, "letters", 1, "")
+	_, token, err := paginate(list, name, show, "letters", 1, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, token := range []string{"!", "YQ", token + "!", base64.RawURLEncoding.EncodeToString([]byte("words\x00a"))} {
-		if _, _, err := paginate(list, name, "letters", 1, token); err == nil {
+		if _, _, err := paginate(list, name, show, "letters", 1, token); err == nil {
 			t.Errorf("the token %q is accepted", token)
 		}
 	}
-	if page, next, err := paginate(list[:0], name, "letters", 0, token); len(page) != 0 || next != "" || err != nil {
+	if page, next, err := paginate(list[:0], name, show, "letters", 0, token); len(page) != 0 || next != "" || err != nil {
 		t.Errorf("of nothing: %q, %q, %v", page, next, err)
 	}
-	exact, next, err := paginate(make([]string, defaultPageSize), name, "letters", 0, "")
+	exact, next, err := paginate(make([]string, defaultPageSize), name, show, "letters", 0, "")
 	if len(exact) != defaultPageSize || next != "" || err != nil {
 		t.Errorf("a full page: %d, %q, %v", len(exact), next, err)
+	}
+}
+
+// A page holds no more bytes than clients take, and at least one element.
+func TestPageBytes(t *testing.T) {
+	sizes := []int{1 << 20, 1 << 20, 1 << 20, 5 << 20, 0, 3<<20 - 100, 99}
+	index := func(i int) string { return fmt.Sprint(i) }
+	show := func(i int) (*wrapperspb.StringValue, error) { return wrapperspb.String(strings.Repeat("a", sizes[i])), nil }
+	list := []int{0, 1, 2, 3, 4, 5, 6}
+	var pages []int
+	token := ""
+	for {
+		page, next, err := paginate(list, index, show, "sizes", 0, token)
+		if err != nil || len(page) == 0 {
+			t.Fatal(page, err)
+		}
+		pages = append(pages, len(page))
+		if token = next; next == "" {
+			break
+		}
+	}
+	if want := []int{2, 1, 1, 2, 1}; !slices.Equal(pages, want) {
+		t.Errorf("the pages hold %d, want %d", pages, want)
 	}
 }
 

@@ -5,15 +5,24 @@ import (
 	"sort"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-const defaultPageSize = 100
+const (
+	defaultPageSize = 100
+	// maxPageBytes bounds the elements of a page, unless one alone is larger: most
+	// clients take messages up to 4 MiB where nothing else is set.
+	maxPageBytes = 3 << 20
+)
 
-// paginate returns a page of a list that is ordered by name, and the token of
-// the next page. A token holds what was listed and the last name of the page
-// before it, so it stays right when the list changes.
-func paginate[T any](list []T, name func(T) string, listing string, size int32, token string) (page []T, next string, err error) {
+// paginate returns a page of a list that is ordered by name, as show shows its
+// elements, and the token of the next page. A token holds what was listed and
+// the last name of the page before it, so it stays right when the list changes.
+func paginate[T any, M proto.Message](
+	list []T, name func(T) string, show func(T) (M, error), listing string, size int32, token string,
+) (page []M, next string, err error) {
 	if size == 0 {
 		size = defaultPageSize
 	}
@@ -26,10 +35,17 @@ func paginate[T any](list []T, name func(T) string, listing string, size int32, 
 		}
 		list = list[sort.Search(len(list), func(i int) bool { return name(list[i]) > after }):]
 	}
-	if len(list) <= int(size) {
-		return list, "", nil
+	bytes := 0
+	for i, element := range list {
+		shown, err := show(element)
+		if err != nil {
+			return nil, "", err
+		}
+		bytes += proto.Size(shown)
+		if i > 0 && (i == int(size) || bytes > maxPageBytes) {
+			return page, base64.RawURLEncoding.EncodeToString([]byte(listing + "\x00" + name(list[i-1]))), nil
+		}
+		page = append(page, shown)
 	}
-	page = list[:size]
-	last := name(page[size-1])
-	return page, base64.RawURLEncoding.EncodeToString([]byte(listing + "\x00" + last)), nil
+	return page, "", nil
 }

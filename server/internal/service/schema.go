@@ -26,19 +26,15 @@ func (s *Service) ListEventTypes(_ context.Context, request *tidingsv1.ListEvent
 		})
 	}
 	listing := fmt.Sprintf("types\x00%s\x00%t", request.GetTopic(), request.GetIncludeUndeclared())
-	page, next, err := paginate(names, func(name string) string { return name }, listing, request.GetPageSize(), request.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	response := &tidingsv1.ListEventTypesResponse{NextPageToken: next}
-	for _, name := range page {
+	show := func(name string) (*tidingsv1.EventType, error) {
 		t, err := types.Type(name)
 		if err != nil {
 			return nil, err
 		}
-		response.EventTypes = append(response.EventTypes, typeProto(t))
+		return typeProto(t), nil
 	}
-	return response, nil
+	page, next, err := paginate(names, func(name string) string { return name }, show, listing, request.GetPageSize(), request.GetPageToken())
+	return &tidingsv1.ListEventTypesResponse{EventTypes: page, NextPageToken: next}, err
 }
 
 func typeProto(t *schema.Type) *tidingsv1.EventType {

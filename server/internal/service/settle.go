@@ -21,8 +21,8 @@ const (
 	maxAskedBytes = 256 << 10
 
 	defaultPullEvents = 100
-	// maxPullBytes bounds the answer of a Pull.
-	maxPullBytes = 4 << 20
+	// maxPullBytes bounds the answer of a Pull, unless one event alone is larger.
+	maxPullBytes = maxPageBytes
 )
 
 // settle settles deliveries. The results are in the order of the settlements.

@@ -201,19 +201,11 @@ func (s *Service) ListSubscriptions(ctx context.Context, request *tidingsv1.List
 		}
 	}
 	page, next, err := paginate(list, func(s *engine.Subscription) string { return s.Name },
+		func(shown *engine.Subscription) (*tidingsv1.Subscription, error) {
+			return s.subscriptionProto(ctx, shown)
+		},
 		"subscriptions\x00"+request.GetTopic(), request.GetPageSize(), request.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	response := &tidingsv1.ListSubscriptionsResponse{NextPageToken: next}
-	for _, subscription := range page {
-		result, err := s.subscriptionProto(ctx, subscription)
-		if err != nil {
-			return nil, err
-		}
-		response.Subscriptions = append(response.Subscriptions, result)
-	}
-	return response, nil
+	return &tidingsv1.ListSubscriptionsResponse{Subscriptions: page, NextPageToken: next}, err
 }
 
 // DeleteSubscription implements tidings.v1.SubscriptionService.

@@ -8,29 +8,28 @@ import (
 // It may be stricter than they are, and never takes what they don't.
 
 // plainText reports whether a text surely has no more than a number of
-// characters, and is a String of CloudEvents without characters below the
-// lowest, which is 0x20 or above.
-func plainText(text []byte, most int, lowest byte) bool {
+// characters, and is a String of CloudEvents.
+func plainText(text []byte, most int) bool {
 	if len(text) > most {
 		return false
 	}
 	for i, c := range text {
-		if c < lowest || c == 0x7f {
+		if c < 0x20 || c == 0x7f {
 			return false
 		}
 		if c >= utf8.RuneSelf {
-			return plainRunes(text[i:], lowest)
+			return plainRunes(text[i:])
 		}
 	}
 	return true
 }
 
 // plainRunes is plainText for texts that aren't ASCII, but for the length.
-func plainRunes(text []byte, lowest byte) bool {
+func plainRunes(text []byte) bool {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		switch {
-		case r == utf8.RuneError && size == 1, r < rune(lowest), r >= 0x7f && r <= 0x9f, noncharacter(r):
+		case r == utf8.RuneError && size == 1, r < 0x20, r >= 0x7f && r <= 0x9f, noncharacter(r):
 			return false
 		}
 		text = text[size:]
@@ -63,11 +62,13 @@ var uriKinds = func() (kinds [256]byte) {
 	return kinds
 }()
 
-// plainSource reports whether a text surely is a URI-reference of at most a
-// number of characters, and not empty. Users, addresses in brackets and
+// maxSource is the number of characters that a source has at most.
+const maxSource = 512
+
+// plainSource reports whether a text surely is a source: a URI-reference. Users, addresses in brackets and
 // fragments are left to the rules.
-func plainSource(text []byte, most int) bool {
-	if len(text) == 0 || len(text) > most {
+func plainSource(text []byte) bool {
+	if len(text) == 0 || len(text) > maxSource {
 		return false
 	}
 	rest := text

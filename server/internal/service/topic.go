@@ -148,15 +148,9 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 // ListTopics implements tidings.v1.TopicService.
 func (s *Service) ListTopics(_ context.Context, request *tidingsv1.ListTopicsRequest) (*tidingsv1.ListTopicsResponse, error) {
 	page, next, err := paginate(s.engine.Topics(), func(t *engine.Topic) string { return t.Name },
+		func(t *engine.Topic) (*tidingsv1.Topic, error) { return topicProto(t), nil },
 		"topics", request.GetPageSize(), request.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	response := &tidingsv1.ListTopicsResponse{NextPageToken: next}
-	for _, topic := range page {
-		response.Topics = append(response.Topics, topicProto(topic))
-	}
-	return response, nil
+	return &tidingsv1.ListTopicsResponse{Topics: page, NextPageToken: next}, err
 }
 
 // UpdateTopic implements tidings.v1.TopicService.

@@ -262,7 +262,8 @@ type ListDeadLettersRequest struct {
 	// Which ones. Unset: all.
 	Filter *DeadLetterFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	// How many to return at most, up to 1,000. 0: 100. A page may hold fewer,
-	// or none, and still not be the last.
+	// or none, and still not be the last; it ends before it has 3 MiB, unless one
+	// alone is larger.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the response before. Empty: from the beginning.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -402,7 +402,7 @@ func (*StopPosition_Sequence) isStopPosition_Position() {}
 func (*StopPosition_Time) isStopPosition_Position() {}
 
 // EventFilter says which events are wanted. Every condition that is set must
-// hold.
+// hold. At most 64 KiB in all, encoded.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The full names of the event types. Empty: every type.

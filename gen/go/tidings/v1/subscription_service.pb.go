@@ -219,7 +219,8 @@ func (x *GetSubscriptionResponse) GetSubscription() *Subscription {
 // ListSubscriptionsRequest is the request of ListSubscriptions.
 type ListSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many subscriptions to return at most, up to 1,000. 0: 100.
+	// How many subscriptions to return at most, up to 1,000. 0: 100. A page also
+	// ends before it has 3 MiB.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the response before. Empty: from the beginning.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -210,7 +210,8 @@ func (x *GetTopicResponse) GetTopic() *Topic {
 // ListTopicsRequest is the request of ListTopics.
 type ListTopicsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many topics to return at most. 0: 100. At most 1,000.
+	// How many topics to return at most. 0: 100. At most 1,000. A page also ends
+	// before it has 3 MiB.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the response before. Empty: from the first.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
