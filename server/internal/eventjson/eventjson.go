@@ -37,13 +37,14 @@ func Append(dst []byte, message proto.Message, types Resolver) ([]byte, error) {
 		types = protoregistry.GlobalTypes
 	}
 	count, size := payloadsOf(message)
-	result, err := marshal(dst, message, newLimited(types, count, size))
+	limit := newLimited(types, count, size)
+	result, err := marshal(dst, message, limit)
 	if err == nil {
 		return result, nil
 	}
 	shown, opaque := withOpaque(message, types)
-	if len(opaque.urls) == 0 {
-		return nil, err // It isn't because of a payload.
+	if len(opaque.urls) == 0 && *limit.left >= 0 {
+		return nil, err // It isn't because of a payload, nor of all of them together.
 	}
 	result, err = marshal(nil, shown, opaque)
 	if err != nil {

@@ -169,6 +169,31 @@ func TestEveryPayloadIsShown(t *testing.T) {
 	}
 }
 
+// Payloads that can be shown one by one can be shown in one message, however many
+// Any they hold together.
+func TestManyAnyInOneMessage(t *testing.T) {
+	types := testTypes(t)
+	payload := []byte{5<<3 | 2, 0} // An Any without a type.
+	for range 3 {
+		inner, err := proto.Marshal(&anypb.Any{TypeUrl: payloadURL, Value: payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload = append([]byte{5<<3 | 2}, append(varint(len(inner)), inner...)...)
+	}
+	batch := new(tidingsv1.EventBatch)
+	for range maxHeld {
+		batch.Events = append(batch.Events, &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Data: &anypb.Any{TypeUrl: payloadURL, Value: payload}}})
+	}
+	text, err := Append(nil, &tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Events{Events: batch}}, types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := strings.Count(string(text), payloadURL); shown != 4*maxHeld {
+		t.Errorf("%d types are shown", shown)
+	}
+}
+
 func varint(n int) []byte {
 	var b []byte
 	for ; n > 0x7f; n >>= 7 {
