@@ -47,7 +47,8 @@ func payloadsOf(message proto.Message) (count, size int) {
 }
 
 func (l limited) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	if *l.left--; *l.left < 0 {
+	*l.left--
+	if *l.left < 0 {
 		return nil, errHeld
 	}
 	return l.Resolver.FindMessageByURL(url)

@@ -20,7 +20,7 @@ func checkTimes(data []byte, root protoreflect.MessageDescriptor, types Resolver
 	}
 	var value any
 	if err := json.Unmarshal(data, &value); err != nil {
-		return nil // Its numbers or its depth: nothing about times.
+		return nil //nolint:nilerr // Its numbers or its depth: nothing about times.
 	}
 	path, what := wrongTime(root, value, "", types)
 	if what == "" {

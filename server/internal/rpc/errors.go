@@ -92,7 +92,10 @@ func codeOf(err error) (code codes.Code, text string) {
 	if s, ok := status.FromError(err); ok {
 		return s.Code(), s.Message()
 	}
-	return codes.Code(connect.CodeOf(err)), err.Error()
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return codes.Code(e.Code()), e.Message()
+	}
+	return codes.Unknown, err.Error()
 }
 
 // grpcError is the error as grpc-go has it.

@@ -36,9 +36,9 @@ func evolvingField(name string, number int32, kind descriptorpb.FieldDescriptorP
 	}
 }
 
-// The clients of the tests, in whose process it is, take JSON of evo.v1.Event with
+// registerEvolving makes the clients of this process take JSON of evo.v1.Event with
 // its name, or with its encoding as the value.
-func init() {
+func registerEvolving() {
 	file, err := protodesc.NewFile(evolvingFile(&descriptorpb.DescriptorProto{Name: new("Event"), Field: []*descriptorpb.FieldDescriptorProto{
 		evolvingField("name", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING), evolvingField("value", 9, descriptorpb.FieldDescriptorProto_TYPE_BYTES),
 	}}), nil)
@@ -89,7 +89,8 @@ var evolvingContents = []string{"", "\x0a\x01a\x08\x01", "\xff", "\x0a\x01\xff",
 // may be given such schemas at its start.
 func TestEventsThatTheirSchemaBreaks(t *testing.T) {
 	t.Parallel()
-	const topic, subscription = "evolving", "evolving"
+	const topic = "evolving"
+	registerEvolving()
 	dir, ctx := t.TempDir(), testContext(t)
 	before, err := startTypes(ctx, dir, nil, evolving(t, false))
 	if err != nil {
@@ -150,15 +151,10 @@ func TestEventsThatTheirSchemaBreaks(t *testing.T) {
 			if fmt.Sprint(read) != all {
 				t.Errorf("read %v, want %s", read, all)
 			}
-			name := strings.ToLower(subscription + "-" + transport.String())
-			if _, err := c.CreateSubscription(ctx, &tidingsv1.CreateSubscriptionRequest{
-				Subscription: &tidingsv1.Subscription{Name: name, Topic: topic},
-				Start:        &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Boundary{Boundary: tidingsv1.StartBoundary_START_BOUNDARY_EARLIEST}},
-			}); err != nil {
-				t.Fatal(err)
+			for _, use := range []func(*testing.T, client, string, string){receives, deadLetters} {
+				name := newSubscription(t, c, topic, func(s *tidingsv1.Subscription) { s.AckDeadline = durationpb.New(time.Minute) })
+				use(t, c, name, all)
 			}
-			receives(t, c, name, all)
-			deadLetters(t, c, name, all)
 		})
 	}
 	if text := after.log.String(); strings.Contains(text, "panic") || strings.Contains(text, "error_id") {
@@ -166,8 +162,7 @@ func TestEventsThatTheirSchemaBreaks(t *testing.T) {
 	}
 }
 
-// receives holds that Receive and Pull deliver events of these sequences. They are
-// given back.
+// receives holds that Receive delivers events of these sequences.
 func receives(t *testing.T, c client, subscription, want string) {
 	t.Helper()
 	ctx := testContext(t)
@@ -178,7 +173,6 @@ func receives(t *testing.T, c client, subscription, want string) {
 		t.Fatal(err)
 	}
 	var got []int64
-	var release []*tidingsv1.Settlement
 	for len(got) < len(evolvingContents) {
 		frame, err := stream.Recv()
 		if err != nil {
@@ -186,17 +180,10 @@ func receives(t *testing.T, c client, subscription, want string) {
 		}
 		for _, delivery := range frame.GetDeliveries().GetDeliveries() {
 			got = append(got, delivery.GetEvent().GetSequence())
-			release = append(release, &tidingsv1.Settlement{DeliveryToken: delivery.GetDeliveryToken(), Action: &tidingsv1.Settlement_Nack{
-				Nack: &tidingsv1.Nack{Kind: tidingsv1.NackKind_NACK_KIND_RELEASE},
-			}})
 		}
 	}
-	stop()
 	if fmt.Sprint(got) != want {
 		t.Errorf("received %v, want %s", got, want)
-	}
-	if _, err := c.Settle(ctx, &tidingsv1.SettleRequest{Subscription: subscription, Settlements: release}); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -225,7 +212,8 @@ func deadLetters(t *testing.T, c client, subscription, want string) {
 			t.Fatal(err)
 		}
 	}
-	if slices.Sort(got); fmt.Sprint(got) != want {
+	slices.Sort(got)
+	if fmt.Sprint(got) != want {
 		t.Errorf("pulled %v, want %s", got, want)
 	}
 	listed, err := c.ListDeadLetters(ctx, &tidingsv1.ListDeadLettersRequest{Subscription: subscription})

@@ -231,7 +231,8 @@ func TestResponseThatCannotBeEncoded(t *testing.T) {
 		released = nil
 		inner, calls := inJSON.types, 0
 		inJSON.types = func() *schema.Set {
-			if calls++; calls == 1 {
+			calls++
+			if calls == 1 {
 				return types(t)
 			}
 			return inner()

@@ -37,11 +37,9 @@ type Error struct {
 	// client's backoff will do.
 	RetryDelay time.Duration
 
+	total int   // How many fields broke a rule, where that isn't the number of Fields.
 	cause error // What is behind it, for the log. nil: nothing more is known.
 }
-
-// maxViolations bounds what is said of one request.
-const maxViolations = 100
 
 func (e *Error) Error() string { return e.Message }
 
@@ -116,7 +114,8 @@ func Malformed(field, description string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
 }
 
-// AsError returns the error of the catalogue that an error is or amounts to.
+// AsError returns the error of the catalogue that an error is or amounts to, short
+// enough to be sent.
 // An error of no known kind is logged, and the client gets INTERNAL with an id
 // by which to find it.
 func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
@@ -126,7 +125,7 @@ func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
 		if known.cause != nil {
 			log.WarnContext(ctx, "call failed", "reason", known.Name(), "error", known.cause)
 		}
-		return known
+		return known.bounded()
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed")
 	case errors.Is(err, context.Canceled):

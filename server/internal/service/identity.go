@@ -94,3 +94,11 @@ func conflict(topic string, sequence int64, requestID string, raw []byte) *Error
 		fmt.Sprintf("an event with id %q of source %q and other content is stored", e.GetId(), e.GetSource()),
 		append(metadata, "id", e.GetId(), "source", e.GetSource())...)
 }
+
+// conflictWithin is conflict for another event of the same request, where none is
+// stored.
+func conflictWithin(topic string, raw []byte) *Error {
+	e := conflict(topic, 0, "", raw)
+	e.Message = fmt.Sprintf("two events of the request have id %q of source %q and different content", e.Metadata["id"], e.Metadata["source"])
+	return e
+}

@@ -101,6 +101,7 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
 	}
 	p.accepted = make([]accepted, 0, len(b.events))
+	var said errorsOf
 	for i := range b.events {
 		key, err := c.check(i, &b.events[i])
 		if err == nil {
@@ -113,7 +114,7 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 		p.refused = append(p.refused, &tidingsv1.RefusedEvent{
 			Index: c.base + int64(i),
 			Id:    strings.Clone(b.events[i].id),
-			Error: AsError(ctx, s.log, err).Proto(),
+			Error: said.proto(AsError(ctx, s.log, err)),
 		})
 	}
 	return nil

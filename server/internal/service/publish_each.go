@@ -108,7 +108,7 @@ func (s *Service) firstOfEach(p *publication) ([]int, error) {
 			return nil, err
 		}
 		if !sameEvent(s.Types(), raws[0], others[0]) {
-			return nil, conflict(p.topic.Name, 0, "", raws[0])
+			return nil, conflictWithin(p.topic.Name, raws[0])
 		}
 	}
 	return first, nil

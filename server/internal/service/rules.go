@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,9 +37,9 @@ func checkRules(message proto.Message, reason tidingsv1.ErrorReason, prefix ...*
 // violationFault makes an error from the rules that were broken. Paths get a
 // prefix, which leads from the request to the message that was checked.
 func violationFault(reason tidingsv1.ErrorReason, violations *validate.Violations, prefix ...*validate.FieldPathElement) *Error {
-	list := violations.GetViolations()
-	list = list[:min(len(list), maxViolations)]
-	e := &Error{Reason: reason, Violations: &validate.Violations{Violations: list}}
+	list, total := violations.GetViolations(), len(violations.GetViolations())
+	list = list[:min(total, maxViolations)]
+	e := &Error{Reason: reason, Violations: &validate.Violations{Violations: list}, total: total}
 	var text []string
 	for _, violation := range list {
 		if violation.GetField() == nil {
@@ -56,8 +57,8 @@ func violationFault(reason tidingsv1.ErrorReason, violations *validate.Violation
 		}
 	}
 	e.Message = strings.Join(text, "; ")
-	if len(list) > len(text) {
-		e.Message += "; and more"
+	if more := total - len(text); more > 0 {
+		e.Message = fmt.Sprintf("%s; and %d more", shorten(e.Message, maxMessageBytes-20), more)
 	}
 	return e
 }

@@ -82,11 +82,12 @@ func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.Validat
 		return nil, err
 	}
 	response := new(tidingsv1.ValidateEventsResponse)
+	var said errorsOf
 	for i := range b.events {
 		key, err := c.check(i, &b.events[i])
 		result := &tidingsv1.ValidationResult{Valid: err == nil, PartitionKey: key}
 		if err != nil {
-			result.Error = AsError(ctx, s.log, err).Proto()
+			result.Error = said.proto(AsError(ctx, s.log, err))
 		}
 		response.Results = append(response.Results, result)
 	}

@@ -193,7 +193,9 @@ func (Retry) EnumDescriptor() ([]byte, []int) {
 // ErrorReason is the catalogue of errors. Every error that the server makes
 // carries one in `google.rpc.ErrorInfo`: `reason` is the name below without
 // its prefix, `domain` is `tidings`, and `metadata` holds what the comment
-// names. Errors about fields add `google.rpc.BadRequest`. Reasons are only
+// names. Errors about fields add `google.rpc.BadRequest`. An error takes less
+// than 4 kB: where it can't name all fields, `violations` in the metadata says
+// how many there are, and texts that are too long end in `…`. Reasons are only
 // ever added: treat one you don't know by its status code.
 type ErrorReason int32
 
@@ -296,9 +298,10 @@ const (
 	// where.
 	ErrorReason_ERROR_REASON_SCHEMA_INVALID ErrorReason = 33
 	// The schemas would break readers or writers of events. BadRequest has the
-	// first 100 changes: the place (`shop/orders/v1/orders.proto:12`) as its
-	// field, the id of Buf's rule as its reason. Metadata: `violations`, how many
-	// there are, and of the first one `rule`, `element` and `against_revision`.
+	// first changes: the place (`shop/orders/v1/orders.proto:12`) as its field,
+	// the id of Buf's rule as its reason. CheckCompatibility lists all. Metadata:
+	// `violations`, how many there are, and of the first one `rule`, `element` and
+	// `against_revision`.
 	ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ErrorReason = 34
 	// The schemas of the server have another revision than the expected one.
 	// Metadata: `expected` and `actual`.
