@@ -112,7 +112,7 @@ func TestJSONThatIsNotUTF8(t *testing.T) {
 		framed := append([]byte{0, 0, 0, 0, byte(len(body))}, body...)
 		for _, contentType := range []string{"application/grpc+json", "application/grpc-web+json"} {
 			got := overGRPC(t, shared.httpAddr, getPath, contentType, framed)
-			if codes.Code(got.GetCode()) != codes.InvalidArgument || !strings.Contains(fmt.Sprint(got), "REQUEST_MALFORMED") {
+			if codes.Code(got.GetCode()) != codes.InvalidArgument || !strings.Contains(got.String(), "REQUEST_MALFORMED") {
 				t.Errorf("%s, %q: %v", contentType, body, got)
 			}
 		}
