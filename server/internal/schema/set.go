@@ -61,6 +61,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 		types:      make(map[string]*Type),
 		extensions: sync.OnceValue(func() *protoregistry.Types { return extensionsOf(files) }),
 	}
+	room := new(parsers)
 	validator, err := protovalidate.New(protovalidate.WithExtensionTypeResolver(set.Types))
 	if err != nil {
 		return nil, fmt.Errorf("validator: %w", err)
@@ -76,6 +77,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 				return false
 			}
 			set.types[t.Name] = t
+			t.plain = room.bound(t.descriptor, t.plain)
 			set.names = append(set.names, t.Name)
 			if t.Topic != "" {
 				set.declared = append(set.declared, t.Name)
