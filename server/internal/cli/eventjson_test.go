@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/anypb"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -59,5 +61,27 @@ func TestParseEventNamesTheField(t *testing.T) {
 		if refusal.GetReason() != want.reason || refusal.GetMessage() != want.message || field != want.field {
 			t.Errorf("%s: got %s, %q, field %q", text, refusal.GetReason(), refusal.GetMessage(), field)
 		}
+	}
+}
+
+// Every command that prints events goes on after one that it can't show, and only
+// after one.
+func TestEventsAreShownWhateverTheyAre(t *testing.T) {
+	server := new(fakeServer)
+	types := newPayloadTypes(&client{schemas: server})
+	for url, want := range map[string]string{
+		"t/test.Unknown": `{"@type":"t/test.Unknown","value":"Cgk="}`,
+		"t/test.Plain":   `{"@type":"t/test.Plain","value":"Cgk="}`, // It isn't an encoding of it.
+	} {
+		letter := &tidingsv1.DeadLetter{Event: &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Data: &anypb.Any{TypeUrl: url, Value: []byte{0x0a, 9}}}}}
+		text, err := toJSON(t.Context(), types, letter)
+		if err != nil || string(text) != `{"event":{"event":{"data":`+want+`}}}` {
+			t.Errorf("%s: %s, %v", url, text, err)
+		}
+	}
+	server.typeErrors = []error{unavailable(t)}
+	types = newPayloadTypes(&client{schemas: server})
+	if text, err := toJSON(t.Context(), types, &tidingsv1.Event{Data: &anypb.Any{TypeUrl: "t/test.Plain"}}); err == nil {
+		t.Errorf("shown though its type couldn't be fetched: %s", text)
 	}
 }

@@ -59,7 +59,9 @@ func (s *schemaSource) read(cmd *cobra.Command, args []string) (*localSchemas, e
 		name = args[0]
 	}
 	local := new(localSchemas)
-	shown, encoded, err := name, []byte(nil), error(nil)
+	shown := name
+	var encoded []byte
+	var err error
 	if name == "-" {
 		shown = "standard input"
 		encoded, err = readSchemas(cmd.Context(), cmd.InOrStdin())
