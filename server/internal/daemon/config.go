@@ -41,6 +41,7 @@ const (
 	minReceiveTimeout  = time.Second
 	maxReceiveTimeout  = time.Hour
 	maxConnections     = 1 << 20
+	maxNames           = 1_000_000 // Of topics, and of subscriptions.
 )
 
 // Config is what an operator can set. Each field's flag is its name in lower
@@ -96,6 +97,11 @@ type Config struct {
 	// MaxEventBytes bounds an event, in bytes: 1 KiB to MaxRequestBytes.
 	MaxEventBytes int
 
+	// MaxTopics and MaxSubscriptions bound how many can be created: 1 to
+	// 1,000,000. Topics that event types declare are created all the same.
+	MaxTopics        int
+	MaxSubscriptions int
+
 	// MaxConnections bounds the connections of each of the two addresses: 1 to
 	// 1,048,576. Further ones wait until one ends.
 	MaxConnections int
@@ -137,18 +143,20 @@ type Config struct {
 // DefaultConfig returns the configuration of a server that nobody configured.
 func DefaultConfig() Config {
 	return Config{
-		HTTPAddr:        "127.0.0.1:7070",
-		GRPCAddr:        "127.0.0.1:7071",
-		DataDir:         "tidings-data",
-		Replicas:        1,
-		Sync:            SyncWritten,
-		MaxRequestBytes: 4 << 20,
-		MaxEventBytes:   1 << 20,
-		MaxConnections:  4096,
-		ReceiveTimeout:  30 * time.Second,
-		LogLevel:        "info",
-		LogFormat:       LogFormatText,
-		ShutdownTimeout: 15 * time.Second,
+		HTTPAddr:         "127.0.0.1:7070",
+		GRPCAddr:         "127.0.0.1:7071",
+		DataDir:          "tidings-data",
+		Replicas:         1,
+		Sync:             SyncWritten,
+		MaxRequestBytes:  4 << 20,
+		MaxEventBytes:    1 << 20,
+		MaxTopics:        2000,
+		MaxSubscriptions: 2000,
+		MaxConnections:   4096,
+		ReceiveTimeout:   30 * time.Second,
+		LogLevel:         "info",
+		LogFormat:        LogFormatText,
+		ShutdownTimeout:  15 * time.Second,
 	}
 }
 
@@ -166,6 +174,8 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.Int64Var(&c.MaxStoreBytes, "max-store-bytes", c.MaxStoreBytes, "bound of the embedded storage in `bytes`; 0: three quarters of the volume's free space")
 	flags.IntVar(&c.MaxRequestBytes, "max-request-bytes", c.MaxRequestBytes, "bound of a request in `bytes`, 64 KiB to 16 MiB")
 	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
+	flags.IntVar(&c.MaxTopics, "max-topics", c.MaxTopics, "bound of the topics that can be created; those that event types declare are created all the same")
+	flags.IntVar(&c.MaxSubscriptions, "max-subscriptions", c.MaxSubscriptions, "bound of the subscriptions that can be created")
 	flags.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "bound of the connections of each address; further ones wait until one ends")
 	flags.DurationVar(&c.ReceiveTimeout, "receive-timeout", c.ReceiveTimeout, "how long a request of one message may take to come, 1s to 1h")
 	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
@@ -209,6 +219,12 @@ func (c Config) Validate() error {
 	}
 	if c.MaxEventBytes < minEventBytes || c.MaxEventBytes > c.MaxRequestBytes {
 		refuse("max-event-bytes", "%d is not between %d and max-request-bytes, %d", c.MaxEventBytes, minEventBytes, c.MaxRequestBytes)
+	}
+	if c.MaxTopics < 1 || c.MaxTopics > maxNames {
+		refuse("max-topics", "%d is not between 1 and %d", c.MaxTopics, maxNames)
+	}
+	if c.MaxSubscriptions < 1 || c.MaxSubscriptions > maxNames {
+		refuse("max-subscriptions", "%d is not between 1 and %d", c.MaxSubscriptions, maxNames)
 	}
 	if c.MaxConnections < 1 || c.MaxConnections > maxConnections {
 		refuse("max-connections", "%d is not between 1 and %d", c.MaxConnections, maxConnections)
@@ -369,7 +385,7 @@ func (c Config) LogValue() slog.Value {
 		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
-		slog.Int("max-event-bytes", c.MaxEventBytes), slog.Int("max-connections", c.MaxConnections),
+		slog.Int("max-event-bytes", c.MaxEventBytes), slog.Int("max-topics", c.MaxTopics), slog.Int("max-subscriptions", c.MaxSubscriptions), slog.Int("max-connections", c.MaxConnections),
 		slog.Duration("receive-timeout", c.ReceiveTimeout), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
 		slog.String("buf-plugin", c.BufPlugin),
 		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),

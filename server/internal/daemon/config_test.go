@@ -179,6 +179,8 @@ func TestValidate(t *testing.T) {
 		"request too large":       {func(c *Config) { c.MaxRequestBytes = 16<<20 + 1 }, "max-request-bytes", "not between"},
 		"event above the request": {func(c *Config) { c.MaxEventBytes = c.MaxRequestBytes + 1 }, "max-event-bytes", "not between"},
 		"no event":                {func(c *Config) { c.MaxEventBytes = 0 }, "max-event-bytes", "not between"},
+		"no topic":                {func(c *Config) { c.MaxTopics = 0 }, "max-topics", "not between"},
+		"too many subscriptions":  {func(c *Config) { c.MaxSubscriptions = 1_000_001 }, "max-subscriptions", "not between"},
 		"no connection":           {func(c *Config) { c.MaxConnections = 0 }, "max-connections", "not between"},
 		"too many connections":    {func(c *Config) { c.MaxConnections = 1<<20 + 1 }, "max-connections", "not between"},
 		"no time to receive":      {func(c *Config) { c.ReceiveTimeout = 0 }, "receive-timeout", "not between 1s and 1h"},

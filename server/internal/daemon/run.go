@@ -69,8 +69,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	defer store.Close()
 
 	limits := service.Limits{
-		MaxRequestBytes: min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
-		MaxEventBytes:   min(cfg.MaxEventBytes, store.MaxRecordBytes()),
+		MaxRequestBytes:  min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
+		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()),
+		MaxTopics:        cfg.MaxTopics,
+		MaxSubscriptions: cfg.MaxSubscriptions,
 	}
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,

@@ -184,8 +184,11 @@ func (x *expression) holds(ctx context.Context, e *event) (bool, error) {
 	if ctx.Err() != nil { // What an evaluation says that was ended doesn't count.
 		return false, ctx.Err()
 	}
+	if err != nil {
+		return false, err
+	}
 	if v.failure != nil {
 		x.failures.Add(1)
 	}
-	return v.holds, err
+	return v.holds, nil
 }

@@ -68,21 +68,20 @@ type verdict struct {
 // evaluate reports whether an event meets the expression. The error is that of
 // bytes that are no event.
 func (p *program) evaluate(ctx context.Context, e *event) (verdict, error) {
+	var v verdict
 	planned, failure := p.plan()
-	if failure != nil {
-		return verdict{failure: failure}, nil
-	}
 	vars := &variables{payload: p.payload, encoded: e}
-	value, cost, failure := p.run(ctx, planned, vars)
-	v := verdict{failure: failure, cost: cost}
-	if vars.err != nil || failure != nil {
-		return v, vars.err
+	var value ref.Val
+	if failure == nil {
+		value, v.cost, failure = p.run(ctx, planned, vars)
 	}
-	var ok bool
-	if v.holds, ok = value.Value().(bool); !ok {
-		v.failure = fmt.Errorf("the result is a %s", value.Type().TypeName())
+	if v.failure = failure; v.failure == nil {
+		var ok bool
+		if v.holds, ok = value.Value().(bool); !ok {
+			v.failure = fmt.Errorf("the result is a %s", value.Type().TypeName())
+		}
 	}
-	return v, nil
+	return v, vars.err
 }
 
 func (p *program) run(ctx context.Context, planned cel.Program, v *variables) (value ref.Val, cost int64, err error) {

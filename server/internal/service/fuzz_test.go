@@ -273,7 +273,9 @@ func TestPaginate(t *testing.T) {
 func TestPageBytes(t *testing.T) {
 	sizes := []int{1 << 20, 1 << 20, 1 << 20, 5 << 20, 0, 3<<20 - 100, 99}
 	index := func(i int) string { return fmt.Sprint(i) }
-	show := func(i int) (*wrapperspb.StringValue, error) { return wrapperspb.String(strings.Repeat("a", sizes[i])), nil }
+	show := func(i int) (*wrapperspb.StringValue, error) {
+		return wrapperspb.String(strings.Repeat("a", sizes[i])), nil
+	}
 	list := []int{0, 1, 2, 3, 4, 5, 6}
 	var pages []int
 	token := ""

@@ -104,6 +104,8 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 			MaxEventsPerRequest:            eventlog.MaxEvents,
 			MaxEventsPerDedupeEventRequest: maxEachEvents,
 			MaxUnsettledEvents:             delivery.MaxUnsettled,
+			MaxTopics:                      int32(s.limits.MaxTopics),
+			MaxSubscriptions:               int32(s.limits.MaxSubscriptions),
 		},
 		Durability: s.durability,
 	}, nil

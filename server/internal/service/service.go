@@ -22,6 +22,10 @@ type Limits struct {
 	MaxRequestBytes int
 	// MaxEventBytes is the size of an event.
 	MaxEventBytes int
+	// MaxTopics and MaxSubscriptions are how many can be created. Topics that
+	// event types declare are created whatever the bound. 0: no bound.
+	MaxTopics        int
+	MaxSubscriptions int
 }
 
 // Config is what New needs. Every field but Comparer is required.

@@ -160,6 +160,11 @@ func (s *Service) CreateSubscription(ctx context.Context, request *tidingsv1.Cre
 	if config.StartSequence, config.NotBefore, err = s.firstOf(ctx, topic, "start", request.GetStart()); err != nil {
 		return nil, err
 	}
+	if limit := s.limits.MaxSubscriptions; limit > 0 && len(s.engine.Subscriptions()) >= limit {
+		if _, err := s.engine.Subscription(ctx, wanted.GetName()); errors.Is(err, engine.ErrSubscriptionNotFound) {
+			return nil, tooMany("subscriptions", limit)
+		}
+	}
 	created, err := s.engine.CreateSubscription(ctx, wanted.GetName(), config)
 	if errors.Is(err, engine.ErrSubscriptionExists) {
 		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS,

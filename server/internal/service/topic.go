@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -100,6 +101,11 @@ func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopi
 	if err := s.knowTypes(request.GetTopic().GetEventTypes()); err != nil {
 		return nil, err
 	}
+	if limit := s.limits.MaxTopics; limit > 0 && len(s.engine.Topics()) >= limit {
+		if _, err := s.engine.Topic(ctx, name); errors.Is(err, engine.ErrTopicNotFound) {
+			return nil, tooMany("topics", limit)
+		}
+	}
 	topic, err := s.engine.CreateTopic(ctx, name, newTopicConfig(request.GetTopic()))
 	if errors.Is(err, engine.ErrTopicExists) {
 		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_ALREADY_EXISTS, fmt.Sprintf("topic %q exists", name), "topic", name)
@@ -108,6 +114,11 @@ func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopi
 		return nil, storageFault(err, name)
 	}
 	return &tidingsv1.CreateTopicResponse{Topic: topicProto(topic)}, nil
+}
+
+func tooMany(what string, limit int) error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_TOO_MANY,
+		fmt.Sprintf("there are %d %s or more, as many as the server may have", limit, what), "limit", strconv.Itoa(limit))
 }
 
 // knowTypes returns an error where one of the types is unknown.

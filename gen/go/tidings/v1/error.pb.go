@@ -309,6 +309,9 @@ const (
 	// The server has been given no Buf to compare schemas with (`tidings serve
 	// --buf`), so it takes none while it runs.
 	ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE ErrorReason = 36
+	// The server has as many topics or subscriptions as it may: one has to be
+	// deleted before another is created. Metadata: `limit`.
+	ErrorReason_ERROR_REASON_TOO_MANY ErrorReason = 37
 )
 
 // Enum value maps for ErrorReason.
@@ -351,6 +354,7 @@ var (
 		34: "ERROR_REASON_SCHEMA_INCOMPATIBLE",
 		35: "ERROR_REASON_SCHEMA_REVISION_MISMATCH",
 		36: "ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE",
+		37: "ERROR_REASON_TOO_MANY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -390,6 +394,7 @@ var (
 		"ERROR_REASON_SCHEMA_INCOMPATIBLE":          34,
 		"ERROR_REASON_SCHEMA_REVISION_MISMATCH":     35,
 		"ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE":    36,
+		"ERROR_REASON_TOO_MANY":                     37,
 	}
 )
 
@@ -698,7 +703,7 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\xc0\r\n" +
+	"\rRETRY_BACKOFF\x10\x02*\xe5\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
@@ -741,7 +746,8 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	" ERROR_REASON_SCHEMA_INCOMPATIBLE\x10\"\x1a\b\xea\xd8#\x04\b\t\x10\x01\x123\n" +
 	"%ERROR_REASON_SCHEMA_REVISION_MISMATCH\x10#\x1a\b\xea\xd8#\x04\b\n" +
 	"\x10\x01\x124\n" +
-	"&ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE\x10$\x1a\b\xea\xd8#\x04\b\f\x10\x01:Y\n" +
+	"&ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE\x10$\x1a\b\xea\xd8#\x04\b\f\x10\x01\x12#\n" +
+	"\x15ERROR_REASON_TOO_MANY\x10%\x1a\b\xea\xd8#\x04\b\b\x10\x01:Y\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x8d\xbb\x04 \x01(\v2\x1e.tidings.v1.ErrorReasonOptionsR\x05errorBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 

@@ -206,8 +206,12 @@ type Limits struct {
 	// waiting to be retried, or waiting for an earlier one of their key. Where
 	// there are so many, nothing new is delivered.
 	MaxUnsettledEvents int32 `protobuf:"varint,5,opt,name=max_unsettled_events,json=maxUnsettledEvents,proto3" json:"max_unsettled_events,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The number of topics. 0: no bound.
+	MaxTopics int32 `protobuf:"varint,6,opt,name=max_topics,json=maxTopics,proto3" json:"max_topics,omitempty"`
+	// The number of subscriptions. 0: no bound.
+	MaxSubscriptions int32 `protobuf:"varint,7,opt,name=max_subscriptions,json=maxSubscriptions,proto3" json:"max_subscriptions,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -275,6 +279,20 @@ func (x *Limits) GetMaxUnsettledEvents() int32 {
 	return 0
 }
 
+func (x *Limits) GetMaxTopics() int32 {
+	if x != nil {
+		return x.MaxTopics
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxSubscriptions() int32 {
+	if x != nil {
+		return x.MaxSubscriptions
+	}
+	return 0
+}
+
 var File_tidings_v1_server_service_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_server_service_proto_rawDesc = "" +
@@ -288,13 +306,16 @@ const file_tidings_v1_server_service_proto_rawDesc = "" +
 	"\n" +
 	"durability\x18\x03 \x01(\x0e2\x16.tidings.v1.DurabilityR\n" +
 	"durability\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\x90\x02\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xdc\x02\n" +
 	"\x06Limits\x12*\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x03R\x0fmaxRequestBytes\x12&\n" +
 	"\x0fmax_event_bytes\x18\x02 \x01(\x03R\rmaxEventBytes\x123\n" +
 	"\x16max_events_per_request\x18\x03 \x01(\x05R\x13maxEventsPerRequest\x12K\n" +
 	"#max_events_per_dedupe_event_request\x18\x04 \x01(\x05R\x1emaxEventsPerDedupeEventRequest\x120\n" +
-	"\x14max_unsettled_events\x18\x05 \x01(\x05R\x12maxUnsettledEvents*o\n" +
+	"\x14max_unsettled_events\x18\x05 \x01(\x05R\x12maxUnsettledEvents\x12\x1d\n" +
+	"\n" +
+	"max_topics\x18\x06 \x01(\x05R\tmaxTopics\x12+\n" +
+	"\x11max_subscriptions\x18\a \x01(\x05R\x10maxSubscriptions*o\n" +
 	"\n" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x16\n" +

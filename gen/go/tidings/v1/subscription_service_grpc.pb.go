@@ -37,8 +37,8 @@ type SubscriptionServiceClient interface {
 	//
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
 	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
+	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
 	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
@@ -155,8 +155,8 @@ type SubscriptionServiceServer interface {
 	//
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
 	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
+	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
 	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//

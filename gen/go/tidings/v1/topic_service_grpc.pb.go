@@ -38,8 +38,8 @@ type TopicServiceClient interface {
 	//
 	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
 	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may
-	// exist.
+	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(ctx context.Context, in *CreateTopicRequest, opts ...grpc.CallOption) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -136,8 +136,8 @@ type TopicServiceServer interface {
 	//
 	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
 	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may
-	// exist.
+	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *CreateTopicRequest) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//

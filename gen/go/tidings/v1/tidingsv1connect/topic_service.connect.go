@@ -54,8 +54,8 @@ type TopicServiceClient interface {
 	//
 	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
 	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may
-	// exist.
+	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -188,8 +188,8 @@ type TopicServiceHandler interface {
 	//
 	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
 	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may
-	// exist.
+	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
