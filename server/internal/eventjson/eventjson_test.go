@@ -304,7 +304,7 @@ func TestParseNamesTheField(t *testing.T) {
 		in(`"any":{"@type":"a/google.protobuf.Duration","value":"+1s"}`):                  {"events[0].data.any.value", "not a duration"},
 		in(`"any":{"value":"2026-01-01T1:00:00Z","@type":"a/google.protobuf.Timestamp"}`): {"events[0].data.any.value", "not a time of RFC 3339"},
 		`{"events":[{"time":"2026-01-01T1:00:00Z"}]}`:                                     {"events[0].time", "not a time of RFC 3339"},
-		in(strings.Repeat(`"below":{`, 120) + strings.Repeat("}", 120)):                   {"", "recursion depth"},
+		in(strings.Repeat(`"below":{`, 250) + strings.Repeat("}", 250)):                   {"events[0].data" + strings.Repeat(".below", 96), "recursion depth"},
 	} {
 		var failure *Error
 		err := Parse([]byte(text), new(tidingsv1.PublishRequest), types)
@@ -321,7 +321,7 @@ func TestParseNamesTheField(t *testing.T) {
 		in(`"wait":"-0.5s"`), in(`"wait":"0s"`), in(`"name":"+1s"`), in(`"name":"2026-01-01T1:00:00Z"`),
 		in(`"struct":{"at":"2026-01-01T1:00:00Z","wait":"+1s"}`), in(`"any":{"@type":"a/google.protobuf.Value","value":{"a":["+1s"]}}`),
 		in(`"name":"\ud83d\ude00"`), in(`"name":"\\ud83d"`),
-		in(strings.Repeat(`"below":{`, 98) + strings.Repeat("}", 98)),
+		in(strings.Repeat(`"below":{`, 198) + strings.Repeat("}", 198)), // Too deep for a payload, which whoever takes it says.
 	} {
 		if err := Parse([]byte(text), new(tidingsv1.PublishRequest), types); err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -2,6 +2,7 @@ package eventjson
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -24,16 +25,22 @@ type Error struct {
 	Path string
 	// Line and Column are counted from 1, the column in characters. 0: not known.
 	Line, Column int
+	// TooDeep says that something nests so deep that it isn't decoded. Path is that
+	// of a place in it.
+	TooDeep bool
 	// Text says what is wrong.
 	Text string
 }
 
 func (e *Error) Error() string { return e.Text }
 
-// maxNested bounds how deep messages nest in a text: a payload, the event, the
-// list of events and the request that it is in, with room to spare, so that what
-// is too deep only for a payload is found to be so.
-const maxNested = maxDepth + 10
+// maxNested bounds how deep a text nests. protojson counts messages and, where it
+// looks for the type of an Any, objects and arrays: an element of a list is two of
+// these. There is room for the request around a payload, so that what is too deep
+// for a payload only is found to be so once it is decoded.
+const maxNested = 2*maxDepth + 10
+
+const tooDeep = "exceeded max recursion depth"
 
 // Parse reads a message. A field that doesn't exist is a mistake. Every error is
 // an *Error.
@@ -65,6 +72,10 @@ func explain(data []byte, err error, root protoreflect.MessageDescriptor, types 
 		return &Error{Text: err.Error()}
 	}
 	e := &Error{Text: match[3]}
+	if e.Text == tooDeep {
+		e.TooDeep, e.Path = true, pathAt(data, deepest(data, maxDepth), root, types)
+		return e
+	}
 	if at, ok := halfSurrogate(data); ok && (match[1] == "" || strings.HasPrefix(e.Text, "invalid escape code")) {
 		// protojson takes what follows it for the other half, however far that is.
 		e.Line, e.Column = positionOf(data, at)
@@ -79,6 +90,25 @@ func explain(data []byte, err error, root protoreflect.MessageDescriptor, types 
 	e.Column, _ = strconv.Atoi(match[2])
 	e.Path = pathAt(data, offsetOf(data, e.Line, e.Column), root, types)
 	return e
+}
+
+// deepest returns the byte at which a text first nests so many objects and arrays,
+// or 0 where it doesn't.
+func deepest(data []byte, levels int) int {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	for depth := 0; depth < levels; {
+		token, err := decoder.Token()
+		if err != nil {
+			return 0
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	return int(decoder.InputOffset()) - 1
 }
 
 // offsetOf returns the byte at which a column begins, counted in characters, as

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"google.golang.org/grpc/encoding"
@@ -257,12 +258,20 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 	return err
 }
 
+// payloadPath matches the path of what is in the payload of an event.
+var payloadPath = regexp.MustCompile(`^events\[\d+\]\.data`)
+
 // malformedJSON is the error for a text that eventjson refuses.
 func malformedJSON(err error) error {
 	e, ok := errors.AsType[*eventjson.Error](err)
 	switch {
 	case !ok:
 		return err
+	case e.TooDeep:
+		if path := payloadPath.FindString(e.Path); path != "" {
+			return service.TooDeep(path)
+		}
+		return service.Malformed(e.Path, e.Text)
 	case e.Path == "" && e.Line > 0:
 		return service.Malformed("", fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text))
 	default:

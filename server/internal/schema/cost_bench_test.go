@@ -102,7 +102,7 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	withHyperpb := func(payload []byte, then func(proto.Message) error) error {
 		m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
 		message := m.shared.NewMessage(t.parser())
-		err := message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(maxDepth), hyperpb.WithAllowAlias(true))
+		err := message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(MaxDepth), hyperpb.WithAllowAlias(true))
 		if err == nil {
 			err = then(message)
 		}
@@ -121,7 +121,7 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	withDynamic := func(payload []byte, then func(proto.Message) error) error {
 		return parsed(payload, dynamicpb.NewMessage(t.descriptor), then)
 	}
-	byDescriptor := func(message proto.Message) error { return t.validator.Validate(message) }
+	byDescriptor := func(message proto.Message) error { return t.shared.validator.Validate(message) }
 	byCode := func(message proto.Message) error { return validator.Validate(message) }
 	nothing := func(proto.Message) error { return nil }
 	var copied []byte
@@ -135,14 +135,14 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 		{"dynamicpb alone", func(payload []byte) error { return withDynamic(payload, nothing) }},
 		{"hyperpb and the search for what JSON lacks", func(payload []byte) error {
 			return withHyperpb(payload, func(message proto.Message) error {
-				if t.readable().violation(message.ProtoReflect()) != nil {
+				if m.visit.of(t.shared, t.walk(), message.ProtoReflect()) != nil {
 					return errUnreadable
 				}
 				return nil
 			})
 		}},
 		{"look at the encoding alone", func(payload []byte) error {
-			if !t.plain().holds(payload, maxDepth) {
+			if !t.plain().holds(payload, MaxDepth) {
 				return errNotPlain
 			}
 			return nil

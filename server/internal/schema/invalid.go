@@ -1,11 +1,14 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // InvalidError says which rules of its type a payload breaks.
@@ -35,4 +38,26 @@ func newInvalidError(err *protovalidate.ValidationError) error {
 		return err
 	}
 	return &InvalidError{Violations: violations}
+}
+
+// UnknownField returns an *InvalidError where a message of the contract, or one
+// that it holds in a field of its own, has a field that the contract lacks.
+func UnknownField(message protoreflect.Message) error {
+	if unknown := message.GetUnknown(); len(unknown) > 0 {
+		number, _, _ := protowire.ConsumeField(unknown)
+		return unknownField(number, fmt.Sprintf("%s has no field %d in this release of the contract", message.Descriptor().FullName(), number)).err()
+	}
+	var err error
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		if field.Message() == nil || field.IsList() || field.IsMap() {
+			return true
+		}
+		err = UnknownField(value.Message())
+		if invalid, ok := errors.AsType[*InvalidError](err); ok {
+			path := invalid.Violations.GetViolations()[0].GetField()
+			path.Elements = append([]*validate.FieldPathElement{elementOf(field)}, path.GetElements()...)
+		}
+		return err == nil
+	})
+	return err
 }

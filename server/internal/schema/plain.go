@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -24,8 +25,10 @@ type plain struct {
 }
 
 const (
-	maxLow     = 64
-	entryValue = 2 // The number of the value of a map's entry, after the key.
+	maxLow = 64
+	// The numbers of the fields of a map's entry.
+	entryKey   = 1
+	entryValue = 2
 )
 
 // plainField is a field as it may be encoded. The zero value is no field.
@@ -35,6 +38,22 @@ type plainField struct {
 	packed  bool           // Values may also come packed.
 	message *plain         // Of a message or a map's entry.
 	once    uint8          // Not 0: of the fields with this number only one may come, once.
+	// What its values have to be, where protobuf's parsers don't ask for it.
+	text   bool                              // UTF-8.
+	values protoreflect.EnumValueDescriptors // One of those of a closed enum. nil: not asked for.
+}
+
+// holds reports whether a value is what it has to be.
+func (f *plainField) holds(value []byte) bool {
+	switch {
+	case f.text:
+		return utf8.Valid(value)
+	case f.values != nil:
+		number, _ := protowire.ConsumeVarint(value)
+		return f.values.ByNumber(enumNumber(number)) != nil
+	default:
+		return true
+	}
 }
 
 // seen says which fields that may come once have come, by their number.
@@ -69,6 +88,10 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 		f := plainField{known: true, wire: wire, packed: field.IsList() && wire != protowire.BytesType}
 		if field.Message() != nil {
 			f.message = newPlain(field.Message(), made)
+		}
+		f.text = field.Kind() == protoreflect.StringKind && !enforcesUTF8(field)
+		if field.Kind() == protoreflect.EnumKind && field.Enum().IsClosed() {
+			f.values = field.Enum().Values()
 		}
 		if name, ok := onceName(field); ok {
 			if onces[name] == 0 {
@@ -149,7 +172,7 @@ func (p *plain) holds(data []byte, depth int) bool {
 		switch {
 		case wire == protowire.BytesType && field.packed:
 			values, n := protowire.ConsumeBytes(data)
-			if n < 0 || !plainValues(values, field.wire) {
+			if n < 0 || !plainValues(values, &field) {
 				return false
 			}
 			data = data[n:]
@@ -157,13 +180,13 @@ func (p *plain) holds(data []byte, depth int) bool {
 			return false
 		case wire == protowire.BytesType:
 			value, n := protowire.ConsumeBytes(data)
-			if n < 0 || field.message != nil && !field.message.holds(value, depth-1) {
+			if n < 0 || field.message != nil && !field.message.holds(value, depth-1) || field.text && !field.holds(value) {
 				return false
 			}
 			data = data[n:]
 		default:
 			n := protowire.ConsumeFieldValue(number, wire, data)
-			if n < 0 {
+			if n < 0 || field.values != nil && !field.holds(data[:n]) {
 				return false
 			}
 			data = data[n:]
@@ -172,11 +195,12 @@ func (p *plain) holds(data []byte, depth int) bool {
 	return !p.entry || last == entryValue
 }
 
-// plainValues says whether packed values are well-formed.
-func plainValues(values []byte, wire protowire.Type) bool {
+// plainValues reports whether packed values are well-formed and what they have to
+// be.
+func plainValues(values []byte, field *plainField) bool {
 	for len(values) > 0 {
-		n := protowire.ConsumeFieldValue(1, wire, values)
-		if n < 0 {
+		n := protowire.ConsumeFieldValue(1, field.wire, values)
+		if n < 0 || field.values != nil && !field.holds(values[:n]) {
 			return false
 		}
 		values = values[n:]

@@ -66,6 +66,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("validator: %w", err)
 	}
+	shared := newShared(set.Types, validator)
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		if Describes(file.Package()) {
 			return true
@@ -73,7 +74,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 		messages := file.Messages()
 		for i := range messages.Len() {
 			var t *Type
-			if t, err = newType(messages.Get(i), files, set.Types, validator); err != nil {
+			if t, err = newType(messages.Get(i), shared); err != nil {
 				return false
 			}
 			set.types[t.Name] = t
@@ -99,6 +100,24 @@ func (s *Set) Type(name string) (*Type, error) {
 		return t, nil
 	}
 	return nil, ErrUnknownType
+}
+
+// Lacks says why a name isn't that of a type, for people.
+func (s *Set) Lacks(name string) string {
+	full := protoreflect.FullName(name)
+	switch found, err := s.files.FindDescriptorByName(full); {
+	case full.IsValid() && Describes(full.Parent()):
+		return fmt.Sprintf("%q is not the type of an event: messages of the packages google.protobuf, buf.validate and tidings describe schemas and calls, or are parts of events; declare a message that holds it", name)
+	case err == nil && isMessage(found):
+		return fmt.Sprintf("%q is not the type of an event: it is declared inside of another message", name)
+	default:
+		return fmt.Sprintf("the server has not been given the type %q", name)
+	}
+}
+
+func isMessage(descriptor protoreflect.Descriptor) bool {
+	_, ok := descriptor.(protoreflect.MessageDescriptor)
+	return ok
 }
 
 // Files are the descriptors of the set and of all that they import.

@@ -7,12 +7,10 @@ import (
 	"strings"
 	"sync"
 
-	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/hyperpb"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
@@ -38,28 +36,26 @@ type Type struct {
 
 	descriptor protoreflect.MessageDescriptor
 	key        []protoreflect.FieldDescriptor
-	validator  protovalidate.Validator
+	shared     *shared
 	plain      func() *plain
 	parser     func() *hyperpb.MessageType
-	readable   func() *readable
+	walk       func() *walk
 }
 
 var topicName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-func newType(message protoreflect.MessageDescriptor, files *protoregistry.Files, types *dynamicpb.Types, validator protovalidate.Validator) (*Type, error) {
+func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, error) {
 	t := &Type{
 		Name:       string(message.FullName()),
 		descriptor: message,
-		validator:  validator,
-		plain: sync.OnceValue(func() *plain {
-			return newPlain(message, make(map[protoreflect.FullName]*plain))
-		}),
+		shared:     shared,
+		plain:      sync.OnceValue(func() *plain { return shared.plainOf(message) }),
 		// Compiling takes milliseconds for a large message, and most types of
 		// a large set are never published.
 		parser: sync.OnceValue(func() *hyperpb.MessageType {
-			return hyperpb.CompileMessageDescriptor(message, hyperpb.WithExtensionsFromFiles(files))
+			return hyperpb.CompileMessageDescriptor(message)
 		}),
-		readable: sync.OnceValue(func() *readable { return newReadables(types).of(message) }),
+		walk: sync.OnceValue(func() *walk { return shared.walkOf(message) }),
 	}
 	comment := message.ParentFile().SourceLocations().ByDescriptor(message).LeadingComments
 	// Each line begins with the space that follows the slashes.
@@ -112,18 +108,23 @@ func keyPath(message protoreflect.MessageDescriptor, path string) ([]protoreflec
 	}
 }
 
-// memory is what parsing a payload takes.
+// memory is what checking a payload takes.
 type memory struct {
 	shared hyperpb.Shared
 	buffer []byte
+	visit  visit
 }
 
 // memories holds memory between checks.
 var memories = sync.Pool{New: func() any { return new(memory) }}
 
 const (
-	// maxDepth is the bound of nesting that protobuf's implementations share.
-	maxDepth = 100
+	// MaxDepth is how deep the messages of a payload nest, itself included: the
+	// bound that protobuf's implementations share. An entry of a map and what an
+	// Any holds are each a level.
+	MaxDepth = 100
+	// TooDeep says so.
+	TooDeep = "messages nest deeper than 100"
 	// overread is how far hyperpb may read past the end of a payload.
 	overread = 8
 	// maxKept is the buffer above which memory isn't kept.
@@ -134,15 +135,15 @@ const (
 // returns its partition key, or an empty one where the type has none. It
 // returns an *InvalidError, or an error that wraps ErrMalformed.
 func (t *Type) Check(payload []byte) (key string, err error) {
-	if !t.plain().holds(payload, maxDepth) {
+	if !t.plain().holds(payload, MaxDepth) {
 		return t.checkSlowly(payload)
 	}
 	m := memories.Get().(*memory) //nolint:forcetypeassert // The pool holds nothing else.
 	// A copy that it may read past costs hyperpb less than one it makes itself.
 	m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
 	message := m.shared.NewMessage(t.parser())
-	if message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(maxDepth), hyperpb.WithAllowAlias(true)) == nil {
-		key, err = t.judge(message)
+	if message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(MaxDepth), hyperpb.WithAllowAlias(true)) == nil {
+		key, err = t.judge(message, &m.visit)
 	} else {
 		key, err = t.checkSlowly(payload)
 	}
@@ -156,11 +157,14 @@ func (t *Type) Check(payload []byte) (key string, err error) {
 
 // checkSlowly is Check with protobuf's own parser.
 func (t *Type) checkSlowly(payload []byte) (key string, err error) {
+	if r := t.shared.inspect(t.descriptor, payload, MaxDepth); r != nil {
+		return "", r.err()
+	}
 	message, err := t.Parse(payload)
 	if err != nil {
 		return "", err
 	}
-	return t.judge(message)
+	return t.judge(message, new(visit))
 }
 
 // Descriptor describes the message.
@@ -169,27 +173,20 @@ func (t *Type) Descriptor() protoreflect.MessageDescriptor { return t.descriptor
 // Parse decodes a payload without checking it against the rules of the type.
 // It returns an error that wraps ErrMalformed.
 func (t *Type) Parse(payload []byte) (*dynamicpb.Message, error) {
-	message := dynamicpb.NewMessage(t.descriptor)
-	if err := unmarshal(payload, message); err != nil {
+	message, err := t.shared.decode(t.descriptor, payload)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrMalformed, strings.ReplaceAll(err.Error(), "\u00a0", " "))
 	}
 	return message, nil
 }
 
-// unmarshal decodes with protobuf's own parser. That panics on a map's entry with
-// a key and, after it, another one that isn't encoded as a key; such an entry is
-// an error here.
-func unmarshal(payload []byte, message *dynamicpb.Message) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("a map's entry has a key of another type")
-		}
-	}()
-	return proto.UnmarshalOptions{RecursionLimit: maxDepth}.Unmarshal(payload, message)
-}
-
 // judge checks a parsed payload and returns its key.
-func (t *Type) judge(message protoreflect.Message) (key string, err error) {
+func (t *Type) judge(message protoreflect.Message, v *visit) (key string, err error) {
+	if w := t.walk(); w != nil {
+		if r := v.of(t.shared, w, message); r != nil {
+			return "", r.err()
+		}
+	}
 	if err := t.validate(message.Interface()); err != nil {
 		return "", err
 	}
@@ -197,11 +194,8 @@ func (t *Type) judge(message protoreflect.Message) (key string, err error) {
 }
 
 func (t *Type) validate(message proto.Message) error {
-	err := t.validator.Validate(message)
+	err := t.shared.validator.Validate(message)
 	if err == nil {
-		if violation := t.readable().violation(message.ProtoReflect()); violation != nil {
-			return &InvalidError{Violations: &validate.Violations{Violations: []*validate.Violation{violation}}}
-		}
 		return nil
 	}
 	if invalid, ok := errors.AsType[*protovalidate.ValidationError](err); ok {

@@ -36,13 +36,16 @@ func (c *checker) check(index int, e *event) (key string, err error) {
 		return "", tooLarge(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
 			fmt.Sprintf("events[%d]", at), len(e.raw), c.limits.MaxEventBytes)
 	}
+	if e.typeURL != "" && !schema.IsTypeURL(e.typeURL) {
+		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, fmt.Sprintf("events[%d].data.type_url", at), schema.TypeURLForm)
+	}
 	name := e.typeName()
 	t, err := c.types.Type(name)
 	if err != nil {
 		// The name is cloned: it points into the request.
 		name = strings.Clone(name)
 		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
-			fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+			fmt.Sprintf("events[%d].data.type_url", at), c.types.Lacks(name), "type", name)
 	}
 	if c.topic != nil {
 		if allowed := c.topic.Config.GetEventTypes(); len(allowed) > 0 && !slices.Contains(allowed, t.Name) {

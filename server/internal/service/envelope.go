@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -105,6 +107,9 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 			payload: message.GetData().GetValue(),
 		}
 		e.err = checkRules(message, tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, eventPath(base+int64(i)))
+		if invalid, ok := errors.AsType[*schema.InvalidError](schema.UnknownField(message.ProtoReflect())); ok && e.err == nil {
+			e.err = violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(base+int64(i)))
+		}
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -116,6 +117,13 @@ func Malformed(field, description string) *Error {
 
 // AsError returns the error of the catalogue that an error is or amounts to, short
 // enough to be sent.
+// TooDeep is the error for an event whose content, at a path, nests deeper than
+// schema.MaxDepth.
+func TooDeep(path string) *Error {
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED, path+".value", schema.TooDeep)
+}
+
+// AsError returns the error of the catalogue that an error is or amounts to.
 // An error of no known kind is logged, and the client gets INTERNAL with an id
 // by which to find it.
 func AsError(ctx context.Context, log *slog.Logger, err error) *Error {

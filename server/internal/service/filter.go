@@ -13,7 +13,7 @@ import (
 // is the path of the filter in the request.
 func filterFault(err error, field string) error {
 	if unknown, ok := errors.AsType[*filter.UnknownTypeError](err); ok {
-		return typeNotFound(unknown.Name)
+		return typeNotFound(unknown.Name, unknown.Error())
 	}
 	invalid, ok := errors.AsType[*filter.Error](err)
 	if !ok {

@@ -52,14 +52,13 @@ func (s *Service) GetEventType(_ context.Context, request *tidingsv1.GetEventTyp
 	types := s.Types()
 	t, err := types.Type(request.GetName())
 	if err != nil {
-		return nil, typeNotFound(request.GetName())
+		return nil, typeNotFound(request.GetName(), types.Lacks(request.GetName()))
 	}
 	return &tidingsv1.GetEventTypeResponse{EventType: typeProto(t), FileDescriptorSet: types.FileDescriptorSet(t)}, nil
 }
 
-func typeNotFound(name string) *Error {
-	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND,
-		fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+func typeNotFound(name, description string) *Error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND, description, "type", name)
 }
 
 // ValidateEvents implements tidings.v1.SchemaService.
