@@ -123,7 +123,7 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	handleReflection(mux, cfg, auxiliary)
 	mux.HandleFunc("GET /{$}", frontPage(cfg.Service))
 	mux.HandleFunc("/", nowhere)
-	return guardBrowsers(withHints(refuseMalformed(limitBody(mux, cfg))), cfg)
+	return withWebText(guardBrowsers(withHints(refuseMalformed(limitBody(mux, cfg))), cfg))
 }
 
 // connectGate is the gate as connect-go's interceptor.

@@ -34,7 +34,7 @@ func TestGzip(t *testing.T) {
 			}
 			continue
 		}
-		c := tidingsv1connect.NewSchemaServiceClient(newHTTPClient(t, transport.http2), "http://"+shared.httpAddr, transport.options(), connect.WithSendGzip())
+		c := tidingsv1connect.NewSchemaServiceClient(transport.httpClient(t), "http://"+shared.httpAddr, transport.options(), connect.WithSendGzip())
 		validate[transport.String()] = func(r *tidingsv1.ValidateEventsRequest) (*tidingsv1.ValidateEventsResponse, error) {
 			return c.ValidateEvents(testContext(t), r)
 		}

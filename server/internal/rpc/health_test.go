@@ -46,7 +46,7 @@ func healthClients(t *testing.T, s *server) map[string]healthClient {
 			continue
 		}
 		url := "http://" + s.httpAddr + "/grpc.health.v1.Health/"
-		httpClient := newHTTPClient(t, transport.http2)
+		httpClient := transport.httpClient(t)
 		check := connect.NewClient[grpc_health_v1.HealthCheckRequest, grpc_health_v1.HealthCheckResponse](httpClient, url+"Check", transport.options())
 		list := connect.NewClient[grpc_health_v1.HealthListRequest, grpc_health_v1.HealthListResponse](httpClient, url+"List", transport.options())
 		watch := connect.NewClient[grpc_health_v1.HealthCheckRequest, grpc_health_v1.HealthCheckResponse](httpClient, url+"Watch", transport.options())

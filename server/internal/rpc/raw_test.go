@@ -248,7 +248,7 @@ func TestHugeBody(t *testing.T) {
 		t.Run("chunked/"+contentType, func(t *testing.T) {
 			t.Parallel()
 			_, answer := post(t, publishPath, contentType, io.LimitReader(zeros{}, huge), -1)
-			want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes))
+			want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", fmt.Sprint(huge))
 			compareRefusals(t, postFailure(t, answer), want, string(answer))
 			stillServes(t)
 		})

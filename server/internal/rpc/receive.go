@@ -2,11 +2,9 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -26,8 +24,7 @@ type bodyLimit struct {
 	bytes   int
 	allowed int // Of a message, which may be fewer.
 	time    time.Duration
-	// What the call ends with otherwise.
-	tooLarge, late *service.Error
+	late    *service.Error // What the call ends with after that time.
 }
 
 // bodyLimits are those of the procedures whose request is one message.
@@ -57,11 +54,6 @@ func newBodyLimit(bytes, allowed int, timeout time.Duration) bodyLimit {
 		bytes:   bytes,
 		allowed: allowed,
 		time:    timeout,
-		tooLarge: &service.Error{
-			Reason:   tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE,
-			Message:  fmt.Sprintf("the request has more than %d bytes, at most %d are allowed", bytes, allowed),
-			Metadata: map[string]string{"limit": strconv.Itoa(allowed)},
-		},
 		late: &service.Error{
 			Reason:  tidingsv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED,
 			Message: fmt.Sprintf("the request didn't come within %s", timeout),
@@ -84,7 +76,7 @@ func limitBody(next http.Handler, cfg Config) http.Handler {
 		case r.ContentLength > int64(limit.bytes) && writer.IsSupported(r):
 			_ = writer.Write(w, r, connectError(service.TooLarge(int(r.ContentLength), limit.allowed)))
 		default:
-			body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, int64(limit.bytes)), limit: limit}
+			body := &limitedBody{ReadCloser: r.Body, limit: limit}
 			body.timer = time.AfterFunc(limit.time, func() { body.interrupt(w) })
 			defer body.end()
 			r.Body = body
@@ -98,6 +90,7 @@ type limitedBody struct {
 	io.ReadCloser
 
 	limit bodyLimit
+	read  int
 	timer *time.Timer
 
 	mu    sync.Mutex
@@ -107,14 +100,19 @@ type limitedBody struct {
 
 func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err == nil {
+	b.read += n
+	if b.read <= b.limit.bytes && err == nil {
 		return n, nil
 	}
-	if b.end() {
-		return n, connectError(b.limit.late)
+	if b.read > b.limit.bytes {
+		// A client that still sends might not see the answer, and the time is
+		// limited.
+		rest, _ := io.Copy(io.Discard, b.ReadCloser)
+		b.read += int(rest)
+		err = connectError(service.TooLarge(b.read, b.limit.allowed))
 	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return n, connectError(b.limit.tooLarge)
+	if b.end() {
+		err = connectError(b.limit.late)
 	}
 	return n, err
 }

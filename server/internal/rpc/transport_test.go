@@ -24,6 +24,8 @@ type transport struct {
 	protocol string // "connect", "grpc" or "grpcweb".
 	json     bool
 	http2    bool
+	// text is the text mode of gRPC-Web.
+	text bool
 	// get sends calls without side effects with GET.
 	get bool
 }
@@ -41,6 +43,8 @@ func transports() []transport {
 		}
 	}
 	return append(list,
+		transport{protocol: "grpcweb", text: true},
+		transport{protocol: "grpcweb", text: true, http2: true},
 		transport{protocol: "connect", get: true},
 		transport{protocol: "connect", json: true, http2: true, get: true})
 }
@@ -59,6 +63,9 @@ func (t transport) String() string {
 	}
 	if t.http2 {
 		parts[2] = "http2"
+	}
+	if t.text {
+		parts = append(parts, "text")
 	}
 	if t.get {
 		parts = append(parts, "get")
@@ -136,7 +143,7 @@ func (t transport) dial(tb testing.TB, s *server) client {
 		return newGRPCClient(dialGRPC(tb, s.grpcAddr,
 			grpc.WithUnaryInterceptor(wire.unary(t)), grpc.WithStreamInterceptor(wire.stream(t))))
 	}
-	httpClient, url, options := newHTTPClient(tb, t.http2), "http://"+s.httpAddr, t.options()
+	httpClient, url, options := t.httpClient(tb), "http://"+s.httpAddr, t.options()
 	return &connectClient{
 		tidingsv1connect.NewTopicServiceClient(httpClient, url, options),
 		tidingsv1connect.NewPublisherServiceClient(httpClient, url, options),
@@ -148,6 +155,14 @@ func (t transport) dial(tb testing.TB, s *server) client {
 		tidingsv1beta1connect.NewSchemaServiceClient(httpClient, url, options),
 		tidingsv1connect.NewServerServiceClient(httpClient, url, options),
 	}
+}
+
+func (t transport) httpClient(tb testing.TB) *http.Client {
+	c := newHTTPClient(tb, t.http2)
+	if t.text {
+		c.Transport = webText{c.Transport}
+	}
+	return c
 }
 
 func (t transport) options() connect.ClientOption {
