@@ -216,6 +216,28 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	}
 }
 
+func TestHosts(t *testing.T) {
+	for name, test := range map[string]struct {
+		address, hosts string
+		check          bool
+		names          string
+	}{
+		"loopback":             {"127.0.0.1:7070", "", true, "[]"},
+		"localhost":            {"localhost:0", "", true, "[]"},
+		"IPv6":                 {"[::1]:0", "", true, "[]"},
+		"all addresses":        {":7070", "", false, "[]"},
+		"with names":           {"127.0.0.1:0", "A.example, b", true, "[a.example b]"},
+		"all, and with a name": {"0.0.0.0:0", "a.example", true, "[a.example]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{HTTPAddr: test.address, Hosts: test.hosts}
+			if cfg.checkHost() != test.check || fmt.Sprint(cfg.hosts()) != test.names {
+				t.Errorf("got %t, %v", cfg.checkHost(), cfg.hosts())
+			}
+		})
+	}
+}
+
 func checkSettingError(t *testing.T, err error, setting, problem string) {
 	t.Helper()
 	var wrong *SettingError

@@ -54,3 +54,29 @@ func TestMaxConnections(t *testing.T) {
 		t.Errorf("after the first has ended: %v", err)
 	}
 }
+
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir, cfg.Hosts = t.TempDir(), "Events.example.com"
+	p := start(t, cfg)
+	for host, want := range map[string]int{
+		"localhost": http.StatusOK, "events.example.com:80": http.StatusOK, "evil.example": http.StatusForbidden,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http+"/metrics", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != want {
+			t.Errorf("%s: %s", host, response.Status)
+		}
+	}
+}

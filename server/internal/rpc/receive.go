@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -64,24 +65,35 @@ func newBodyLimit(bytes, allowed int, timeout time.Duration) bodyLimit {
 // limitBody ends a call, in the protocol of the call, whose one message is too
 // large or doesn't come in time. One that is announced to be too large isn't read
 // at all. A stream may be as long, and as slow, as it likes: connect-go has the
-// limit of its messages.
+// limit of its messages. What of a body the handler doesn't read has the same
+// time, since over HTTP/1.1 the server reads it before it answers.
 func limitBody(next http.Handler, cfg Config) http.Handler {
 	limits := bodyLimits(cfg)
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit, ok := limits[r.URL.Path]
 		switch {
-		case !ok || r.ContentLength == 0:
+		case r.ContentLength == 0:
 			next.ServeHTTP(w, r)
-		case r.ContentLength > int64(limit.bytes) && writer.IsSupported(r):
+			return
+		case ok && r.ContentLength > int64(limit.bytes) && writer.IsSupported(r):
 			_ = writer.Write(w, r, connectError(service.TooLarge(int(r.ContentLength), limit.allowed)))
-		default:
-			body := &limitedBody{ReadCloser: r.Body, limit: limit}
-			body.timer = time.AfterFunc(limit.time, func() { body.interrupt(w) })
-			defer body.end()
-			r.Body = body
-			next.ServeHTTP(w, r)
+			return
 		}
+		body := &limitedBody{ReadCloser: r.Body, limit: limit}
+		if ok {
+			body.timer = time.AfterFunc(limit.time, func() { body.interrupt(w) })
+		} else {
+			body.limit.bytes = math.MaxInt
+		}
+		defer func() {
+			body.end()
+			if !body.failed && r.ProtoMajor < 2 {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.ReceiveTimeout)) // The connection may be gone.
+			}
+		}()
+		r.Body = body
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -89,9 +101,10 @@ func limitBody(next http.Handler, cfg Config) http.Handler {
 type limitedBody struct {
 	io.ReadCloser
 
-	limit bodyLimit
-	read  int
-	timer *time.Timer
+	limit  bodyLimit
+	read   int
+	failed bool        // It was read to its end or to an error.
+	timer  *time.Timer // nil: there is no hurry.
 
 	mu    sync.Mutex
 	ended bool // Nothing more is read.
@@ -104,6 +117,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.read <= b.limit.bytes && err == nil {
 		return n, nil
 	}
+	b.failed = true
 	if b.read > b.limit.bytes {
 		// A client that still sends might not see the answer, and the time is
 		// limited.
@@ -121,7 +135,9 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 func (b *limitedBody) end() (late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	b.ended = true
 	return b.late
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -78,6 +79,34 @@ func TestBodyThatNeverComes(t *testing.T) {
 				_ = more.Close() // Until then the client doesn't let go of the call.
 				if text := fmt.Sprintf("%v %s %v", response.Header, answer, response.Trailer); err != nil || !late.MatchString(text) {
 					t.Errorf("it is answered with %s, %v", text, err)
+				}
+			})
+		}
+	}
+}
+
+// Nor does a body hold its connection that nobody asks for.
+func TestBodyThatIsNotRead(t *testing.T) {
+	t.Parallel()
+	s := newHandlerServer(t, func(c *rpc.Config) { c.ReceiveTimeout = 10 * time.Millisecond })
+	for _, begin := range []string{
+		"POST /nothing", "GET /healthz", "GET /", "POST " + publishPath, "PUT " + publishPath, "GET " + listPath, "POST " + importPath,
+		"POST /tidings.v1.ConsumerService/Consume", "POST /grpc.health.v1.Health/Check",
+	} {
+		for _, length := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
+			t.Run(begin+" "+length, func(t *testing.T) {
+				t.Parallel()
+				conn, err := new(net.Dialer).DialContext(testContext(t), "tcp", s.Listener.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close() //nolint:errcheck // All was read.
+				if _, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n%s\r\n\r\n", begin, length); err != nil {
+					t.Fatal(err)
+				}
+				answer, err := io.ReadAll(conn) // Until the server closes it.
+				if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 ")) {
+					t.Errorf("it is answered with %q, %v", answer, err)
 				}
 			})
 		}
