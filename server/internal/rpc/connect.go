@@ -123,7 +123,9 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	handleReflection(mux, cfg, auxiliary)
 	mux.HandleFunc("GET /{$}", frontPage(cfg.Service))
 	mux.HandleFunc("/", nowhere)
-	return withWebText(guardBrowsers(withHints(refuseMalformed(limitBody(mux, cfg))), cfg))
+	// limitBody has the writer of net/http, which otherwise resets the connection
+	// of a body that is too large before its client reads the answer.
+	return withWebText(guardBrowsers(refuseMalformed(limitBody(withHints(mux), cfg)), cfg))
 }
 
 // connectGate is the gate as connect-go's interceptor.
