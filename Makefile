@@ -129,7 +129,7 @@ module: $(BIN)/.tools ## Give the repository your own Go module path: make modul
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak`, `make fuzz` and `make demo`
 
 # What `make fresh` runs, in the root of the clone.
 COMMAND ?= .ci/run
@@ -146,6 +146,14 @@ SEED ?=
 soak: ## Consume with 8 processes that crash, while the server crashes too: SOAK=2m, SEED=…
 	@TIDINGS_SOAK='$(SOAK)' TIDINGS_SOAK_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 60m -v -run '^TestSoak$$' ./internal/daemon
+
+# For how long to fuzz, all parts together; SEED is as above.
+FUZZ ?= 5m
+
+.PHONY: fuzz
+fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…
+	@TIDINGS_FUZZ='$(FUZZ)' TIDINGS_FUZZ_SEED='$(SEED)' \
+		$(GO) -C server test -count=1 -timeout 0 -v ./internal/fuzz
 
 .PHONY: lint
 lint: buf-cache ## Check the rules and the format of the schemas

@@ -34,6 +34,8 @@ var arrows = map[string][]string{
 	"internal/telemetry":  {},
 	"internal/guard":      {},
 	"internal/eventjson":  {"internal/guard"},
+	// Tests of the whole server alone.
+	"internal/fuzz": {},
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
