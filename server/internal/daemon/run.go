@@ -37,7 +37,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := ready.clear(); err != nil {
 		return err
 	}
-	types, content, err := loadTypes(cfg.Schemas)
+	types, content, err := loadTypes(ctx, cfg.Schemas)
 	if err != nil {
 		return err
 	}

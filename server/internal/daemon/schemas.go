@@ -28,8 +28,8 @@ func readTypes(path string, image []byte) (*schema.Set, error) {
 }
 
 // loadTypes returns the types that are compiled in and those of a file, if one
-// is named, with what it holds.
-func loadTypes(path string) (types *schema.Set, content []byte, err error) {
+// is named, with what it holds. A rule that has a mistake is an error.
+func loadTypes(ctx context.Context, path string) (types *schema.Set, content []byte, err error) {
 	if path == "" {
 		types, err = schema.Parse(builtin)
 		return types, nil, err
@@ -37,8 +37,13 @@ func loadTypes(path string) (types *schema.Set, content []byte, err error) {
 	if content, err = os.ReadFile(path); err != nil {
 		return nil, nil, fmt.Errorf("schemas: %w", err)
 	}
-	types, err = readTypes(path, content)
-	return types, content, err
+	if types, err = readTypes(path, content); err != nil {
+		return nil, nil, err
+	}
+	if err := types.CheckRules(ctx, types.Image()); err != nil {
+		return nil, nil, fmt.Errorf("schemas: %s: %w", path, err)
+	}
+	return types, content, nil
 }
 
 // openBuf returns what compares schemas, or nothing where no program is named.

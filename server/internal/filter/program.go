@@ -35,7 +35,7 @@ type program struct {
 func newProgram(env *cel.Env, checked *cel.Ast, payload *schema.Type) *program {
 	return &program{
 		payload:  payload,
-		loops:    loops(checked.NativeRep().Expr()) > 0,
+		loops:    schema.Loops(checked.NativeRep().Expr()) > 0,
 		patience: maxTime,
 		plan: sync.OnceValues(func() (cel.Program, error) {
 			return env.Program(checked,

@@ -11,6 +11,8 @@ import (
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/parser"
+
+	"example.com/tidings/server/internal/schema"
 )
 
 const (
@@ -51,7 +53,7 @@ var (
 // checkParsed reports which rules an expression breaks whatever the types in it
 // are.
 func checkParsed(parsed *ast.AST, report func(id int64, wrong string)) {
-	if loops(parsed.Expr()) > maxLoops {
+	if schema.Loops(parsed.Expr()) > maxLoops {
 		report(parsed.Expr().ID(), fmt.Sprintf("all, exists, exists_one, filter and map nest deeper than %d", maxLoops))
 	}
 	ast.PostOrderVisit(parsed.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -213,24 +215,4 @@ func isAggregate(t *types.Type) bool {
 // them. What one holds isn't known before the event comes.
 func holdsAny(t *types.Type) bool {
 	return t.Kind() == types.AnyKind || isAggregate(t) && slices.ContainsFunc(t.Parameters(), holdsAny)
-}
-
-// loops says how deep the loops of an expression nest.
-func loops(e ast.Expr) int {
-	deepest := 0
-	var visit func(e ast.NavigableExpr, depth int)
-	visit = func(e ast.NavigableExpr, depth int) {
-		if e.Kind() != ast.ComprehensionKind {
-			deepest = max(deepest, depth)
-			for _, child := range e.Children() {
-				visit(child, depth)
-			}
-			return
-		}
-		loop := e.AsComprehension()
-		visit(ast.NavigateExpr(nil, loop.IterRange()), depth) // What one loop gives may go into another.
-		visit(ast.NavigateExpr(nil, loop.LoopStep()), depth+1)
-	}
-	visit(ast.NavigateExpr(nil, e), 0)
-	return deepest
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -126,7 +127,7 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	nothing := func(proto.Message) error { return nil }
 	var copied []byte
 	return []way{
-		{"the server's check", func(payload []byte) error { _, err := t.Check(payload); return err }},
+		{"the server's check", func(payload []byte) error { _, err := t.Check(context.Background(), payload); return err }},
 		{"hyperpb and protovalidate", func(payload []byte) error { return withHyperpb(payload, byDescriptor) }},
 		{"generated code and protovalidate", func(payload []byte) error { return withGenerated(payload, byCode) }},
 		{"dynamicpb and protovalidate", func(payload []byte) error { return withDynamic(payload, byDescriptor) }},

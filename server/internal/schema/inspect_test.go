@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -217,7 +218,7 @@ func expectRefusal(t *testing.T, set *Set, name, payload, field, rule string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = checked.Check([]byte(payload))
+	_, err = checked.Check(context.Background(), []byte(payload))
 	var invalid *InvalidError
 	switch {
 	case rule == "malformed":

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestParsersHaveABound(t *testing.T) {
 			t.Fatal(err)
 		}
 		empty := []byte{0x0a, 0x00}
-		if _, err := one.Check(empty); err != nil {
+		if _, err := one.Check(context.Background(), empty); err != nil {
 			t.Errorf("%s: %v", one.Name, err)
 		}
 		if one.plain().holds(empty, 10) {

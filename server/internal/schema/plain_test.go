@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -74,7 +75,7 @@ func TestUnusualEncodings(t *testing.T) {
 			if got := checked.plain().holds([]byte(test.payload), MaxDepth); got != test.plain {
 				t.Fatalf("plain: %v, want %v", got, test.plain)
 			}
-			if _, err := checked.Check([]byte(test.payload)); (err == nil) != test.valid {
+			if _, err := checked.Check(context.Background(), []byte(test.payload)); (err == nil) != test.valid {
 				t.Errorf("got %v, want valid: %v", err, test.valid)
 			}
 		})

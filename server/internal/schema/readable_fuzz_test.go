@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -32,7 +33,7 @@ func FuzzAcceptedIsReadable(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := checked.Check(payload); err != nil {
+		if _, err := checked.Check(context.Background(), payload); err != nil {
 			return
 		}
 		message := dynamicpb.NewMessage(checked.Descriptor())

@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"testing"
@@ -110,7 +111,7 @@ func TestCheckRefusesWhatHasNoJSON(t *testing.T) {
 		"in a list of itself": {append(protoNumber(7).bytes(nil), protoNumber(7).bytes(wrap(1, &timestamppb.Timestamp{Nanos: -1}))...), "list[1].time"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := types.Check(test.payload)
+			_, err := types.Check(context.Background(), test.payload)
 			if test.field == "" {
 				if err != nil {
 					t.Fatalf("refused: %v", err)

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -105,10 +106,10 @@ func TestKeyPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := thing.Check(encoded); err != nil || got != want {
+		if got, err := thing.Check(context.Background(), encoded); err != nil || got != want {
 			t.Errorf("%q gives %q, %v; want %q", key, got, err, want)
 		}
-		if got, err := thing.Check(nil); err != nil || got != "" {
+		if got, err := thing.Check(context.Background(), nil); err != nil || got != "" {
 			t.Errorf("%q of an empty payload gives %q, %v", key, got, err)
 		}
 	}
@@ -229,7 +230,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := thing.Check(slices.Clone(payload))
+		key, err := thing.Check(context.Background(), slices.Clone(payload))
 		other := dynamicpb.NewMessage(thing.descriptor)
 		otherErr := (proto.UnmarshalOptions{RecursionLimit: MaxDepth}).Unmarshal(payload, other)
 		if errors.Is(err, ErrMalformed) != (otherErr != nil) {

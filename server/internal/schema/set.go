@@ -33,6 +33,7 @@ type Set struct {
 	declared []string // Sorted: the names of the types that declare a topic.
 	image    *Image
 	revision []byte
+	rules    func() (*ruleLoops, error)
 	// extensions makes them of the files, the first time that it is called.
 	extensions func() *protoregistry.Types
 }
@@ -66,7 +67,8 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("validator: %w", err)
 	}
-	shared := newShared(set.Types, validator)
+	shared := newShared(files, set.Types, validator)
+	set.rules = shared.rules
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		if Describes(file.Package()) {
 			return true
@@ -130,20 +132,27 @@ func (s *Set) Image() *Image { return s.image }
 // same for the same schemas, whatever their comments. It is not to be changed.
 func (s *Set) Revision() []byte { return s.revision }
 
-// CheckRules returns an error where a rule of protovalidate on one of the types
-// that an image declares, or on what they hold, has a mistake. Without it the
-// first event of the type would show that. It ends with the context.
+// CheckRules returns an error where a rule of protovalidate on one of the messages
+// that an image declares has a mistake, or loops in it nest too deep. Without it
+// the first event with the message would show that. It ends with the context.
 func (s *Set) CheckRules(ctx context.Context, image *Image) error {
-	var types []protoreflect.MessageDescriptor
+	rules, err := s.rules()
+	if err != nil {
+		return err
+	}
+	if rules.predefined > maxRuleLoops {
+		return fmt.Errorf("predefined rules: %w", errTooManyLoops)
+	}
+	var messages []protoreflect.MessageDescriptor
 	for _, name := range s.names {
 		if message := s.types[name].descriptor; image.Has(message.ParentFile().Path()) {
-			types = append(types, message)
+			messages = appendDeclared(messages, message)
 		}
 	}
 	// Many at once, since a validator copies what it has for each type that comes
 	// later. It isn't kept: most types of a large set are never published.
 	const atOnce = 200
-	for some := range slices.Chunk(types, atOnce) {
+	for some := range slices.Chunk(messages, atOnce) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -152,6 +161,9 @@ func (s *Set) CheckRules(ctx context.Context, image *Image) error {
 			return fmt.Errorf("validator: %w", err)
 		}
 		for _, message := range some {
+			if rules.ofMessage(message) > maxRuleLoops {
+				return fmt.Errorf("rules of %s: %w", message.FullName(), errTooManyLoops)
+			}
 			err := validator.Validate(dynamicpb.NewMessage(message))
 			if mistake, ok := errors.AsType[*protovalidate.CompilationError](err); ok {
 				return fmt.Errorf("rules of %s: %w", message.FullName(), mistake)
@@ -159,6 +171,17 @@ func (s *Set) CheckRules(ctx context.Context, image *Image) error {
 		}
 	}
 	return nil
+}
+
+// appendDeclared adds a message and those that are declared in it.
+func appendDeclared(messages []protoreflect.MessageDescriptor, message protoreflect.MessageDescriptor) []protoreflect.MessageDescriptor {
+	if !message.IsMapEntry() {
+		messages = append(messages, message)
+	}
+	for i := range message.Messages().Len() {
+		messages = appendDeclared(messages, message.Messages().Get(i))
+	}
+	return messages
 }
 
 // Names returns the sorted names of the types that declare a topic or, if all

@@ -7,6 +7,7 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
@@ -16,15 +17,17 @@ import (
 type shared struct {
 	types     *dynamicpb.Types
 	validator protovalidate.Validator
+	rules     func() (*ruleLoops, error)
 
 	mu     sync.Mutex
 	plains map[protoreflect.FullName]*plain
 	walks  map[protoreflect.MessageDescriptor]*walk
 }
 
-func newShared(types *dynamicpb.Types, validator protovalidate.Validator) *shared {
+func newShared(files *protoregistry.Files, types *dynamicpb.Types, validator protovalidate.Validator) *shared {
 	return &shared{
 		types: types, validator: validator,
+		rules:  sync.OnceValues(func() (*ruleLoops, error) { return newRuleLoops(files) }),
 		plains: make(map[protoreflect.FullName]*plain),
 		walks:  make(map[protoreflect.MessageDescriptor]*walk),
 	}
@@ -34,6 +37,16 @@ func (s *shared) plainOf(message protoreflect.MessageDescriptor) *plain {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return newPlain(message, s.plains)
+}
+
+// loopsOf returns how deep loops nest in the rules that apply to a message, at any
+// depth.
+func (s *shared) loopsOf(message protoreflect.MessageDescriptor) int {
+	rules, err := s.rules()
+	if err != nil { // Then no rule can be evaluated either.
+		return maxRuleLoops
+	}
+	return rules.ofPayload(message)
 }
 
 // decode decodes a message, extensions too, with protobuf's own parser, which

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -8,8 +9,6 @@ import (
 	"sync"
 
 	"buf.build/go/hyperpb"
-	"buf.build/go/protovalidate"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -40,6 +39,7 @@ type Type struct {
 	plain      func() *plain
 	parser     func() *hyperpb.MessageType
 	walk       func() *walk
+	loops      func() int // How deep they nest in the rules.
 }
 
 var topicName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -55,7 +55,8 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 		parser: sync.OnceValue(func() *hyperpb.MessageType {
 			return hyperpb.CompileMessageDescriptor(message)
 		}),
-		walk: sync.OnceValue(func() *walk { return shared.walkOf(message) }),
+		walk:  sync.OnceValue(func() *walk { return shared.walkOf(message) }),
+		loops: sync.OnceValue(func() int { return shared.loopsOf(message) }),
 	}
 	comment := message.ParentFile().SourceLocations().ByDescriptor(message).LeadingComments
 	// Each line begins with the space that follows the slashes.
@@ -133,19 +134,19 @@ const (
 
 // Check parses a payload once, checks it against the rules of the type and
 // returns its partition key, or an empty one where the type has none. It
-// returns an *InvalidError, or an error that wraps ErrMalformed.
-func (t *Type) Check(payload []byte) (key string, err error) {
+// returns an *InvalidError, an error that wraps ErrMalformed, or the context's.
+func (t *Type) Check(ctx context.Context, payload []byte) (key string, err error) {
 	if !t.plain().holds(payload, MaxDepth) {
-		return t.checkSlowly(payload)
+		return t.checkSlowly(ctx, payload)
 	}
 	m := memories.Get().(*memory) //nolint:forcetypeassert // The pool holds nothing else.
 	// A copy that it may read past costs hyperpb less than one it makes itself.
 	m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
 	message := m.shared.NewMessage(t.parser())
 	if message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(MaxDepth), hyperpb.WithAllowAlias(true)) == nil {
-		key, err = t.judge(message, &m.visit)
+		key, err = t.judge(ctx, message, len(payload), &m.visit)
 	} else {
-		key, err = t.checkSlowly(payload)
+		key, err = t.checkSlowly(ctx, payload)
 	}
 	// Not deferred: a panic leaves the memory in an unknown state.
 	m.shared.Free()
@@ -156,7 +157,7 @@ func (t *Type) Check(payload []byte) (key string, err error) {
 }
 
 // checkSlowly is Check with protobuf's own parser.
-func (t *Type) checkSlowly(payload []byte) (key string, err error) {
+func (t *Type) checkSlowly(ctx context.Context, payload []byte) (key string, err error) {
 	if r := t.shared.inspect(t.descriptor, payload, MaxDepth); r != nil {
 		return "", r.err()
 	}
@@ -164,7 +165,7 @@ func (t *Type) checkSlowly(payload []byte) (key string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return t.judge(message, new(visit))
+	return t.judge(ctx, message, len(payload), new(visit))
 }
 
 // Descriptor describes the message.
@@ -181,27 +182,19 @@ func (t *Type) Parse(payload []byte) (*dynamicpb.Message, error) {
 }
 
 // judge checks a parsed payload and returns its key.
-func (t *Type) judge(message protoreflect.Message, v *visit) (key string, err error) {
+func (t *Type) judge(ctx context.Context, message protoreflect.Message, size int, v *visit) (key string, err error) {
 	if w := t.walk(); w != nil {
 		if r := v.of(t.shared, w, message); r != nil {
 			return "", r.err()
 		}
 	}
-	if err := t.validate(message.Interface()); err != nil {
+	if err := checkParts(message, size, t.loops()); err != nil {
+		return "", err
+	}
+	if err := t.validate(ctx, message.Interface(), size); err != nil {
 		return "", err
 	}
 	return t.keyOf(message), nil
-}
-
-func (t *Type) validate(message proto.Message) error {
-	err := t.shared.validator.Validate(message)
-	if err == nil {
-		return nil
-	}
-	if invalid, ok := errors.AsType[*protovalidate.ValidationError](err); ok {
-		return newInvalidError(invalid)
-	}
-	return fmt.Errorf("rules of %s: %w", t.Name, err)
 }
 
 // keyOf returns the key as a copy, since the message's memory is used again.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,7 @@ type checker struct {
 
 // check returns the partition key of an event, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
-func (c *checker) check(index int, e *event) (key string, err error) {
+func (c *checker) check(ctx context.Context, index int, e *event) (key string, err error) {
 	defer guard.Recover(&err)
 	if e.err != nil {
 		return "", e.err
@@ -54,7 +55,7 @@ func (c *checker) check(index int, e *event) (key string, err error) {
 				"type", t.Name, "topic", c.topic.Name)
 		}
 	}
-	key, err = t.Check(e.payload)
+	key, err = t.Check(ctx, e.payload)
 	var invalid *schema.InvalidError
 	switch {
 	case errors.As(err, &invalid):

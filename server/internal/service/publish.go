@@ -103,7 +103,10 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 	p.accepted = make([]accepted, 0, len(b.events))
 	var said errorsOf
 	for i := range b.events {
-		key, err := c.check(i, &b.events[i])
+		key, err := c.check(ctx, i, &b.events[i])
+		if ctx.Err() != nil { // Checking all may take longer than anybody waits.
+			return ctx.Err()
+		}
 		if err == nil {
 			p.accepted = append(p.accepted, accepted{i, key})
 			continue

@@ -83,7 +83,10 @@ func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.Validat
 	response := new(tidingsv1.ValidateEventsResponse)
 	var said errorsOf
 	for i := range b.events {
-		key, err := c.check(i, &b.events[i])
+		key, err := c.check(ctx, i, &b.events[i])
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		result := &tidingsv1.ValidationResult{Valid: err == nil, PartitionKey: key}
 		if err != nil {
 			result.Error = said.proto(AsError(ctx, s.log, err))
