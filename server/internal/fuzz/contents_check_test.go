@@ -58,7 +58,7 @@ func TestContents(t *testing.T) {
 				t.Fatal(err)
 			}
 			begin := time.Now()
-			_, err = known.Check(payload)
+			_, err = known.Check(t.Context(), payload)
 			if took := time.Since(begin); took > watchdog {
 				t.Errorf("a check took %v\n%x\n%s", took, payload, describe(encoded))
 			}
