@@ -162,8 +162,10 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 
 // isJSON reports whether a request is answered in JSON.
 func isJSON(request connect.AnyRequest) bool {
-	return strings.Contains(request.Header().Get("Content-Type"), "json") ||
-		strings.HasPrefix(request.Peer().Query.Get("encoding"), "json")
+	if request.HTTPMethod() == http.MethodGet { // It has no body whose type would count.
+		return strings.HasPrefix(request.Peer().Query.Get("encoding"), "json")
+	}
+	return strings.Contains(request.Header().Get("Content-Type"), "json")
 }
 
 func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {

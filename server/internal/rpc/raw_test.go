@@ -286,3 +286,27 @@ func TestHugeBody(t *testing.T) {
 		}
 	})
 }
+
+// A GET says how it is encoded in its query, whatever its header says.
+func TestGetWithContentType(t *testing.T) {
+	t.Parallel()
+	for encoding, contentType := range map[string]string{"proto": "application/json", "json": "application/proto"} {
+		target := "http://" + shared.httpAddr + "/tidings.v1.ServerService/GetServerInfo?connect=v1&message=%7B%7D&encoding=" + encoding
+		if encoding == "proto" {
+			target = strings.Replace(target, "%7B%7D", "", 1)
+		}
+		request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, target, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", contentType)
+		response, err := newHTTPClient(t, false).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close() //nolint:errcheck // Its status is what counts.
+		if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || got != "application/"+encoding {
+			t.Errorf("%s with %s: %s, %s", encoding, contentType, response.Status, got)
+		}
+	}
+}
