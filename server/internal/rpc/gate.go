@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -54,7 +55,15 @@ func (g *gate) encode(ctx context.Context, request, response any, encode func(an
 	return nil, err
 }
 
-// settle makes every error one of the catalogue.
-func (g *gate) settle(ctx context.Context, err error) *service.Error {
-	return service.AsError(ctx, g.log, err)
+// settle makes every error one of the catalogue. It is outside of what recovers the
+// calls, so it recovers itself.
+func (g *gate) settle(ctx context.Context, err error) (settled *service.Error) {
+	panicked := guard.Do(func() error {
+		settled = service.AsError(ctx, g.log, err)
+		return nil
+	})
+	if panicked != nil {
+		settled = service.AsError(ctx, g.log, panicked)
+	}
+	return settled
 }

@@ -62,7 +62,9 @@ func (e *Error) naming(fields int) *Error {
 	named.Fields = e.Fields[:min(fields, len(e.Fields))]
 	if e.Violations != nil {
 		named.Violations = new(validate.Violations)
-		for _, violation := range e.Violations.GetViolations()[:len(named.Fields)] {
+		// There are fewer of them where the error was bounded before.
+		list := e.Violations.GetViolations()
+		for _, violation := range list[:min(len(named.Fields), len(list))] {
 			if proto.Size(violation) <= maxViolationBytes {
 				named.Violations.Violations = append(named.Violations.Violations, violation)
 			}
