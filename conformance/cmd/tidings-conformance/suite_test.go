@@ -116,7 +116,7 @@ func TestExemptReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"STORAGE_FULL", "STORAGE_UNAVAILABLE", "SUBSCRIPTION_UNAVAILABLE", "INTERNAL", "CANCELLED"}
+	want := []string{"STORAGE_FULL", "TOO_MANY", "STORAGE_UNAVAILABLE", "SUBSCRIPTION_UNAVAILABLE", "INTERNAL", "CANCELLED"}
 	if !slices.Equal(exempt, want) {
 		t.Errorf("exempt are %q, want %q", exempt, want)
 	}

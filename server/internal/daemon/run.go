@@ -53,16 +53,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	defer listeners.close()
 
-	store, err := engine.Open(ctx, engine.Config{
-		DataDir:        cfg.DataDir,
-		MaxStoreBytes:  cfg.MaxStoreBytes,
-		MaxRecordBytes: maxRecordBytes(cfg.MaxRequestBytes),
-		Sync:           engine.Sync(cfg.Sync),
-		URL:            cfg.NATSURL,
-		Credentials:    cfg.NATSCredentials,
-		Replicas:       cfg.Replicas,
-		Log:            log,
-	})
+	store, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -114,6 +105,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	})
 	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
 	return err
+}
+
+func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*engine.Engine, error) {
+	return engine.Open(ctx, engine.Config{
+		DataDir:        cfg.DataDir,
+		MaxStoreBytes:  cfg.MaxStoreBytes,
+		MaxRecordBytes: maxRecordBytes(cfg.MaxRequestBytes),
+		Sync:           engine.Sync(cfg.Sync),
+		URL:            cfg.NATSURL,
+		Credentials:    cfg.NATSCredentials,
+		Replicas:       cfg.Replicas,
+		Log:            log,
+	})
 }
 
 // closeTime is what the subscriptions have at least to be given up, once no call

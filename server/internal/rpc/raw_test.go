@@ -304,7 +304,9 @@ func TestGetWithContentType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer response.Body.Close() //nolint:errcheck // Its status is what counts.
+		if err := response.Body.Close(); err != nil {
+			t.Error(err)
+		}
 		if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || got != "application/"+encoding {
 			t.Errorf("%s with %s: %s, %s", encoding, contentType, response.Status, got)
 		}

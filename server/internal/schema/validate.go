@@ -64,9 +64,9 @@ func (t *Type) failedRule(message proto.Message, failed *protovalidate.RuntimeEr
 	} else if at != nil && at != t.descriptor {
 		where = " of " + string(at.FullName())
 	}
-	text, cause := failed.Error(), ""
+	text := failed.Error()
 	if evaluating := failed.Unwrap(); evaluating != nil && errors.Unwrap(evaluating) != nil {
-		cause = errors.Unwrap(evaluating).Error()
+		cause := errors.Unwrap(evaluating).Error()
 		id := strings.TrimSuffix(strings.TrimPrefix(evaluating.Error(), "error evaluating "), ": "+cause)
 		violation.RuleId = &id
 		text = fmt.Sprintf("the rule %q%s can't be evaluated: %s", id, where, cause)

@@ -115,16 +115,14 @@ func Malformed(field, description string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
 }
 
-// AsError returns the error of the catalogue that an error is or amounts to, short
-// enough to be sent.
 // TooDeep is the error for an event whose content, at a path, nests deeper than
 // schema.MaxDepth.
 func TooDeep(path string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED, path+".value", schema.TooDeep)
 }
 
-// AsError returns the error of the catalogue that an error is or amounts to.
-// An error of no known kind is logged, and the client gets INTERNAL with an id
+// AsError returns the error of the catalogue that an error is or amounts to, short
+// enough to be sent. An error of no known kind is logged, and the client gets INTERNAL with an id
 // by which to find it.
 func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
 	var known *Error
