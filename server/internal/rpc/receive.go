@@ -87,8 +87,7 @@ func limitBody(next http.Handler, cfg Config) http.Handler {
 			body.limit.bytes = math.MaxInt
 		}
 		defer func() {
-			body.end()
-			if !body.failed && r.ProtoMajor < 2 {
+			if unread := body.end(); unread && r.ProtoMajor < 2 {
 				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(cfg.ReceiveTimeout)) // The connection may be gone.
 			}
 		}()
@@ -101,13 +100,13 @@ func limitBody(next http.Handler, cfg Config) http.Handler {
 type limitedBody struct {
 	io.ReadCloser
 
-	limit  bodyLimit
-	read   int
-	failed bool        // It was read to its end or to an error.
-	timer  *time.Timer // nil: there is no hurry.
+	limit bodyLimit
+	read  int
+	timer *time.Timer // nil: there is no hurry.
 
+	// Of a stream, one goroutine reads while another leaves.
 	mu    sync.Mutex
-	ended bool // Nothing more is read.
+	ended bool // It was read to its end or to an error, or nothing more is read.
 	late  bool
 }
 
@@ -117,7 +116,6 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.read <= b.limit.bytes && err == nil {
 		return n, nil
 	}
-	b.failed = true
 	if b.read > b.limit.bytes {
 		// A client that still sends might not see the answer, and the time is
 		// limited.
@@ -125,20 +123,27 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		b.read += int(rest)
 		err = connectError(service.TooLarge(b.read, b.limit.allowed))
 	}
-	if b.end() {
+	if b.end(); b.isLate() {
 		err = connectError(b.limit.late)
 	}
 	return n, err
 }
 
-// end stops the clock and reports whether the time was over before.
-func (b *limitedBody) end() (late bool) {
+// end stops the clock. It reports whether the body had not ended before.
+func (b *limitedBody) end() (first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.timer != nil {
 		b.timer.Stop()
 	}
+	first = !b.ended
 	b.ended = true
+	return first
+}
+
+func (b *limitedBody) isLate() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.late
 }
 
