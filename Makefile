@@ -218,7 +218,7 @@ endef
 buf-cache: $(BIN)/.tools ## Build Buf and its plugin and fill Buf's cache, for plain buf commands too
 	@$(BIN)/bufcache -lock buf.lock
 
-$(BIN)/.tools: tools/go.mod tools/go.sum $(shell find tools/cmd tools/internal -name '*.go')
+$(BIN)/.tools: tools/go.mod tools/go.sum $(shell find tools/cmd tools/internal -name '*.go' -o -name '*.tmpl')
 	@mkdir -p $(BIN)
 	@echo "building buf and this project's own tools; the first time takes a few minutes"
 	@$(GO) -C tools build -o $(BIN)/ github.com/bufbuild/buf/cmd/buf ./cmd/...

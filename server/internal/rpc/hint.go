@@ -118,7 +118,7 @@ func (w *hintWriter) hint(status int) string {
 	case status == http.StatusHTTPVersionNotSupported:
 		return "this stream goes both ways, which needs HTTP/2"
 	case status == http.StatusMethodNotAllowed:
-		return fmt.Sprintf("a call is a POST, not a %s: curl --json '{}' %s", w.request.Method, url)
+		return fmt.Sprintf("a call is a POST, and this is %s: curl --json '{}' %s", w.request.Method, url)
 	case status != http.StatusUnsupportedMediaType:
 		return ""
 	case w.request.Method == http.MethodGet:

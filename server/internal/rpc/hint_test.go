@@ -21,7 +21,7 @@ func TestHints(t *testing.T) {
 		"JSON for a stream":        {http.MethodPost, "/tidings.v1.ReaderService/Read", "application/json", 415, "this call is a stream"},
 		"both ways over HTTP/1.1":  {http.MethodPost, "/tidings.v1.ConsumerService/Consume", "application/connect+json", 505, "HTTP/2"},
 		"GET that has effects":     {http.MethodGet, publishPath, "", 405, "curl --json '{}' http://127.0.0.1"},
-		"GET of a stream":          {http.MethodGet, "/tidings.v1.ReaderService/Read", "", 405, "a call is a POST, not a GET"},
+		"GET of a stream":          {http.MethodGet, "/tidings.v1.ReaderService/Read", "", 405, "a call is a POST, and this is GET"},
 		"GET without its request":  {http.MethodGet, listPath, "", 415, "?connect=v1&encoding=json&message={}"},
 		"preflight":                {http.MethodOptions, publishPath, "", 405, "not a OPTIONS"},
 		"unknown call":             {http.MethodPost, "/tidings.v1.ReaderService/Reed", "application/json", 404, "it has Read, GetEvent"},
