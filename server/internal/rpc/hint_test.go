@@ -23,7 +23,7 @@ func TestHints(t *testing.T) {
 		"GET that has effects":     {http.MethodGet, publishPath, "", 405, "curl --json '{}' http://127.0.0.1"},
 		"GET of a stream":          {http.MethodGet, "/tidings.v1.ReaderService/Read", "", 405, "a call is a POST, and this is GET"},
 		"GET without its request":  {http.MethodGet, listPath, "", 415, "?connect=v1&encoding=json&message={}"},
-		"preflight":                {http.MethodOptions, publishPath, "", 405, "not a OPTIONS"},
+		"preflight":                {http.MethodOptions, publishPath, "", 405, "and this is OPTIONS"},
 		"unknown call":             {http.MethodPost, "/tidings.v1.ReaderService/Reed", "application/json", 404, "it has Read, GetEvent"},
 		"call of another service":  {http.MethodPost, "/tidings.v1.TopicService/publish", "application/json", 404, "do you mean /tidings.v1.PublisherService/Publish?"},
 		"service without a domain": {http.MethodPost, "/PublisherService/publish", "application/json", 404, "do you mean /tidings.v1.PublisherService/Publish?"},
