@@ -123,7 +123,8 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		b.read += int(rest)
 		err = connectError(service.TooLarge(b.read, b.limit.allowed))
 	}
-	if b.end(); b.isLate() {
+	b.end()
+	if b.isLate() {
 		err = connectError(b.limit.late)
 	}
 	return n, err
