@@ -43,7 +43,7 @@ func (s *shared) inspectFields(message protoreflect.MessageDescriptor, data []by
 	all := data
 	for len(data) > 0 {
 		number, wire, n := protowire.ConsumeTag(data)
-		if n < 0 || number > protowire.MaxValidNumber {
+		if n < 0 || n > maxLength || number > protowire.MaxValidNumber || longLength(wire, data[n:]) {
 			return nil, malformed(broken)
 		}
 		data = data[n:]
@@ -67,6 +67,15 @@ func (s *shared) inspectFields(message protoreflect.MessageDescriptor, data []by
 		return nil, malformed("a group doesn't end")
 	}
 	return nil, nil
+}
+
+// longLength reports whether a value begins with a length of too many bytes.
+func longLength(wire protowire.Type, data []byte) bool {
+	if wire != protowire.BytesType {
+		return false
+	}
+	_, n := protowire.ConsumeVarint(data)
+	return n > maxLength
 }
 
 // field returns the field or extension of a message with a number, or nil.

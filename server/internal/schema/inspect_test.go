@@ -192,6 +192,10 @@ func TestCheckOfLegacySchemas(t *testing.T) {
 		"100,000 Anys":           {id + in(7, nest(2000, wrapAny, "")), "any[0]", readableRule},
 		"49 lists":               {id + in(9, lists(49)), "", ""},
 		"50 lists":               {id + in(9, lists(50)), "", "malformed"},
+		"a tag of five bytes":    {"\x8a\x80\x80\x80\x00" + id[1:], "", ""},
+		"a tag of ten bytes":     {"\x8a\x80\x80\x80\x80\x80\x80\x80\x80\x00" + id[1:], "", "malformed"},
+		"a length of five bytes": {"\x0a\x81\x80\x80\x80\x00i", "", ""},
+		"a length of ten bytes":  {"\x0a\x81\x80\x80\x80\x80\x80\x80\x80\x80\x00i", "", "malformed"},
 		"32 structs":             {id + in(9, structs(32)), "", ""},
 		"33 structs":             {id + in(9, structs(33)), "", "malformed"},
 	} {
@@ -240,5 +244,33 @@ func expectRefusal(t *testing.T, set *Set, name, payload, field, rule string) {
 		if got := protovalidate.FieldPathString(violation.GetField()); got != field || violation.GetRuleId() != rule {
 			t.Errorf("%s at %s (%s), want %s at %s", violation.GetRuleId(), got, violation.GetMessage(), rule, field)
 		}
+	}
+}
+
+// Two values that JSON would give one name can't be told apart there, nor a value
+// from the type.
+func TestNamesInJSON(t *testing.T) {
+	file := new(descriptorpb.FileDescriptorProto)
+	if err := prototext.Unmarshal([]byte(`
+name: "names.proto" package: "names" syntax: "proto2"
+message_type {
+  name: "Named"
+  field { name: "a_b" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING json_name: "aB" }
+  field { name: "aB" number: 2 label: LABEL_OPTIONAL type: TYPE_STRING json_name: "aB" }
+  field { name: "type" number: 3 label: LABEL_OPTIONAL type: TYPE_STRING json_name: "@type" }
+  field { name: "below" number: 4 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".names.Named" }
+}`), file); err != nil {
+		t.Fatal(err)
+	}
+	set, err := Parse(image(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for payload, field := range map[string]string{in(1, "x"): "", in(2, "x"): "", in(1, "x") + in(2, "y"): " ", in(3, "x"): " ", in(4, in(3, "x")): "below"} {
+		rule := readableRule
+		if field == "" {
+			rule = ""
+		}
+		expectRefusal(t, set, "names.Named", payload, strings.TrimSpace(field), rule)
 	}
 }

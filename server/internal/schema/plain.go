@@ -25,7 +25,10 @@ type plain struct {
 }
 
 const (
-	maxLow = 64
+	// maxLength is how many bytes a tag and a length have at most: not every
+	// library takes more, even where they say the same.
+	maxLength = 5
+	maxLow    = 64
 	// The numbers of the fields of a map's entry.
 	entryKey   = 1
 	entryValue = 2
@@ -172,7 +175,7 @@ func (p *plain) holds(data []byte, depth int) bool {
 		switch {
 		case wire == protowire.BytesType && field.packed:
 			values, n := protowire.ConsumeBytes(data)
-			if n < 0 || !plainValues(values, &field) {
+			if n < 0 || n-len(values) > maxLength || !plainValues(values, &field) {
 				return false
 			}
 			data = data[n:]
@@ -180,7 +183,7 @@ func (p *plain) holds(data []byte, depth int) bool {
 			return false
 		case wire == protowire.BytesType:
 			value, n := protowire.ConsumeBytes(data)
-			if n < 0 || field.message != nil && !field.message.holds(value, depth-1) || field.text && !field.holds(value) {
+			if n < 0 || n-len(value) > maxLength || field.message != nil && !field.message.holds(value, depth-1) || field.text && !field.holds(value) {
 				return false
 			}
 			data = data[n:]

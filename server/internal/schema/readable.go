@@ -49,7 +49,38 @@ func checkOf(message protoreflect.MessageDescriptor) func(protoreflect.Message) 
 	case "google.protobuf.Value":
 		return checkValue
 	default:
+		return checkNames(fields)
+	}
+}
+
+// checkNames returns the check that no two values of a message have the same name
+// in JSON, which schemas other than proto3's may give, nor that of the type in an
+// Any. It is nil where no fields have.
+func checkNames(fields protoreflect.FieldDescriptors) func(protoreflect.Message) string {
+	byName := make(map[string]protoreflect.FieldDescriptor, fields.Len())
+	var pairs [][2]protoreflect.FieldDescriptor
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		other := byName[field.JSONName()]
+		if other != nil || field.JSONName() == "@type" {
+			pairs = append(pairs, [2]protoreflect.FieldDescriptor{field, other})
+		}
+		byName[field.JSONName()] = field
+	}
+	if pairs == nil {
 		return nil
+	}
+	return func(m protoreflect.Message) string {
+		for _, pair := range pairs {
+			switch field, other := pair[0], pair[1]; {
+			case !m.Has(field):
+			case other == nil:
+				return fmt.Sprintf("%s has the name @type in JSON, which is that of the type", field.Name())
+			case m.Has(other):
+				return fmt.Sprintf("%s and %s have the same name in JSON, %s", other.Name(), field.Name(), field.JSONName())
+			}
+		}
+		return ""
 	}
 }
 
