@@ -171,15 +171,22 @@ func (v *visit) field(field walkField, value protoreflect.Value, depth int) (r *
 			r = v.message(field.message, list.Get(i).Message(), depth+1)
 		}
 	case field.descriptor.IsMap():
-		value.Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
-			v.path[last].key = key
-			r = v.message(field.message, value.Message(), depth+2) // Its entry is a message too.
-			return r == nil
-		})
+		r = v.entries(field.message, value.Map(), depth)
 	default:
 		r = v.message(field.message, value.Message(), depth+1)
 	}
 	v.path = v.path[:last]
+	return r
+}
+
+// entries is a function of its own so that only maps pay for what it captures.
+func (v *visit) entries(w *walk, entries protoreflect.Map, depth int) (r *refusal) {
+	last := len(v.path) - 1
+	entries.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		v.path[last].key = key
+		r = v.message(w, value.Message(), depth+2) // Its entry is a message too.
+		return r == nil
+	})
 	return r
 }
 
