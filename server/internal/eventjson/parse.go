@@ -48,10 +48,13 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 	if types == nil {
 		types = protoregistry.GlobalTypes
 	}
+	root := message.ProtoReflect().Descriptor()
+	if e := checkRescans(data, root, types); e != nil {
+		return e
+	}
 	err := guard.Do(func() error {
 		return protojson.UnmarshalOptions{Resolver: types, RecursionLimit: maxNested}.Unmarshal(data, message)
 	})
-	root := message.ProtoReflect().Descriptor()
 	if err != nil {
 		return explain(data, err, root, types)
 	}
