@@ -115,17 +115,7 @@ func TestBodyThatIsNotRead(t *testing.T) {
 
 func TestRequestThatNeverComes(t *testing.T) {
 	t.Parallel()
-	server := rpc.NewGRPCServer(rpc.Config{
-		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
-		ReceiveTimeout: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
-	})
-	var ended sync.WaitGroup
-	addr, err := listen(t.Context(), &ended, server.Serve)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Stop(); ended.Wait() })
-	conn := dialGRPC(t, addr)
+	conn := dialWithin(t, 10*time.Millisecond)
 	for _, method := range []string{publishPath, "/tidings.v1.ReaderService/Read", "/grpc.health.v1.Health/Check"} {
 		stream, err := conn.NewStream(testContext(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 		if err != nil {
@@ -136,6 +126,7 @@ func TestRequestThatNeverComes(t *testing.T) {
 		}
 	}
 	// What came isn't cancelled.
+	conn = dialWithin(t, 2*time.Second)
 	stream, err := newGRPCClient(conn).read(testContext(t), &tidingsv1.ReadRequest{
 		Topic: newTopic(t, newGRPCClient(conn)), HeartbeatInterval: durationpb.New(time.Second),
 	})
@@ -147,4 +138,21 @@ func TestRequestThatNeverComes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// dialWithin returns a connection to a native server of its own, to which a request
+// has to come within a time.
+func dialWithin(t *testing.T, timeout time.Duration) *grpc.ClientConn {
+	t.Helper()
+	server := rpc.NewGRPCServer(rpc.Config{
+		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
+		ReceiveTimeout: timeout, Log: slog.New(slog.DiscardHandler),
+	})
+	var ended sync.WaitGroup
+	addr, err := listen(t.Context(), &ended, server.Serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop(); ended.Wait() })
+	return dialGRPC(t, addr)
 }
