@@ -19,8 +19,8 @@ import (
 // of its type: any number where no loop is in another.
 
 const (
-	// maxSteps bounds the steps of the innermost loop for one payload: about a
-	// tenth of a second.
+	// maxSteps bounds the steps of the innermost loop for one payload: some
+	// tenths of a second.
 	maxSteps = 1_000_000
 	// maxRuleLoops is how deep the loops of a rule nest at most.
 	maxRuleLoops = 4
