@@ -1,287 +1,236 @@
-// Package engine keeps topics, their records and subscriptions in NATS
-// JetStream, embedded in the process or outside it; the same code drives both.
+// Package engine says what the storage of a server does: it keeps topics with
+// their events, subscriptions with their journals and dead letters, and the
+// schemas. Package local is the one for a single machine, package jetstream the
+// one for a cluster, and enginetest the suite that both pass.
 //
-// A topic is a stream and an entry in a key-value bucket, which holds its
-// configuration. A record is a message of the stream. A subscription is an
-// entry in another bucket, a stream for its journal and one for its dead
-// letters. What records, journals and dead letters contain is their caller's
-// affair.
+// What holds for every method, unless it says otherwise:
+//
+//   - It is safe for concurrent use, may block, and ends with the context's
+//     error when the context does. What a change did then isn't known. Without a
+//     deadline a call ends by itself, with ErrUnavailable, after CallTimeout.
+//   - What it returns is a view of what was there at some moment of the call. A
+//     change that has returned without an error is in every later view, of
+//     whichever server, and is as durable as the engine promises.
+//   - Every error wraps one of those of this package, or is a context's. After
+//     ErrUnavailable it isn't known whether a change took effect; after every
+//     other error it did not.
+//   - Nothing is retried that could take effect twice. Callers retry.
+//   - Slices that are passed in belong to the engine until the call returns, or
+//     as said; those that are returned belong to everybody, and nobody changes
+//     them.
+//
+// A crash leaves each change done or not done, never half. A change whose call
+// didn't return may be either.
 package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
 
-// Every error of this package wraps one of these, or is a context's.
-var (
-	// ErrUnavailable: JetStream didn't answer, or can't just now. Whether an
-	// append took effect is not known.
-	ErrUnavailable = errors.New("the storage is unavailable")
-	// ErrFull: a limit of the storage is reached. Nothing was stored.
-	ErrFull = errors.New("the storage is full")
-	// ErrTopicNotFound: there is no such topic.
-	ErrTopicNotFound = errors.New("the topic doesn't exist")
-	// ErrTopicExists: there is such a topic.
-	ErrTopicExists = errors.New("the topic exists")
-	// ErrSubscriptionNotFound: there is no such subscription.
-	ErrSubscriptionNotFound = errors.New("the subscription doesn't exist")
-	// ErrSubscriptionExists: there is such a subscription.
-	ErrSubscriptionExists = errors.New("the subscription exists")
-	// ErrRevision: the topic or subscription has another revision, or there are
-	// more schemas.
-	ErrRevision = errors.New("it has been changed")
-	// ErrRecordNotFound: there is no record with this sequence.
-	ErrRecordNotFound = errors.New("the record doesn't exist")
-	// ErrDuplicate: an identity of an atomic append is taken.
-	ErrDuplicate = errors.New("an identity is taken")
-	// ErrSequence: the expected last sequence isn't the last one.
-	ErrSequence = errors.New("the last sequence is another")
-	// ErrTooLarge: the record is larger than MaxRecordBytes.
-	ErrTooLarge = errors.New("the record is too large")
-)
+// CallTimeout bounds a call whose context has no deadline.
+const CallTimeout = 10 * time.Second
 
-// Sync is what an append waits for.
-type Sync string
+// Engine is an open storage.
+type Engine interface {
+	Topics
+	Records
+	Subscriptions
+	Schemas
+	Owners
 
-const (
-	// SyncWritten: the record is handed to the operating system.
-	SyncWritten Sync = "written"
-	// SyncFsync: the record is on the disk. Embedded JetStream only.
-	SyncFsync Sync = "fsync"
-)
+	// Features is what this engine can do beyond what every engine can.
+	Features() Features
+	// MaxRecordBytes is the size of the largest Batch.Data that can be stored.
+	MaxRecordBytes() int
+	// Ready returns nil where everything works; ErrFull where events can't be
+	// stored, but the rest works; a *DamageError where something is damaged, and
+	// the rest works; or ErrUnavailable.
+	Ready(ctx context.Context) error
+	// Status is what is to be shown of the storage. It doesn't block.
+	Status() Status
+	// Close waits for the appends under way and closes the storage. Nothing may
+	// be called after it, or be under way except appends.
+	Close()
+}
 
-// Config says where JetStream is.
-type Config struct {
-	// DataDir is the directory of the embedded JetStream.
-	DataDir string
-	// MaxStoreBytes bounds what the embedded JetStream stores. 0: three
-	// quarters of what is free on the volume of DataDir when it is opened.
-	MaxStoreBytes int64
-	// MaxRecordBytes bounds a record of the embedded JetStream. An outside one
-	// has a bound of its own (max_payload).
-	MaxRecordBytes int
-	// Sync is what an append waits for. With an outside JetStream: SyncWritten.
-	Sync Sync
-	// URL is the address of an outside NATS server. Empty: embedded.
-	URL string
-	// Credentials is a file of NATS credentials for URL. Empty: none.
-	Credentials string
-	// Replicas is the number of replicas of each stream of an outside
-	// JetStream. 0 is 1.
+// Features is what an engine may be able to do.
+type Features struct {
+	// Exact: sequences are dense, so that counting events is subtracting
+	// sequences.
+	Exact bool
+	// KeyPreconditions: an Expectation may be about a key in every topic. Else
+	// in those with DEDUPE_EVENT alone.
+	KeyPreconditions bool
+	// ManyPreconditions: a batch may have several expectations.
+	ManyPreconditions bool
+	// KeyIndex: reading one key costs what that key has, not what the topic has.
+	KeyIndex bool
+	// OneCommit: Journal.Append stores entries and dead letters together. Else
+	// it takes no dead letters.
+	OneCommit bool
+	// MaxEach is the number of events of a batch in a topic with DEDUPE_EVENT.
+	MaxEach int
+}
+
+// Status is what is to be shown of a storage. A field that the engine doesn't
+// know is 0.
+type Status struct {
+	// StoredBytes is what the storage takes of the volume, and MaxBytes its
+	// bound.
+	StoredBytes, MaxBytes int64
+	// FreeBytes is what is free on the volume, and Reserve what is kept free of
+	// events: below it they are refused.
+	FreeBytes, Reserve int64
+	// Full says that events are refused.
+	Full bool
+	// Damages is how often something damaged was found since the start.
+	Damages int64
+	// Lost is the number of times that acknowledged changes were found to be
+	// missing, as a crash of the machine can do with Sync "written", or a
+	// restored backup.
+	Lost int64
+	// Servers are the NATS servers that connections lead to, by their names.
+	Servers []string
+	// Replicas is the number of copies of each topic.
 	Replicas int
-	// Log takes what NATS says. Required.
-	Log *slog.Logger
 }
 
-// Engine is an open JetStream. It is safe for concurrent use.
-type Engine struct {
-	log      *slog.Logger
-	replicas int
-	embedded *server.Server // nil with an outside JetStream.
-	lock     *dirLock       // Holds the data directory of the embedded one.
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	topics   *registry[*storagev1.TopicConfig]
-	// subscriptions are the subscriptions.
-	subscriptions *registry[*storagev1.SubscriptionConfig]
-	schemas       *schemas
-	syncer        *syncer // nil unless appends wait for the disk.
-	atomics       chan struct{}
+// Topics keeps topics.
+type Topics interface {
+	// Topic returns a topic, or ErrTopicNotFound.
+	Topic(ctx context.Context, name string) (*Topic, error)
+	// Topics returns every topic, ordered by name, as far as this server knows.
+	// It doesn't block.
+	Topics() []*Topic
+	// CreateTopic creates a topic, or returns ErrTopicExists. It fills the
+	// configuration's format, and owns it from then on.
+	CreateTopic(ctx context.Context, name string, config *storagev1.TopicConfig) (*Topic, error)
+	// UpdateTopic changes the configuration of a topic that is still at the
+	// revision of the given one, or returns ErrRevision. It works in a full
+	// storage.
+	UpdateTopic(ctx context.Context, topic *Topic, config *storagev1.TopicConfig) (*Topic, error)
+	// DeleteTopic deletes a topic that is still at the revision of the given
+	// one, with its events, or returns ErrRevision. It works in a full storage.
+	DeleteTopic(ctx context.Context, topic *Topic) error
+	// TopicGone returns a channel that is closed once the topic is deleted, by
+	// whichever server. It doesn't block.
+	TopicGone(topic *Topic) <-chan struct{}
 }
 
-const (
-	openTimeout = 30 * time.Second
-	// callTimeout bounds a call to JetStream whose context has no deadline.
-	callTimeout = 10 * time.Second
-	// reconnectWait is the time between attempts to reach a NATS that is gone.
-	reconnectWait = 500 * time.Millisecond
-	// maxInFlight bounds the appends that wait for an answer: JetStream drops
-	// messages of a stream past 100,000.
-	maxInFlight = 4096
-	// maxAtomics bounds the atomic appends under way: JetStream refuses more
-	// than 50 of a stream.
-	maxAtomics = 32
-	// headerBytes is allowed for the headers of a message.
-	headerBytes = 1024
-)
+// Subscriptions keeps subscriptions.
+type Subscriptions interface {
+	// Subscription returns a subscription, or ErrSubscriptionNotFound.
+	Subscription(ctx context.Context, name string) (*Subscription, error)
+	// SubscriptionAt returns a subscription as it is at a revision or later.
+	SubscriptionAt(ctx context.Context, name string, revision uint64) (*Subscription, error)
+	// Subscriptions returns every subscription, ordered by name, as far as this
+	// server knows. It doesn't block.
+	Subscriptions() []*Subscription
+	// CreateSubscription creates a subscription, or returns
+	// ErrSubscriptionExists. It fills the configuration's format, and owns it
+	// from then on.
+	CreateSubscription(ctx context.Context, name string, config *storagev1.SubscriptionConfig) (*Subscription, error)
+	// UpdateSubscription changes the configuration of a subscription that is
+	// still at the revision of the given one, or returns ErrRevision. It works
+	// in a full storage.
+	UpdateSubscription(ctx context.Context, s *Subscription, config *storagev1.SubscriptionConfig) (*Subscription, error)
+	// DeleteSubscription deletes a subscription that is still at the revision
+	// of the given one, with its journal and its dead letters, or returns
+	// ErrRevision. It works in a full storage.
+	DeleteSubscription(ctx context.Context, s *Subscription) error
+	// SubscriptionGone returns a channel that is closed once a subscription is
+	// deleted, by whichever server. It doesn't block.
+	SubscriptionGone(s *Subscription) <-chan struct{}
 
-// Open starts or connects to JetStream and brings every topic's stream in line
-// with its configuration.
-func Open(ctx context.Context, cfg Config) (*Engine, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	e := &Engine{log: cfg.Log, replicas: max(cfg.Replicas, 1), atomics: make(chan struct{}, maxAtomics)}
-	if err := e.open(ctx, cfg); err != nil {
-		e.Close()
-		return nil, err
-	}
-	return e, nil
+	// Journal returns the journal of a subscription. It doesn't block.
+	Journal(s *Subscription) Journal
+
+	// PutDeadLetters stores dead letters, each in the place of an earlier one of
+	// the same event. Repeating it changes nothing.
+	PutDeadLetters(ctx context.Context, s *Subscription, letters []DeadLetter) error
+	// DeadLetter returns the dead letter of an event, or ErrRecordNotFound.
+	DeadLetter(ctx context.Context, s *Subscription, sequence int64) (DeadLetter, error)
+	// DeleteDeadLetters deletes the dead letters of events, where there are
+	// some. It works in a full storage.
+	DeleteDeadLetters(ctx context.Context, s *Subscription, sequences ...int64) error
+	// DeadLetterCount is the number of dead letters.
+	DeadLetterCount(ctx context.Context, s *Subscription) (uint64, error)
+	// ReadDeadLetters calls each with the dead letters from a place among them
+	// on, in the order in which they were stored, up to the last that is there
+	// when it begins or until each returns false or an error, which is returned.
+	// each may change dead letters.
+	ReadDeadLetters(ctx context.Context, s *Subscription, from uint64, each func(DeadLetter) (more bool, err error)) error
 }
 
-func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
-	options := []nats.Option{
-		nats.Name("tidings"),
-		nats.MaxReconnects(-1),
-		// What can't be sent now fails now: its caller knows best whether to
-		// send it again.
-		nats.ReconnectBufSize(-1),
-		nats.ReconnectWait(reconnectWait),
-		nats.Timeout(callTimeout),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			e.log.Warn("nats connection", "error", err)
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				e.log.Warn("nats disconnected", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { e.log.Info("nats connected again") }),
-	}
-	url := cfg.URL
-	if url == "" {
-		if e.lock, err = lockDir(cfg.DataDir); err != nil {
-			return err
-		}
-		if e.embedded, err = startEmbedded(ctx, cfg); err != nil {
-			return err
-		}
-		options = append(options, nats.InProcessServer(e.embedded))
-		if cfg.Sync == SyncFsync && groupSync { // Else JetStream flushes each append.
-			if e.syncer, err = newSyncer(cfg.DataDir); err != nil {
-				return err
-			}
-		}
-	} else if cfg.Credentials != "" {
-		options = append(options, nats.UserCredentials(cfg.Credentials))
-	}
-	if e.conn, err = nats.Connect(url, options...); err != nil {
-		// The address may hold a password.
-		return fmt.Errorf("%w: connecting to NATS: %w", ErrUnavailable, err)
-	}
-	e.js, err = jetstream.New(e.conn,
-		jetstream.WithPublishAsyncMaxPending(maxInFlight),
-		jetstream.WithPublishAsyncTimeout(callTimeout),
-		jetstream.WithDefaultTimeout(callTimeout))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if e.topics, err = openTopics(ctx, e); err != nil {
-		return err
-	}
-	if e.subscriptions, err = openSubscriptions(ctx, e); err != nil {
-		return err
-	}
-	e.schemas, err = openSchemas(ctx, e)
-	return err
+// DeadLetter is the dead letter of an event.
+type DeadLetter struct {
+	// Sequence is that of the event.
+	Sequence int64
+	// Data is the dead letter.
+	Data []byte
+	// Place is its place among the dead letters of its subscription, from 1.
+	// One that is stored anew has a later one. PutDeadLetters ignores it.
+	Place uint64
 }
 
-// MaxRecordBytes is the size of the largest record that JetStream takes.
-func (e *Engine) MaxRecordBytes() int {
-	return int(e.conn.MaxPayload()) - headerBytes
+// Journal is what is written of a subscription. An entry is stored only if it
+// follows the last one that its writer knows, so that of two writers only one
+// goes on. It is for one goroutine.
+type Journal interface {
+	// Replay calls each with every entry that is there and hasn't been seen. It
+	// returns ErrSubscriptionNotFound, or what each does.
+	Replay(ctx context.Context, each func(entry []byte) error) error
+	// Append stores 1 to MaxEntries entries, together or not at all. It returns
+	// ErrSequence where another writer has written since the last Replay, or
+	// ErrSubscriptionNotFound. It works in a full storage. letters are put, and
+	// buried deleted, with the entries: where Features().OneCommit is false there
+	// have to be none.
+	Append(ctx context.Context, entries [][]byte, letters []DeadLetter, gone []int64) error
+	// Check returns ErrSequence where another writer has written since the last
+	// entry that this one knows, or ErrSubscriptionNotFound.
+	Check(ctx context.Context) error
+	// Compact stores entries, at most MaxEntries, together or not at all, and
+	// removes all that were before them. Its errors are Append's. Where it fails
+	// after the entries are stored, the older ones stay until the next time.
+	Compact(ctx context.Context, entries [][]byte) error
 }
 
-// Ready returns an error that wraps ErrUnavailable unless JetStream answers.
-func (e *Engine) Ready(ctx context.Context) error {
-	if _, err := e.js.AccountInfo(ctx); err != nil {
-		return translate(err)
-	}
-	return nil
+// MaxEntries is the number of entries that a journal can be given at once.
+const MaxEntries = 1000
+
+// Schemas keeps the schemas.
+type Schemas interface {
+	// SchemaBase returns what SetSchemaBase stored last, by whichever server, as
+	// far as this one knows, or nil. It doesn't block.
+	SchemaBase() *storagev1.SchemaRevision
+	// SetSchemaBase stores the schemas that a server was started with, in the
+	// place of those before. It fills format. It may return ErrTooLarge.
+	SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevision) error
+	// SchemaRevisions returns the registered schemas, the oldest first, as far as
+	// this server knows, and a channel that is closed once there are more. It
+	// doesn't block.
+	SchemaRevisions() (list []*storagev1.SchemaRevision, more <-chan struct{})
+	// AddSchemaRevision stores schemas as the next after a number of them, or
+	// returns ErrRevision where another server has stored some, which
+	// SchemaRevisions then returns too. It fills format. It may return
+	// ErrTooLarge.
+	AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error
 }
 
-// Close waits for the appends under way, closes the connection and stops an
-// embedded JetStream. Nothing may be called after it.
-func (e *Engine) Close() {
-	if e.schemas != nil {
-		e.schemas.entries.close()
-	}
-	if e.subscriptions != nil {
-		e.subscriptions.entries.close()
-	}
-	if e.topics != nil {
-		e.topics.entries.close()
-	}
-	if e.js != nil {
-		select {
-		case <-e.js.PublishAsyncComplete():
-		case <-time.After(callTimeout):
-		}
-	}
-	if e.conn != nil {
-		e.conn.Close()
-	}
-	if e.embedded != nil {
-		e.embedded.Shutdown()
-		e.embedded.WaitForShutdown()
-	}
-	if e.syncer != nil {
-		e.syncer.close()
-	}
-	if e.lock != nil {
-		e.lock.close()
-	}
-}
-
-// JetStream's codes for the errors that a caller can act upon.
-const (
-	codeInsufficientResources  = 10023
-	codeStreamNotFound         = 10059
-	codeWrongLastSequence      = 10071
-	codeStorageExceeded        = 10047
-	codeMemoryExceeded         = 10028
-	codeMessageNotFound        = 10037
-	codeWrongLastMessageID     = 10070
-	codeAtomicDuplicate        = 10201
-	codeNoSpaceForAccount      = 10002
-	codeMessageExceedsMaximum  = 10054
-	codeWrongLastSequenceConst = 10164
-)
-
-// translate wraps an error of NATS in one of this package's.
-func translate(err error) error {
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("%w: %w", ErrTopicNotFound, err)
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return fmt.Errorf("%w: %w", ErrRecordNotFound, err)
-	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	case errors.As(err, &api):
-		return fmt.Errorf("%w: %w", apiError(api), err)
-	default:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-}
-
-func apiError(err *jetstream.APIError) error {
-	switch err.ErrorCode {
-	case codeStreamNotFound:
-		return ErrTopicNotFound
-	case codeMessageNotFound:
-		return ErrRecordNotFound
-	case codeWrongLastSequence, codeWrongLastSequenceConst, codeWrongLastMessageID:
-		return ErrSequence
-	case codeAtomicDuplicate:
-		return ErrDuplicate
-	case codeMessageExceedsMaximum:
-		return ErrTooLarge
-	case codeInsufficientResources, codeStorageExceeded, codeMemoryExceeded, codeNoSpaceForAccount:
-		return ErrFull
-	default:
-		return ErrUnavailable
-	}
+// Owners lets the servers that share a storage ask each other about
+// subscriptions.
+type Owners interface {
+	// Alone says that no other server can use this storage.
+	Alone() bool
+	// Answer calls handle with each request that another server sends about a
+	// subscription. handle is called in one goroutine; reply may be called from
+	// any, once. stop ends it, having had what came until then handled: who
+	// asked would wait for an answer in vain.
+	Answer(s *Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error)
+	// Ask sends a request to the server that answers for a subscription. It
+	// returns ErrNobody where there is none.
+	Ask(ctx context.Context, s *Subscription, request []byte) ([]byte, error)
 }

@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What the errors of an engine wrap.
+var (
+	// ErrUnavailable: the storage didn't answer, or can't just now. Whether a
+	// change took effect isn't known.
+	ErrUnavailable = errors.New("the storage is unavailable")
+	// ErrFull: a limit of the storage is reached. Nothing was stored.
+	ErrFull = errors.New("the storage is full")
+	// ErrDamaged: what was asked for is damaged. See DamageError.
+	ErrDamaged = errors.New("the storage is damaged")
+	// ErrTopicNotFound: there is no such topic.
+	ErrTopicNotFound = errors.New("the topic doesn't exist")
+	// ErrTopicExists: there is such a topic.
+	ErrTopicExists = errors.New("the topic exists")
+	// ErrSubscriptionNotFound: there is no such subscription.
+	ErrSubscriptionNotFound = errors.New("the subscription doesn't exist")
+	// ErrSubscriptionExists: there is such a subscription.
+	ErrSubscriptionExists = errors.New("the subscription exists")
+	// ErrRevision: the topic or subscription has another revision, or there are
+	// more schemas.
+	ErrRevision = errors.New("it has been changed")
+	// ErrRecordNotFound: there is no event with this sequence, or no dead letter
+	// of it.
+	ErrRecordNotFound = errors.New("the record doesn't exist")
+	// ErrConflict: an identity is taken by other content. See ConflictError.
+	ErrConflict = errors.New("an identity is taken")
+	// ErrSequence: the last sequence isn't the expected one. See SequenceError.
+	ErrSequence = errors.New("the last sequence is another")
+	// ErrUnsupported: this engine can't do it. See Features.
+	ErrUnsupported = errors.New("the storage can't do that")
+	// ErrTooLarge: it is larger than MaxRecordBytes.
+	ErrTooLarge = errors.New("the record is too large")
+	// ErrNobody: no server answers for the subscription.
+	ErrNobody = errors.New("no server answers")
+)
+
+// ConflictError says that the identity of an event, or of the request, is taken
+// by content with another hash. Nothing was stored. Who knows that the content
+// says the same after all sends the batch again with Hash in its place.
+type ConflictError struct {
+	// Event is the index of the event in the batch; 0 where it is the request.
+	Event int
+	// Sequence is that of the event which has the identity, or of the first of
+	// the request's.
+	Sequence int64
+	// Hash is that of the stored content.
+	Hash uint64
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%v: sequence %d has other content", ErrConflict, e.Sequence)
+}
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
+
+// SequenceError says that an expectation doesn't hold. Nothing was stored.
+type SequenceError struct {
+	// Expectation is the index of the first that doesn't hold.
+	Expectation int
+	// Actual is the last sequence. 0: there is none.
+	Actual int64
+}
+
+func (e *SequenceError) Error() string {
+	return fmt.Sprintf("%v: %d", ErrSequence, e.Actual)
+}
+
+// Unwrap returns ErrSequence.
+func (e *SequenceError) Unwrap() error { return ErrSequence }
+
+// DamageError says what is damaged.
+type DamageError struct {
+	// Topic is the name of the topic, or empty.
+	Topic string
+	// Place says what is damaged: a file, an event, a journal.
+	Place string
+	// Cause says how it was noticed.
+	Cause error
+}
+
+func (e *DamageError) Error() string {
+	if e.Topic == "" {
+		return fmt.Sprintf("%v: %s: %v", ErrDamaged, e.Place, e.Cause)
+	}
+	return fmt.Sprintf("%v: topic %s: %s: %v", ErrDamaged, e.Topic, e.Place, e.Cause)
+}
+
+// Unwrap returns ErrDamaged and the cause.
+func (e *DamageError) Unwrap() []error { return []error{ErrDamaged, e.Cause} }

@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// Records keeps the events of topics. Those of a batch are stored as one record
+// where the engine can.
+type Records interface {
+	// Start begins an append. Batches of one topic are stored in the order in
+	// which they were started, each wholly or not at all; behind, where it isn't
+	// nil, is the append of the same caller before this one. Start blocks while
+	// too much is under way. It returns ErrTooLarge, ErrUnsupported, ErrUnavailable
+	// or the context's error. The batch and its slices belong to the engine until
+	// the append has ended.
+	Start(ctx context.Context, topic *Topic, batch *Batch, behind Append) (Append, error)
+	// State returns what a topic holds, or ErrTopicNotFound.
+	State(ctx context.Context, topic *Topic) (State, error)
+	// Latest returns the sequence of the last event that was stored, or 0 where
+	// there never was one. Where retention has removed it, it may be the lowest
+	// that it can have had. It returns ErrTopicNotFound.
+	Latest(ctx context.Context, topic *Topic) (int64, error)
+	// FirstAt returns the lowest sequence of an event that was stored at a time
+	// or later, State.End where there is none, or ErrTopicNotFound.
+	FirstAt(ctx context.Context, topic *Topic, at time.Time) (int64, error)
+	// Get returns the record that holds the event with a sequence,
+	// ErrRecordNotFound, ErrTopicNotFound or a *DamageError.
+	Get(ctx context.Context, topic *Topic, sequence int64) (Record, error)
+	// Read opens a reader. The caller closes it. It returns ErrTopicNotFound or
+	// ErrUnsupported.
+	Read(ctx context.Context, topic *Topic, from ReadFrom) (Reader, error)
+}
+
+// Batch is the events of one request. They are stored together or not at all.
+type Batch struct {
+	// Data is the record that the events make.
+	Data []byte
+	// Head is the number of bytes of Data before the first event.
+	Head int
+	// Events are 1 to eventlog.MaxEvents: what is after Head, one after the
+	// other. In a topic with DEDUPE_EVENT at most Features.MaxEach, no two with
+	// the same ID.
+	Events []BatchEvent
+	// ID and Hash are those of the request, unless the topic has DEDUPE_EVENT: a
+	// batch with an ID that was stored within the topic's window isn't stored
+	// again.
+	ID   ID
+	Hash uint64
+	// Expect is what has to be true for anything to be stored. It isn't looked
+	// at where every event is stored already.
+	Expect []Expectation
+}
+
+// BatchEvent is an event of a batch.
+type BatchEvent struct {
+	// End is where it ends in Batch.Data.
+	End int
+	// Key is its partition key. Empty: none.
+	Key string
+	// ID and Hash are the event's, in a topic with DEDUPE_EVENT: an event with an
+	// ID that was stored within the topic's window isn't stored again.
+	ID   ID
+	Hash uint64
+}
+
+// ID is what a repetition is recognised by.
+type ID [16]byte
+
+// Expectation is something that a batch expects of a topic.
+type Expectation struct {
+	// Key is the partition key that it is about. Empty: the whole topic.
+	Key string
+	// Last is the sequence of the last event. 0: there is none, and, where Key is
+	// empty, never was one. Of a key, retention may have removed events.
+	Last int64
+}
+
+// Append is an append under way. It ends whether or not somebody waits.
+type Append interface {
+	// Wait waits until the append has ended, or returns the context's error. It
+	// returns a *ConflictError, a *SequenceError, ErrTopicNotFound, ErrFull, a
+	// *DamageError or ErrUnavailable. It may be called again.
+	Wait(ctx context.Context) (Appended, error)
+}
+
+// Appended says where the events of a batch are.
+type Appended struct {
+	// First is the sequence of the first event, and the others follow it without
+	// a gap, unless the topic has DEDUPE_EVENT.
+	First int64
+	// Duplicate says that an earlier append stored them.
+	Duplicate bool
+	// Each says so of each event in a topic with DEDUPE_EVENT, and is nil in any
+	// other.
+	Each []Place
+}
+
+// Place says where an event is.
+type Place struct {
+	Sequence  int64
+	Duplicate bool
+}
+
+// Of returns the place of the event with an index.
+func (a Appended) Of(index int) Place {
+	if a.Each != nil {
+		return a.Each[index]
+	}
+	return Place{a.First + int64(index), a.Duplicate}
+}
+
+// Record is a stored record.
+type Record struct {
+	// First is the sequence of its first event; the others follow it. Last is
+	// the highest sequence that is the record's: the next one begins after it.
+	First, Last int64
+	// Time is when it was stored. It never decreases within a topic.
+	Time time.Time
+	// Data is what was appended.
+	Data []byte
+	// More says that there were others after it when it was read. Only Reader
+	// sets it.
+	More bool
+}
+
+// State is what a topic holds.
+type State struct {
+	// First is the lowest sequence that an event of the topic can have now. It is
+	// End where the topic is empty.
+	First int64
+	// End is the sequence that the next event will have at least.
+	End int64
+	// Bytes is about what the records take.
+	Bytes int64
+	// LastTime is when the last record was stored, or zero.
+	LastTime time.Time
+	// Holes are the sequences that no event has, or ever will have, because what
+	// they were given to was lost, in their order.
+	Holes []Hole
+}
+
+// Hole is sequences from First to before Next.
+type Hole struct{ First, Next int64 }
+
+// Holds says whether a position, which is the last sequence that somebody has
+// seen, is one that there has been: it isn't in the future, or in one that was
+// lost.
+func (s State) Holds(position int64) bool {
+	if position >= s.End {
+		return false
+	}
+	for _, hole := range s.Holes {
+		if position >= hole.First && position < hole.Next-1 {
+			return false
+		}
+	}
+	return true
+}
+
+// ReadFrom says what to read.
+type ReadFrom struct {
+	// Sequence is that of the first event to read: the first record is the one
+	// that holds it, or the next one. Not used where Time is set.
+	Sequence int64
+	// Time is the time at which the first record was stored, or later.
+	Time time.Time
+	// Key is the partition key of the events to read: records without such an
+	// event are left out, though not all. It needs Features.KeyIndex. Empty:
+	// every record.
+	Key string
+}
+
+// Reader reads the records of a topic in their order and then waits for new
+// ones. It is for one goroutine.
+type Reader interface {
+	// More says whether records were there when the reader was opened.
+	More() bool
+	// Next waits for the next record. It returns ErrTopicNotFound if the topic is
+	// gone, a *DamageError, ErrUnavailable, or the context's error, after which
+	// it may be called again.
+	Next(ctx context.Context) (Record, error)
+	// Close ends the reader.
+	Close()
+}
