@@ -58,9 +58,8 @@ type Engine interface {
 
 // Features is what an engine may be able to do.
 type Features struct {
-	// Exact: sequences are dense, so that counting events is subtracting
-	// sequences.
-	Exact bool
+	// FirstSequence is the sequence of the first event of a topic.
+	FirstSequence int64
 	// KeyPreconditions: an Expectation may be about a key in every topic. Else
 	// in those with DEDUPE_EVENT alone.
 	KeyPreconditions bool

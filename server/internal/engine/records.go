@@ -24,6 +24,9 @@ type Records interface {
 	// FirstAt returns the lowest sequence of an event that was stored at a time
 	// or later, State.End where there is none, or ErrTopicNotFound.
 	FirstAt(ctx context.Context, topic *Topic, at time.Time) (int64, error)
+	// Count returns how many events of a topic have a sequence or a higher one,
+	// and whether that is exact or an estimate. It returns ErrTopicNotFound.
+	Count(ctx context.Context, topic *Topic, from int64) (events int64, exact bool, err error)
 	// Get returns the record that holds the event with a sequence,
 	// ErrRecordNotFound, ErrTopicNotFound or a *DamageError.
 	Get(ctx context.Context, topic *Topic, sequence int64) (Record, error)
@@ -50,6 +53,15 @@ type Batch struct {
 	// Expect is what has to be true for anything to be stored. It isn't looked
 	// at where every event is stored already.
 	Expect []Expectation
+}
+
+// Bytes returns the part of the data that is the event with an index.
+func (b *Batch) Bytes(data []byte, index int) []byte {
+	begin := b.Head
+	if index > 0 {
+		begin = b.Events[index-1].End
+	}
+	return data[begin:b.Events[index].End]
 }
 
 // BatchEvent is an event of a batch.
