@@ -22,7 +22,7 @@ import (
 // when the server ends, the next owner does.
 func (o *owner) bury() error {
 	var filed []int64
-	var letters []engine.DeadLetterEntry
+	var letters []engine.DeadLetter
 	size := 0
 	for letter := range o.machine.Dying() {
 		entry, err := o.deadLetterEntry(letter)
@@ -64,7 +64,7 @@ const (
 	maxBuriedBytes = 4 << 20
 )
 
-func (o *owner) putDeadLetters(letters []engine.DeadLetterEntry) error {
+func (o *owner) putDeadLetters(letters []engine.DeadLetter) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	return o.hub.engine.PutDeadLetters(ctx, o.subscription, letters)
@@ -73,17 +73,17 @@ func (o *owner) putDeadLetters(letters []engine.DeadLetterEntry) error {
 func (o *owner) deleteDeadLetter(sequence int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	return o.hub.engine.DeleteDeadLetter(ctx, o.subscription, sequence)
+	return o.hub.engine.DeleteDeadLetters(ctx, o.subscription, sequence)
 }
 
-func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetterEntry, error) {
+func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, error) {
 	e, err := o.onItsWay(letter.Sequence)
 	if err != nil {
-		return engine.DeadLetterEntry{}, err
+		return engine.DeadLetter{}, err
 	}
 	content := new(tidingsv1.Event)
 	if err := proto.Unmarshal(e.raw, content); err != nil {
-		return engine.DeadLetterEntry{}, err
+		return engine.DeadLetter{}, err
 	}
 	data, err := proto.Marshal(&storagev1.DeadLetterRecord{
 		Format:           deadLetterFormat,
@@ -100,7 +100,7 @@ func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetterEntry
 		Generation:       o.machine.Generation(),
 		SchemaRevision:   e.revision,
 	})
-	return engine.DeadLetterEntry{Sequence: letter.Sequence, Data: data}, err
+	return engine.DeadLetter{Sequence: letter.Sequence, Data: data}, err
 }
 
 // redrive delivers dead letters again.
@@ -150,7 +150,7 @@ func (o *owner) purge(q *question, request *replicav1.Purge) {
 			continue
 		}
 		if err == nil {
-			err = o.hub.engine.DeleteDeadLetter(ctx, o.subscription, sequence)
+			err = o.hub.engine.DeleteDeadLetters(ctx, o.subscription, sequence)
 		}
 		if err != nil {
 			o.refuse(q, errorNumber(err))

@@ -83,21 +83,18 @@ func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	state, err := o.hub.engine.State(ctx, o.topic)
-	if err != nil || state.First > state.Last || o.looked(state.Last) {
+	if err != nil || state.First == state.End || o.looked(state.End) {
 		return true
 	}
-	q.upTo, q.until = state.Last, now.Add(lookTime)
+	q.upTo, q.until = state.End, now.Add(lookTime)
 	return false
 }
 
 // seeks says whether an event that the topic holds could be delivered next.
 func (o *owner) seeks() bool { return o.delivers() && o.machine.CanAdmit() }
 
-// looked says whether the position is past a record.
-func (o *owner) looked(record uint64) bool {
-	reached, _ := eventlog.Split(o.machine.Position())
-	return reached > record
-}
+// looked says whether the position is at a sequence, or past it.
+func (o *owner) looked(sequence int64) bool { return o.machine.Position() >= sequence }
 
 // frame is the answer to a Lease in the making: an encoded DeliveryBatch.
 type frame struct {
@@ -182,7 +179,7 @@ func (o *owner) remove(sequence int64) {
 	if !redriven {
 		o.machine.Skip(o.machine.Position(), &tidingsv1.Gap{
 			FirstSequence: sequence,
-			NextSequence:  max(eventlog.SequenceOf(o.events.first, 0), sequence+1),
+			NextSequence:  max(o.events.first, sequence+1),
 		})
 	}
 }

@@ -1,11 +1,11 @@
 package delivery
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -27,33 +27,31 @@ type event struct {
 
 // record is a record of the topic, taken apart.
 type record struct {
-	sequence uint64
-	time     time.Time
-	events   [][]byte
-	size     int
-	revision []byte
+	first, last int64 // As engine.Record has them.
+	time        time.Time
+	events      [][]byte
+	size        int
+	revision    []byte
 }
 
 func newRecord(stored engine.Record) (*record, error) {
-	events, err := eventlog.Events(stored.Sequence, stored.Data, nil)
+	events, err := eventlog.Events(stored.First, stored.Data, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &record{sequence: stored.Sequence, time: stored.Time, events: events, size: len(stored.Data), revision: eventlog.Revision(stored.Data)}, nil
+	return &record{
+		first: stored.First, last: stored.Last, time: stored.Time, events: events,
+		size: len(stored.Data), revision: eventlog.Revision(stored.Data),
+	}, nil
 }
 
 func (r *record) event(index int) event {
-	after := eventlog.SequenceOf(r.sequence, index)
+	sequence := r.first + int64(index)
+	after := sequence
 	if index == len(r.events)-1 {
-		after = eventlog.After(r.sequence)
+		after = r.last
 	}
-	return event{
-		raw:         r.events[index],
-		sequence:    eventlog.SequenceOf(r.sequence, index),
-		after:       after,
-		publishTime: r.time,
-		revision:    r.revision,
-	}
+	return event{raw: r.events[index], sequence: sequence, after: after, publishTime: r.time, revision: r.revision}
 }
 
 // maxCached bounds the records that an owner keeps, in bytes: those from which
@@ -63,29 +61,40 @@ const maxCached = 16 << 20
 // events finds events by their sequence. It is for one goroutine.
 type events struct {
 	owner *owner
-	used  *list.List // Of *record, the last used first.
-	byRec map[uint64]*list.Element
+	kept  []*record // In the order of their sequences.
 	bytes int
-	first uint64 // Retention has removed every record before it.
+	first int64 // Retention has removed every event before it.
 }
 
-func newEvents(o *owner) *events {
-	return &events{owner: o, used: list.New(), byRec: make(map[uint64]*list.Element)}
-}
+func newEvents(o *owner) *events { return &events{owner: o} }
 
-// keep keeps a record for later.
+// keep keeps a record for later, in the place of the oldest.
 func (e *events) keep(r *record) {
-	if _, known := e.byRec[r.sequence]; known || r.size > maxCached {
+	place, known := e.find(r.first)
+	if known || r.size > maxCached {
 		return
 	}
-	e.byRec[r.sequence] = e.used.PushFront(r)
+	e.kept = slices.Insert(e.kept, place, r)
 	e.bytes += r.size
 	for e.bytes > maxCached {
-		last := e.used.Back()
-		old := e.used.Remove(last).(*record) //nolint:forcetypeassert // It holds nothing else.
-		delete(e.byRec, old.sequence)
-		e.bytes -= old.size
+		e.bytes -= e.kept[0].size
+		e.kept[0] = nil
+		e.kept = e.kept[1:]
 	}
+}
+
+// find returns where the record that holds a sequence is, or would be.
+func (e *events) find(sequence int64) (place int, known bool) {
+	return slices.BinarySearchFunc(e.kept, sequence, func(r *record, sequence int64) int {
+		switch {
+		case r.last < sequence:
+			return -1
+		case r.first > sequence:
+			return 1
+		default:
+			return 0
+		}
+	})
 }
 
 // topicEvent returns an event of the topic, or engine.ErrRecordNotFound.
@@ -93,28 +102,28 @@ func (e *events) topicEvent(sequence int64) (event, error) {
 	if e.owner.topic == nil {
 		return event{}, engine.ErrRecordNotFound
 	}
-	number, index := eventlog.Split(sequence)
-	r, err := e.record(number)
+	r, err := e.record(sequence)
 	if err != nil {
 		return event{}, err
 	}
+	index := int(sequence - r.first)
 	if index >= len(r.events) {
 		return event{}, engine.ErrRecordNotFound
 	}
 	return r.event(index), nil
 }
 
-func (e *events) record(number uint64) (*record, error) {
-	if element, known := e.byRec[number]; known {
-		e.used.MoveToFront(element)
-		return element.Value.(*record), nil //nolint:forcetypeassert // It holds nothing else.
+// record returns the record that holds a sequence.
+func (e *events) record(sequence int64) (*record, error) {
+	if place, known := e.find(sequence); known {
+		return e.kept[place], nil
 	}
-	if number < e.first {
+	if sequence < e.first {
 		return nil, engine.ErrRecordNotFound
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	stored, err := e.owner.hub.engine.Get(ctx, e.owner.topic, number)
+	stored, err := e.owner.hub.engine.Get(ctx, e.owner.topic, sequence)
 	if errors.Is(err, engine.ErrTopicNotFound) {
 		return nil, engine.ErrRecordNotFound
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -84,7 +83,7 @@ func (o *owner) restartFeed() {
 
 // feedReader is what the goroutine of a feed works with.
 type feedReader struct {
-	engine   *engine.Engine
+	engine   engine.Engine
 	topic    *engine.Topic
 	matcher  *filter.Matcher
 	byKey    bool
@@ -96,8 +95,9 @@ type feedReader struct {
 
 // run sends batches until the context ends or reading fails.
 func (f *feedReader) run(ctx context.Context) error {
-	first, _ := eventlog.Split(f.position)
-	reader, err := f.engine.Read(ctx, f.topic, max(first, 1), time.Time{})
+	// Below it there has never been an event.
+	f.position = max(f.position, f.engine.Features().FirstSequence)
+	reader, err := f.engine.Read(ctx, f.topic, engine.ReadFrom{Sequence: f.position})
 	if err != nil {
 		return err
 	}
@@ -127,15 +127,13 @@ func (f *feedReader) take(ctx context.Context, stored engine.Record) error {
 		return err
 	}
 	b := &batch{record: r}
-	if begin := eventlog.SequenceOf(r.sequence, 0); begin > f.position {
-		if expected, _ := eventlog.Split(f.position); r.sequence > max(expected, 1) {
-			b.gap = &tidingsv1.Gap{FirstSequence: f.position, NextSequence: begin}
-		}
-		f.position = begin
+	if r.first > f.position {
+		b.gap = &tidingsv1.Gap{FirstSequence: f.position, NextSequence: r.first}
+		f.position = r.first
 	}
 	early, begun := r.time.Before(f.from), time.Now()
 	for i, raw := range r.events {
-		sequence := eventlog.SequenceOf(r.sequence, i)
+		sequence := r.first + int64(i)
 		if sequence < f.position {
 			continue
 		}
@@ -148,8 +146,8 @@ func (f *feedReader) take(ctx context.Context, stored engine.Record) error {
 			b, begun = &batch{record: r}, time.Now()
 		}
 	}
-	b.position = eventlog.SequenceOf(r.sequence+1, 0)
-	if len(b.indexes) == 0 && b.gap == nil && f.skipped < feedSkipped && stored.Pending > 0 {
+	b.position = r.last + 1
+	if len(b.indexes) == 0 && b.gap == nil && f.skipped < feedSkipped && stored.More {
 		f.position = b.position
 		return ctx.Err() // There is nothing to tell yet.
 	}

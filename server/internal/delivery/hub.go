@@ -4,17 +4,17 @@
 // leased, retried, blocked and dead in memory (package lease), and in a journal,
 // which it writes before it sends a delivery or answers a settlement. Two
 // servers can't write the same journal: the second one ends the first. The
-// other servers ask the owner over NATS.
+// other servers ask the owner.
 package delivery
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -44,7 +44,7 @@ const MaxUnsettled = lease.MaxOnTheirWay
 
 // Config is what New needs. Every field but TypesChanged is required.
 type Config struct {
-	Engine *engine.Engine
+	Engine engine.Engine
 	// Types returns the event types in force.
 	Types func() *schema.Set
 	// TypesChanged returns a channel that is closed once others are in force than
@@ -56,7 +56,7 @@ type Config struct {
 // Hub owns subscriptions, and knows how to reach the owners of the others. It
 // is safe for concurrent use.
 type Hub struct {
-	engine       *engine.Engine
+	engine       engine.Engine
 	types        func() *schema.Set
 	typesChanged func() <-chan struct{}
 	log          *slog.Logger
@@ -76,7 +76,7 @@ func New(cfg Config) *Hub {
 		types:        cfg.Types,
 		typesChanged: cfg.TypesChanged,
 		log:          cfg.Log,
-		name:         nuid.Next(),
+		name:         rand.Text(),
 		owners:       make(map[uint64]*owner),
 		quit:         make(chan struct{}),
 	}

@@ -36,7 +36,7 @@ type owner struct {
 	subscription *engine.Subscription
 	topic        *engine.Topic // nil where the subscription is detached.
 	topicGone    <-chan struct{}
-	journal      *engine.Journal
+	journal      engine.Journal
 	machine      *lease.Machine
 	matcher      *filter.Matcher // nil where the filter can't be used.
 	matched      int64           // It has let through what is on its way from this sequence on.
@@ -71,7 +71,7 @@ type question struct {
 	request *replicav1.OwnerRequest
 	reply   func(*replicav1.OwnerResponse)
 	until   time.Time // Of Lease: when to answer that there was nothing.
-	upTo    uint64    // Of a Pull that waits no longer: the last record that it is due.
+	upTo    int64     // Of a Pull that waits no longer: where what it is due ends.
 }
 
 // answer is what to say to a question.
@@ -314,7 +314,7 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 		Multiplier:  retry.GetMultiplier(),
 		MaxAttempts: int(retry.GetMaxAttempts()),
 	})
-	topic, err := o.hub.engine.TopicOf(ctx, s)
+	topic, err := engine.TopicOf(ctx, o.hub.engine, s)
 	switch {
 	case errors.Is(err, engine.ErrTopicNotFound):
 		o.topic, o.topicGone = nil, nil
@@ -323,7 +323,7 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 	case err != nil:
 		return err
 	}
-	o.topic, o.topicGone = topic, o.hub.engine.Gone(topic)
+	o.topic, o.topicGone = topic, o.hub.engine.TopicGone(topic)
 	types, same := o.hub.types(), proto.Equal(before.GetFilter(), s.Config.GetFilter())
 	if o.matcher != nil && o.types == types && same {
 		return nil
@@ -373,7 +373,7 @@ func (o *owner) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.journal.Append(ctx, entries...); err != nil {
+	if err := o.journal.Append(ctx, entries, nil, nil); err != nil {
 		return err
 	}
 	o.written += size

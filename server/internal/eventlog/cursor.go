@@ -8,9 +8,8 @@ import (
 
 // A cursor is the position after an event: six bytes that tell the topic from
 // every other, the event's sequence as a varint, and a byte that tells a
-// mistyped cursor, in base64url. The sequence of the last event of a record has
-// the highest index instead of its own, which says that the whole record has
-// been read.
+// mistyped cursor, in base64url. For the last event of a record it is the highest
+// sequence that is the record's, which says that the whole record has been read.
 
 // AppendCursor adds the cursor of a position in the topic with a uid to b.
 func AppendCursor(b []byte, uid uint64, sequence int64) []byte {

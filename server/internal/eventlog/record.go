@@ -21,22 +21,6 @@ const MaxEvents = 4096
 // recordFormat is the form of records that this release writes.
 const recordFormat = 1
 
-// LastIndex is the highest index of an event in a record.
-const LastIndex = MaxEvents - 1
-
-// SequenceOf returns the sequence of an event from that of its record.
-func SequenceOf(record uint64, index int) int64 {
-	return int64(record)*MaxEvents + int64(index)
-}
-
-// Split returns the sequence of an event's record and the event's index.
-func Split(sequence int64) (record uint64, index int) {
-	return uint64(sequence) / MaxEvents, int(sequence % MaxEvents)
-}
-
-// After is the position after a record.
-func After(record uint64) int64 { return SequenceOf(record, LastIndex) }
-
 // AppendHeader begins the encoding of a tidings.storage.v1.Record whose events
 // were checked against a revision of the schemas, or nothing where that isn't
 // known.
@@ -81,9 +65,9 @@ func AppendEvent(b, raw []byte, key string) []byte {
 	return b
 }
 
-// Events returns the encoded events of the record with a sequence, as views of
-// its data.
-func Events(record uint64, data []byte, into [][]byte) ([][]byte, error) {
+// Events returns the encoded events of the record whose first event has a
+// sequence, as views of its data.
+func Events(first int64, data []byte, into [][]byte) ([][]byte, error) {
 	into = into[:0]
 	format := uint64(0)
 	ok := Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
@@ -97,9 +81,9 @@ func Events(record uint64, data []byte, into [][]byte) ([][]byte, error) {
 	})
 	switch {
 	case !ok || len(into) == 0:
-		return nil, fmt.Errorf("record %d: not a record", record)
+		return nil, fmt.Errorf("record %d: not a record", first)
 	case format != recordFormat:
-		return nil, fmt.Errorf("record %d: form %d is not known: a later release wrote it", record, format)
+		return nil, fmt.Errorf("record %d: form %d is not known: a later release wrote it", first, format)
 	}
 	return into, nil
 }

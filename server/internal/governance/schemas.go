@@ -75,7 +75,7 @@ type Comparer interface {
 
 // Config is what New needs. Every field but Comparer is required.
 type Config struct {
-	Engine *engine.Engine
+	Engine engine.Engine
 	// Base is what the server is started with.
 	Base *schema.Set
 	// Comparer decides what breaks. nil: the schemas can't change, except when
@@ -93,7 +93,7 @@ const (
 
 // Schemas are the schemas in force. It is safe for concurrent use.
 type Schemas struct {
-	engine   *engine.Engine
+	engine   engine.Engine
 	comparer Comparer
 	log      *slog.Logger
 	running  *semaphore.Weighted

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -69,7 +70,7 @@ func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLet
 // among them on, until it returns false. looked is called with every place that
 // is passed, and ends the walk where it returns false.
 func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(*storagev1.DeadLetterRecord) (bool, error)) error {
-	one := func(record engine.Record) (bool, error) {
+	one := func(record engine.DeadLetter) (bool, error) {
 		letter, err := delivery.DecodeDeadLetter(record.Data)
 		if err != nil {
 			return false, err
@@ -83,15 +84,15 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 				return false, err
 			}
 		}
-		return looked(record.Sequence), nil
+		return looked(record.Place), nil
 	}
 	if len(l.filter.GetSequences()) == 0 {
 		return l.service.engine.ReadDeadLetters(ctx, l.subscription, from, one)
 	}
-	var named []engine.Record
+	var named []engine.DeadLetter
 	for _, sequence := range l.filter.GetSequences() {
 		record, err := l.service.engine.DeadLetter(ctx, l.subscription, sequence)
-		if errors.Is(err, engine.ErrRecordNotFound) || err == nil && record.Sequence < from {
+		if errors.Is(err, engine.ErrRecordNotFound) || err == nil && record.Place < from {
 			continue
 		}
 		if err != nil {
@@ -99,8 +100,8 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 		}
 		named = append(named, record)
 	}
-	slices.SortFunc(named, func(a, b engine.Record) int { return int(int64(a.Sequence) - int64(b.Sequence)) })
-	named = slices.CompactFunc(named, func(a, b engine.Record) bool { return a.Sequence == b.Sequence })
+	slices.SortFunc(named, func(a, b engine.DeadLetter) int { return cmp.Compare(a.Place, b.Place) })
+	named = slices.CompactFunc(named, func(a, b engine.DeadLetter) bool { return a.Place == b.Place })
 	for _, record := range named {
 		if more, err := one(record); !more || err != nil {
 			return err

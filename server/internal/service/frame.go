@@ -107,16 +107,17 @@ func (f *Frame) seal() {
 func recordedEvent(topic *engine.Topic, record engine.Record, index int, events [][]byte) (*tidingsv1.RecordedEvent, error) {
 	event := new(tidingsv1.Event)
 	if err := proto.Unmarshal(events[index], event); err != nil {
-		return nil, fmt.Errorf("event %d: %w", eventlog.SequenceOf(record.Sequence, index), err)
+		return nil, fmt.Errorf("event %d: %w", record.First+int64(index), err)
 	}
-	after := eventlog.SequenceOf(record.Sequence, index)
+	sequence := record.First + int64(index)
+	after := sequence
 	if index == len(events)-1 {
-		after = eventlog.After(record.Sequence)
+		after = record.Last
 	}
 	return &tidingsv1.RecordedEvent{
 		Event:          event,
 		Topic:          topic.Name,
-		Sequence:       eventlog.SequenceOf(record.Sequence, index),
+		Sequence:       sequence,
 		Cursor:         eventlog.Cursor(topic.Config.GetUid(), after),
 		PublishTime:    timestamppb.New(record.Time),
 		SchemaRevision: schema.FormatRevision(eventlog.Revision(record.Data)),

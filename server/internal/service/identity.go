@@ -3,7 +3,6 @@ package service
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -11,31 +10,34 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Identities are what JetStream recognises a repetition by. Their prefixes keep
-// the kinds apart.
+// Identities are what a repetition is recognised by. Those of requests with an
+// id and of requests without one begin with a letter each, and so can't be the
+// same.
 
 // requestIdentity is that of a request with an id of its own.
-func requestIdentity(requestID string) string {
-	return "r" + digest([]byte(requestID))
+func requestIdentity(requestID string) engine.ID {
+	return digest(append([]byte{'r'}, requestID...))
 }
 
 // eventsIdentity is that of a run of events: their sources and ids in order.
-func eventsIdentity(events []event, run []accepted) string {
-	var names []byte
+func eventsIdentity(events []event, run []accepted) engine.ID {
+	names := []byte{'s'}
 	for _, a := range run {
 		names = appendIdentity(names, &events[a.index])
 	}
-	return "s" + digest(names)
+	return digest(names)
 }
 
 // eventIdentity is that of one event.
-func eventIdentity(e *event) string {
-	return "e" + digest(appendIdentity(nil, e))
+func eventIdentity(e *event) engine.ID {
+	var room [256]byte
+	return digest(appendIdentity(room[:0], e))
 }
 
 func appendIdentity(b []byte, e *event) []byte {
@@ -45,9 +47,9 @@ func appendIdentity(b []byte, e *event) []byte {
 	return append(b, e.id...)
 }
 
-func digest(b []byte) string {
+func digest(b []byte) engine.ID {
 	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	return engine.ID(sum[:len(engine.ID{})])
 }
 
 // sameEvent compares two encoded events by what they say: encodings of the same

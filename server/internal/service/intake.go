@@ -40,7 +40,7 @@ type portion struct {
 // it has read before: a call is alive, and ends when it is to, however long its
 // filter takes.
 type intake struct {
-	reader   *engine.Reader
+	reader   engine.Reader
 	matcher  *filter.Matcher
 	first    int64     // Events with a lower sequence aren't filtered: nobody asks for them.
 	fromTime time.Time // Neither are those that were stored before it.
@@ -108,18 +108,18 @@ func (in *intake) take(ctx context.Context, record engine.Record) error {
 		return in.send(ctx, p)
 	}
 	var err error
-	if in.events, err = eventlog.Events(record.Sequence, record.Data, in.events); err != nil {
+	if in.events, err = eventlog.Events(record.First, record.Data, in.events); err != nil {
 		return err
 	}
 	p.filtered, p.last = true, false
 	begun := time.Now()
 	for i, raw := range in.events {
-		if eventlog.SequenceOf(record.Sequence, i) < in.first {
+		if record.First+int64(i) < in.first {
 			continue
 		}
 		wanted, err := in.matcher.Match(ctx, raw)
 		if err != nil {
-			return fmt.Errorf("event %d: %w", eventlog.SequenceOf(record.Sequence, i), err)
+			return fmt.Errorf("event %d: %w", record.First+int64(i), err)
 		}
 		if wanted {
 			p.wanted = append(p.wanted, i)

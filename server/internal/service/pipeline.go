@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -51,7 +52,6 @@ type pipeline struct {
 	ended    chan error   // Why no more are received; nil: there are no more.
 	startErr error        // Once started is closed: why it was before its time.
 	pending  atomic.Int64 // The batches without an answer.
-	late     atomic.Int64 // Those of them that are late.
 	room     *semaphore.Weighted
 }
 
@@ -67,8 +67,6 @@ type job struct {
 var jobs = sync.Pool{New: func() any { return new(job) }}
 
 func (j *job) weight() int64 { return min(int64(len(j.data)), maxPipelinedBytes) }
-
-func (j *job) late() bool { return j.err == nil && j.publication.late() }
 
 // run starts to receive, unless the server drains. A call of stream.Receive may
 // still be waiting when the caller is done; the end of the call ends it.
@@ -147,13 +145,14 @@ func (p *pipeline) check(ctx context.Context, j *job, base int64, checkers <-cha
 // start starts the batches until there are no more, or one after which nothing is
 // stored.
 func (p *pipeline) start(ctx context.Context) error {
+	var behind engine.Append
 	for j := range p.jobs {
 		<-j.checked
 		if j.err == nil {
-			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, p.late.Load() > 0) })
+			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, behind) })
 		}
-		if j.late() {
-			p.late.Add(1)
+		if j.err == nil && j.publication.append != nil {
+			behind = j.publication.append
 		}
 		last := j.err != nil && !p.lenient // Nothing after it is stored.
 		select {
@@ -184,12 +183,8 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 			return <-p.ended
 		}
 		var response *tidingsv1.PublishResponse
-		late := j.late()
 		if err = j.err; err == nil {
 			response, err = p.service.finish(ctx, j.publication)
-		}
-		if late {
-			p.late.Add(-1)
 		}
 		if err := answer(response, err); err != nil {
 			return err

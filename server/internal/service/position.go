@@ -18,19 +18,18 @@ import (
 
 // startAt finds the first sequence to send.
 func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) (err error) {
-	earliest := eventlog.SequenceOf(state.First, 0)
 	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
-		r.first, err = earliest, r.startAtTime(ctx, at.Time, state)
+		r.first, err = state.First, r.startAtTime(ctx, at.Time, state)
 	} else {
 		r.first, err = r.service.sequenceAt(ctx, r.topic, "start", start, state)
 	}
 	if err != nil {
 		return err
 	}
-	if _, ok := start.GetPosition().(*tidingsv1.StartPosition_Sequence); ok && state.First > 1 && r.first < earliest {
-		r.gap = &tidingsv1.Gap{FirstSequence: r.first, NextSequence: earliest}
+	if _, ok := start.GetPosition().(*tidingsv1.StartPosition_Sequence); ok && r.first < state.First && r.service.removed(state) {
+		r.gap = &tidingsv1.Gap{FirstSequence: r.first, NextSequence: state.First}
 	}
-	r.first = max(r.first, earliest)
+	r.first = max(r.first, state.First)
 	r.position = r.first - 1
 	return nil
 }
@@ -46,34 +45,28 @@ func (s *Service) sequenceAt(ctx context.Context, topic *engine.Topic, field str
 	}
 	switch start.GetBoundary() {
 	case tidingsv1.StartBoundary_START_BOUNDARY_LATEST:
-		return s.latest(ctx, topic, state)
+		latest, err := s.engine.Latest(ctx, topic)
+		return latest, storageFault(err, topic.Name)
 	case tidingsv1.StartBoundary_START_BOUNDARY_NEW:
-		return eventlog.SequenceOf(state.Last+1, 0), nil
+		return state.End, nil
 	default: // The earliest.
-		return eventlog.SequenceOf(state.First, 0), nil
+		return state.First, nil
 	}
 }
 
 // afterCursor returns the first sequence after a cursor.
 func afterCursor(topic *engine.Topic, field, cursor string, state engine.State) (int64, error) {
 	sequence, ok := eventlog.ParseCursor(topic.Config.GetUid(), cursor)
-	record, index := eventlog.Split(sequence)
-	if !ok || record > state.Last {
+	if !ok || !state.Holds(sequence) {
 		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_INVALID, field,
 			fmt.Sprintf("not a cursor of topic %q", topic.Name), "topic", topic.Name)
 	}
-	// A record is removed as a whole; what has been read of it isn't missed.
-	needed := record
-	if index == eventlog.LastIndex {
-		needed++
-	}
-	if needed < state.First {
-		earliest := eventlog.SequenceOf(state.First, 0)
+	if sequence+1 < state.First {
 		return 0, fault(tidingsv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED,
 			"retention removed events that follow the cursor",
 			"topic", topic.Name,
-			"earliest_cursor", eventlog.Cursor(topic.Config.GetUid(), earliest-1),
-			"earliest_sequence", strconv.FormatInt(earliest, 10))
+			"earliest_cursor", eventlog.Cursor(topic.Config.GetUid(), state.First-1),
+			"earliest_sequence", strconv.FormatInt(state.First, 10))
 	}
 	return sequence + 1, nil
 }
@@ -88,7 +81,7 @@ func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string
 		return 0, nil, storageFault(err, topic.Name)
 	}
 	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
-		if first, err = s.firstAtTime(ctx, topic, at.Time); err == nil && first > eventlog.SequenceOf(state.Last, 0) {
+		if first, err = s.firstAtTime(ctx, topic, at.Time); err == nil && first >= state.End {
 			notBefore = timestamppb.New(storable(at.Time))
 		}
 	} else {
@@ -99,23 +92,20 @@ func (s *Service) firstOf(ctx context.Context, topic *engine.Topic, field string
 	}
 	// Cursors end at sequences that a later event can have; a sequence may be
 	// beyond all of them.
-	return min(max(first, eventlog.SequenceOf(state.First, 0)), maxSequence), notBefore, nil
+	return min(max(first, state.First), maxSequence), notBefore, nil
 }
 
 // firstAtTime returns the sequence of the first event that was stored at a time
 // or later.
 func (s *Service) firstAtTime(ctx context.Context, topic *engine.Topic, start *timestamppb.Timestamp) (int64, error) {
-	record, err := s.engine.FirstAt(ctx, topic, storable(start))
-	if err != nil {
-		return 0, storageFault(err, topic.Name)
-	}
-	return eventlog.SequenceOf(record, 0), nil
+	first, err := s.engine.FirstAt(ctx, topic, storable(start))
+	return first, storageFault(err, topic.Name)
 }
 
 // maxSequence is a sequence that no event reaches.
 const maxSequence = math.MaxInt64 - eventlog.MaxEvents
 
-// firstTime and lastTime are the first and the last that JetStream can tell from
+// firstTime and lastTime are the first and the last that every engine can tell from
 // others, in nanoseconds since 1970. No event was or will be stored beyond them.
 var firstTime, lastTime = time.Unix(0, 0), time.Unix(0, math.MaxInt64)
 
@@ -134,7 +124,7 @@ func storable(at *timestamppb.Timestamp) time.Time {
 
 func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
 	r.fromTime = storable(start)
-	if state.First <= 1 || !r.fromTime.Before(time.Now()) {
+	if !r.service.removed(state) || !r.fromTime.Before(time.Now()) {
 		return nil
 	}
 	// Retention has removed something: where the earliest event that is left
@@ -144,23 +134,28 @@ func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp,
 		return storageFault(err, r.topic.Name)
 	}
 	if err != nil || record.Time.After(r.fromTime) {
-		r.gap = &tidingsv1.Gap{NextSequence: eventlog.SequenceOf(state.First, 0)}
+		r.gap = &tidingsv1.Gap{NextSequence: state.First}
 	}
 	return nil
+}
+
+// removed says whether retention has removed events of a topic.
+func (s *Service) removed(state engine.State) bool {
+	return state.First > s.engine.Features().FirstSequence
 }
 
 // stopAt finds where to end, as far as it is known yet.
 func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
 	switch position := stop.GetPosition().(type) {
 	case *tidingsv1.StopPosition_CaughtUp:
-		r.until = eventlog.After(state.Last)
+		r.until = state.End - 1
 	case *tidingsv1.StopPosition_Sequence:
 		r.until = position.Sequence
 	case *tidingsv1.StopPosition_Time:
 		r.untilTime = storable(position.Time)
 		if !r.untilTime.After(time.Now()) {
 			// What is stored from now on is later.
-			r.until = eventlog.After(state.Last)
+			r.until = state.End - 1
 		}
 	}
 	return nil

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
-	"example.com/tidings/server/internal/guard"
+	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -27,18 +28,13 @@ type publication struct {
 	requestID string
 	accepted  []accepted
 	refused   []*tidingsv1.RefusedEvent
-	weight    int64 // The bytes of the records.
-	// entries are one record, or one for each accepted event where the topic's
-	// dedupe is DEDUPE_EVENT.
-	entries []engine.Entry
-	// stored is closed once the only entry is stored, or failed: ack and ackErr
-	// say which. nil where nothing is on its way before finish.
-	stored chan struct{}
-	ack    engine.Ack
-	ackErr error
+	batch     *engine.Batch
+	// places are the indexes of the accepted events in the batch, where the
+	// topic's dedupe is DEDUPE_EVENT: one that is there twice is stored once.
+	places []int
+	append engine.Append
 	// precondition is what the request expects, or nil.
 	precondition *tidingsv1.Precondition
-	receipts     []*tidingsv1.Receipt
 }
 
 // Publish implements tidings.v1.PublisherService.
@@ -55,13 +51,13 @@ func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(ctx, p, false); err != nil {
+	if err := s.start(ctx, p, nil); err != nil {
 		return nil, err
 	}
 	return s.finish(ctx, p)
 }
 
-// check checks a batch and copies its accepted events into records. The batch
+// check checks a batch and copies its accepted events into a record. The batch
 // and the bytes behind it may be used again when it returns. Indexes in errors
 // are counted from base. Batches may be checked at the same time.
 func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication, error) {
@@ -91,12 +87,11 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if p.topic == nil {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
 	}
-	p.encode(b, types.Revision())
-	return p, nil
+	return p, p.encode(b, types)
 }
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
-	if most := maxEachEvents; p.byEvent() && len(b.events) > most {
+	if most := s.engine.Features().MaxEach; p.byEvent() && len(b.events) > most {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
 			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
 	}
@@ -128,87 +123,77 @@ func (p *publication) byEvent() bool {
 	return p.topic != nil && p.topic.Config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
 }
 
-// encode copies the accepted events, which were checked against a revision of the
-// schemas, into records.
-func (p *publication) encode(b *batch, revision []byte) {
-	if p.byEvent() {
-		p.entries = make([]engine.Entry, len(p.accepted))
-		for i, a := range p.accepted {
-			e := &b.events[a.index]
-			data := eventlog.AppendEvent(eventlog.AppendHeader(make([]byte, 0, len(e.raw)+len(a.key)+eventlog.HeaderSize+22), revision), e.raw, e.missing(a.key))
-			p.entries[i] = engine.Entry{ID: eventIdentity(e), Key: a.key, Data: data}
-			p.weight += int64(len(data))
-		}
-		return
-	}
+// encode copies the accepted events, which were checked against these types,
+// into a record.
+func (p *publication) encode(b *batch, types *schema.Set) error {
 	size := eventlog.HeaderSize
 	for _, a := range p.accepted {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
-	data := eventlog.AppendHeader(make([]byte, 0, size), revision)
-	for _, a := range p.accepted {
-		data = eventlog.AppendEvent(data, b.events[a.index].raw, b.events[a.index].missing(a.key))
-	}
-	id := requestIdentity(b.requestID)
-	if b.requestID == "" {
-		id = eventsIdentity(b.events, p.accepted)
-	}
+	data := eventlog.AppendHeader(make([]byte, 0, size), types.Revision())
 	p.requestID = strings.Clone(b.requestID)
-	p.entries = []engine.Entry{{ID: id, Data: data}}
-	p.weight = int64(len(data))
-}
-
-// late says whether the batch will only be stored by its finish.
-func (p *publication) late() bool { return len(p.accepted) > 0 && p.stored == nil }
-
-// start hands what was checked to the engine, as far as that needs no answer and
-// doesn't overtake a late batch; finish completes it. Batches of one stream are
-// stored in the order of their starts, if behind says that one before is late.
-// Only topics that recognise each event have late batches.
-func (s *Service) start(ctx context.Context, p *publication, behind bool) error {
-	if len(p.accepted) == 0 {
-		return nil
+	p.batch = &engine.Batch{Head: len(data), Events: make([]engine.BatchEvent, 0, len(p.accepted))}
+	var known map[engine.ID]int // By the identity: where it is in the batch.
+	if p.byEvent() {
+		known = make(map[engine.ID]int, len(p.accepted))
+		p.places = make([]int, len(p.accepted))
 	}
-	if err := s.expect(ctx, p); err != nil {
-		return err
+	var content eventlog.Hash
+	for i, a := range p.accepted {
+		e := &b.events[a.index]
+		begin := len(data)
+		data = eventlog.AppendEvent(data, e.raw, e.missing(a.key))
+		added := engine.BatchEvent{End: len(data), Key: a.key}
+		hash := eventlog.HashOf(eventOf(data[begin:]))
+		content.Add(hash)
+		if p.byEvent() {
+			added.ID, added.Hash = eventIdentity(e), hash
+			p.places[i] = len(p.batch.Events)
+			if other, repeated := known[added.ID]; repeated {
+				p.places[i] = other
+				if !sameEvent(types, eventOf(data[begin:]), eventOf(p.batch.Bytes(data, other))) {
+					return conflictWithin(p.topic.Name, eventOf(data[begin:]))
+				}
+				data = data[:begin]
+				continue
+			}
+			known[added.ID] = len(p.batch.Events)
+		}
+		p.batch.Events = append(p.batch.Events, added)
 	}
-	for _, entry := range p.entries {
-		if most := s.engine.MaxRecordBytes(); len(entry.Data) > most {
-			return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(entry.Data), most)
+	p.batch.Data = data
+	if !p.byEvent() {
+		p.batch.Hash = content.Sum()
+		if p.batch.ID = requestIdentity(b.requestID); b.requestID == "" {
+			p.batch.ID = eventsIdentity(b.events, p.accepted)
 		}
 	}
-	if len(p.entries) > 1 || behind && p.byEvent() {
-		return nil
-	}
-	if err := s.acquire(ctx, p); err != nil {
-		return err
-	}
-	started, err := s.engine.Start(p.topic, p.entries[0])
-	if err != nil {
-		s.release(p)
-		return storageFault(err, p.topic.Name)
-	}
-	p.stored = make(chan struct{})
-	guard.Go(func() (err error) {
-		// Not the context of the call: what the record holds is given back when
-		// the storage has answered, however slowly the caller reads. The engine
-		// bounds the wait.
-		p.ack, err = started.Wait(context.WithoutCancel(ctx))
-		return err
-	}, func(err error) {
-		p.ackErr = err
-		s.release(p)
-		close(p.stored)
-	})
 	return nil
 }
 
-// acquire waits until the records may be on their way to the storage.
-func (s *Service) acquire(ctx context.Context, p *publication) error {
-	return s.inFlight.Acquire(ctx, min(p.weight, maxBytesInFlight))
+// eventOf is the event in its encoding as a field of a record.
+func eventOf(field []byte) []byte {
+	_, _, n := protowire.ConsumeTag(field)
+	raw, _ := protowire.ConsumeBytes(field[n:])
+	return raw
 }
 
-func (s *Service) release(p *publication) { s.inFlight.Release(min(p.weight, maxBytesInFlight)) }
+// start hands what was checked to the engine; finish completes it. behind is what
+// the same caller started before, or nil.
+func (s *Service) start(ctx context.Context, p *publication, behind engine.Append) error {
+	if len(p.accepted) == 0 {
+		return nil
+	}
+	if err := s.expect(p); err != nil {
+		return err
+	}
+	if most := s.engine.MaxRecordBytes(); len(p.batch.Data) > most {
+		return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(p.batch.Data), most)
+	}
+	var err error
+	p.append, err = s.engine.Start(ctx, p.topic, p.batch, behind)
+	return storageFault(err, p.topic.Name)
+}
 
 // finish waits until the batch is stored.
 func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.PublishResponse, error) {
@@ -219,83 +204,89 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 	if len(p.accepted) == 0 {
 		return response, nil
 	}
-	var err error
-	if p.stored != nil {
-		err = s.finishOne(ctx, p)
-	} else {
-		err = s.finishEach(ctx, p)
-	}
+	stored, err := s.stored(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	response.Receipts = p.receipts
+	receipts := make([]tidingsv1.Receipt, len(p.accepted)) // One allocation for all.
+	response.Receipts = make([]*tidingsv1.Receipt, len(p.accepted))
+	next := 0 // What has this place is the first with its identity.
+	for i, a := range p.accepted {
+		index := i
+		if p.places != nil {
+			index = p.places[i]
+		}
+		place := stored.Of(index)
+		receipts[i].Index = int32(a.index)
+		receipts[i].Sequence, receipts[i].Duplicate = place.Sequence, place.Duplicate || index < next
+		next = max(next, index+1)
+		response.Receipts[i] = &receipts[i]
+	}
 	return response, nil
 }
 
-// finishOne waits for the only record.
-func (s *Service) finishOne(ctx context.Context, p *publication) error {
-	select {
-	case <-p.stored:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	ack, err := p.ack, p.ackErr
-	if errors.Is(err, engine.ErrSequence) {
-		// A repetition of what succeeded finds the sequence moved on, by itself.
-		if ack, err = s.engine.Find(ctx, p.topic, p.entries[0].ID); errors.Is(err, engine.ErrRecordNotFound) {
-			return s.mismatch(ctx, p)
+// stored waits until the batch is stored, and decides where an identity is taken
+// by what has another encoding.
+func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, error) {
+	for {
+		stored, err := p.append.Wait(ctx)
+		var taken *engine.ConflictError
+		var sequence *engine.SequenceError
+		switch {
+		case err == nil:
+			return stored, nil
+		case errors.As(err, &sequence):
+			return stored, mismatch(p, sequence.Actual)
+		case !errors.As(err, &taken):
+			return stored, storageFault(err, p.topic.Name)
+		}
+		if err := s.compare(ctx, p, taken); err != nil {
+			return stored, err
+		}
+		// It says the same: then it is taken by this batch, each time by another
+		// event of it.
+		if p.byEvent() {
+			p.batch.Events[taken.Event].Hash = taken.Hash
+		} else {
+			p.batch.Hash = taken.Hash
+		}
+		if p.append, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
+			return stored, storageFault(err, p.topic.Name)
 		}
 	}
+}
+
+// compare returns an error unless what is stored under an identity says the same
+// as what was sent.
+func (s *Service) compare(ctx context.Context, p *publication, taken *engine.ConflictError) error {
+	sent, err := eventlog.Events(0, p.batch.Data, nil)
 	if err != nil {
-		return storageFault(err, p.topic.Name)
+		return err
 	}
-	if ack.Duplicate {
-		if err := s.compare(ctx, p, 0, ack.Sequence); err != nil {
-			return err
-		}
-	}
-	p.receive(func(i int) (int64, bool) { return eventlog.SequenceOf(ack.Sequence, i), ack.Duplicate })
-	return nil
-}
-
-// receive writes the receipts of the accepted events.
-func (p *publication) receive(place func(i int) (sequence int64, duplicate bool)) {
-	receipts := make([]tidingsv1.Receipt, len(p.accepted)) // One allocation for all.
-	p.receipts = make([]*tidingsv1.Receipt, len(p.accepted))
-	for i, a := range p.accepted {
-		receipts[i].Index = int32(a.index)
-		receipts[i].Sequence, receipts[i].Duplicate = place(i)
-		p.receipts[i] = &receipts[i]
-	}
-}
-
-// compare returns an error unless the record that is stored under the identity
-// of an entry holds the same events. What retention has removed can't be
-// compared and counts as the same.
-func (s *Service) compare(ctx context.Context, p *publication, entry int, sequence uint64) error {
-	record, err := s.engine.Get(ctx, p.topic, sequence)
+	record, err := s.engine.Get(ctx, p.topic, taken.Sequence)
 	if errors.Is(err, engine.ErrRecordNotFound) {
-		return nil
+		return conflict(p.topic.Name, taken.Sequence, p.requestID, sent[taken.Event])
 	}
 	if err != nil {
 		return storageFault(err, p.topic.Name)
 	}
-	stored, err := eventlog.Events(record.Sequence, record.Data, nil)
+	stored, err := eventlog.Events(record.First, record.Data, nil)
 	if err != nil {
 		return err
 	}
-	sent, err := eventlog.Events(0, p.entries[entry].Data, nil)
-	if err != nil {
-		return err
+	if p.byEvent() {
+		sent = sent[taken.Event : taken.Event+1]
+		index := int(taken.Sequence - record.First)
+		stored = stored[index : index+1]
 	}
 	types := s.Types()
 	for i, raw := range sent {
 		if i >= len(stored) || !sameEvent(types, raw, stored[i]) {
-			return conflict(p.topic.Name, eventlog.SequenceOf(sequence, min(i, len(stored)-1)), p.requestID, raw)
+			return conflict(p.topic.Name, taken.Sequence+int64(min(i, len(stored)-1)), p.requestID, raw)
 		}
 	}
 	if len(stored) > len(sent) {
-		return conflict(p.topic.Name, eventlog.SequenceOf(sequence, len(sent)), p.requestID, sent[0])
+		return conflict(p.topic.Name, taken.Sequence+int64(len(sent)), p.requestID, sent[0])
 	}
 	return nil
 }

@@ -96,11 +96,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 }
 
 func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
-	record, _ := eventlog.Split(r.first)
-	if !r.fromTime.IsZero() {
-		record = 0
-	}
-	reader, err := r.service.engine.Read(ctx, r.topic, record, r.fromTime)
+	reader, err := r.service.engine.Read(ctx, r.topic, engine.ReadFrom{Sequence: r.first, Time: r.fromTime})
 	if err != nil {
 		return err
 	}
@@ -111,8 +107,8 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 			return err
 		}
 	}
-	if reader.Pending() == 0 {
-		r.position = max(r.position, eventlog.After(state.Last))
+	if !reader.More() {
+		r.position = max(r.position, state.End-1)
 		if err := r.tellCaughtUp(); err != nil {
 			return err
 		}
@@ -121,7 +117,7 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 }
 
 func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duration) error {
-	gone := r.service.engine.Gone(r.topic)
+	gone := r.service.engine.TopicGone(r.topic)
 	silence := time.NewTimer(heartbeat)
 	defer silence.Stop()
 	var end <-chan time.Time
@@ -183,7 +179,7 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 		case <-end:
 			var state engine.State
 			if state, err = r.service.engine.State(ctx, r.topic); err == nil {
-				r.until = eventlog.After(state.Last)
+				r.until = state.End - 1
 			}
 		case <-r.service.drain:
 			continue
@@ -206,16 +202,16 @@ func (r *reading) take(p portion) error {
 		return err
 	}
 	var err error
-	if r.events, err = eventlog.Events(record.Sequence, record.Data, r.events); err != nil {
+	if r.events, err = eventlog.Events(record.First, record.Data, r.events); err != nil {
 		return err
 	}
 	early := !r.fromTime.IsZero()
 	var suffix []byte
 	for i := p.from; i < min(p.to, len(r.events)); i++ {
-		raw, sequence := r.events[i], eventlog.SequenceOf(record.Sequence, i)
+		raw, sequence := r.events[i], record.First+int64(i)
 		after := sequence
 		if i == len(r.events)-1 {
-			after = eventlog.After(record.Sequence)
+			after = record.Last
 		}
 		switch {
 		case sequence < r.first || early:
@@ -248,7 +244,7 @@ func (r *reading) take(p portion) error {
 		}
 	}
 	if p.last {
-		r.position = max(r.position, eventlog.After(record.Sequence))
+		r.position = max(r.position, record.Last)
 	}
 	if r.skipped >= maxSkipped {
 		if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Checkpoint{
@@ -257,7 +253,7 @@ func (r *reading) take(p portion) error {
 			return err
 		}
 	}
-	if p.last && record.Pending == 0 {
+	if p.last && !record.More {
 		return r.tellCaughtUp()
 	}
 	return nil
@@ -272,13 +268,12 @@ func (r *reading) approach(record engine.Record) error {
 		}
 		return errStop
 	}
-	before, _ := eventlog.Split(r.position)
-	if record.Sequence > before+1 && r.fromTime.IsZero() {
-		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: eventlog.SequenceOf(record.Sequence, 0)}
+	if record.First > r.position+1 && r.fromTime.IsZero() {
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: record.First}
 		if err := r.tellGap(gap); err != nil {
 			return err
 		}
-		r.position = eventlog.SequenceOf(record.Sequence, 0) - 1
+		r.position = record.First - 1
 	}
 	if !record.Time.Before(r.fromTime) {
 		r.fromTime = time.Time{}
@@ -293,7 +288,7 @@ func (r *reading) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if before := eventlog.After(state.First - 1); r.fromTime.IsZero() && r.position < before && state.First > state.Last {
+	if before := state.First - 1; r.fromTime.IsZero() && r.position < before && state.First == state.End {
 		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: before + 1}
 		r.position = before
 		return r.tellGap(gap)
@@ -357,18 +352,18 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 	if err != nil {
 		return nil, storageFault(err, request.GetTopic())
 	}
-	sequence, index := eventlog.Split(request.GetSequence())
-	record, err := s.engine.Get(ctx, topic, sequence)
+	record, err := s.engine.Get(ctx, topic, request.GetSequence())
 	if errors.Is(err, engine.ErrRecordNotFound) {
 		return nil, eventNotFound(topic.Name, request.GetSequence())
 	}
 	if err != nil {
 		return nil, storageFault(err, topic.Name)
 	}
-	events, err := eventlog.Events(record.Sequence, record.Data, nil)
+	events, err := eventlog.Events(record.First, record.Data, nil)
 	if err != nil {
 		return nil, err
 	}
+	index := int(request.GetSequence() - record.First)
 	if index >= len(events) {
 		return nil, eventNotFound(topic.Name, request.GetSequence())
 	}

@@ -104,7 +104,7 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 			MaxRequestBytes:                int64(s.limits.MaxRequestBytes),
 			MaxEventBytes:                  int64(s.limits.MaxEventBytes),
 			MaxEventsPerRequest:            eventlog.MaxEvents,
-			MaxEventsPerDedupeEventRequest: maxEachEvents,
+			MaxEventsPerDedupeEventRequest: int32(s.engine.Features().MaxEach),
 			MaxUnsettledEvents:             delivery.MaxUnsettled,
 			MaxTopics:                      int32(s.limits.MaxTopics),
 			MaxSubscriptions:               int32(s.limits.MaxSubscriptions),

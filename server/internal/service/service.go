@@ -6,8 +6,6 @@ import (
 	"context"
 	"log/slog"
 
-	"golang.org/x/sync/semaphore"
-
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/governance"
@@ -30,7 +28,7 @@ type Limits struct {
 
 // Config is what New needs. Every field but Comparer is required.
 type Config struct {
-	Engine *engine.Engine
+	Engine engine.Engine
 	// Types are what the server is started with.
 	Types *schema.Set
 	// Comparer compares schemas with those in force. nil: they can't change.
@@ -41,19 +39,14 @@ type Config struct {
 	Log        *slog.Logger
 }
 
-// maxBytesInFlight bounds the records that wait for the storage, over all
-// calls: JetStream drops messages of a stream past 128 MiB.
-const maxBytesInFlight = 64 << 20
-
 // Service has the methods of every RPC. It is safe for concurrent use.
 type Service struct {
-	engine     *engine.Engine
+	engine     engine.Engine
 	schemas    *governance.Schemas
 	limits     Limits
 	durability tidingsv1.Durability
 	version    string
 	log        *slog.Logger
-	inFlight   *semaphore.Weighted
 	hub        *delivery.Hub
 	draining   context.Context //nolint:containedctx // It ends when the streams are to end.
 	drain      <-chan struct{} // Its Done.
@@ -69,7 +62,6 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		durability: cfg.Durability,
 		version:    cfg.Version,
 		log:        cfg.Log,
-		inFlight:   semaphore.NewWeighted(maxBytesInFlight),
 	}
 	s.draining, s.startDrain = context.WithCancel(context.Background())
 	s.drain = s.draining.Done()

@@ -84,7 +84,7 @@ func settleSubscription(config *storagev1.SubscriptionConfig) {
 
 func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Subscription) (*tidingsv1.Subscription, error) {
 	config := subscription.Config
-	_, err := s.engine.TopicOf(ctx, subscription)
+	_, err := engine.TopicOf(ctx, s.engine, subscription)
 	detached := errors.Is(err, engine.ErrTopicNotFound)
 	if err != nil && !detached {
 		return nil, storageFault(err, config.GetTopic())
@@ -127,7 +127,7 @@ func (s *Service) subscription(ctx context.Context, name, etag string) (*engine.
 
 // attached returns the topic of a subscription, or TOPIC_NOT_FOUND.
 func (s *Service) attached(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
-	topic, err := s.engine.TopicOf(ctx, subscription)
+	topic, err := engine.TopicOf(ctx, s.engine, subscription)
 	return topic, storageFault(err, subscription.Config.GetTopic())
 }
 

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -143,12 +142,12 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 		return nil, storageFault(err, topic.Name)
 	}
 	result := topicProto(topic)
-	result.Statistics = &tidingsv1.TopicStatistics{StoredBytes: int64(state.Bytes)}
-	if state.First <= state.Last {
-		result.Statistics.EarliestSequence = eventlog.SequenceOf(state.First, 0)
+	result.Statistics = &tidingsv1.TopicStatistics{StoredBytes: state.Bytes}
+	if state.First < state.End {
+		result.Statistics.EarliestSequence = state.First
 	}
-	if result.Statistics.LatestSequence, err = s.latest(ctx, topic, state); err != nil {
-		return nil, err
+	if result.Statistics.LatestSequence, err = s.engine.Latest(ctx, topic); err != nil {
+		return nil, storageFault(err, topic.Name)
 	}
 	if !state.LastTime.IsZero() {
 		result.Statistics.LatestPublishTime = timestamppb.New(state.LastTime)
