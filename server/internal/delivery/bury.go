@@ -17,45 +17,11 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// bury stores what became a dead letter and deletes the dead letters of what
-// was redriven and settled. The journal has said so already; what isn't done
-// when the server ends, the next owner does.
-func (o *owner) bury() error {
-	var filed []int64
-	var letters []engine.DeadLetter
-	size := 0
-	for letter := range o.machine.Dying() {
-		entry, err := o.deadLetterEntry(letter)
-		if err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
-			return err
-		}
-		if err != nil {
-			o.log.Error("retention removed an event before it could become a dead letter", "sequence", letter.Sequence)
-		} else {
-			letters = append(letters, entry)
-			size += len(entry.Data)
-		}
-		filed = append(filed, letter.Sequence)
-		if len(letters) >= maxBuried || size >= maxBuriedBytes {
-			if err := o.putDeadLetters(letters); err != nil {
-				return err
-			}
-			letters, size = letters[:0], 0
-		}
-	}
-	if err := o.putDeadLetters(letters); err != nil {
-		return err
-	}
-	for sequence := range o.machine.Done() {
-		if err := o.deleteDeadLetter(sequence); err != nil {
-			return err
-		}
-		filed = append(filed, sequence)
-	}
-	if len(filed) > 0 {
-		o.machine.Filed(filed...) // Written with what comes next.
-	}
-	return nil
+// filing is dead letters to be stored, and others to be deleted, at once.
+type filing struct {
+	letters []engine.DeadLetter
+	gone    []int64
+	filed   []int64 // The events that it is about.
 }
 
 // maxBuried and maxBuriedBytes bound the dead letters that are stored at once.
@@ -64,16 +30,63 @@ const (
 	maxBuriedBytes = 4 << 20
 )
 
-func (o *owner) putDeadLetters(letters []engine.DeadLetter) error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-	defer cancel()
-	return o.hub.engine.PutDeadLetters(ctx, o.subscription, letters)
+// file returns what became a dead letter, and the dead letters of what was
+// redriven and settled: of either as many as may be stored at once.
+func (o *owner) file() (f filing, err error) {
+	size := 0
+	for letter := range o.machine.Dying() {
+		if len(f.letters) >= maxBuried || size >= maxBuriedBytes {
+			return f, nil
+		}
+		f.filed = append(f.filed, letter.Sequence)
+		entry, err := o.deadLetterEntry(letter)
+		if errors.Is(err, engine.ErrRecordNotFound) {
+			o.log.Error("retention removed an event before it could become a dead letter", "sequence", letter.Sequence)
+			continue
+		}
+		if err != nil {
+			return f, err
+		}
+		f.letters = append(f.letters, entry)
+		size += len(entry.Data)
+	}
+	for sequence := range o.machine.Done() {
+		if len(f.gone) >= maxBuried {
+			break
+		}
+		f.gone = append(f.gone, sequence)
+		f.filed = append(f.filed, sequence)
+	}
+	return f, nil
 }
 
-func (o *owner) deleteDeadLetter(sequence int64) error {
+// bury stores what became a dead letter and deletes the dead letters of what
+// was redriven and settled, where the engine doesn't do that with the journal.
+// The journal has said so already; what isn't done when the server ends, the next
+// owner does.
+func (o *owner) bury() error {
+	if o.hub.engine.Features().OneCommit {
+		return nil
+	}
+	for {
+		f, err := o.file()
+		if err != nil || len(f.filed) == 0 {
+			return err
+		}
+		if err := o.store(f); err != nil {
+			return err
+		}
+		o.machine.Filed(f.filed...) // Written with what comes next.
+	}
+}
+
+func (o *owner) store(f filing) error {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	return o.hub.engine.DeleteDeadLetters(ctx, o.subscription, sequence)
+	if err := o.hub.engine.PutDeadLetters(ctx, o.subscription, f.letters); err != nil || len(f.gone) == 0 {
+		return err
+	}
+	return o.hub.engine.DeleteDeadLetters(ctx, o.subscription, f.gone...)
 }
 
 func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, error) {

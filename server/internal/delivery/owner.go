@@ -288,6 +288,9 @@ func (o *owner) open() error {
 	if err != nil {
 		return err
 	}
+	if err := o.rewind(ctx); err != nil {
+		return err
+	}
 	o.matched = o.machine.Position()
 	o.usedAt = o.machine.UsedAt()
 	o.machine.Owned(o.hub.name)
@@ -363,8 +366,18 @@ func (o *owner) matches(e event) (bool, error) {
 	return wanted, err
 }
 
-// write stores what changed in the journal.
+// write stores what changed in the journal, and with it, where the engine can,
+// what becomes of dead letters.
 func (o *owner) write(ctx context.Context) error {
+	var f filing
+	if o.hub.engine.Features().OneCommit {
+		var err error
+		if f, err = o.file(); err != nil {
+			return err
+		}
+		o.machine.Filed(f.filed...)
+		o.again = o.again || len(f.filed) > 0 // There may be more.
+	}
 	changes := o.machine.Changes()
 	if len(changes) == 0 {
 		return o.confirm(ctx)
@@ -373,7 +386,7 @@ func (o *owner) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := o.journal.Append(ctx, entries, nil, nil); err != nil {
+	if err := o.journal.Append(ctx, entries, f.letters, f.gone); err != nil {
 		return err
 	}
 	o.written += size

@@ -60,6 +60,8 @@ type Engine interface {
 type Features struct {
 	// FirstSequence is the sequence of the first event of a topic.
 	FirstSequence int64
+	// ExactCount: Records.Count is always exact.
+	ExactCount bool
 	// KeyPreconditions: an Expectation may be about a key in every topic. Else
 	// in those with DEDUPE_EVENT alone.
 	KeyPreconditions bool

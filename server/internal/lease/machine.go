@@ -29,6 +29,7 @@ type Machine struct {
 
 	generation uint64
 	position   int64
+	started    int64
 	notBefore  *timestamppb.Timestamp
 	usedAt     int64
 	latestGap  *tidingsv1.Gap
@@ -55,7 +56,7 @@ type Machine struct {
 // New returns the state of a subscription that has delivered nothing. start is
 // the sequence of the first event to look at. The ordering never changes.
 func New(ordering tidingsv1.Ordering, policy Policy, start int64) *Machine {
-	m := &Machine{ordering: ordering, policy: policy, position: max(1, start)}
+	m := &Machine{ordering: ordering, policy: policy, position: max(1, start), started: max(1, start)}
 	m.clear()
 	return m
 }
@@ -78,6 +79,12 @@ func (m *Machine) SetPolicy(policy Policy) {
 // Position returns the sequence of the next event of the topic to look at.
 func (m *Machine) Position() int64 {
 	return m.position
+}
+
+// Started returns where the subscription began, or was last moved to: as long as
+// it is the position, nothing tells that there is an event before it.
+func (m *Machine) Started() int64 {
+	return m.started
 }
 
 // NotBefore returns the time before which the events of the topic that were

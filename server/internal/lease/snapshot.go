@@ -20,6 +20,7 @@ func (m *Machine) Snapshot(chunkBytes int) []*storagev1.JournalEntry {
 		UsedAt:     m.usedAt,
 		LatestGap:  m.latestGap,
 		NotBefore:  m.notBefore,
+		Started:    m.started,
 	}}}}
 	var part *storagev1.JournalRestored
 	size := 0
@@ -86,6 +87,7 @@ func (m *Machine) reset(reset *storagev1.JournalReset) {
 	m.usedAt = reset.GetUsedAt()
 	m.latestGap = reset.GetLatestGap()
 	m.notBefore = reset.GetNotBefore()
+	m.started = reset.GetStarted()
 }
 
 func (m *Machine) applyRestored(restored *storagev1.JournalRestored) error {

@@ -5,7 +5,7 @@
 // source: tidings/storage/v1/record.proto
 
 // Package tidings.storage.v1 is the form in which the server keeps events and
-// topics in JetStream. It is not an API: clients use tidings.v1. It is declared
+// topics, in its own storage or in JetStream. It is not an API: clients use tidings.v1. It is declared
 // here so that the same gate which guards the API guards the data that earlier
 // releases have stored.
 
@@ -29,16 +29,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Record is the body of one JetStream message of a topic's stream: the events
-// that one publish request stored, in their order. The sequence of an event is
-// the JetStream sequence of the record × 4,096 + the event's index. The time of
-// the JetStream message is the publish time of all its events.
+// Record is the events that one publish request stored, in their order. In
+// JetStream it is the body of one message of the topic's stream: the sequence of
+// an event is the JetStream sequence of the record × 4,096 + the event's index,
+// and the time of the message is the publish time of all its events.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this form: 1. A server refuses to read a higher one.
 	Format int32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// The events, as their producers sent them with `partition_key` filled. At
-	// least 1 and at most 4,096; exactly 1 in a topic with DEDUPE_EVENT.
+	// least 1 and at most 4,096; in JetStream exactly 1 in
+	// a topic with DEDUPE_EVENT.
 	Events []*v1.Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	// The revision of the schemas that the events were checked against: 8 bytes.
 	// Empty: an earlier release stored them.
@@ -98,8 +99,8 @@ func (x *Record) GetSchemaRevision() []byte {
 	return nil
 }
 
-// TopicConfig is the value of a topic in the JetStream key-value bucket
-// `tidings-topics`, under the topic's name.
+// TopicConfig is the configuration of a topic. In JetStream it is a value of the
+// key-value bucket `tidings-topics`, under the topic's name.
 type TopicConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this form: 1. A server refuses to read a higher one.

@@ -22,10 +22,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SchemaRevision is schemas that were registered while the server ran. It is a
-// value of the JetStream key-value bucket `tidings-schemas`. Its key is its
-// number, from 1 on, in decimal: of two servers that register at the same time,
-// one creates the key. What a later one declares replaces what earlier ones
+// SchemaRevision is schemas that were registered while the server ran, numbered
+// from 1 on. In JetStream it is a value of the key-value bucket `tidings-schemas`.
+// Its key is its number in decimal: of two servers that register at the same
+// time, one creates the key. What a later one declares replaces what earlier ones
 // declare under the same names, and what the server is started with.
 //
 // The key `base` has what a server was last started with, all of it, for the

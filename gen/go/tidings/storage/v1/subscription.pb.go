@@ -162,8 +162,9 @@ func (JournalAction) EnumDescriptor() ([]byte, []int) {
 	return file_tidings_storage_v1_subscription_proto_rawDescGZIP(), []int{1}
 }
 
-// SubscriptionConfig is the value of a subscription in the JetStream key-value
-// bucket `tidings-subscriptions`, under the subscription's name.
+// SubscriptionConfig is the configuration of a subscription. In JetStream it is a
+// value of the key-value bucket `tidings-subscriptions`, under the subscription's
+// name.
 type SubscriptionConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this form: 1. A server refuses to read a higher one.
@@ -357,8 +358,8 @@ func (x *SubscriptionConfig) GetNotBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-// JournalEntry is the body of one JetStream message of a subscription's
-// stream. What a subscription has delivered and what was settled is the result
+// JournalEntry is an entry of a subscription's journal; in JetStream, the body of
+// one message of the subscription's stream. What a subscription has delivered and what was settled is the result
 // of all entries in their order. One server at a time writes them: each is
 // stored only if it follows the last one that its writer knows.
 type JournalEntry struct {
@@ -720,7 +721,10 @@ type JournalReset struct {
 	// The last events that were removed before they were settled.
 	LatestGap *v1.Gap `protobuf:"bytes,4,opt,name=latest_gap,json=latestGap,proto3" json:"latest_gap,omitempty"`
 	// Events that were stored before this time are left out. Unset: none are.
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// The position to which the subscription was last moved, or at which it began.
+	// 0: an earlier release wrote this.
+	Started       int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -788,6 +792,13 @@ func (x *JournalReset) GetNotBefore() *timestamppb.Timestamp {
 		return x.NotBefore
 	}
 	return nil
+}
+
+func (x *JournalReset) GetStarted() int64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
 }
 
 // JournalRestored is part of a state.
@@ -1768,9 +1779,10 @@ func (x *JournalOwned) GetServer() string {
 	return ""
 }
 
-// DeadLetterRecord is the body of one JetStream message of a subscription's
-// stream of dead letters. Its subject ends in the sequence of the event, so
-// that there is one at most for each event.
+// DeadLetterRecord is a dead letter of a subscription, of which there is one at
+// most for each event. In JetStream it is the body of one message of the
+// subscription's stream of dead letters, whose subject ends in the sequence of the
+// event.
 type DeadLetterRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version of this form: 1. A server refuses to read a higher one.
@@ -1970,7 +1982,7 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\x06sought\x18\f \x01(\v2!.tidings.storage.v1.JournalSoughtH\x00R\x06sought\x125\n" +
 	"\x04used\x18\r \x01(\v2\x1f.tidings.storage.v1.JournalUsedH\x00R\x04used\x128\n" +
 	"\x05owned\x18\x0e \x01(\v2 .tidings.storage.v1.JournalOwnedH\x00R\x05ownedB\b\n" +
-	"\x06change\"\xce\x01\n" +
+	"\x06change\"\xe8\x01\n" +
 	"\fJournalReset\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1980,7 +1992,8 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"latest_gap\x18\x04 \x01(\v2\x0f.tidings.v1.GapR\tlatestGap\x129\n" +
 	"\n" +
-	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\x8b\x01\n" +
+	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x18\n" +
+	"\astarted\x18\x06 \x01(\x03R\astarted\"\x8b\x01\n" +
 	"\x0fJournalRestored\x128\n" +
 	"\x06events\x18\x01 \x03(\v2 .tidings.storage.v1.JournalEventR\x06events\x12>\n" +
 	"\boutcomes\x18\x02 \x03(\v2\".tidings.storage.v1.JournalOutcomeR\boutcomes\"\x97\x03\n" +
