@@ -158,11 +158,31 @@ func storageFault(err error, topic string) error {
 		e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE, "the storage didn't answer; send the request again")
 		e.RetryDelay, e.cause = retryDelay, err
 		return e
+	case errors.Is(err, engine.ErrDamaged):
+		return damaged(err, topic)
 	case errors.Is(err, engine.ErrTooLarge):
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request is too large for one record")
 	default:
 		return err
 	}
+}
+
+// damaged is the error for what is stored and can't be read.
+func damaged(err error, topic string) *Error {
+	e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_DAMAGED, "what is stored is damaged: the server's log says more")
+	var damage *engine.DamageError
+	if errors.As(err, &damage) {
+		e.Message = "what is stored is damaged: " + damage.Place
+		e.Metadata = map[string]string{"place": damage.Place}
+		if topic == "" {
+			topic = damage.Topic
+		}
+		if topic != "" {
+			e.Metadata["topic"] = topic
+		}
+	}
+	e.cause = err
+	return e
 }
 
 func topicNotFound(topic string) *Error {

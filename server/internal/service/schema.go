@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/delivery"
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
@@ -110,7 +111,20 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 			MaxSubscriptions:               int32(s.limits.MaxSubscriptions),
 		},
 		Durability: s.durability,
+		Features:   features(s.engine.Features()),
 	}, nil
+}
+
+func features(f engine.Features) (names []string) {
+	for name, has := range map[string]bool{
+		"exact-backlog": f.ExactCount, "key-index": f.KeyIndex, "key-preconditions": f.KeyPreconditions,
+	} {
+		if has {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 var errNotServing = errors.New("the server is draining")
