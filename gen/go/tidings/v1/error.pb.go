@@ -263,7 +263,8 @@ const (
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 20
 	// The server has not been given a type of this name. Metadata: `type`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND ErrorReason = 21
-	// The storage is full. Nothing of the request is stored.
+	// The storage is full. Nothing of the request is stored. What takes no room
+	// goes on: reading, delivering and settling, and deleting, which makes room.
 	ErrorReason_ERROR_REASON_STORAGE_FULL ErrorReason = 22
 	// The storage didn't answer. Whether the request took effect is not known;
 	// sending the same request again is safe.
@@ -312,6 +313,10 @@ const (
 	// The server has as many topics or subscriptions as it may: one has to be
 	// deleted before another is created. Metadata: `limit`.
 	ErrorReason_ERROR_REASON_TOO_MANY ErrorReason = 37
+	// What was asked for is stored and damaged: it can't be read, and nothing is
+	// sent in its place. Other events can be read, also those after it. Metadata:
+	// `topic` where it is about one, and `place`, which says what is damaged.
+	ErrorReason_ERROR_REASON_STORAGE_DAMAGED ErrorReason = 38
 )
 
 // Enum value maps for ErrorReason.
@@ -355,6 +360,7 @@ var (
 		35: "ERROR_REASON_SCHEMA_REVISION_MISMATCH",
 		36: "ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE",
 		37: "ERROR_REASON_TOO_MANY",
+		38: "ERROR_REASON_STORAGE_DAMAGED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -395,6 +401,7 @@ var (
 		"ERROR_REASON_SCHEMA_REVISION_MISMATCH":     35,
 		"ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE":    36,
 		"ERROR_REASON_TOO_MANY":                     37,
+		"ERROR_REASON_STORAGE_DAMAGED":              38,
 	}
 )
 
@@ -703,7 +710,7 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\xe5\r\n" +
+	"\rRETRY_BACKOFF\x10\x02*\x91\x0e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
@@ -747,7 +754,8 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"%ERROR_REASON_SCHEMA_REVISION_MISMATCH\x10#\x1a\b\xea\xd8#\x04\b\n" +
 	"\x10\x01\x124\n" +
 	"&ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE\x10$\x1a\b\xea\xd8#\x04\b\f\x10\x01\x12#\n" +
-	"\x15ERROR_REASON_TOO_MANY\x10%\x1a\b\xea\xd8#\x04\b\b\x10\x01:Y\n" +
+	"\x15ERROR_REASON_TOO_MANY\x10%\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12*\n" +
+	"\x1cERROR_REASON_STORAGE_DAMAGED\x10&\x1a\b\xea\xd8#\x04\b\x0f\x10\x01:Y\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x8d\xbb\x04 \x01(\v2\x1e.tidings.v1.ErrorReasonOptionsR\x05errorBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 

@@ -114,13 +114,13 @@ type Precondition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence that must be the last of the topic or of the key. 0: the topic
 	// must never have had an event, or must hold none of the key. The two differ
-	// where retention removes events: a topic remembers its last sequence (of a
-	// request with several events, the first one's), while a key whose events are
-	// all removed counts as one that never had any.
+	// where retention removes events: a topic remembers its last sequence, while a
+	// key whose events are all removed counts as one that never had any.
 	ExpectedLastSequence int64 `protobuf:"varint,1,opt,name=expected_last_sequence,json=expectedLastSequence,proto3" json:"expected_last_sequence,omitempty"`
 	// The partition key that the expectation is about; every event of the
-	// request must have it. Empty: the expectation is about the topic. Needs a
-	// topic with `dedupe = DEDUPE_EVENT`.
+	// request must have it. Empty: the expectation is about the topic. Where
+	// GetServerInfo's features lack `key-preconditions`, it needs a topic with
+	// `dedupe = DEDUPE_EVENT`.
 	PartitionKey  string `protobuf:"bytes,2,opt,name=partition_key,json=partitionKey,proto3" json:"partition_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -35,15 +35,14 @@ type PublisherServiceClient interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.
 	//
-	// At most 4,096 events (1,000 where the topic's dedupe is DEDUPE_EVENT), and
-	// at most the bytes that GetServerInfo says.
+	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
 	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
 	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
 	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
 	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
+	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
 	// was stored is recognised and its receipts come again.
 	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
@@ -124,15 +123,14 @@ type PublisherServiceServer interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.
 	//
-	// At most 4,096 events (1,000 where the topic's dedupe is DEDUPE_EVENT), and
-	// at most the bytes that GetServerInfo says.
+	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
 	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
 	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
 	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
 	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
+	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
 	// was stored is recognised and its receipts come again.
 	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to

@@ -37,13 +37,13 @@ type ReaderServiceClient interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
-	// cursor.
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
+	// retried after the last cursor.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// GetEvent shows one event.
 	//
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*GetEventResponse, error)
 }
 
@@ -98,13 +98,13 @@ type ReaderServiceServer interface {
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
 	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
 	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, SERVER_DRAINING. May be retried after the last
-	// cursor.
+	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
+	// retried after the last cursor.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// GetEvent shows one event.
 	//
 	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEvent(context.Context, *GetEventRequest) (*GetEventResponse, error)
 	mustEmbedUnimplementedReaderServiceServer()
 }

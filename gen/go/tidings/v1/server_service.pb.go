@@ -127,7 +127,10 @@ type GetServerInfoResponse struct {
 	// What a receipt means.
 	Durability Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=tidings.v1.Durability" json:"durability,omitempty"`
 	// The optional features that the server has, by name. Ignore a name that you
-	// don't know.
+	// don't know. `key-preconditions`: a precondition may be about a key in every
+	// topic. `exact-backlog`: SubscriptionStatistics.backlog_events is never an
+	// estimate. `key-index`: reading the events of one key costs what that key has,
+	// not what the topic has.
 	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

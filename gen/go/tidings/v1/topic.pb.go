@@ -35,9 +35,8 @@ const (
 	// the original receipts. Costs one identity a request.
 	Dedupe_DEDUPE_REQUEST Dedupe = 1
 	// An event is recognised by its `source` and `id`, in whatever request it
-	// comes. Costs one identity and one storage record an event: measured at a
-	// seventh of the throughput of DEDUPE_REQUEST, or less. A request holds at
-	// most 1,000 events.
+	// comes. Costs one identity an event. A request holds at most as many events
+	// as GetServerInfo says in `max_events_per_dedupe_event_request`.
 	Dedupe_DEDUPE_EVENT Dedupe = 2
 )
 
@@ -98,8 +97,8 @@ type Topic struct {
 	Dedupe Dedupe `protobuf:"varint,4,opt,name=dedupe,proto3,enum=tidings.v1.Dedupe" json:"dedupe,omitempty"`
 	// For how long an identity is remembered. 1 second to 7 days; unset:
 	// 2 minutes. It is never longer than `retention.max_age`: while that is
-	// shorter, it is the window, and shown as such. Each identity takes about a quarter of a kilobyte
-	// of the server's memory while it is remembered.
+	// shorter, it is the window, and shown as such. What an identity costs while it
+	// is remembered depends on the storage: docs/operations.md says it.
 	DedupeWindow *durationpb.Duration `protobuf:"bytes,5,opt,name=dedupe_window,json=dedupeWindow,proto3" json:"dedupe_window,omitempty"`
 	// When old events are removed. Unset: never.
 	Retention *Retention `protobuf:"bytes,6,opt,name=retention,proto3" json:"retention,omitempty"`
@@ -223,7 +222,8 @@ type Retention struct {
 	// The age after which events are removed. At least 1 second; unset: never.
 	MaxAge *durationpb.Duration `protobuf:"bytes,1,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	// The size of the topic in stored bytes above which the oldest events are
-	// removed. 0: no bound.
+	// removed; those of the newest request stay, however large it is. It reserves
+	// nothing. 0: no bound.
 	MaxBytes      int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
