@@ -66,13 +66,13 @@ type Config struct {
 	// loopback, all.
 	Hosts string
 
-	// DataDir is the directory of the embedded storage. It is created where it
-	// doesn't exist. Not used with NATSURL.
+	// DataDir is the directory of the storage. It is created where it doesn't
+	// exist. Not used with NATSURL.
 	DataDir string
 
-	// NATSURL is the address of an outside NATS server with JetStream, or
-	// several of one cluster joined by commas. Empty: the embedded one. It may
-	// hold a password: use RedactedNATSURL wherever it is shown.
+	// NATSURL is the address of a NATS server with JetStream, which is the storage
+	// then, or several of one cluster joined by commas. Empty: the storage is in
+	// DataDir. It may hold a password: use RedactedNATSURL wherever it is shown.
 	NATSURL string
 
 	// NATSCredentials is a file with NATS credentials for NATSURL. Empty: none.
@@ -82,13 +82,13 @@ type Config struct {
 	// NATSURL.
 	Replicas int
 
-	// Sync is what a receipt of the embedded storage waits for: SyncWritten,
-	// the operating system has the event, or SyncFsync, the disk has it. With
-	// NATSURL it is SyncWritten, and the NATS servers decide.
+	// Sync is what a receipt waits for: SyncFsync, the disk has the event, or
+	// SyncWritten, the operating system has it. Not used with NATSURL: the NATS
+	// servers decide.
 	Sync string
 
-	// MaxStoreBytes bounds what the embedded storage keeps, in bytes. 0: three
-	// quarters of what is free on the volume of DataDir.
+	// MaxStoreBytes bounds what the storage in DataDir takes, in bytes. 0: three
+	// quarters of what it takes and what is free on its volume, together.
 	MaxStoreBytes int64
 
 	// MaxRequestBytes bounds a request message, in bytes: 64 KiB to 16 MiB.
@@ -147,7 +147,7 @@ func DefaultConfig() Config {
 		GRPCAddr:         "127.0.0.1:7071",
 		DataDir:          "tidings-data",
 		Replicas:         1,
-		Sync:             SyncWritten,
+		Sync:             SyncFsync,
 		MaxRequestBytes:  4 << 20,
 		MaxEventBytes:    1 << 20,
 		MaxTopics:        2000,
@@ -166,12 +166,12 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`host:port` of native gRPC; port 0: a free one")
 	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback, although there is no authentication yet")
 	flags.StringVar(&c.Hosts, "hosts", c.Hosts, "further `names` by which --http-addr may be called, joined by commas (default: all, where it isn't loopback)")
-	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`directory` of the embedded storage")
-	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of an outside NATS server with JetStream, several joined by commas (default: the embedded one)")
+	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`directory` of the storage")
+	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of a NATS server with JetStream, several joined by commas, to be the storage instead of --data-dir")
 	flags.StringVar(&c.NATSCredentials, "nats-credentials", c.NATSCredentials, "`file` of NATS credentials for --nats-url")
 	flags.IntVar(&c.Replicas, "replicas", c.Replicas, "copies of each topic, 1 to 5; more than 1 needs --nats-url")
-	flags.StringVar(&c.Sync, "sync", c.Sync, "what a receipt `means`: written (the event survives the process) or fsync (it survives the machine)")
-	flags.Int64Var(&c.MaxStoreBytes, "max-store-bytes", c.MaxStoreBytes, "bound of the embedded storage in `bytes`; 0: three quarters of the volume's free space")
+	flags.StringVar(&c.Sync, "sync", c.Sync, "what a receipt `means`: fsync (the event survives the machine) or written (it survives the process)")
+	flags.Int64Var(&c.MaxStoreBytes, "max-store-bytes", c.MaxStoreBytes, "bound of the storage in `bytes`; 0: three quarters of what it takes and what is free on the volume")
 	flags.IntVar(&c.MaxRequestBytes, "max-request-bytes", c.MaxRequestBytes, "bound of a request in `bytes`, 64 KiB to 16 MiB")
 	flags.IntVar(&c.MaxEventBytes, "max-event-bytes", c.MaxEventBytes, "bound of an event in `bytes`, 1 KiB to --max-request-bytes")
 	flags.IntVar(&c.MaxTopics, "max-topics", c.MaxTopics, "bound of the topics that can be created; those that event types declare are created all the same")
@@ -283,7 +283,7 @@ func (c Config) validateStorage(refuse func(setting, problem string, args ...any
 			refuse("data-dir", "it is empty, and there is no nats-url")
 		}
 		if c.Replicas > 1 {
-			refuse("replicas", "%d needs nats-url: the embedded storage has one copy", c.Replicas)
+			refuse("replicas", "%d needs nats-url: the storage in data-dir is one copy", c.Replicas)
 		}
 		if c.NATSCredentials != "" {
 			refuse("nats-credentials", "it is of no use without nats-url")
@@ -298,11 +298,8 @@ func (c Config) validateStorage(refuse func(setting, problem string, args ...any
 			break
 		}
 	}
-	if c.Sync == SyncFsync {
-		refuse("sync", "fsync is for the embedded storage. With nats-url, set sync_interval of the NATS server's jetstream section to always")
-	}
 	if c.MaxStoreBytes > 0 {
-		refuse("max-store-bytes", "it is for the embedded storage. With nats-url, set the limits of the NATS account")
+		refuse("max-store-bytes", "it is for the storage in data-dir. With nats-url, set the limits of the NATS account")
 	}
 }
 

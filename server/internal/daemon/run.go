@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/health"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/engine/jetstream"
+	"example.com/tidings/server/internal/engine/local"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
@@ -82,6 +84,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	metrics := telemetry.New(telemetry.Config{
 		Version:        Version,
 		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
+		Storage:        func() telemetry.Storage { return storageMetrics(store.Status()) },
 		Log:            log,
 	})
 	if cfg.Schemas != "" {
@@ -107,17 +110,29 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return err
 }
 
-func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*engine.Engine, error) {
-	return engine.Open(ctx, engine.Config{
+func openStore(ctx context.Context, cfg Config, log *slog.Logger) (engine.Engine, error) {
+	if cfg.NATSURL != "" {
+		return jetstream.Open(ctx, jetstream.Config{
+			URL:         cfg.NATSURL,
+			Credentials: cfg.NATSCredentials,
+			Replicas:    cfg.Replicas,
+			Log:         log,
+		})
+	}
+	return local.Open(ctx, local.Config{
 		DataDir:        cfg.DataDir,
 		MaxStoreBytes:  cfg.MaxStoreBytes,
 		MaxRecordBytes: maxRecordBytes(cfg.MaxRequestBytes),
 		Sync:           engine.Sync(cfg.Sync),
-		URL:            cfg.NATSURL,
-		Credentials:    cfg.NATSCredentials,
-		Replicas:       cfg.Replicas,
 		Log:            log,
 	})
+}
+
+func storageMetrics(s engine.Status) telemetry.Storage {
+	return telemetry.Storage{
+		StoredBytes: s.StoredBytes, MaxBytes: s.MaxBytes, FreeBytes: s.FreeBytes, ReserveBytes: s.Reserve,
+		Full: s.Full, Damages: s.Damages, Losses: s.Lost, Replicas: s.Replicas, NATSServers: s.Servers,
+	}
 }
 
 // closeTime is what the subscriptions have at least to be given up, once no call

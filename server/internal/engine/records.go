@@ -177,9 +177,10 @@ type ReadFrom struct {
 	Sequence int64
 	// Time is the time at which the first record was stored, or later.
 	Time time.Time
-	// Key is the partition key of the events to read: records without such an
-	// event are left out, though not all. It needs Features.KeyIndex. Empty:
-	// every record.
+	// Key is the partition key of the events to read, as Features.KeyIndex
+	// allows: records without such an event are left out. Where there are no more,
+	// a record without Data tells it: nothing of the key is up to its Last. Not
+	// with Time. Empty: every record.
 	Key string
 }
 

@@ -104,7 +104,7 @@ func (in *intake) send(ctx context.Context, p portion) error {
 // take filters a record and hands it on.
 func (in *intake) take(ctx context.Context, record engine.Record) error {
 	p := portion{record: record, to: eventlog.MaxEvents, last: true}
-	if in.matcher.All() || record.Time.Before(in.fromTime) {
+	if record.Data == nil || in.matcher.All() || record.Time.Before(in.fromTime) {
 		return in.send(ctx, p)
 	}
 	var err error

@@ -32,6 +32,7 @@ type reading struct {
 	topic   *engine.Topic
 	sender  FrameSender
 	matcher *filter.Matcher // Says which events to send.
+	key     string          // The partition key that all of them have, where the engine finds them by it.
 
 	// first is the sequence to begin at, unless fromTime is set: then it is the
 	// lowest that there can be.
@@ -70,6 +71,9 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	if r.matcher, err = s.compileFilter(topic, request.GetFilter(), "filter"); err != nil {
 		return err
 	}
+	if s.engine.Features().KeyIndex {
+		r.key = keyOf(request.GetFilter().GetAttributes())
+	}
 	state, err := s.engine.State(ctx, topic)
 	if err != nil {
 		return storageFault(err, topic.Name)
@@ -96,7 +100,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 }
 
 func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
-	reader, err := r.service.engine.Read(ctx, r.topic, engine.ReadFrom{Sequence: r.first, Time: r.fromTime})
+	reader, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,6 +118,18 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 		}
 	}
 	return r.follow(ctx, in, heartbeat)
+}
+
+func (r *reading) open(ctx context.Context) (engine.Reader, error) {
+	from := engine.ReadFrom{Sequence: r.first, Time: r.fromTime, Key: r.key}
+	if r.key != "" && !r.fromTime.IsZero() {
+		first, err := r.service.engine.FirstAt(ctx, r.topic, r.fromTime)
+		if err != nil {
+			return nil, err
+		}
+		from.Sequence, from.Time = max(r.first, first), time.Time{}
+	}
+	return r.service.engine.Read(ctx, r.topic, from)
 }
 
 func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duration) error {
@@ -141,7 +157,7 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 			if !open {
 				return ctx.Err()
 			}
-			if err := r.take(next); err != nil {
+			if err := r.take(ctx, next); err != nil {
 				return err
 			}
 			in.done(next)
@@ -170,7 +186,7 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 			if !open {
 				return ctx.Err()
 			}
-			err = r.take(next)
+			err = r.take(ctx, next)
 			in.done(next)
 		case <-silence.C:
 			err = r.beat(ctx)
@@ -193,13 +209,17 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 }
 
 // take adds the events of a portion to the frame.
-func (r *reading) take(p portion) error {
+func (r *reading) take(ctx context.Context, p portion) error {
 	if p.err != nil {
 		return p.err
 	}
 	record := p.record
-	if err := r.approach(record); err != nil {
+	if err := r.approach(ctx, record); err != nil {
 		return err
+	}
+	if record.Data == nil {
+		r.position = max(r.position, record.Last)
+		return r.tellCaughtUp()
 	}
 	var err error
 	if r.events, err = eventlog.Events(record.First, record.Data, r.events); err != nil {
@@ -261,19 +281,30 @@ func (r *reading) take(p portion) error {
 
 // approach ends the call before a record that is past the stop time, and tells
 // of what retention removed before the record.
-func (r *reading) approach(record engine.Record) error {
-	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) {
+func (r *reading) approach(ctx context.Context, record engine.Record) error {
+	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) && record.Data != nil {
 		if err := r.flush(); err != nil {
 			return err
 		}
 		return errStop
 	}
-	if record.First > r.position+1 && r.fromTime.IsZero() {
-		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: record.First}
+	next := record.First
+	if r.key != "" { // What lies between may be events of other keys.
+		state, err := r.service.engine.State(ctx, r.topic)
+		if err != nil {
+			return err
+		}
+		next = min(next, state.First)
+	}
+	if next > r.position+1 && r.fromTime.IsZero() {
+		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: next}
 		if err := r.tellGap(gap); err != nil {
 			return err
 		}
-		r.position = record.First - 1
+		r.position = next - 1
+	}
+	if record.Data == nil {
+		return nil
 	}
 	if !record.Time.Before(r.fromTime) {
 		r.fromTime = time.Time{}
@@ -344,32 +375,4 @@ func (r *reading) flush() error {
 	r.frame, r.skipped, r.sent = nil, 0, true
 	frame.seal()
 	return r.sender.Send(frame)
-}
-
-// GetEvent implements tidings.v1.ReaderService.
-func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventRequest) (*tidingsv1.GetEventResponse, error) {
-	topic, err := s.engine.Topic(ctx, request.GetTopic())
-	if err != nil {
-		return nil, storageFault(err, request.GetTopic())
-	}
-	record, err := s.engine.Get(ctx, topic, request.GetSequence())
-	if errors.Is(err, engine.ErrRecordNotFound) {
-		return nil, eventNotFound(topic.Name, request.GetSequence())
-	}
-	if err != nil {
-		return nil, storageFault(err, topic.Name)
-	}
-	events, err := eventlog.Events(record.First, record.Data, nil)
-	if err != nil {
-		return nil, err
-	}
-	index := int(request.GetSequence() - record.First)
-	if index >= len(events) {
-		return nil, eventNotFound(topic.Name, request.GetSequence())
-	}
-	event, err := recordedEvent(topic, record, index, events)
-	if err != nil {
-		return nil, err
-	}
-	return &tidingsv1.GetEventResponse{Event: event}, nil
 }

@@ -19,7 +19,10 @@ type Config struct {
 	// SchemaRevision returns the revision of the schemas in force. It is called
 	// for each scrape, also by several at a time.
 	SchemaRevision func() string
-	Log            *slog.Logger
+	// Storage returns what is known of the storage. It is called for each scrape,
+	// also by several at a time.
+	Storage func() Storage
+	Log     *slog.Logger
 }
 
 // Metrics are the metrics of one server. It is safe for concurrent use.
@@ -38,6 +41,7 @@ func New(cfg Config) *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(cfg.Version),
 		schemaInfo{cfg.SchemaRevision},
+		storage{cfg.Storage},
 		m.reloads.total,
 		m.reloads.last,
 	)

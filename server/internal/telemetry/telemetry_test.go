@@ -22,9 +22,17 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 	return response.Body.String()
 }
 
+func newMetrics(revision func() string, status telemetry.Storage) *telemetry.Metrics {
+	return telemetry.New(telemetry.Config{
+		Version: "1.2.3", SchemaRevision: revision,
+		Storage: func() telemetry.Storage { return status },
+		Log:     slog.New(slog.DiscardHandler),
+	})
+}
+
 // The names are as Prometheus advises.
 func TestNames(t *testing.T) {
-	m := telemetry.New(telemetry.Config{Version: "1.2.3", SchemaRevision: func() string { return "a" }, Log: slog.New(slog.DiscardHandler)})
+	m := newMetrics(func() string { return "a" }, telemetry.Storage{MaxBytes: 3, Full: true, Replicas: 3, NATSServers: []string{"n1"}})
 	problems, err := promlint.New(strings.NewReader(scrape(t, m))).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +48,8 @@ func TestNames(t *testing.T) {
 // their metrics.
 func TestScrape(t *testing.T) {
 	revision := "a"
-	m := telemetry.New(telemetry.Config{Version: "1.2.3", SchemaRevision: func() string { return revision }, Log: slog.New(slog.DiscardHandler)})
-	other := telemetry.New(telemetry.Config{Version: "1.2.3", SchemaRevision: func() string { return "b" }, Log: slog.New(slog.DiscardHandler)})
+	m := newMetrics(func() string { return revision }, telemetry.Storage{})
+	other := newMetrics(func() string { return "b" }, telemetry.Storage{})
 	other.SchemaReload(telemetry.ReloadRefused)
 	if text := scrape(t, m); !strings.Contains(text, `tidings_schema_info{revision="a"} 1`) || !strings.Contains(text, `outcome="refused"} 0`) {
 		t.Errorf("%s", text)
@@ -49,5 +57,26 @@ func TestScrape(t *testing.T) {
 	revision = "c"
 	if text := scrape(t, m); !strings.Contains(text, `tidings_schema_info{revision="c"} 1`) || strings.Contains(text, `revision="a"`) {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestStorage(t *testing.T) {
+	revision := func() string { return "a" }
+	local := scrape(t, newMetrics(revision, telemetry.Storage{StoredBytes: 1, MaxBytes: 2, FreeBytes: 3, ReserveBytes: 4, Full: true, Damages: 5, Losses: 6}))
+	for _, want := range []string{
+		"tidings_storage_bytes 1\n", "tidings_storage_max_bytes 2\n", "tidings_storage_free_bytes 3\n", "tidings_storage_reserve_bytes 4\n",
+		"tidings_storage_full 1\n", "tidings_storage_damages_total 5\n", "tidings_storage_losses_total 6\n",
+	} {
+		if !strings.Contains(local, want) {
+			t.Errorf("%q is missing:\n%s", want, local)
+		}
+	}
+	cluster := scrape(t, newMetrics(revision, telemetry.Storage{Replicas: 3, NATSServers: []string{"n1"}}))
+	for want, there := range map[string]bool{
+		"tidings_storage_replicas 3\n": true, `tidings_nats_server_info{server="n1"} 1`: true, "tidings_storage_full 0\n": true, "tidings_storage_bytes": false,
+	} {
+		if strings.Contains(cluster, want) != there {
+			t.Errorf("%q: %v is wrong:\n%s", want, !there, cluster)
+		}
 	}
 }
