@@ -14,11 +14,11 @@ import (
 )
 
 // arrows says which packages of the server a package of the server may import.
-// Each entry stands for the packages below it too, and those may import one
-// another. A new package gets its place in here.
+// Each entry stands for the packages below it too, unless they have their own, and
+// those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
 	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/guard", "internal/schema", "internal/service"},
 	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/governance", "internal/guard", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/guard", "internal/schema"},
@@ -26,14 +26,18 @@ var arrows = map[string][]string{
 	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/eventlog":   {},
 	"internal/filter":     {"internal/schema"},
-	"internal/engine":     {"internal/guard"},
-	"internal/lease":      {},
-	"internal/schema":     {"internal/imagejson"},
-	"internal/imagejson":  {},
-	"internal/auth":       {},
-	"internal/telemetry":  {},
-	"internal/guard":      {},
-	"internal/eventjson":  {"internal/guard"},
+	"internal/engine":     {},
+	// The engines know nothing of each other, and daemon alone knows which it is.
+	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/guard"},
+	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/guard"},
+	"internal/engine/enginetest": {"internal/engine", "internal/eventlog"},
+	"internal/lease":             {},
+	"internal/schema":            {"internal/imagejson"},
+	"internal/imagejson":         {},
+	"internal/auth":              {},
+	"internal/telemetry":         {},
+	"internal/guard":             {},
+	"internal/eventjson":         {"internal/guard"},
 	// Tests of the whole server alone.
 	"internal/fuzz": {},
 	// A client is written against the contract alone, like anybody else's; how
@@ -44,7 +48,7 @@ var arrows = map[string][]string{
 
 // noTransport are the packages that know nothing of how a request came in, so
 // that one implementation serves every transport.
-var noTransport = []string{"internal/service", "internal/governance", "internal/engine", "internal/filter", "internal/schema"}
+var noTransport = []string{"internal/service", "internal/governance", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/schema"}
 
 // transports are import paths that belong to a transport, with all below them.
 var transports = []string{"google.golang.org/grpc", "connectrpc.com", "net/http"}
@@ -98,14 +102,15 @@ func TestServiceKnowsNoTransport(t *testing.T) {
 	}
 }
 
-// layerOf returns the entry of arrows that a package belongs to, or nothing.
-func layerOf(path string) string {
-	for layer := range arrows {
-		if within(path, layer) {
-			return layer
+// layerOf returns the entry of arrows that a package belongs to, the nearest of
+// several, or nothing.
+func layerOf(path string) (layer string) {
+	for entry := range arrows {
+		if within(path, entry) && len(entry) > len(layer) {
+			layer = entry
 		}
 	}
-	return ""
+	return layer
 }
 
 // within reports whether an import path is another or lies below it.
