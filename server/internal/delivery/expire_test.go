@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/engine/local"
 	"example.com/tidings/server/internal/schema"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
@@ -20,7 +21,7 @@ import (
 )
 
 // newHub opens a hub and its engine for one test, with a topic.
-func newHub(t *testing.T) (*Hub, *engine.Engine, *engine.Topic) {
+func newHub(t *testing.T) (*Hub, engine.Engine, *engine.Topic) {
 	t.Helper()
 	image, err := os.ReadFile("../daemon/examples.binpb")
 	if err != nil {
@@ -31,7 +32,7 @@ func newHub(t *testing.T) (*Hub, *engine.Engine, *engine.Topic) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	store, err := engine.Open(t.Context(), engine.Config{
+	store, err := local.Open(t.Context(), local.Config{
 		DataDir: t.TempDir(), MaxStoreBytes: 1 << 30, MaxRecordBytes: 4 << 20, Sync: engine.SyncWritten, Log: log,
 	})
 	if err != nil {

@@ -78,13 +78,13 @@ func ask(ctx context.Context, t *testing.T, hub *Hub, s *engine.Subscription, re
 }
 
 // leasing makes a subscription with a session that was just given an event.
-func leasing(ctx context.Context, t *testing.T, hub *Hub, store *engine.Engine, topic *engine.Topic) *engine.Subscription {
+func leasing(ctx context.Context, t *testing.T, hub *Hub, store engine.Engine, topic *engine.Topic) *engine.Subscription {
 	t.Helper()
 	record, err := proto.Marshal(&storagev1.Record{Format: 1, Events: []*tidingsv1.Event{{Id: "1", Source: "/fence"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := store.Start(topic, engine.Entry{ID: "1", Data: record})
+	stored, err := store.Start(ctx, topic, &engine.Batch{ID: engine.ID{1}, Hash: 1, Data: record, Events: []engine.BatchEvent{{End: len(record)}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestNotBefore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored, err := store.Start(topic, engine.Entry{ID: strconv.Itoa(id), Data: record})
+		stored, err := store.Start(ctx, topic, &engine.Batch{ID: engine.ID{byte(id)}, Hash: 1, Data: record, Events: []engine.BatchEvent{{End: len(record)}}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

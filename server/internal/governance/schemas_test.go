@@ -15,6 +15,7 @@ import (
 
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/engine/local"
 	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/schema/schematest"
@@ -91,9 +92,9 @@ func base(t *testing.T, files ...*descriptorpb.FileDescriptorProto) *schema.Set 
 	return set
 }
 
-func newEngine(t *testing.T) *engine.Engine {
+func newEngine(t *testing.T) engine.Engine {
 	t.Helper()
-	e, err := engine.Open(t.Context(), engine.Config{
+	e, err := local.Open(t.Context(), local.Config{
 		DataDir: t.TempDir(), MaxStoreBytes: 1 << 30, MaxRecordBytes: 1 << 20, Sync: engine.SyncWritten,
 		Log: slog.New(slog.DiscardHandler),
 	})
@@ -104,7 +105,7 @@ func newEngine(t *testing.T) *engine.Engine {
 	return e
 }
 
-func open(t *testing.T, e *engine.Engine, set *schema.Set, c governance.Comparer) *governance.Schemas {
+func open(t *testing.T, e engine.Engine, set *schema.Set, c governance.Comparer) *governance.Schemas {
 	t.Helper()
 	s, err := governance.New(t.Context(), governance.Config{Engine: e, Base: set, Comparer: c, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

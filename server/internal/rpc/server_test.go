@@ -19,6 +19,7 @@ import (
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/engine/local"
 	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
@@ -76,7 +77,7 @@ func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*
 func startTypes(ctx context.Context, dir string, comparer governance.Comparer, types *schema.Set) (*server, error) {
 	s := &server{health: rpc.NewHealth(), log: new(syncBuffer)}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store, err := engine.Open(ctx, engine.Config{
+	store, err := local.Open(ctx, local.Config{
 		DataDir:        dir,
 		MaxStoreBytes:  8 << 30,
 		MaxRecordBytes: testRequestBytes + testRecordRoom,

@@ -122,7 +122,9 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		p.encode(parsed, c.types.Revision())
+		if err := p.encode(parsed, c.types); err != nil {
+			b.Fatal(err)
+		}
 	}
 	reportPerEvent(b)
 }
@@ -143,14 +145,16 @@ func BenchmarkFrames(b *testing.B) {
 	if err := p.checkEvents(b.Context(), new(Service), c, parsed); err != nil {
 		b.Fatal(err)
 	}
-	p.encode(parsed, c.types.Revision())
+	if err := p.encode(parsed, c.types); err != nil {
+		b.Fatal(err)
+	}
 	sender := new(discard)
 	r := &reading{topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
-	record := engine.Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Data: p.entries[0].Data, Pending: 1}
+	record := engine.Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Data: p.batch.Data, More: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		record.Sequence++
-		if err := r.take(portion{record: record, to: eventlog.MaxEvents, last: true}); err != nil {
+		record.First, record.Last = record.Last+1, record.Last+int64(len(p.batch.Events))
+		if err := r.take(b.Context(), portion{record: record, to: eventlog.MaxEvents, last: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

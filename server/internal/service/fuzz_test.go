@@ -296,7 +296,7 @@ func TestPageBytes(t *testing.T) {
 
 func TestIdentities(t *testing.T) {
 	e := func(source, id string) event { return event{source: source, id: id} }
-	of := func(events ...event) string {
+	of := func(events ...event) engine.ID {
 		var run []accepted
 		for i := range events {
 			run = append(run, accepted{index: i})
@@ -304,14 +304,14 @@ func TestIdentities(t *testing.T) {
 		return eventsIdentity(events, run)
 	}
 	one := e("/s", "1")
-	all := []string{
+	all := []engine.ID{
 		requestIdentity("1"), requestIdentity("2"), requestIdentity(""), eventIdentity(&one),
 		of(one), of(one, one), of(one, e("/s", "2")), of(e("/s", "2"), one), of(e("/", "s1")), of(e("/s1", "")), of(e("/s", "1/s"), e("", "1")),
 	}
-	seen := make(map[string]int)
+	seen := make(map[engine.ID]int)
 	for i, identity := range all {
 		if other, taken := seen[identity]; taken {
-			t.Errorf("%d and %d have the same identity, %s", other, i, identity)
+			t.Errorf("%d and %d have the same identity, %x", other, i, identity)
 		}
 		seen[identity] = i
 	}

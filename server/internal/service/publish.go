@@ -91,9 +91,11 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 }
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
-	if most := s.engine.Features().MaxEach; p.byEvent() && len(b.events) > most {
-		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
-			fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
+	if p.byEvent() {
+		if most := s.engine.Features().MaxEach; len(b.events) > most {
+			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
+				fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
+		}
 	}
 	p.accepted = make([]accepted, 0, len(b.events))
 	var said errorsOf
