@@ -81,7 +81,7 @@ func (j *judged) call(t *testing.T, method, request string) string {
 // data returns the event as it is shown.
 func (j *judged) data(t *testing.T) string {
 	t.Helper()
-	found := regexp.MustCompile(`"data":(\{.*?\})\}`).FindStringSubmatch(j.call(t, "tidings.v1.ReaderService/GetEvent", `{"topic":"t","sequence":4096}`))
+	found := regexp.MustCompile(`"data":(\{.*?\})\}`).FindStringSubmatch(j.call(t, "tidings.v1.ReaderService/GetEvent", `{"topic":"t","sequence":1}`))
 	if found == nil {
 		t.Fatal("no event is shown")
 	}

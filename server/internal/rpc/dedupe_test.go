@@ -66,7 +66,7 @@ func TestDedupeByRequest(t *testing.T) {
 		publish(t, c, topic, events...)
 		events[0].Subject = "another"
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events})
-		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "4096", "id", "a-0", "source", "/test"))
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "1", "id", "a-0", "source", "/test"))
 	}))
 	t.Run("other request id, same events", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 2)
@@ -91,7 +91,7 @@ func TestDedupeByRequest(t *testing.T) {
 		wantSame(t, first.GetReceipts(), again.GetReceipts())
 		for name, events := range map[string][]*tidingsv1.Event{"fewer": request.GetEvents()[:2], "more": orders(t, "a", 4), "others": orders(t, "b", 3)} {
 			_, err = c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, RequestId: "the request"})
-			place := map[string]string{"fewer": "4098", "more": "4098", "others": "4096"}[name]
+			place := map[string]string{"fewer": "3", "more": "3", "others": "1"}[name]
 			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", place, "request_id", "the request"))
 		}
 	}))
@@ -133,7 +133,7 @@ func TestDedupeByEvent(t *testing.T) {
 	t.Run("same request", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 5)
 		first := publish(t, c, topic, events...)
-		if want := []int64{1 << 12, 2 << 12, 3 << 12, 4 << 12, 5 << 12}; !slices.Equal(sequences(first), want) {
+		if want := []int64{1, 2, 3, 4, 5}; !slices.Equal(sequences(first), want) {
 			t.Errorf("sequences are %d, want %d", sequences(first), want)
 		}
 		wantSame(t, first, publish(t, c, topic, events...))
@@ -153,21 +153,21 @@ func TestDedupeByEvent(t *testing.T) {
 		if duplicates(got) != 2 || got[1].GetSequence() != stored[0].GetSequence() || got[4].GetSequence() != stored[1].GetSequence() {
 			t.Errorf("stored %v, then %v", stored, got)
 		}
-		if want := []int64{3 << 12, 1 << 12, 4 << 12, 5 << 12, 2 << 12, 6 << 12}; !slices.Equal(sequences(got), want) {
+		if want := []int64{3, 1, 4, 5, 2, 6}; !slices.Equal(sequences(got), want) {
 			t.Errorf("sequences are %d, want %d", sequences(got), want)
 		}
 	}))
 	t.Run("all but one of a batch", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 3)
 		publish(t, c, topic, events[:2]...)
-		if got := publish(t, c, topic, events...); duplicates(got) != 2 || got[2].GetDuplicate() || got[2].GetSequence() != 3<<12 {
+		if got := publish(t, c, topic, events...); duplicates(got) != 2 || got[2].GetDuplicate() || got[2].GetSequence() != 3 {
 			t.Errorf("got %v", got)
 		}
 	}))
 	t.Run("twice in a request", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 2)
 		got := publish(t, c, topic, events[0], events[1], events[0])
-		if want := []int64{1 << 12, 2 << 12, 1 << 12}; !slices.Equal(sequences(got), want) || duplicates(got) != 1 || !got[2].GetDuplicate() {
+		if want := []int64{1, 2, 1}; !slices.Equal(sequences(got), want) || duplicates(got) != 1 || !got[2].GetDuplicate() {
 			t.Errorf("got %v", got)
 		}
 	}))
@@ -179,8 +179,8 @@ func TestDedupeByEvent(t *testing.T) {
 			"with fresh": {event(t, "b-0", placed("o")), event(t, "a-1", placed("another"))},
 		} {
 			_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: batch})
-			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "8192", "id", "a-1", "source", "/test"))
-			if got := latest(t, c, topic); got != 3<<12 {
+			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "2", "id", "a-1", "source", "/test"))
+			if got := latest(t, c, topic); got != 3 {
 				t.Errorf("%s: stored up to %d", name, got)
 			}
 		}
@@ -207,10 +207,10 @@ func TestDedupeByEvent(t *testing.T) {
 			wantSame(t, first, publish(t, c, topic, proto.CloneOf(e)))
 		}
 	}))
-	t.Run("1000 events", some(func(t *testing.T, c client) {
-		topic, events := newTopic(t, c, byEvent), orders(t, "a", 1000)
+	t.Run("4096 events", some(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 4096)
 		got := publish(t, c, topic, events...)
-		if last := got[999]; len(got) != 1000 || last.GetSequence() != 1000<<12 {
+		if last := got[4095]; len(got) != 4096 || last.GetSequence() != 4096 {
 			t.Errorf("%d receipts, the last is %v", len(got), last)
 		}
 	}))
@@ -242,7 +242,7 @@ func TestDedupeByEvent(t *testing.T) {
 				places[r.first+i] = sequence
 			}
 		}
-		if got := latest(t, c, topic); got != 17<<12 {
+		if got := latest(t, c, topic); got != 17 {
 			t.Errorf("stored up to %d, want 17 events", got)
 		}
 	}))

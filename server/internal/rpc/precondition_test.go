@@ -33,7 +33,7 @@ func TestPrecondition(t *testing.T) {
 			wantRefusal(t, err, mismatch(0, last))
 			// Neither an event that isn't the last of its request, nor one that
 			// never was.
-			for _, wrong := range []int64{first[1].GetSequence(), last + 1, last + 4096, 1, 1<<63 - 1} {
+			for _, wrong := range []int64{first[1].GetSequence(), last + 1, last + 4096, 1<<63 - 1} {
 				_, err = try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: wrong}, orders(t, "b", 2)...)
 				wantRefusal(t, err, mismatch(wrong, last))
 			}
@@ -57,35 +57,37 @@ func TestPrecondition(t *testing.T) {
 			}
 		}))
 	}
-	t.Run("key", each(func(t *testing.T, c client) {
-		topic := newTopic(t, c, byEvent)
-		key := func(last int64) *tidingsv1.Precondition {
-			return &tidingsv1.Precondition{PartitionKey: "k", ExpectedLastSequence: last}
-		}
-		mine := func(id string) *tidingsv1.Event { return event(t, id, placed("k")) }
-		publish(t, c, topic, orders(t, "others", 2)...)
-		first, err := try(t, c, topic, key(0), mine("1"), mine("2"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		last := first[1].GetSequence()
-		publish(t, c, topic, orders(t, "more", 2)...)
-		_, err = try(t, c, topic, key(0), mine("3"))
-		wantRefusal(t, err, mismatch(0, last).and("partition_key", "k"))
-		_, err = try(t, c, topic, key(first[0].GetSequence()), mine("3"), mine("4"))
-		wantRefusal(t, err, mismatch(first[0].GetSequence(), last).and("partition_key", "k"))
-		third, err := try(t, c, topic, key(last), mine("3"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := try(t, c, topic, key(last), mine("3"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantSame(t, third, again)
-		_, err = try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "nobody", ExpectedLastSequence: 4096}, event(t, "5", placed("nobody")))
-		wantRefusal(t, err, mismatch(4096, 0).and("partition_key", "nobody"))
-	}))
+	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+		t.Run("key/"+dedupe.String(), each(func(t *testing.T, c client) {
+			topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Dedupe = dedupe })
+			key := func(last int64) *tidingsv1.Precondition {
+				return &tidingsv1.Precondition{PartitionKey: "k", ExpectedLastSequence: last}
+			}
+			mine := func(id string) *tidingsv1.Event { return event(t, id, placed("k")) }
+			publish(t, c, topic, orders(t, "others", 2)...)
+			first, err := try(t, c, topic, key(0), mine("1"), mine("2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := first[1].GetSequence()
+			publish(t, c, topic, orders(t, "more", 2)...)
+			_, err = try(t, c, topic, key(0), mine("3"))
+			wantRefusal(t, err, mismatch(0, last).and("partition_key", "k"))
+			_, err = try(t, c, topic, key(first[0].GetSequence()), mine("3"), mine("4"))
+			wantRefusal(t, err, mismatch(first[0].GetSequence(), last).and("partition_key", "k"))
+			third, err := try(t, c, topic, key(last), mine("3"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := try(t, c, topic, key(last), mine("3"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, third, again)
+			_, err = try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "nobody", ExpectedLastSequence: 4096}, event(t, "5", placed("nobody")))
+			wantRefusal(t, err, mismatch(4096, 0).and("partition_key", "nobody"))
+		}))
+	}
 	// What retention removed counts for a topic, and not for a key.
 	t.Run("key without events", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, byEvent, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
@@ -93,6 +95,7 @@ func TestPrecondition(t *testing.T) {
 		for i := range 10 {
 			publish(t, c, topic, bulky(t, fmt.Sprint("bulk", i), 16<<10))
 		}
+		untilTopic(t, c, topic, func(statistics *tidingsv1.TopicStatistics) bool { return statistics.GetEarliestSequence() > last })
 		_, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k", ExpectedLastSequence: last}, event(t, "2", placed("k")))
 		wantRefusal(t, err, mismatch(last, 0).and("partition_key", "k"))
 		if _, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "2", placed("k"))); err != nil {
@@ -104,7 +107,7 @@ func TestPrecondition(t *testing.T) {
 			topic.Retention = &tidingsv1.Retention{MaxAge: durationpb.New(time.Second)}
 		})
 		last := publish(t, c, topic, event(t, "1", placed("k")))[0].GetSequence()
-		untilEmpty(t, c, topic)
+		untilTopic(t, c, topic, func(statistics *tidingsv1.TopicStatistics) bool { return statistics.GetEarliestSequence() == 0 })
 		_, err := try(t, c, topic, &tidingsv1.Precondition{}, event(t, "2", placed("k")))
 		wantRefusal(t, err, mismatch(0, last))
 		_, err = try(t, c, topic, &tidingsv1.Precondition{ExpectedLastSequence: last + 1}, event(t, "2", placed("k")))
@@ -116,11 +119,6 @@ func TestPrecondition(t *testing.T) {
 	t.Run("key of other events", some(func(t *testing.T, c client) {
 		_, err := try(t, c, newTopic(t, c, byEvent), &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")), event(t, "2", placed("other")))
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("precondition.partition_key"))
-	}))
-	t.Run("key where requests are recognised", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c)
-		_, err := try(t, c, topic, &tidingsv1.Precondition{PartitionKey: "k"}, event(t, "1", placed("k")))
-		wantRefusal(t, err, because(codes.FailedPrecondition, "KEY_PRECONDITION_UNSUPPORTED", "topic", topic))
 	}))
 	t.Run("one of many wins", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
@@ -138,7 +136,7 @@ func TestPrecondition(t *testing.T) {
 			if err := <-errs; err == nil {
 				won++
 			} else {
-				wantRefusal(t, err, mismatch(0, 4096))
+				wantRefusal(t, err, mismatch(0, 1))
 			}
 		}
 		if won != 1 {
@@ -147,8 +145,8 @@ func TestPrecondition(t *testing.T) {
 	}))
 }
 
-// untilEmpty waits until retention has removed every event of a topic.
-func untilEmpty(t *testing.T, c client, topic string) {
+// untilTopic waits until what a topic holds is as it should be.
+func untilTopic(t *testing.T, c client, topic string, is func(*tidingsv1.TopicStatistics) bool) {
 	t.Helper()
 	ctx := testContext(t)
 	for {
@@ -156,13 +154,13 @@ func untilEmpty(t *testing.T, c client, topic string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.GetTopic().GetStatistics().GetEarliestSequence() == 0 {
+		if is(got.GetTopic().GetStatistics()) {
 			return
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatal("events stay")
+			t.Fatalf("it stays at %v", got.GetTopic().GetStatistics())
 		}
 	}
 }

@@ -69,7 +69,7 @@ func TestPublishStream(t *testing.T) {
 			batches = append(batches, &tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, fmt.Sprint("b", i), 2)})
 		}
 		for i, response := range exchange(t, c, batches...) {
-			want := []int64{int64(i+1) << 12, int64(i+1)<<12 + 1}
+			want := []int64{int64(2*i + 1), int64(2*i + 2)}
 			if got := sequences(response.GetPublished().GetReceipts()); !slices.Equal(got, want) || response.GetPublished().GetTopic() != topic {
 				t.Fatalf("batch %d: %v, want sequences %d", i, response, want)
 			}
@@ -96,15 +96,15 @@ func TestPublishStream(t *testing.T) {
 			1: because(codes.InvalidArgument, "EVENT_INVALID").at("events[1].data.email"),
 			2: because(codes.InvalidArgument, "REQUEST_INVALID").at("events"),
 			4: because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", nowhere),
-			5: because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "4096", "id", "a-0", "source", "/test"),
+			5: because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "1", "id", "a-0", "source", "/test"),
 			6: because(codes.Aborted, "SEQUENCE_MISMATCH", "expected", "0", "actual", anything),
 		} {
 			wantError(t, responses[i].GetError(), want)
 		}
 		for i, want := range map[int]int64{0: 1, 3: 2, 7: 3, 8: 2, 9: 4} {
 			receipts := responses[i].GetPublished().GetReceipts()
-			if len(receipts) != 1 || receipts[0].GetSequence() != want<<12 || receipts[0].GetDuplicate() != (i == 8) {
-				t.Errorf("batch %d: %v, want the record %d", i, responses[i], want)
+			if len(receipts) != 1 || receipts[0].GetSequence() != want || receipts[0].GetDuplicate() != (i == 8) {
+				t.Errorf("batch %d: %v, want the sequence %d", i, responses[i], want)
 			}
 		}
 		if refused := responses[7].GetPublished().GetRefusedEvents(); len(refused) != 1 || refused[0].GetIndex() != 0 {
@@ -123,7 +123,7 @@ func TestPublishStream(t *testing.T) {
 		responses := exchange(t, c, batches...)
 		for i, response := range responses[:30] {
 			receipts := response.GetPublished().GetReceipts()
-			if response.GetPublished().GetTopic() != topics[i%3] || len(receipts) != 1 || receipts[0].GetSequence() != int64(i/3+1)<<12 {
+			if response.GetPublished().GetTopic() != topics[i%3] || len(receipts) != 1 || receipts[0].GetSequence() != int64(i/3+1) {
 				t.Errorf("batch %d: %v", i, response)
 			}
 		}
@@ -219,8 +219,8 @@ func TestPublishStream(t *testing.T) {
 		for i := range 20 {
 			publish(t, c, topic, orders(t, fmt.Sprint(i), 1)...)
 		}
-		if got := latest(t, c, topic); got != 20<<12 {
-			t.Errorf("stored up to %d, want 20 records", got)
+		if got := latest(t, c, topic); got != 20 {
+			t.Errorf("stored up to %d, want 20 events", got)
 		}
 	}, fullDuplex))
 }
@@ -248,14 +248,14 @@ func TestImport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if summary.GetTopic() != topic || summary.GetReceivedCount() != 35 || summary.GetStoredCount() != 35 || summary.GetDuplicateCount() != 0 ||
-			summary.GetRefusedCount() != 0 || summary.GetFirstSequence() != 4096 || summary.GetLastSequence() != 3<<12+4 {
+			summary.GetRefusedCount() != 0 || summary.GetFirstSequence() != 1 || summary.GetLastSequence() != 35 {
 			t.Errorf("summary %v", summary)
 		}
 		again, err := run(t, c, messages...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.GetStoredCount() != 0 || again.GetDuplicateCount() != 35 || again.GetFirstSequence() != 4096 || again.GetLastSequence() != 3<<12+4 {
+		if again.GetStoredCount() != 0 || again.GetDuplicateCount() != 35 || again.GetFirstSequence() != 1 || again.GetLastSequence() != 35 {
 			t.Errorf("again %v", again)
 		}
 	}))
@@ -268,7 +268,7 @@ func TestImport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if summary.GetStoredCount() != 4 || summary.GetDuplicateCount() != 8 || latest(t, c, topic) != 12<<12 {
+		if summary.GetStoredCount() != 4 || summary.GetDuplicateCount() != 8 || latest(t, c, topic) != 12 {
 			t.Errorf("summary %v", summary)
 		}
 	}))
@@ -309,7 +309,7 @@ func TestImport(t *testing.T) {
 			&tidingsv1.ImportRequest{Events: append(orders(t, "c", 2), invalid(t, "bad"))},
 			&tidingsv1.ImportRequest{Events: orders(t, "d", 1)})
 		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_INVALID", "stored", "17").at("events[19].data.email"))
-		if got := latest(t, c, topic); got != 2<<12+6 {
+		if got := latest(t, c, topic); got != 17 {
 			t.Errorf("stored up to %d", got)
 		}
 	}))

@@ -97,8 +97,8 @@ func TestMalformedBatch(t *testing.T) {
 			wantError(t, responses[1].GetError(), malformed)
 			wantError(t, responses[2].GetError(), because(codes.InvalidArgument, "REQUEST_INVALID").at("events"))
 			wantError(t, responses[3].GetError(), malformed)
-			for batch, record := range map[int]int64{0: 1, 4: 2} {
-				if got := sequences(responses[batch].GetPublished().GetReceipts()); fmt.Sprint(got) != fmt.Sprint([]int64{record << 12}) {
+			for batch, sequence := range map[int]int64{0: 1, 4: 2} {
+				if got := sequences(responses[batch].GetPublished().GetReceipts()); fmt.Sprint(got) != fmt.Sprint([]int64{sequence}) {
 					t.Errorf("batch %d: %v", batch, responses[batch])
 				}
 			}

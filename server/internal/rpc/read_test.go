@@ -35,7 +35,7 @@ func threeRecords(t *testing.T, c client) (topic string, events []*tidingsv1.Rec
 func places(events []*tidingsv1.RecordedEvent) []int64 { return (&seen{events: events}).sequences() }
 
 func TestReadPositions(t *testing.T) {
-	sequence := func(record, index int64) int64 { return record<<12 + index }
+	sequence := func(record, index int64) int64 { return []int64{0, 1, 4, 6}[record] + index }
 	startTime := func(at time.Time) *tidingsv1.StartPosition {
 		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: timestamppb.New(at)}}
 	}
@@ -54,7 +54,6 @@ func TestReadPositions(t *testing.T) {
 		"start 1":               {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(1) }, 0, 8},
 		"start at a record":     {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(sequence(2, 0)) }, 3, 8},
 		"start inside a record": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(sequence(1, 1)) }, 1, 8},
-		"start between records": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(sequence(1, 100)) }, 3, 8},
 		"start after the last":  {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(sequence(3, 4)) }, 1, 0},
 		"start far after":       {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = fromSequence(1<<63 - 1) }, 1, 0},
 		"start after an event":  {func(r *tidingsv1.ReadRequest, e []*tidingsv1.RecordedEvent) { r.Start = fromCursor(e[0].GetCursor()) }, 1, 8},
@@ -67,7 +66,7 @@ func TestReadPositions(t *testing.T) {
 			r.Start = startTime(e[4].GetPublishTime().AsTime().Add(1))
 		}, 5, 8},
 		"start long ago": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Start = startTime(time.Unix(0, 0)) }, 0, 8},
-		"start before NATS time": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
+		"start in year 1": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
 			r.Start = startTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
 		}, 0, 8},
 		"start in 1600": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) {
@@ -82,7 +81,6 @@ func TestReadPositions(t *testing.T) {
 
 		"stop inside a record":  {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopAtSequence(sequence(2, 0)) }, 0, 3},
 		"stop at a record":      {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopAtSequence(sequence(2, 1)) }, 0, 4},
-		"stop between records":  {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopAtSequence(sequence(2, 50)) }, 0, 4},
 		"stop before the first": {func(r *tidingsv1.ReadRequest, _ []*tidingsv1.RecordedEvent) { r.Stop = stopAtSequence(7) }, 1, 0},
 		"stop before the start": {func(r *tidingsv1.ReadRequest, e []*tidingsv1.RecordedEvent) {
 			r.Start, r.Stop = fromCursor(e[5].GetCursor()), stopAtSequence(sequence(1, 2))
