@@ -143,7 +143,7 @@ SOAK ?= 2m
 SEED ?=
 
 .PHONY: soak
-soak: ## Consume with 8 processes that crash, while the server crashes too: SOAK=2m, SEED=…
+soak: ## Consume with 8 processes that crash, while the server crashes too, SOAK=2m on each storage, SEED=…
 	@TIDINGS_SOAK='$(SOAK)' TIDINGS_SOAK_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 60m -v -run '^TestSoak$$' ./internal/daemon
 

@@ -35,13 +35,17 @@ const (
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name   string
-		dedupe tidingsv1.Dedupe
-		sync   string
+		name    string
+		storage string
+		dedupe  tidingsv1.Dedupe
+		sync    string
 	}{
-		{"written, by request", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncWritten},
-		{"fsync, by request", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
-		{"written, by event", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncWritten},
+		{"written, by request", "local", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncWritten},
+		{"fsync, by request", "local", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
+		{"written, by event", "local", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncWritten},
+		{"fsync, by event", "local", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
+		{"NATS, by request", "nats", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
+		{"NATS, by event", "nats", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +53,8 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // A seed makes a run repeatable.
 			cfg := daemon.DefaultConfig()
-			cfg.DataDir, cfg.Sync = t.TempDir(), test.sync
+			cfg.Sync = test.sync
+			storages[test.storage](t, &cfg)
 			server := start(t, cfg)
 			_, err := tidingsv1.NewTopicServiceClient(server.dial(t)).CreateTopic(t.Context(), &tidingsv1.CreateTopicRequest{
 				Topic: &tidingsv1.Topic{Name: "crash", Dedupe: test.dedupe},

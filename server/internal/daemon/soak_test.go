@@ -55,6 +55,13 @@ type soak struct {
 // dead letter.
 func TestSoak(t *testing.T) {
 	t.Parallel()
+	for storage := range storages { // One after the other: each takes the whole machine.
+		t.Run(storage, func(t *testing.T) { soakOn(t, storage) })
+	}
+}
+
+func soakOn(t *testing.T, storage string) {
+	t.Helper()
 	duration, kills := soakShort, 1
 	if text := os.Getenv(soakDuration); text != "" {
 		var err error
@@ -71,7 +78,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	t.Logf("soak for %v, seed %d", duration, seed)
-	s := startSoak(t, seed)
+	s := startSoak(t, storage, seed)
 	consumers := make([]*soakProcess, soakConsumers)
 	for i := range consumers {
 		consumers[i] = s.consumer(i)
@@ -122,14 +129,15 @@ var soakSubscriptions = map[tidingsv1.Ordering]string{
 	tidingsv1.Ordering_ORDERING_NONE: "unordered",
 }
 
-func startSoak(t *testing.T, seed uint64) *soak {
+func startSoak(t *testing.T, storage string, seed uint64) *soak {
 	t.Helper()
 	dir := t.TempDir()
 	s := &soak{
 		t: t, cfg: daemon.DefaultConfig(), log: filepath.Join(dir, "log"), published: make(map[int64]*tidingsv1.Event),
 		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // A seed makes a run repeatable.
 	}
-	s.cfg.DataDir, s.cfg.ReadyFile = filepath.Join(dir, "data"), filepath.Join(dir, "ready.json")
+	s.cfg.ReadyFile = filepath.Join(dir, "ready.json")
+	storages[storage](t, &s.cfg)
 	if err := os.WriteFile(s.log, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -25,10 +25,10 @@ type single struct {
 	clients
 }
 
-func startSingle(t *testing.T, ordering tidingsv1.Ordering, change ...func(*tidingsv1.Subscription)) *single {
+func startSingle(t *testing.T, storage string, ordering tidingsv1.Ordering, change ...func(*tidingsv1.Subscription)) *single {
 	t.Helper()
 	s := &single{t: t, cfg: daemon.DefaultConfig()}
-	s.cfg.DataDir = t.TempDir()
+	storages[storage](t, &s.cfg)
 	s.server = start(t, s.cfg)
 	s.clients = s.server.clients(t)
 	newWork(t, s.clients, ordering, change...)
@@ -50,12 +50,14 @@ func (s *single) restart() {
 
 // What is settled stays so over crashes, what is leased stays leased to who has
 // its token, and attempts count on.
-func TestLeasesSurviveCrashes(t *testing.T) {
-	t.Parallel()
+func TestLeasesSurviveCrashes(t *testing.T) { onEach(t, testLeasesSurviveCrashes) }
+
+func testLeasesSurviveCrashes(t *testing.T, storage string) {
+	t.Helper()
 	for _, ordering := range []tidingsv1.Ordering{tidingsv1.Ordering_ORDERING_NONE, tidingsv1.Ordering_ORDERING_KEY} {
 		t.Run(ordering.String(), func(t *testing.T) {
 			t.Parallel()
-			s := startSingle(t, ordering, longDeadline)
+			s := startSingle(t, storage, ordering, longDeadline)
 			const events = 100
 			sequences := publishWork(t, s.clients, events, events)
 			var settled, open []*tidingsv1.Delivery
@@ -104,9 +106,11 @@ func TestLeasesSurviveCrashes(t *testing.T) {
 
 // Deadlines pass while the server is gone: what a token can't settle any more
 // comes again, with the next attempt.
-func TestDeadlinesPassDuringCrashes(t *testing.T) {
-	t.Parallel()
-	s := startSingle(t, tidingsv1.Ordering_ORDERING_TOTAL, func(s *tidingsv1.Subscription) { s.AckDeadline = durationpb.New(time.Second) })
+func TestDeadlinesPassDuringCrashes(t *testing.T) { onEach(t, testDeadlinesPassDuringCrashes) }
+
+func testDeadlinesPassDuringCrashes(t *testing.T, storage string) {
+	t.Helper()
+	s := startSingle(t, storage, tidingsv1.Ordering_ORDERING_TOTAL, func(s *tidingsv1.Subscription) { s.AckDeadline = durationpb.New(time.Second) })
 	sequences := publishWork(t, s.clients, 2, 1)
 	var old []*tidingsv1.Delivery
 	for attempt := range int32(3) {
@@ -127,9 +131,11 @@ func TestDeadlinesPassDuringCrashes(t *testing.T) {
 }
 
 // A seek that was answered holds after a crash.
-func TestSeekSurvivesCrash(t *testing.T) {
-	t.Parallel()
-	s := startSingle(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
+func TestSeekSurvivesCrash(t *testing.T) { onEach(t, testSeekSurvivesCrash) }
+
+func testSeekSurvivesCrash(t *testing.T, storage string) {
+	t.Helper()
+	s := startSingle(t, storage, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	sequences := publishWork(t, s.clients, 100, 10)
 	for _, to := range []int{50, 0, 90} {
 		before := pull(t, s.clients, 10)
@@ -153,9 +159,11 @@ func TestSeekSurvivesCrash(t *testing.T) {
 // So many settlements that the journal is compacted again and again, and
 // crashes at any time between: what was answered with APPLIED holds, and every
 // event is delivered.
-func TestCompactedJournalSurvivesCrashes(t *testing.T) {
-	t.Parallel()
-	s := startSingle(t, tidingsv1.Ordering_ORDERING_KEY, func(s *tidingsv1.Subscription) { s.AckDeadline = durationpb.New(3 * time.Second) })
+func TestCompactedJournalSurvivesCrashes(t *testing.T) { onEach(t, testCompactedJournalSurvivesCrashes) }
+
+func testCompactedJournalSurvivesCrashes(t *testing.T, storage string) {
+	t.Helper()
+	s := startSingle(t, storage, tidingsv1.Ordering_ORDERING_KEY, func(s *tidingsv1.Subscription) { s.AckDeadline = durationpb.New(3 * time.Second) })
 	seed := rand.Uint64() //nolint:gosec // Not a secret.
 	t.Logf("seed %d", seed)
 	c := &churn{

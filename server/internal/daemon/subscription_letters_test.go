@@ -13,9 +13,11 @@ import (
 
 // Crashes while many events become dead letters: each that was answered is one,
 // exactly once, and no other.
-func TestDeadLettersSurviveCrashes(t *testing.T) {
-	t.Parallel()
-	s := startSingle(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
+func TestDeadLettersSurviveCrashes(t *testing.T) { onEach(t, testDeadLettersSurviveCrashes) }
+
+func testDeadLettersSurviveCrashes(t *testing.T, storage string) {
+	t.Helper()
+	s := startSingle(t, storage, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	const events, part = 3000, 20
 	sequences := publishWork(t, s.clients, events, 10)
 	left := pull(t, s.clients, events)
@@ -102,9 +104,11 @@ func expectLetters(t *testing.T, c clients, want []int64) {
 
 // Redriving is answered once it holds: after a crash each redriven event is
 // delivered once, with attempt 1, and is a dead letter no more or again.
-func TestRedriveSurvivesCrash(t *testing.T) {
-	t.Parallel()
-	s := startSingle(t, tidingsv1.Ordering_ORDERING_KEY, longDeadline)
+func TestRedriveSurvivesCrash(t *testing.T) { onEach(t, testRedriveSurvivesCrash) }
+
+func testRedriveSurvivesCrash(t *testing.T, storage string) {
+	t.Helper()
+	s := startSingle(t, storage, tidingsv1.Ordering_ORDERING_KEY, longDeadline)
 	const events = 1200
 	sequences := publishWork(t, s.clients, events, events)
 	bury := func(deliveries []*tidingsv1.Delivery) {

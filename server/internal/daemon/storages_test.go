@@ -1,0 +1,35 @@
+package daemon_test
+
+import (
+	"net/url"
+	"testing"
+
+	"example.com/tidings/server/internal/daemon"
+)
+
+// storages are what a server can keep its events in, as settings. Each call makes
+// an empty one, which is there until the test ends, however the server does.
+var storages = map[string]func(*testing.T, *daemon.Config){
+	"local": func(t *testing.T, cfg *daemon.Config) {
+		t.Helper()
+		cfg.DataDir = t.TempDir()
+	},
+	"nats": func(t *testing.T, cfg *daemon.Config) {
+		t.Helper()
+		nats := outside(t, t.TempDir(), 0)
+		cfg.DataDir = ""
+		cfg.NATSURL = (&url.URL{Scheme: "nats", Host: nats.Addr().String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+	},
+}
+
+// onEach runs a test with each storage.
+func onEach(t *testing.T, test func(t *testing.T, storage string)) {
+	t.Helper()
+	t.Parallel()
+	for storage := range storages {
+		t.Run(storage, func(t *testing.T) {
+			t.Parallel()
+			test(t, storage)
+		})
+	}
+}
