@@ -159,7 +159,9 @@ func testSeekSurvivesCrash(t *testing.T, storage string) {
 // So many settlements that the journal is compacted again and again, and
 // crashes at any time between: what was answered with APPLIED holds, and every
 // event is delivered.
-func TestCompactedJournalSurvivesCrashes(t *testing.T) { onEach(t, testCompactedJournalSurvivesCrashes) }
+func TestCompactedJournalSurvivesCrashes(t *testing.T) {
+	onEach(t, testCompactedJournalSurvivesCrashes)
+}
 
 func testCompactedJournalSurvivesCrashes(t *testing.T, storage string) {
 	t.Helper()
