@@ -1,0 +1,319 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// appending is an append under way.
+type appending struct {
+	engine *Engine
+	topic  *topicLog
+	batch  *engine.Batch
+	weight int64
+
+	// last is what the next record follows, once this one is stored.
+	last   tail
+	result engine.Appended
+	err    error
+	done   chan struct{}
+}
+
+// appendOverhead is what an append under way takes besides its data.
+const appendOverhead = 1 << 10
+
+// Start begins an append.
+func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.Batch, _ engine.Append) (engine.Append, error) {
+	if len(batch.Data) > e.config.MaxRecordBytes {
+		return nil, engine.ErrTooLarge
+	}
+	a := &appending{
+		engine: e,
+		batch:  batch,
+		weight: min(int64(len(batch.Data)+appendOverhead), maxBytesUnderWay),
+		done:   make(chan struct{}),
+	}
+	if a.topic, a.err = e.topicLog(topic); a.err != nil {
+		close(a.done)
+		return a, nil
+	}
+	if !e.underWay.TryAcquire(a.weight) {
+		ctx, cancel := bounded(ctx)
+		defer cancel()
+		if err := e.underWay.Acquire(ctx, a.weight); err != nil {
+			return nil, cause(ctx)
+		}
+	}
+	if err := e.committer.begin(ctx, a); err != nil {
+		e.underWay.Release(a.weight)
+		return nil, err
+	}
+	return a, nil
+}
+
+// Wait waits until the append has ended.
+func (a *appending) Wait(ctx context.Context) (engine.Appended, error) {
+	select {
+	case <-a.done:
+		return a.result, a.err
+	default:
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	select {
+	case <-a.done:
+		return a.result, a.err
+	case <-ctx.Done():
+		return engine.Appended{}, cause(ctx)
+	}
+}
+
+func (a *appending) end(err error) {
+	if err != nil {
+		a.result, a.err = engine.Appended{}, err
+	} else if a.last.last != 0 {
+		a.engine.retention.stored(a.topic, a.topic.stored(a.last))
+	}
+	a.batch = nil
+	a.engine.underWay.Release(a.weight)
+	close(a.done)
+}
+
+// window is for how long a topic remembers an identity: for its whole window,
+// even where retention has removed the event for its size. Where events are
+// removed at an age that is less, it is that age.
+func window(config *storagev1.TopicConfig) time.Duration {
+	window := config.GetDedupeWindow().AsDuration()
+	if age := config.GetRetention().GetMaxAge(); age != nil {
+		window = min(window, age.AsDuration())
+	}
+	return window
+}
+
+func (a *appending) prepare(b *pebble.Batch) error {
+	t := a.topic
+	if t.deleted {
+		return engine.ErrTopicNotFound
+	}
+	config := t.entity.Load().Config
+	now := max(time.Now().UnixNano(), t.next.time)
+	oldest := now - int64(window(config)) // An identity from then or before is forgotten.
+	first := t.end
+	var fresh []int // The events to store. nil: all.
+	var err error
+	if config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT {
+		fresh, err = a.freshEvents(oldest, first)
+	} else {
+		err = a.freshRequest(oldest, first)
+	}
+	if err != nil || a.result.Duplicate || fresh != nil && len(fresh) == 0 {
+		return err
+	}
+	if err := a.expected(); err != nil {
+		return err
+	}
+	if a.engine.space.full() {
+		return engine.ErrFull
+	}
+	return a.store(b, first, now, fresh, config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT)
+}
+
+// known returns what an identity was stored for after a time.
+func (a *appending) known(id engine.ID, oldest int64) (known identity, ok bool, err error) {
+	value, closer, err := a.engine.db.Get(identityKey(a.topic.uid, id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return known, false, nil
+	}
+	if err == nil {
+		known, err = parseIdentity(value)
+		_ = closer.Close() // Nothing was written.
+	}
+	if err != nil {
+		return known, false, a.engine.failed(a.topic, "an identity", err)
+	}
+	if known.time <= oldest { // It may be stored anew.
+		a.topic.revived.Add(1)
+	}
+	return known, known.time > oldest, nil
+}
+
+// freshRequest says where the events will be, or are.
+func (a *appending) freshRequest(oldest, first int64) error {
+	known, ok, err := a.known(a.batch.ID, oldest)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		a.result.First = first
+	case known.hash != a.batch.Hash:
+		return &engine.ConflictError{Sequence: known.sequence, Hash: known.hash}
+	default:
+		a.result = engine.Appended{First: known.sequence, Duplicate: true}
+	}
+	return nil
+}
+
+// freshEvents says where each event will be, or is, and returns those that
+// aren't stored.
+func (a *appending) freshEvents(oldest, first int64) (fresh []int, err error) {
+	fresh = make([]int, 0, len(a.batch.Events))
+	a.result.Each = make([]engine.Place, len(a.batch.Events))
+	for i, event := range a.batch.Events {
+		known, ok, err := a.known(event.ID, oldest)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			a.result.Each[i].Sequence = first + int64(len(fresh))
+			fresh = append(fresh, i)
+		case known.hash != event.Hash:
+			return nil, &engine.ConflictError{Event: i, Sequence: known.sequence, Hash: known.hash}
+		default:
+			a.result.Each[i] = engine.Place{Sequence: known.sequence, Duplicate: true}
+		}
+	}
+	if len(fresh) == 0 {
+		a.result.First, a.result.Duplicate = a.result.Each[0].Sequence, true
+	} else {
+		a.result.First = a.result.Each[fresh[0]].Sequence
+	}
+	return fresh, nil
+}
+
+// expected returns an error where something that the batch expects isn't true.
+func (a *appending) expected() error {
+	for i, expectation := range a.batch.Expect {
+		actual := a.topic.next.last
+		if expectation.Key != "" {
+			var err error
+			if actual, err = a.engine.lastOfKey(a.topic, expectation.Key); err != nil {
+				return err
+			}
+		}
+		if actual != expectation.Last {
+			return &engine.SequenceError{Expectation: i, Actual: actual}
+		}
+	}
+	return nil
+}
+
+// lastOfKey returns the sequence of the last event of a topic with a key,
+// durable or not, or 0.
+func (e *Engine) lastOfKey(t *topicLog, key string) (int64, error) {
+	iter, err := e.db.NewIter(partitionBounds(t.uid, key, 0, maxSequence))
+	if err != nil {
+		return 0, e.failed(t, "the keys", err)
+	}
+	defer iter.Close() //nolint:errcheck // Error says it.
+	for valid := iter.Last(); valid; valid = iter.Prev() {
+		if len(iter.Key()) == partitionKeySize(key) {
+			return numberOf(iter.Key()), nil
+		}
+	}
+	return 0, e.failed(t, "the keys", iter.Error())
+}
+
+// store adds the record to the batch, with what finds it.
+func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
+	t, count := a.topic, len(a.batch.Events)
+	size := len(a.batch.Data)
+	if byEvent && len(fresh) < count {
+		count, size = len(fresh), a.batch.Head
+		for _, i := range fresh {
+			size += len(a.batch.Bytes(a.batch.Data, i))
+		}
+	} else {
+		fresh = nil
+	}
+	a.last = tail{last: first + int64(count) - 1, time: now, bytes: t.next.bytes + recordBytes(size)}
+	info := recordInfo{count: count, time: now, bytes: a.last.bytes}
+	var err error
+	if info.keyed, err = a.storeKeys(b, first, fresh); err != nil {
+		return err
+	}
+	record := b.SetDeferred(numberKeySize, recordHeader+size)
+	copy(record.Key, numberKey(kindRecord, t.uid, first))
+	info.put(record.Value)
+	if data := record.Value[recordHeader:]; fresh == nil {
+		copy(data, a.batch.Data)
+	} else {
+		n := copy(data, a.batch.Data[:a.batch.Head])
+		for _, i := range fresh {
+			n += copy(data[n:], a.batch.Bytes(a.batch.Data, i))
+		}
+	}
+	if err := record.Finish(); err != nil {
+		return err
+	}
+	if err := a.storeIdentities(b, first, now, fresh, byEvent); err != nil {
+		return err
+	}
+	a.engine.space.wrote(b.Len())
+	t.next, t.end = a.last, a.last.last+1
+	return nil
+}
+
+// event returns the index in the batch of an event of the record.
+func event(fresh []int, index int) int {
+	if fresh == nil {
+		return index
+	}
+	return fresh[index]
+}
+
+// storeKeys adds an entry for each partition key of the record.
+func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (any bool, err error) {
+	count := int(a.last.last - first + 1)
+	var done map[string]struct{}
+	for i := count - 1; i >= 0; i-- {
+		key := a.batch.Events[event(fresh, i)].Key
+		if _, ok := done[key]; key == "" || ok {
+			continue
+		}
+		if i > 0 { // Nothing looks for that of the first event.
+			if done == nil {
+				done = make(map[string]struct{})
+			}
+			done[key] = struct{}{}
+		}
+		if err := b.Set(partitionKey(a.topic.uid, key, first+int64(i)), encodeNumber(int64(i)), nil); err != nil {
+			return any, err
+		}
+		any = true
+	}
+	return any, nil
+}
+
+// storeIdentities adds the identities of the record, and what finds them once
+// they are old.
+func (a *appending) storeIdentities(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
+	count := 1
+	if byEvent {
+		count = int(a.last.last - first + 1)
+	}
+	expiry := make([]byte, expiryHeader, expiryHeader+count*idSize)
+	copy(expiry, encodeNumber(now))
+	for i := range count {
+		id, hash := a.batch.ID, a.batch.Hash
+		if byEvent {
+			event := &a.batch.Events[event(fresh, i)]
+			id, hash = event.ID, event.Hash
+		}
+		entry := b.SetDeferred(1+8+idSize, identitySize)
+		copy(entry.Key, identityKey(a.topic.uid, id))
+		identity{sequence: first + int64(i), time: now, hash: hash}.put(entry.Value)
+		if err := entry.Finish(); err != nil {
+			return err
+		}
+		expiry = append(expiry, id[:]...)
+	}
+	return b.Set(numberKey(kindExpiry, a.topic.uid, first), expiry, nil)
+}

@@ -1,0 +1,81 @@
+package local
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+func TestAppendAndReadAcrossACrash(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", nil)
+	first := put(t, e, topic, keyedEvent{"1", "a", "one"}, keyedEvent{"2", "b", "two"})
+	second := put(t, e, topic, keyedEvent{"3", "a", "three"})
+	if first.First != 1 || second.First != 3 || first.Duplicate {
+		t.Fatalf("at %+v and %+v", first, second)
+	}
+	check := func(e *Engine) {
+		t.Helper()
+		topic, err := e.Topic(t.Context(), "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, record := range readAll(t, e, topic, engine.ReadFrom{Sequence: 2}) {
+			texts = append(texts, textsOf(t, record)...)
+		}
+		if want := []string{"one", "two", "three"}; !slices.Equal(texts, want) {
+			t.Errorf("read %q", texts)
+		}
+		again := put(t, e, topic, keyedEvent{"1", "a", "one"}, keyedEvent{"2", "b", "two"})
+		if !again.Duplicate || again.First != 1 {
+			t.Errorf("again at %+v", again)
+		}
+		var conflict *engine.ConflictError
+		_, err = appendTo(t.Context(), e, topic, batchOf(t, keyedEvent{"3", "a", "another"}))
+		if !errors.As(err, &conflict) || conflict.Sequence != 3 || conflict.Hash != hashOf("three|") {
+			t.Errorf("other content: %v", err)
+		}
+		if state, err := e.State(t.Context(), topic); err != nil || state.First != 1 || state.End != 4 {
+			t.Errorf("state %+v, %v", state, err)
+		}
+	}
+	check(e)
+	check(reopen(t, e))
+}
+
+func TestOnlyFreshEventsAreStored(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", byEvent)
+	put(t, e, topic, keyedEvent{"1", "a", "one"}, keyedEvent{"2", "b", "two"})
+	mixed := put(t, e, topic, keyedEvent{"0", "", "zero"}, keyedEvent{"2", "b", "two"}, keyedEvent{"3", "c", "three"})
+	want := []engine.Place{{Sequence: 3}, {Sequence: 2, Duplicate: true}, {Sequence: 4}}
+	if !slices.Equal(mixed.Each, want) || mixed.Duplicate {
+		t.Fatalf("at %+v", mixed)
+	}
+	record, err := e.Get(t.Context(), topic, 4)
+	if err != nil || record.First != 3 || !slices.Equal(textsOf(t, record), []string{"zero", "three"}) {
+		t.Errorf("the record is %+v, %v", record, err)
+	}
+	for _, key := range []struct {
+		key  string
+		last int64
+	}{{"a", 1}, {"b", 2}, {"c", 4}, {"", 0}, {"d", 0}} {
+		b := batchOf(t, keyedEvent{"4", "d", "four"})
+		b.Expect = []engine.Expectation{{Last: 4}, {Key: "d", Last: 0}, {Key: key.key, Last: key.last + 1}}
+		var mismatch *engine.SequenceError
+		_, err := appendTo(t.Context(), e, topic, b)
+		if key.key == "" {
+			key.last = 4
+			b.Expect[2].Last = 5
+			_, err = appendTo(t.Context(), e, topic, b)
+		}
+		if !errors.As(err, &mismatch) || mismatch.Expectation != 2 || mismatch.Actual != key.last {
+			t.Errorf("key %q: %v", key.key, err)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+// Package local keeps topics with their events, subscriptions and schemas on one
+// machine: all of them in one Pebble store, with one write-ahead log, so that
+// whoever waits for the disk waits together, and what belongs together changes
+// together.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sync/semaphore"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+// Config says where the storage is.
+type Config struct {
+	// DataDir is the directory of the storage. It is created where it doesn't
+	// exist.
+	DataDir string
+	// MaxStoreBytes bounds what events may take of the volume. 0: three quarters
+	// of what is free or taken by the storage already.
+	MaxStoreBytes int64
+	// MaxRecordBytes is the size of the largest record.
+	MaxRecordBytes int
+	// Sync is what a change waits for.
+	Sync engine.Sync
+	// Log takes what is to be said of the storage. Required.
+	Log *slog.Logger
+
+	// fs is the file system, in place of the machine's: then there is no lock,
+	// and DataDir isn't looked at.
+	fs vfs.FS
+	// fatal is called when the store fails, in place of ending the process. It
+	// doesn't return.
+	fatal func(error)
+}
+
+// storeDir is where the store is in the data directory, and oldStoreDir where
+// releases until 0.1.0 have theirs.
+const (
+	storeDir    = "store"
+	oldStoreDir = "jetstream"
+)
+
+// maxBytesUnderWay bounds the data of the appends under way.
+const maxBytesUnderWay = 64 << 20
+
+// Engine is an open storage.
+type Engine struct {
+	log    *slog.Logger
+	config Config
+
+	lock      *dirLock
+	db        *pebble.DB
+	syncer    *walFS
+	committer *committer
+	space     space
+	underWay  *semaphore.Weighted
+	retention *retention
+
+	topics        *registry[*storagev1.TopicConfig, *topicLog]
+	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
+	schemas       *schemas
+	damages       damages
+}
+
+var _ engine.Engine = (*Engine)(nil)
+
+// Open opens the storage in a data directory, which no other process may use
+// meanwhile.
+func Open(_ context.Context, cfg Config) (*Engine, error) {
+	e := &Engine{
+		log:      cfg.Log,
+		config:   cfg,
+		space:    unbounded{},
+		underWay: semaphore.NewWeighted(maxBytesUnderWay),
+		damages:  damages{found: make(map[damagePlace]*engine.DamageError)},
+	}
+	if err := e.open(); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) open() (err error) {
+	if e.config.fs == nil {
+		if e.lock, err = lockDir(e.config.DataDir); err != nil {
+			return err
+		}
+		if err := refuseOldForm(e.config.DataDir); err != nil {
+			return err
+		}
+	}
+	if err := e.openStore(); err != nil {
+		return e.failed(nil, "opening the storage", err)
+	}
+	e.committer = startCommitter(e.db, e.log, e.fatal)
+	if err := e.load(); err != nil {
+		return e.failed(nil, "configurations", err)
+	}
+	e.retention = startRetention(e)
+	return nil
+}
+
+// refuseOldForm returns an error where a release until 0.1.0 has its storage in
+// a data directory.
+func refuseOldForm(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, oldStoreDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("data directory %s: release 0.1.0 or an earlier one wrote it, in a form that this one doesn't read; "+
+		"to move it, start that release with it, export each topic with its `tidings read`, "+
+		"and import that with this release's `tidings import` into a server with a new directory", dir)
+}
+
+// load reads the configurations.
+func (e *Engine) load() error {
+	revisions, err := loadRevisions(e.db)
+	if err != nil {
+		return err
+	}
+	if e.topics, err = e.openTopics(revisions); err != nil {
+		return err
+	}
+	if e.subscriptions, err = e.openSubscriptions(revisions); err != nil {
+		return err
+	}
+	e.schemas, err = e.openSchemas()
+	return err
+}
+
+// Features is what every topic can do.
+func (e *Engine) Features() engine.Features {
+	return engine.Features{
+		FirstSequence:     1,
+		KeyPreconditions:  true,
+		ManyPreconditions: true,
+		KeyIndex:          true,
+		OneCommit:         true,
+		MaxEach:           eventlog.MaxEvents,
+	}
+}
+
+// MaxRecordBytes is the size of the largest record.
+func (e *Engine) MaxRecordBytes() int { return e.config.MaxRecordBytes }
+
+// Ready returns nil, engine.ErrFull or a *engine.DamageError.
+func (e *Engine) Ready(context.Context) error {
+	if err := e.damages.any(); err != nil {
+		return err
+	}
+	if e.space.full() {
+		return engine.ErrFull
+	}
+	return nil
+}
+
+// Status is what is to be shown of the storage.
+func (e *Engine) Status() engine.Status {
+	return engine.Status{
+		MaxBytes: e.config.MaxStoreBytes,
+		Full:     e.space.full(),
+		Damages:  e.damages.number(),
+		Replicas: 1,
+	}
+}
+
+// Close waits for the appends under way and closes the storage.
+func (e *Engine) Close() {
+	if e.retention != nil {
+		e.retention.close()
+	}
+	if e.committer != nil {
+		e.committer.close()
+	}
+	e.closeStore()
+	if e.lock != nil {
+		e.lock.close()
+	}
+}
+
+// Alone is true: the directory is locked.
+func (e *Engine) Alone() bool { return true }
+
+// Answer does nothing: there is no other server that asks.
+func (e *Engine) Answer(*engine.Subscription, func([]byte, func([]byte))) (stop func(), err error) {
+	return func() {}, nil
+}
+
+// Ask returns engine.ErrNobody.
+func (e *Engine) Ask(context.Context, *engine.Subscription, []byte) ([]byte, error) {
+	return nil, engine.ErrNobody
+}

@@ -1,0 +1,70 @@
+package local
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+// jumpTo is what the sequences begin at a multiple of again, once some of those
+// that were given out may be lost.
+const jumpTo = 1 << 32
+
+// jump makes every topic go on far above the sequences that it can have given
+// out, since what the last of them were given to may be lost: so that none is
+// given out twice, and who knows one of them is noticed. It is called before
+// anybody else uses the storage. What it returns has a *engine.DamageError for
+// each topic that doesn't go on, since where it ends can't be read.
+func (e *Engine) jump(ctx context.Context) error {
+	var failed []error
+	topics := e.topics.states()
+	holes := make(map[*topicLog][]engine.Hole, len(topics))
+	for _, t := range topics {
+		if err := e.loadTopic(t); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		holes[t] = withHole(t.seen.holes, engine.Hole{First: t.end, Next: (t.end/jumpTo + 1) * jumpTo})
+	}
+	err := e.committer.do(ctx, func(batch *pebble.Batch) error {
+		for t, holes := range holes {
+			last := holes[len(holes)-1]
+			if err := batch.Set(numberKey(kindHole, t.uid, last.First), encodeNumber(last.Next), nil); err != nil {
+				return err
+			}
+		}
+		for t, holes := range holes {
+			t.end = holes[len(holes)-1].Next
+		}
+		return nil
+	}, func() {
+		for t, holes := range holes {
+			t.jumped(holes)
+		}
+	})
+	return errors.Join(append(failed, err)...)
+}
+
+// jumped says that a topic has other holes, of which the last is at its end.
+func (t *topicLog) jumped(holes []engine.Hole) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen.first == t.seen.end {
+		t.seen.first = t.end
+	}
+	t.seen.end, t.seen.holes = t.end, holes
+}
+
+// withHole returns holes with another one, which is above them.
+func withHole(holes []engine.Hole, hole engine.Hole) []engine.Hole {
+	joined := make([]engine.Hole, 0, len(holes)+1)
+	joined = append(joined, holes...)
+	if n := len(joined); n > 0 && joined[n-1].Next == hole.First {
+		joined[n-1].Next = hole.Next
+		return joined
+	}
+	return append(joined, hole)
+}

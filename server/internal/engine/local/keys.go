@@ -1,0 +1,127 @@
+package local
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+// A key of the store is a byte for the kind of what it has, and then, in big
+// endian, what tells those of a kind apart. The order of keys is that of bytes.
+const (
+	// kindTopic and kindSubscription, and a name: a revision and a configuration.
+	kindTopic        = 't'
+	kindSubscription = 's'
+	// kindRevision: the last revision that a configuration was given.
+	kindRevision = 'v'
+	// kindSchemas and a number, from 1 on: schemas that were registered.
+	kindSchemas = 'g'
+	// kindBase: the schemas that a server was started with.
+	kindBase = 'b'
+
+	// kindRecord, the uid of a topic and the sequence of its first event: a
+	// record. See recordValue.
+	kindRecord = 'r'
+	// kindEnd and the uid of a topic: what remains to be known of one that
+	// retention has emptied. See tail.
+	kindEnd = 'e'
+	// kindHole, the uid of a topic and a sequence: the sequence after the hole
+	// that begins there.
+	kindHole = 'h'
+	// kindKey, the uid of a topic, a partition key, a zero byte and the sequence
+	// of the last event with this key in a record: how many sequences before this
+	// one the record begins.
+	kindKey = 'k'
+	// kindIdentity, the uid of a topic and an identity: see identity.
+	kindIdentity = 'i'
+	// kindExpiry, the uid of a topic and the sequence of the first event of what
+	// was stored together: when, and the identities that it brought.
+	kindExpiry = 'x'
+
+	// kindJournal, the uid of a subscription and a number, from 1 on: an entry.
+	kindJournal = 'j'
+	// kindLetter, the uid of a subscription and a place: the sequence of the
+	// event, and its dead letter.
+	kindLetter = 'd'
+	// kindLetterPlace, the uid of a subscription and the sequence of an event:
+	// the place of its dead letter.
+	kindLetterPlace = 'l'
+	// kindLetterCount and the uid of a subscription: how many dead letters there
+	// are, and the last place that was given to one.
+	kindLetterCount = 'c'
+)
+
+// topicKinds and subscriptionKinds are what is deleted with a topic or a
+// subscription.
+var (
+	topicKinds        = []byte{kindRecord, kindEnd, kindHole, kindKey, kindIdentity, kindExpiry}
+	subscriptionKinds = []byte{kindJournal, kindLetter, kindLetterPlace, kindLetterCount}
+)
+
+func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
+
+// uidKey is the key of what there is one of for a uid, and what every other key
+// of the kind and the uid begins with.
+func uidKey(kind byte, uid uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, numberKeySize), kind), uid)
+}
+
+// afterUID is above every key of a kind and a uid.
+func afterUID(kind byte, uid uint64) []byte {
+	if uid == math.MaxUint64 {
+		return []byte{kind + 1}
+	}
+	return uidKey(kind, uid+1)
+}
+
+// numberKeySize is the size of a key of a kind, a uid and a number.
+const numberKeySize = 1 + 8 + 8
+
+func numberKey(kind byte, uid uint64, number int64) []byte {
+	return binary.BigEndian.AppendUint64(uidKey(kind, uid), uint64(number))
+}
+
+// numberOf returns the number that a key ends in.
+func numberOf(key []byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+}
+
+func identityKey(uid uint64, id engine.ID) []byte {
+	return append(uidKey(kindIdentity, uid), id[:]...)
+}
+
+// partitionPrefix is what the entries of a partition key begin with. Those of
+// another key that begins with this one and a zero byte do too, but are longer
+// than partitionKeySize says.
+func partitionPrefix(uid uint64, key string) []byte {
+	b := make([]byte, 0, partitionKeySize(key))
+	b = append(b, kindKey)
+	b = binary.BigEndian.AppendUint64(b, uid)
+	b = append(b, key...)
+	return append(b, 0)
+}
+
+func partitionKeySize(key string) int { return 1 + 8 + len(key) + 1 + 8 }
+
+func partitionKey(uid uint64, key string, sequence int64) []byte {
+	return binary.BigEndian.AppendUint64(partitionPrefix(uid, key), uint64(sequence))
+}
+
+// maxSequence is above every sequence.
+const maxSequence = math.MaxInt64
+
+// recordBounds are those of the records whose first events have a sequence or a
+// higher one, and one below another.
+func recordBounds(uid uint64, from, below int64) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: numberKey(kindRecord, uid, from), UpperBound: numberKey(kindRecord, uid, below)}
+}
+
+// partitionBounds are those of the entries of a partition key with a sequence or
+// a higher one, and one below another. Entries of other keys may be between
+// them: see partitionPrefix.
+func partitionBounds(uid uint64, key string, from, below int64) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: partitionKey(uid, key, from), UpperBound: partitionKey(uid, key, below)}
+}

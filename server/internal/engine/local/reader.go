@@ -1,0 +1,266 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+// maxChunkRecords and maxChunkBytes bound what a reader has read and not
+// returned: there is always one record, and then others while these hold.
+const (
+	maxChunkRecords = 64
+	maxChunkBytes   = 64 << 10
+)
+
+// reader reads a chunk of records at a time, so that one that nobody asks holds
+// little, and nothing of the store.
+type reader struct {
+	engine *Engine
+	topic  *topicLog
+	key    string
+	// notBefore is the time that records have to be stored at or after.
+	notBefore time.Time
+	// next is the sequence after what was read.
+	next int64
+	more bool
+	// chunk is what was read and not returned.
+	chunk []engine.Record
+}
+
+// Read opens a reader.
+func (e *Engine) Read(_ context.Context, topic *engine.Topic, from engine.ReadFrom) (engine.Reader, error) {
+	t, err := e.topicLog(topic)
+	if err != nil {
+		return nil, err
+	}
+	x := t.extentNow()
+	r := &reader{engine: e, topic: t, key: from.Key, notBefore: from.Time, next: from.Sequence}
+	if !from.Time.IsZero() {
+		if r.next, err = e.firstAt(t, &x, from.Time); err != nil {
+			return nil, err
+		}
+	}
+	r.next = max(r.next, 1)
+	r.more = max(r.next, x.first) <= x.last
+	if r.key != "" && r.more {
+		r.more, err = r.anyOfKey(&x)
+	}
+	return r, err
+}
+
+// More says whether records were there when the reader was opened.
+func (r *reader) More() bool { return r.more }
+
+// Close ends the reader.
+func (r *reader) Close() { r.chunk = nil }
+
+// Next waits for the next record.
+func (r *reader) Next(ctx context.Context) (engine.Record, error) {
+	for {
+		for len(r.chunk) > 0 {
+			record := r.chunk[0]
+			r.chunk[0] = engine.Record{}
+			r.chunk = r.chunk[1:]
+			if !record.Time.Before(r.notBefore) {
+				return record, nil
+			}
+		}
+		select {
+		case <-r.topic.gone:
+			return engine.Record{}, engine.ErrTopicNotFound
+		case <-ctx.Done():
+			return engine.Record{}, ctx.Err()
+		default:
+		}
+		x := r.topic.extentNow()
+		if r.next >= x.end {
+			if err := r.wait(ctx); err != nil {
+				return engine.Record{}, err
+			}
+			continue
+		}
+		if err := r.fill(&x); err != nil {
+			return engine.Record{}, err
+		}
+	}
+}
+
+// wait waits for more than what was read.
+func (r *reader) wait(ctx context.Context) error {
+	x, more := r.topic.wait()
+	if r.next < x.end {
+		return nil
+	}
+	select {
+	case <-more:
+		return nil
+	case <-r.topic.gone:
+		return engine.ErrTopicNotFound
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fill reads a chunk of what is there, or finds that there is nothing.
+func (r *reader) fill(x *extent) error {
+	r.chunk = r.chunk[:0]
+	var err error
+	if r.key == "" {
+		err = r.read(x)
+	} else {
+		err = r.readKey(x)
+	}
+	if err == nil || len(r.chunk) > 0 { // Whoever asks again finds the error again.
+		return nil
+	}
+	select {
+	case <-r.topic.gone:
+		return engine.ErrTopicNotFound
+	default:
+		return r.engine.failed(r.topic, eventPlace(r.next), err)
+	}
+}
+
+// read reads the records that follow.
+func (r *reader) read(x *extent) error {
+	iter, err := r.engine.db.NewIter(recordBounds(r.topic.uid, 0, x.end))
+	if err != nil {
+		return err
+	}
+	defer iter.Close() //nolint:errcheck // Error says it.
+	valid := iter.SeekGE(numberKey(kindRecord, r.topic.uid, r.next))
+	if iter.Error() == nil && (!valid || numberOf(iter.Key()) != r.next) {
+		valid, err = r.holder(iter, valid)
+		if err != nil {
+			return err
+		}
+	}
+	for size := 0; valid && len(r.chunk) < maxChunkRecords && size < maxChunkBytes; valid = iter.Next() {
+		record, err := recordAt(iter)
+		if err != nil {
+			return err
+		}
+		if record.First > r.next {
+			if err := r.skip(record.First); err != nil {
+				return err
+			}
+		}
+		r.next = record.Last + 1
+		record.More = record.Last < x.last
+		r.chunk = append(r.chunk, record)
+		size += len(record.Data)
+	}
+	if err := iter.Error(); err != nil || len(r.chunk) > 0 {
+		return err
+	}
+	return r.skip(x.end)
+}
+
+// holder moves an iterator that is at the first record after the next event, or
+// at none, to the record that holds the event, where there is one.
+func (r *reader) holder(iter *pebble.Iterator, valid bool) (bool, error) {
+	if iter.SeekLT(numberKey(kindRecord, r.topic.uid, r.next)) {
+		info, data, err := parseRecord(iter.Value())
+		if err != nil {
+			return false, broken(err)
+		}
+		if info.record(numberOf(iter.Key()), data).Last >= r.next {
+			return true, nil
+		}
+	}
+	if err := iter.Error(); err != nil || !valid {
+		return false, err
+	}
+	return iter.SeekGE(numberKey(kindRecord, r.topic.uid, r.next)), nil
+}
+
+// skip leaves out events that aren't there, up to before a sequence. It returns
+// an error where they should be.
+func (r *reader) skip(to int64) error {
+	x := r.topic.extentNow()
+	if !x.explains(r.next, to) {
+		return broken(errGap)
+	}
+	r.next = to
+	return nil
+}
+
+// readKey reads the records that follow and have an event with the key.
+func (r *reader) readKey(x *extent) error {
+	entries, more, err := r.entries(x)
+	if err != nil {
+		return err
+	}
+	size := 0
+	for i, entry := range entries {
+		if len(r.chunk) > 0 && size >= maxChunkBytes {
+			return nil
+		}
+		value, closer, err := r.engine.db.Get(numberKey(kindRecord, r.topic.uid, entry.record))
+		if errors.Is(err, pebble.ErrNotFound) {
+			if now := r.topic.extentNow(); entry.record < now.first { // Removed meanwhile.
+				r.next = max(r.next, entry.sequence+1)
+				continue
+			}
+			err = broken(errGap)
+		}
+		if err != nil {
+			return err
+		}
+		record, err := recordIn(entry.record, value)
+		_ = closer.Close() // Nothing was written.
+		if err != nil {
+			return err
+		}
+		r.next = record.Last + 1
+		record.More = more || i < len(entries)-1
+		r.chunk = append(r.chunk, record)
+		size += len(record.Data)
+	}
+	if !more {
+		r.next = x.end
+	}
+	return nil
+}
+
+// keyEntry is an entry of the index of keys.
+type keyEntry struct {
+	// sequence is that of the last event with the key in a record, and record
+	// that of the record's first event.
+	sequence, record int64
+}
+
+// entries returns the next entries of the key, and whether there are more.
+func (r *reader) entries(x *extent) (entries []keyEntry, more bool, err error) {
+	iter, err := r.engine.db.NewIter(partitionBounds(r.topic.uid, r.key, r.next, x.end))
+	if err != nil {
+		return nil, false, err
+	}
+	defer iter.Close() //nolint:errcheck // Error says it.
+	for valid := iter.First(); valid; valid = iter.Next() {
+		if len(iter.Key()) != partitionKeySize(r.key) {
+			continue
+		}
+		if len(entries) == maxChunkRecords {
+			return entries, true, nil
+		}
+		sequence := numberOf(iter.Key())
+		before, err := parseNumber(iter.Value())
+		if err != nil {
+			return nil, false, err
+		}
+		entries = append(entries, keyEntry{sequence, sequence - before})
+	}
+	return entries, false, iter.Error()
+}
+
+// anyOfKey reports whether there is a record to read.
+func (r *reader) anyOfKey(x *extent) (bool, error) {
+	entries, _, err := r.entries(x)
+	return len(entries) > 0, r.engine.failed(r.topic, eventPlace(r.next), err)
+}

@@ -1,0 +1,141 @@
+package local
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+const (
+	// cacheBytes is the size of the cache of blocks.
+	cacheBytes = 64 << 20
+	// minMemTable and maxMemTable bound the size of a memtable. A volume of a
+	// size gets memtables of a share of it: what is in them is in the write-ahead
+	// log too.
+	minMemTable   = 1 << 20
+	maxMemTable   = 16 << 20
+	memTableShare = 64
+	// memTables is the number of memtables that may wait to be written before
+	// changes wait.
+	memTables = 4
+	// maxSublevels is the number of sorted runs at which changes wait for the
+	// compactions.
+	maxSublevels = 64
+	// blockBytes and indexBlockBytes are the sizes of blocks, before they are
+	// compressed.
+	blockBytes      = 16 << 10
+	indexBlockBytes = 128 << 10
+	// filterBits is what a key takes in a filter: with 10, one search in a
+	// hundred for what isn't there reads a block in vain.
+	filterBits = 10
+	// rangeDeletionDelay is the time after which the space that a deletion freed
+	// begins to be given back.
+	rangeDeletionDelay = 10 * time.Second
+)
+
+// openStore opens Pebble.
+func (e *Engine) openStore() (err error) {
+	dir, base := filepath.Join(e.config.DataDir, storeDir), e.config.fs
+	if base == nil {
+		base = vfs.Default
+	}
+	options := e.storeOptions()
+	volume := e.config.MaxStoreBytes
+	if usage, err := base.GetDiskUsage(e.config.DataDir); err == nil && (volume == 0 || volume > int64(usage.TotalBytes)) {
+		volume = int64(usage.TotalBytes)
+	}
+	options.MemTableSize = uint64(min(max(volume/memTableShare, minMemTable), maxMemTable))
+	options.FS = base
+	if e.config.Sync == engine.SyncWritten {
+		e.syncer = newWALFS(base, e.fatal)
+		options.FS = e.syncer
+	}
+	options.WithFSDefaults()
+	e.db, err = pebble.Open(dir, options)
+	return err
+}
+
+func (e *Engine) storeOptions() *pebble.Options {
+	options := &pebble.Options{
+		CacheSize:                   cacheBytes,
+		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
+		FlushDelayDeleteRange:       rangeDeletionDelay,
+		FormatMajorVersion:          pebble.FormatNewest,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       maxSublevels,
+		Logger:                      storeLog{e.log, e.fatal},
+		MemTableStopWritesThreshold: memTables,
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) {
+				e.log.Error("the storage failed in the background and tries again", "error", err)
+			},
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				_ = e.damaged(nil, "file "+filepath.Base(info.Path), info.Details)
+			},
+			DiskSlow: func(info pebble.DiskSlowInfo) {
+				e.log.Warn("the disk is slow", "path", info.Path, "operation", info.OpType.String(), "duration", info.Duration)
+			},
+			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+				e.log.Warn("changes wait for the disk", "reason", info.Reason)
+			},
+		},
+	}
+	// Reading doesn't change what is stored.
+	options.Experimental.ReadSamplingMultiplier = -1
+	options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	for i := range options.Levels {
+		options.Levels[i].BlockSize = blockBytes
+		options.Levels[i].IndexBlockSize = indexBlockBytes
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
+	}
+	return options
+}
+
+func (e *Engine) closeStore() {
+	if e.db != nil {
+		if err := e.db.Close(); err != nil {
+			e.log.Error("closing the storage", "error", err)
+		}
+	}
+	if e.syncer != nil {
+		e.syncer.close()
+	}
+}
+
+// fatal ends the process: the disk failed a write, and what is stored and what
+// isn't is known only once the storage is opened again. Everything that was
+// answered is.
+func (e *Engine) fatal(err error) {
+	if e.config.fatal != nil {
+		e.config.fatal(err)
+	}
+	e.log.Error("the disk failed a write; the process ends rather than guess what is stored, "+
+		"and has everything that it answered for when it starts again", "error", err)
+	os.Exit(1)
+}
+
+// storeLog takes what Pebble says.
+type storeLog struct {
+	log   *slog.Logger
+	fatal func(error)
+}
+
+func (l storeLog) Infof(format string, args ...any) {
+	l.log.Debug("store: " + fmt.Sprintf(format, args...))
+}
+
+func (l storeLog) Errorf(format string, args ...any) {
+	l.log.Error("store: " + fmt.Sprintf(format, args...))
+}
+
+func (l storeLog) Fatalf(format string, args ...any) {
+	l.fatal(fmt.Errorf(format, args...)) //nolint:err113 // It is shown as it is.
+}
