@@ -198,7 +198,7 @@ func TestDeadLetterFilter(t *testing.T) {
 			{&tidingsv1.DeadLetterFilter{Before: just}, all},
 			{&tidingsv1.DeadLetterFilter{Since: died, Before: died}, nil},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}}, all[1:2]},
-			{&tidingsv1.DeadLetterFilter{Sequences: []int64{1 << 50, letters[2].GetEvent().GetSequence(), sequence, sequence, 1}}, all[1:3]},
+			{&tidingsv1.DeadLetterFilter{Sequences: []int64{1 << 50, letters[2].GetEvent().GetSequence(), sequence, sequence, 1 << 40}}, all[1:3]},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}, Causes: []tidingsv1.DeadLetterCause{byNack}}, nil},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}, Before: died, Event: &tidingsv1.EventFilter{Attributes: exact}}, all[1:2]},
 		} {

@@ -264,11 +264,6 @@ func TestPublishRefuses(t *testing.T) {
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: name, Events: orders(t, "a", 1)})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
 	}))
-	t.Run("more than 1000 events one by one", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, byEvent)
-		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 1001)})
-		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("events"))
-	}))
 }
 
 // validTimes: JSON has no way to write a time that isn't one.
