@@ -169,7 +169,6 @@ func TestValidate(t *testing.T) {
 		"cluster":                 {change: func(c *Config) { c.NATSURL, c.Replicas, c.DataDir = "nats://a:4222, tls://b:4222", 3, "" }},
 		"nats without scheme":     {func(c *Config) { c.NATSURL = "localhost:4222" }, "nats-url", "is not nats://host:port"},
 		"fsync":                   {change: func(c *Config) { c.Sync = SyncFsync }},
-		"fsync with nats":         {func(c *Config) { c.Sync, c.NATSURL = SyncFsync, "nats://a:4222" }, "sync", "sync_interval"},
 		"unknown sync":            {func(c *Config) { c.Sync = "always" }, "sync", `"always" is not`},
 		"negative store":          {func(c *Config) { c.MaxStoreBytes = -1 }, "max-store-bytes", "negative"},
 		"store with nats":         {func(c *Config) { c.MaxStoreBytes, c.NATSURL = 1<<30, "nats://a:4222" }, "max-store-bytes", "NATS account"},
