@@ -30,14 +30,16 @@ var arrows = map[string][]string{
 	// The engines know nothing of each other, and daemon alone knows which it is.
 	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/guard"},
 	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/guard"},
-	"internal/engine/enginetest": {"internal/engine", "internal/eventlog"},
-	"internal/lease":             {},
-	"internal/schema":            {"internal/imagejson"},
-	"internal/imagejson":         {},
-	"internal/auth":              {},
-	"internal/telemetry":         {},
-	"internal/guard":             {},
-	"internal/eventjson":         {"internal/guard"},
+	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/guard"},
+	// For tests alone, and so imported by no package.
+	"internal/engine/jetstream/natstest": {},
+	"internal/lease":                     {},
+	"internal/schema":                    {"internal/imagejson"},
+	"internal/imagejson":                 {},
+	"internal/auth":                      {},
+	"internal/telemetry":                 {},
+	"internal/guard":                     {},
+	"internal/eventjson":                 {"internal/guard"},
 	// Tests of the whole server alone.
 	"internal/fuzz": {},
 	// A client is written against the contract alone, like anybody else's; how

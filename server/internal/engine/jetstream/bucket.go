@@ -1,19 +1,22 @@
-package engine
+package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 )
 
 // bucket is a key-value bucket that this server follows.
 type bucket struct {
 	name  string
+	asks  *link
 	kv    jetstream.KeyValue
 	watch jetstream.KeyWatcher
 	apply func(jetstream.KeyValueEntry)
@@ -24,23 +27,27 @@ type bucket struct {
 // openBucket opens a bucket, or creates it, and gives its entries to apply: those
 // that there are before it returns, and the changes after that, one at a time,
 // until close.
-func openBucket(ctx context.Context, e *Engine, name, description string, apply func(jetstream.KeyValueEntry)) (*bucket, error) {
-	b := &bucket{name: name, apply: apply, log: e.log, done: make(chan struct{})}
-	if err := b.open(ctx, e, description); err != nil {
+func openBucket(ctx context.Context, e *Engine, progress func(), name, description string, apply func(jetstream.KeyValueEntry)) (*bucket, error) {
+	b := &bucket{name: name, asks: e.asks, apply: apply, log: e.log, done: make(chan struct{})}
+	if err := b.open(ctx, e, progress, description); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
 	return b, nil
 }
 
-func (b *bucket) open(ctx context.Context, e *Engine, description string) (err error) {
+func (b *bucket) open(ctx context.Context, e *Engine, progress func(), description string) (err error) {
 	if b.kv, err = createBucket(ctx, e, b.name, description); err != nil {
+		return err
+	}
+	if err := e.copies(ctx, b.name); err != nil {
 		return err
 	}
 	// The watcher outlives ctx, which bounds opening only.
 	if b.watch, err = b.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
-		return translate(err)
+		return translate(ctx, err)
 	}
 	for {
+		progress()
 		select {
 		case entry := <-b.watch.Updates():
 			if entry == nil { // The present state is complete.
@@ -50,7 +57,7 @@ func (b *bucket) open(ctx context.Context, e *Engine, description string) (err e
 			b.apply(entry)
 		case <-ctx.Done():
 			b.stopWatch()
-			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			return ctx.Err()
 		}
 	}
 }
@@ -58,26 +65,82 @@ func (b *bucket) open(ctx context.Context, e *Engine, description string) (err e
 // createBucket tries for as long as the context allows: a cluster that is forming
 // answers nothing, and doesn't answer later what it was asked before.
 func createBucket(ctx context.Context, e *Engine, name, description string) (jetstream.KeyValue, error) {
-	const attempt = 2 * time.Second
 	for {
-		one, cancel := context.WithTimeout(ctx, attempt)
-		kv, err := e.js.CreateOrUpdateKeyValue(one, jetstream.KeyValueConfig{
-			Bucket:      name,
-			Description: description,
-			Replicas:    e.replicas,
-			Storage:     jetstream.FileStorage,
-		})
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		kv, err := e.asks.js.KeyValue(attempt, name)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			kv, err = e.asks.js.CreateKeyValue(attempt, jetstream.KeyValueConfig{
+				Bucket:      name,
+				Description: description,
+				Replicas:    int(e.replicas.Load()),
+				Storage:     jetstream.FileStorage,
+			})
+		}
 		if err == nil {
 			cancel()
 			return kv, nil
 		}
 		e.log.Warn("JetStream is not ready", "error", err)
-		<-one.Done() // An error at once is no reason to ask at once.
+		<-attempt.Done() // An error at once is no reason to ask at once.
 		cancel()
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, err
 		}
 	}
+}
+
+func bucketStream(bucket string) string { return "KV_" + bucket }
+
+func (b *bucket) subject(key string) string { return "$KV." + b.name + "." + key }
+
+// operationHeader says of an entry that it is a deletion.
+const operationHeader = "KV-Operation"
+
+// get returns the entry of a key as the bucket's leader has it, or
+// ErrRecordNotFound: where it was deleted, with the revision of that.
+func (b *bucket) get(ctx context.Context, key string) (value []byte, revision uint64, err error) {
+	stored, err := b.asks.message(ctx, bucketStream(b.name), which{LastOf: b.subject(key)})
+	if err != nil {
+		return nil, 0, translate(ctx, err)
+	}
+	if len(stored.Header) > 0 {
+		header, err := nats.DecodeHeadersMsg(stored.Header)
+		if err != nil {
+			return nil, 0, translate(ctx, err)
+		}
+		if header.Get(operationHeader) != "" {
+			return nil, stored.Sequence, engine.ErrRecordNotFound
+		}
+	}
+	return stored.Data, stored.Sequence, nil
+}
+
+// put writes the entry of a key where its revision is the given one, 0 for none,
+// or returns ErrSequence.
+func (b *bucket) put(ctx context.Context, key string, value []byte, after uint64) (revision uint64, err error) {
+	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value}, jetstream.WithExpectLastSequencePerSubject(after))
+}
+
+// set is put whatever the revision is.
+func (b *bucket) set(ctx context.Context, key string, value []byte) error {
+	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value})
+	return err
+}
+
+// remove deletes the entry of a key where its revision is the given one, or
+// returns ErrSequence.
+func (b *bucket) remove(ctx context.Context, key string, after uint64) error {
+	header := nats.Header{operationHeader: []string{"DEL"}}
+	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: header}, jetstream.WithExpectLastSequencePerSubject(after))
+	return err
+}
+
+func (b *bucket) write(ctx context.Context, message *nats.Msg, options ...jetstream.PublishOpt) (revision uint64, err error) {
+	ack, err := b.asks.js.PublishMsg(ctx, message, options...)
+	if err != nil {
+		return 0, translate(ctx, err)
+	}
+	return ack.Sequence, nil
 }
 
 func (b *bucket) follow() error {

@@ -1,162 +1,152 @@
-package engine
+package jetstream
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tidings/server/internal/engine"
 )
 
 func deadLettersName(subscription string) string { return "tidings-dead-" + subscription }
 
-func deadLetterSubject(s *Subscription, sequence int64) string {
+func deadLetterSubject(s *engine.Subscription, sequence int64) string {
 	return deadLetterPrefix(s) + strconv.FormatInt(sequence, 10)
 }
 
-func deadLetterPrefix(s *Subscription) string {
+func deadLetterPrefix(s *engine.Subscription) string {
 	return "tidings.dead." + s.Name + "." + uidToken(s) + "."
 }
 
-func (e *Engine) deadLetterStream(s *Subscription) jetstream.StreamConfig {
+func (e *Engine) deadLetterStream(s *engine.Subscription) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        deadLettersName(s.Name),
 		Description: "Dead letters of the Tidings subscription " + s.Name,
 		Subjects:    []string{deadLetterPrefix(s) + "*"},
-		Storage:     jetstream.FileStorage,
-		Retention:   jetstream.LimitsPolicy,
-		Discard:     jetstream.DiscardOld,
-		Replicas:    e.replicas,
 		MaxBytes:    -1,
-		MaxMsgs:     -1,
 		// There is one for each event all the same. JetStream would see to that
-		// itself, but what it removes for this bound may come back, after a
-		// crash, once what took its place is deleted.
-		MaxMsgsPerSubject: -1,
-		MaxMsgSize:        -1,
-		MaxConsumers:      -1,
-		Duplicates:        minDuplicates,
+		// itself, by a bound of the messages of a subject, but what it removes for
+		// this bound may come back, after a crash, once what took its place is
+		// deleted.
+		Duplicates: minDuplicates,
 	}
 }
 
-// DeadLetterEntry is the dead letter of an event.
-type DeadLetterEntry struct {
-	// Sequence is that of the event.
-	Sequence int64
-	// Data is the dead letter.
-	Data []byte
-}
-
-// PutDeadLetters stores dead letters, each in place of an earlier one of the
-// same event. Repeating it changes nothing.
-func (e *Engine) PutDeadLetters(ctx context.Context, s *Subscription, entries []DeadLetterEntry) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	futures := make([]jetstream.PubAckFuture, 0, len(entries))
-	for _, entry := range entries {
-		message := &nats.Msg{Subject: deadLetterSubject(s, entry.Sequence), Data: entry.Data, Header: nats.Header{}}
-		message.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
-		future, err := e.js.PublishMsgAsync(message, jetstream.WithStallWait(callTimeout))
-		if err != nil {
-			return subscriptionError(err)
+// PutDeadLetters implements engine.Subscriptions.
+func (e *Engine) PutDeadLetters(ctx context.Context, s *engine.Subscription, letters []engine.DeadLetter) error {
+	return subscriptionDo(ctx, e, s, func(ctx context.Context) error {
+		futures := make([]jetstream.PubAckFuture, 0, len(letters))
+		for _, letter := range letters {
+			future, err := e.writes.publish(&nats.Msg{
+				Subject: deadLetterSubject(s, letter.Sequence),
+				Header:  nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{"0"}},
+				Data:    letter.Data,
+			})
+			if err != nil {
+				return err
+			}
+			futures = append(futures, future)
 		}
-		futures = append(futures, future)
-	}
-	for i, future := range futures {
-		select {
-		case <-future.Ok():
-		case err := <-future.Err():
-			if err = subscriptionError(err); errors.Is(err, ErrSequence) { // There is one.
-				err = e.replaceDeadLetter(ctx, s, entries[i])
+		for i, future := range futures {
+			_, err := wait(ctx, future)
+			if err = translate(ctx, err); errors.Is(err, engine.ErrSequence) { // There is one.
+				err = e.replaceDeadLetter(ctx, s, letters[i])
 			}
 			if err != nil {
 				return err
 			}
-		case <-ctx.Done():
-			return ctx.Err()
 		}
-	}
-	return e.syncer.wait(ctx)
+		return nil
+	})
 }
 
 // replaceDeadLetter stores a dead letter and deletes the earlier ones of its
 // event. Before it returns there may be two.
-func (e *Engine) replaceDeadLetter(ctx context.Context, s *Subscription, entry DeadLetterEntry) error {
-	subject := deadLetterSubject(s, entry.Sequence)
-	if _, err := e.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: entry.Data}); err != nil {
-		return subscriptionError(err)
-	}
-	stream, err := e.js.Stream(ctx, deadLettersName(s.Name))
+func (e *Engine) replaceDeadLetter(ctx context.Context, s *engine.Subscription, letter engine.DeadLetter) error {
+	subject := deadLetterSubject(s, letter.Sequence)
+	future, err := e.writes.publish(&nats.Msg{Subject: subject, Data: letter.Data})
 	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeKeep(1))
+		_, err = wait(ctx, future)
 	}
-	return subscriptionError(err)
+	if err != nil {
+		return err
+	}
+	return e.asks.purge(ctx, deadLettersName(s.Name), purge{Subject: subject, Keep: 1})
 }
 
-// DeadLetter returns the dead letter of an event, or ErrRecordNotFound. The
-// record's sequence is its place among the dead letters.
-func (e *Engine) DeadLetter(ctx context.Context, s *Subscription, sequence int64) (Record, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	stream, err := e.js.Stream(ctx, deadLettersName(s.Name))
+// DeadLetter implements engine.Subscriptions.
+func (e *Engine) DeadLetter(ctx context.Context, s *engine.Subscription, sequence int64) (engine.DeadLetter, error) {
+	stored, err := subscriptionCall(ctx, e, s, func(ctx context.Context) (*message, error) {
+		return e.reads.message(ctx, deadLettersName(s.Name), which{LastOf: deadLetterSubject(s, sequence)})
+	})
 	if err != nil {
-		return Record{}, subscriptionError(err)
+		return engine.DeadLetter{}, err
 	}
-	message, err := stream.GetLastMsgForSubject(ctx, deadLetterSubject(s, sequence))
-	if err != nil {
-		return Record{}, subscriptionError(err)
-	}
-	return Record{Sequence: message.Sequence, Time: message.Time, Data: message.Data}, nil
+	return engine.DeadLetter{Sequence: sequence, Data: stored.Data, Place: stored.Sequence}, nil
 }
 
-// DeleteDeadLetter deletes the dead letter of an event, where there is one.
-func (e *Engine) DeleteDeadLetter(ctx context.Context, s *Subscription, sequence int64) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	stream, err := e.js.Stream(ctx, deadLettersName(s.Name))
-	if err != nil {
-		return subscriptionError(err)
-	}
-	err = stream.Purge(ctx, jetstream.WithPurgeSubject(deadLetterSubject(s, sequence)))
-	return subscriptionError(err)
-}
-
-// DeadLetterCount is the number of dead letters.
-func (e *Engine) DeadLetterCount(ctx context.Context, s *Subscription) (uint64, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	stream, err := e.js.Stream(ctx, deadLettersName(s.Name))
-	if err != nil {
-		return 0, subscriptionError(err)
-	}
-	return stream.CachedInfo().State.Msgs, nil
-}
-
-// ReadDeadLetters calls each with the dead letters from a place among them on,
-// in the order in which they were stored, up to the last that is there when it
-// begins or until each returns false. Pending is set.
-func (e *Engine) ReadDeadLetters(ctx context.Context, s *Subscription, from uint64, each func(Record) (bool, error)) error {
-	reader, err := e.readStream(ctx, deadLettersName(s.Name), max(from, 1), time.Time{})
-	if err != nil {
-		return subscriptionError(err)
-	}
-	defer reader.Close()
-	for left := reader.Pending(); left > 0; {
-		record, err := reader.Next(ctx)
+// DeleteDeadLetters implements engine.Subscriptions.
+func (e *Engine) DeleteDeadLetters(ctx context.Context, s *engine.Subscription, sequences ...int64) error {
+	for _, sequence := range sequences {
+		err := subscriptionDo(ctx, e, s, func(ctx context.Context) error {
+			return e.asks.purge(ctx, deadLettersName(s.Name), purge{Subject: deadLetterSubject(s, sequence)})
+		})
 		if err != nil {
-			return subscriptionError(err)
+			return err
 		}
-		// One that was removed meanwhile doesn't come.
-		left = min(left-1, record.Pending)
-		more, err := each(record)
+	}
+	return nil
+}
+
+// DeadLetterCount implements engine.Subscriptions.
+func (e *Engine) DeadLetterCount(ctx context.Context, s *engine.Subscription) (uint64, error) {
+	info, err := subscriptionCall(ctx, e, s, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return e.reads.info(ctx, deadLettersName(s.Name))
+	})
+	if err != nil {
+		return 0, err
+	}
+	return info.State.Msgs, nil
+}
+
+// ReadDeadLetters implements engine.Subscriptions.
+func (e *Engine) ReadDeadLetters(ctx context.Context, s *engine.Subscription, from uint64, each func(engine.DeadLetter) (bool, error)) error {
+	stream := deadLettersName(s.Name)
+	info, err := subscriptionCall(ctx, e, s, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return e.reads.info(ctx, stream)
+	})
+	if err != nil {
+		return err
+	}
+	// Asked for one by one: then the leader says which there are, and none is
+	// waited for that is deleted meanwhile.
+	for next := max(from, 1); next <= info.State.LastSeq; {
+		stored, err := subscriptionCall(ctx, e, s, func(ctx context.Context) (*message, error) {
+			return e.reads.message(ctx, stream, which{Sequence: next, NextOf: deadLetterPrefix(s) + "*"})
+		})
+		if errors.Is(err, engine.ErrRecordNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if stored.Sequence > info.State.LastSeq {
+			return nil
+		}
+		sequence, err := strconv.ParseInt(stored.Subject[strings.LastIndexByte(stored.Subject, '.')+1:], 10, 64)
+		if err != nil {
+			return &engine.DamageError{Place: fmt.Sprintf("message %d of stream %s", stored.Sequence, stream), Cause: err}
+		}
+		more, err := each(engine.DeadLetter{Sequence: sequence, Data: stored.Data, Place: stored.Sequence})
 		if err != nil || !more {
 			return err
 		}
+		next = stored.Sequence + 1
 	}
 	return nil
 }

@@ -1,113 +1,74 @@
-// Package engine keeps topics, their records and subscriptions in NATS
-// JetStream, embedded in the process or outside it; the same code drives both.
+// Package jetstream is the storage of a cluster: it keeps topics and
+// subscriptions in NATS JetStream.
 //
 // A topic is a stream and an entry in a key-value bucket, which holds its
 // configuration. A record is a message of the stream. A subscription is an
 // entry in another bucket, a stream for its journal and one for its dead
 // letters. What records, journals and dead letters contain is their caller's
-// affair.
-package engine
+// affair, except that the events of a record can be counted.
+package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/guard"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
 
-// Every error of this package wraps one of these, or is a context's.
-var (
-	// ErrUnavailable: JetStream didn't answer, or can't just now. Whether an
-	// append took effect is not known.
-	ErrUnavailable = errors.New("the storage is unavailable")
-	// ErrFull: a limit of the storage is reached. Nothing was stored.
-	ErrFull = errors.New("the storage is full")
-	// ErrTopicNotFound: there is no such topic.
-	ErrTopicNotFound = errors.New("the topic doesn't exist")
-	// ErrTopicExists: there is such a topic.
-	ErrTopicExists = errors.New("the topic exists")
-	// ErrSubscriptionNotFound: there is no such subscription.
-	ErrSubscriptionNotFound = errors.New("the subscription doesn't exist")
-	// ErrSubscriptionExists: there is such a subscription.
-	ErrSubscriptionExists = errors.New("the subscription exists")
-	// ErrRevision: the topic or subscription has another revision, or there are
-	// more schemas.
-	ErrRevision = errors.New("it has been changed")
-	// ErrRecordNotFound: there is no record with this sequence.
-	ErrRecordNotFound = errors.New("the record doesn't exist")
-	// ErrDuplicate: an identity of an atomic append is taken.
-	ErrDuplicate = errors.New("an identity is taken")
-	// ErrSequence: the expected last sequence isn't the last one.
-	ErrSequence = errors.New("the last sequence is another")
-	// ErrTooLarge: the record is larger than MaxRecordBytes.
-	ErrTooLarge = errors.New("the record is too large")
-)
-
-// Sync is what an append waits for.
-type Sync string
-
-const (
-	// SyncWritten: the record is handed to the operating system.
-	SyncWritten Sync = "written"
-	// SyncFsync: the record is on the disk. Embedded JetStream only.
-	SyncFsync Sync = "fsync"
-)
-
 // Config says where JetStream is.
 type Config struct {
-	// DataDir is the directory of the embedded JetStream.
-	DataDir string
-	// MaxStoreBytes bounds what the embedded JetStream stores. 0: three
-	// quarters of what is free on the volume of DataDir when it is opened.
-	MaxStoreBytes int64
-	// MaxRecordBytes bounds a record of the embedded JetStream. An outside one
-	// has a bound of its own (max_payload).
-	MaxRecordBytes int
-	// Sync is what an append waits for. With an outside JetStream: SyncWritten.
-	Sync Sync
-	// URL is the address of an outside NATS server. Empty: embedded.
+	// URL is the address of a NATS server, or those of several, with commas
+	// between them.
 	URL string
 	// Credentials is a file of NATS credentials for URL. Empty: none.
 	Credentials string
-	// Replicas is the number of replicas of each stream of an outside
-	// JetStream. 0 is 1.
+	// Replicas is the number of copies of each stream, where there aren't more
+	// already. 0 is 1.
 	Replicas int
 	// Log takes what NATS says. Required.
 	Log *slog.Logger
 }
 
-// Engine is an open JetStream. It is safe for concurrent use.
+// Engine is an open JetStream.
 type Engine struct {
-	log      *slog.Logger
-	replicas int
-	embedded *server.Server // nil with an outside JetStream.
-	lock     *dirLock       // Holds the data directory of the embedded one.
-	conn     *nats.Conn
-	js       jetstream.JetStream
-	topics   *registry[*storagev1.TopicConfig]
-	// subscriptions are the subscriptions.
+	log *slog.Logger
+	// replicas is the number of copies of a new stream.
+	replicas     atomic.Int64
+	maxConsumers int
+	// What is read can't hold up what is written, or both what servers ask each
+	// other.
+	reads, writes, asks *link
+
+	topics        *registry[*storagev1.TopicConfig]
 	subscriptions *registry[*storagev1.SubscriptionConfig]
 	schemas       *schemas
-	syncer        *syncer // nil unless appends wait for the disk.
-	atomics       chan struct{}
+
+	appends  guard.Group
+	inFlight *semaphore.Weighted // The bytes of the appends under way.
+	atomics  chan struct{}
+	ahead    *semaphore.Weighted // The bytes that readers have fetched.
+	refused  atomic.Int64        // When an append was last refused for want of room, in nanoseconds.
 }
 
+var _ engine.Engine = (*Engine)(nil)
+
 const (
-	openTimeout = 30 * time.Second
-	// callTimeout bounds a call to JetStream whose context has no deadline.
-	callTimeout = 10 * time.Second
-	// reconnectWait is the time between attempts to reach a NATS that is gone.
-	reconnectWait = 500 * time.Millisecond
-	// maxInFlight bounds the appends that wait for an answer: JetStream drops
-	// messages of a stream past 100,000.
-	maxInFlight = 4096
+	// openPatience is the time after which opening fails if nothing happens.
+	openPatience = 30 * time.Second
+	// maxBytesInFlight and maxInFlight bound the appends that wait for an answer.
+	// JetStream drops messages of a stream past 100,000 or 128 MB.
+	maxBytesInFlight = 64 << 20
+	maxInFlight      = 4096
 	// maxAtomics bounds the atomic appends under way: JetStream refuses more
 	// than 50 of a stream.
 	maxAtomics = 32
@@ -115,92 +76,83 @@ const (
 	headerBytes = 1024
 )
 
-// Open starts or connects to JetStream and brings every topic's stream in line
-// with its configuration.
+// Open connects to JetStream and brings every topic's stream in line with its
+// configuration. That takes as long as it makes progress.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	e := &Engine{log: cfg.Log, replicas: max(cfg.Replicas, 1), atomics: make(chan struct{}, maxAtomics)}
-	if err := e.open(ctx, cfg); err != nil {
-		e.Close()
-		return nil, err
+	e := &Engine{
+		log:      cfg.Log,
+		inFlight: semaphore.NewWeighted(maxBytesInFlight),
+		atomics:  make(chan struct{}, maxAtomics),
+		ahead:    semaphore.NewWeighted(maxBytesAhead),
 	}
-	return e, nil
+	e.replicas.Store(int64(max(cfg.Replicas, 1)))
+	open, progress, cancel := patient(ctx, openPatience)
+	defer cancel()
+	err := e.open(open, progress, cfg)
+	if err == nil {
+		return e, nil
+	}
+	e.Close()
+	if open.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: JetStream got no further within %s", engine.ErrUnavailable, openPatience)
+	}
+	return nil, translate(ctx, err)
 }
 
-func (e *Engine) open(ctx context.Context, cfg Config) (err error) {
-	options := []nats.Option{
-		nats.Name("tidings"),
-		nats.MaxReconnects(-1),
-		// What can't be sent now fails now: its caller knows best whether to
-		// send it again.
-		nats.ReconnectBufSize(-1),
-		nats.ReconnectWait(reconnectWait),
-		nats.Timeout(callTimeout),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			e.log.Warn("nats connection", "error", err)
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil {
-				e.log.Warn("nats disconnected", "error", err)
-			}
-		}),
-		nats.ReconnectHandler(func(*nats.Conn) { e.log.Info("nats connected again") }),
-	}
-	url := cfg.URL
-	if url == "" {
-		if e.lock, err = lockDir(cfg.DataDir); err != nil {
+// patient returns a context that ends once progress hasn't been called for a
+// while.
+func patient(ctx context.Context, patience time.Duration) (patient context.Context, progress func(), cancel func()) {
+	patient, end := context.WithCancel(ctx)
+	timer := time.AfterFunc(patience, end)
+	return patient, func() { timer.Reset(patience) }, func() { timer.Stop(); end() }
+}
+
+func (e *Engine) open(ctx context.Context, progress func(), cfg Config) (err error) {
+	for name, l := range map[string]**link{"reads": &e.reads, "writes": &e.writes, "asks": &e.asks} {
+		if *l, err = connect(cfg, name); err != nil {
 			return err
 		}
-		if e.embedded, err = startEmbedded(ctx, cfg); err != nil {
-			return err
-		}
-		options = append(options, nats.InProcessServer(e.embedded))
-		if cfg.Sync == SyncFsync && groupSync { // Else JetStream flushes each append.
-			if e.syncer, err = newSyncer(cfg.DataDir); err != nil {
-				return err
-			}
-		}
-	} else if cfg.Credentials != "" {
-		options = append(options, nats.UserCredentials(cfg.Credentials))
 	}
-	if e.conn, err = nats.Connect(url, options...); err != nil {
-		// The address may hold a password.
-		return fmt.Errorf("%w: connecting to NATS: %w", ErrUnavailable, err)
-	}
-	e.js, err = jetstream.New(e.conn,
-		jetstream.WithPublishAsyncMaxPending(maxInFlight),
-		jetstream.WithPublishAsyncTimeout(callTimeout),
-		jetstream.WithDefaultTimeout(callTimeout))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if e.topics, err = openTopics(ctx, e); err != nil {
+	if err := e.learn(ctx); err != nil {
 		return err
 	}
-	if e.subscriptions, err = openSubscriptions(ctx, e); err != nil {
+	progress()
+	if e.topics, err = openTopics(ctx, e, progress); err != nil {
 		return err
 	}
-	e.schemas, err = openSchemas(ctx, e)
+	if e.subscriptions, err = openSubscriptions(ctx, e, progress); err != nil {
+		return err
+	}
+	e.schemas, err = openSchemas(ctx, e, progress)
 	return err
 }
 
-// MaxRecordBytes is the size of the largest record that JetStream takes.
+// Features implements engine.Engine.
+func (e *Engine) Features() engine.Features {
+	return engine.Features{FirstSequence: eventlog.MaxEvents, MaxEach: maxAtomic}
+}
+
+// MaxRecordBytes implements engine.Engine.
 func (e *Engine) MaxRecordBytes() int {
-	return int(e.conn.MaxPayload()) - headerBytes
+	return int(e.writes.conn.MaxPayload()) - headerBytes
 }
 
-// Ready returns an error that wraps ErrUnavailable unless JetStream answers.
-func (e *Engine) Ready(ctx context.Context) error {
-	if _, err := e.js.AccountInfo(ctx); err != nil {
-		return translate(err)
+// Status implements engine.Engine.
+func (e *Engine) Status() engine.Status {
+	status := engine.Status{Replicas: int(e.replicas.Load()), Full: e.full()}
+	for _, l := range []*link{e.reads, e.writes, e.asks} {
+		if name := l.conn.ConnectedServerName(); name != "" {
+			status.Servers = append(status.Servers, name)
+		}
 	}
-	return nil
+	slices.Sort(status.Servers)
+	status.Servers = slices.Compact(status.Servers)
+	return status
 }
 
-// Close waits for the appends under way, closes the connection and stops an
-// embedded JetStream. Nothing may be called after it.
+// Close implements engine.Engine.
 func (e *Engine) Close() {
+	e.appends.Wait()
 	if e.schemas != nil {
 		e.schemas.entries.close()
 	}
@@ -210,78 +162,32 @@ func (e *Engine) Close() {
 	if e.topics != nil {
 		e.topics.entries.close()
 	}
-	if e.js != nil {
-		select {
-		case <-e.js.PublishAsyncComplete():
-		case <-time.After(callTimeout):
-		}
-	}
-	if e.conn != nil {
-		e.conn.Close()
-	}
-	if e.embedded != nil {
-		e.embedded.Shutdown()
-		e.embedded.WaitForShutdown()
-	}
-	if e.syncer != nil {
-		e.syncer.close()
-	}
-	if e.lock != nil {
-		e.lock.close()
+	for _, l := range []*link{e.reads, e.writes, e.asks} {
+		l.close()
 	}
 }
 
-// JetStream's codes for the errors that a caller can act upon.
-const (
-	codeInsufficientResources  = 10023
-	codeStreamNotFound         = 10059
-	codeWrongLastSequence      = 10071
-	codeStorageExceeded        = 10047
-	codeMemoryExceeded         = 10028
-	codeMessageNotFound        = 10037
-	codeWrongLastMessageID     = 10070
-	codeAtomicDuplicate        = 10201
-	codeNoSpaceForAccount      = 10002
-	codeMessageExceedsMaximum  = 10054
-	codeWrongLastSequenceConst = 10164
-)
+// Alone implements engine.Owners.
+func (e *Engine) Alone() bool { return false }
 
-// translate wraps an error of NATS in one of this package's.
-func translate(err error) error {
-	var api *jetstream.APIError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return fmt.Errorf("%w: %w", ErrTopicNotFound, err)
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return fmt.Errorf("%w: %w", ErrRecordNotFound, err)
-	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	case errors.As(err, &api):
-		return fmt.Errorf("%w: %w", apiError(api), err)
-	default:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+// learn asks JetStream what it allows.
+func (e *Engine) learn(ctx context.Context) error {
+	var account struct {
+		answer
+		Limits struct {
+			MaxConsumers int `json:"max_consumers"`
+		} `json:"limits"`
+		Tiers map[string]any `json:"tiers"`
 	}
+	if err := e.asks.query(ctx, "INFO", nil, &account); err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	e.maxConsumers = maxConsumers
+	if account.Limits.MaxConsumers > 0 || len(account.Tiers) > 0 {
+		e.maxConsumers = -1 // The account has a bound, and a stream may not have a higher one.
+	}
+	return nil
 }
 
-func apiError(err *jetstream.APIError) error {
-	switch err.ErrorCode {
-	case codeStreamNotFound:
-		return ErrTopicNotFound
-	case codeMessageNotFound:
-		return ErrRecordNotFound
-	case codeWrongLastSequence, codeWrongLastSequenceConst, codeWrongLastMessageID:
-		return ErrSequence
-	case codeAtomicDuplicate:
-		return ErrDuplicate
-	case codeMessageExceedsMaximum:
-		return ErrTooLarge
-	case codeInsufficientResources, codeStorageExceeded, codeMemoryExceeded, codeNoSpaceForAccount:
-		return ErrFull
-	default:
-		return ErrUnavailable
-	}
-}
+// maxConsumers is that of a stream: without a number, NATS takes 1,000.
+const maxConsumers = 1 << 20

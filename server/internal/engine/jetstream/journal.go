@@ -1,22 +1,20 @@
-package engine
+package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tidings/server/internal/engine"
 )
 
-// Journal is what is written of a subscription. An entry is stored only if it
-// follows the last one that its writer knows, so that of two writers only one
-// goes on. It is for one goroutine.
-type Journal struct {
+// journal is the journal of a subscription.
+type journal struct {
 	engine       *Engine
-	subscription *Subscription
+	subscription *engine.Subscription
 	last         uint64 // The sequence of the last entry known.
 }
 
@@ -24,142 +22,119 @@ func journalName(subscription string) string { return "tidings-subscription-" + 
 
 // journalSubject differs from those of earlier and later subscriptions of the
 // same name, so that what a late writer writes goes nowhere.
-func journalSubject(s *Subscription) string {
+func journalSubject(s *engine.Subscription) string {
 	return "tidings.subscription." + s.Name + "." + uidToken(s)
 }
 
-func uidToken(s *Subscription) string { return strconv.FormatUint(s.Config.GetUid(), 16) }
+func uidToken(s *engine.Subscription) string { return strconv.FormatUint(s.Config.GetUid(), 16) }
 
-func (e *Engine) journalStream(s *Subscription) jetstream.StreamConfig {
+func (e *Engine) journalStream(s *engine.Subscription) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:               journalName(s.Name),
 		Description:        "Journal of the Tidings subscription " + s.Name,
 		Subjects:           []string{journalSubject(s)},
-		Storage:            jetstream.FileStorage,
-		Retention:          jetstream.LimitsPolicy,
-		Discard:            jetstream.DiscardOld,
-		Replicas:           e.replicas,
-		MaxBytes:           -1,
-		MaxMsgs:            -1,
-		MaxMsgsPerSubject:  -1,
-		MaxMsgSize:         -1,
-		MaxConsumers:       -1,
 		AllowAtomicPublish: true,
 		Duplicates:         minDuplicates,
 	}
 }
 
-// Journal opens the journal of a subscription.
-func (e *Engine) Journal(s *Subscription) *Journal {
-	return &Journal{engine: e, subscription: s}
+// Journal implements engine.Subscriptions.
+func (e *Engine) Journal(s *engine.Subscription) engine.Journal {
+	return &journal{engine: e, subscription: s}
 }
 
-// Replay calls each with every entry that is there and hasn't been seen. It
-// returns ErrSubscriptionNotFound, ErrUnavailable or what each does.
-func (j *Journal) Replay(ctx context.Context, each func(entry []byte) error) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
+func (j *journal) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	return subscriptionCall(ctx, j.engine, j.subscription, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return j.engine.reads.info(ctx, journalName(j.subscription.Name))
+	})
+}
+
+// Replay implements engine.Journal. It takes as long as entries come.
+func (j *journal) Replay(ctx context.Context, each func(entry []byte) error) error {
+	info, err := j.info(ctx)
 	if err != nil {
-		return subscriptionError(err)
+		return err
 	}
-	last := stream.CachedInfo().State.LastSeq
-	if last <= j.last || stream.CachedInfo().State.Msgs == 0 {
+	last := info.State.LastSeq
+	if last <= j.last || info.State.Msgs == 0 {
 		j.last = max(last, j.last)
 		return nil
 	}
-	reader, err := j.engine.readStream(ctx, journalName(j.subscription.Name), j.last+1, time.Time{})
-	if err != nil {
-		return subscriptionError(err)
+	r := &reader{
+		stream: journalName(j.subscription.Name),
+		gone:   j.engine.subscriptions.whenGone(j.subscription),
+		fail: func(ctx context.Context, err error) error {
+			return j.engine.subscriptionError(ctx, j.subscription, err)
+		},
+		next: j.last + 1,
 	}
-	defer reader.Close()
-	for j.last < last {
-		entry, err := reader.Next(ctx)
-		if err != nil {
-			return subscriptionError(err)
-		}
-		if err := each(entry.Data); err != nil {
-			return fmt.Errorf("entry %d of the journal of subscription %s: %w", entry.Sequence, j.subscription.Name, err)
-		}
-		j.last = entry.Sequence
-	}
-	return nil
-}
-
-// Append stores 1 to MaxAtomic entries, together or not at all, as durably as
-// the engine promises. It returns ErrSequence where another server has written
-// since the last Replay, ErrSubscriptionNotFound, ErrFull, or ErrUnavailable or
-// the context's error, after which whether the entries are stored isn't known.
-func (j *Journal) Append(ctx context.Context, entries ...[]byte) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	if len(entries) > 1 {
-		return j.appendAtomic(ctx, entries)
-	}
-	ack, err := j.engine.js.PublishMsg(ctx, j.message(entries[0], true))
-	if err != nil {
-		return subscriptionError(err)
-	}
-	j.last = ack.Sequence
-	return j.engine.syncer.wait(ctx)
-}
-
-// Check returns ErrSequence where another server has written since the last
-// entry that this one knows, ErrSubscriptionNotFound or ErrUnavailable.
-func (j *Journal) Check(ctx context.Context) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
-	if err != nil {
-		return subscriptionError(err)
-	}
-	if last := stream.CachedInfo().State.LastSeq; last != j.last {
-		return fmt.Errorf("%w: the journal of subscription %s is at %d, not at %d", ErrSequence, j.subscription.Name, last, j.last)
-	}
-	return nil
-}
-
-func (j *Journal) message(entry []byte, follows bool) *nats.Msg {
-	message := &nats.Msg{Subject: journalSubject(j.subscription), Header: nats.Header{}, Data: entry}
-	if follows {
-		message.Header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(j.last, 10)}
-	}
-	return message
-}
-
-// Compact stores entries, at most MaxAtomic, together or not at all, and
-// removes all that were before them. Its errors are Append's. Where it fails
-// after the entries are stored, the older ones stay until the next time.
-func (j *Journal) Compact(ctx context.Context, entries [][]byte) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	if err := j.Append(ctx, entries...); err != nil {
+	if err := j.engine.read(ctx, r); err != nil {
 		return err
 	}
-	stream, err := j.engine.js.Stream(ctx, journalName(j.subscription.Name))
-	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSequence(j.last-uint64(len(entries))+1))
+	defer r.Close()
+	for j.last < last {
+		entry, metadata, err := r.patientNext(ctx)
+		if err != nil {
+			return err
+		}
+		if err := each(entry.Data); err != nil {
+			return fmt.Errorf("entry %d of the journal of subscription %s: %w", metadata.Sequence.Stream, j.subscription.Name, err)
+		}
+		j.last = metadata.Sequence.Stream
 	}
-	return subscriptionError(err)
+	return nil
 }
 
-func (j *Journal) appendAtomic(ctx context.Context, entries [][]byte) error {
+// Append implements engine.Journal.
+func (j *journal) Append(ctx context.Context, entries [][]byte, letters []engine.DeadLetter, gone []int64) error {
+	if len(letters)+len(gone) > 0 {
+		return fmt.Errorf("%w: dead letters in a journal", engine.ErrUnsupported)
+	}
+	return subscriptionDo(ctx, j.engine, j.subscription, func(ctx context.Context) error { return j.append(ctx, entries) })
+}
+
+func (j *journal) append(ctx context.Context, entries [][]byte) error {
 	messages := make([]*nats.Msg, len(entries))
 	for i, entry := range entries {
-		messages[i] = j.message(entry, i == 0)
+		messages[i] = &nats.Msg{Subject: journalSubject(j.subscription), Data: entry}
 	}
-	last, err := j.engine.publishAtomic(ctx, messages)
-	if last > 0 {
-		j.last = last
+	messages[0].Header = nats.Header{jetstream.ExpectedLastSeqHeader: []string{strconv.FormatUint(j.last, 10)}}
+	if len(messages) > 1 {
+		last, err := j.engine.publishAtomic(ctx, messages)
+		if err == nil {
+			j.last = last
+		}
+		return err
 	}
-	return subscriptionError(err)
-}
-
-// subscriptionError is translate for the streams of a subscription.
-func subscriptionError(err error) error {
-	err = translate(err)
-	if errors.Is(err, ErrTopicNotFound) {
-		return fmt.Errorf("%w: %w", ErrSubscriptionNotFound, err)
+	future, err := j.engine.writes.publish(messages[0])
+	if err != nil {
+		return err
+	}
+	ack, err := wait(ctx, future)
+	if err == nil {
+		j.last = ack.Sequence
 	}
 	return err
+}
+
+// Check implements engine.Journal.
+func (j *journal) Check(ctx context.Context) error {
+	info, err := j.info(ctx)
+	if err != nil {
+		return err
+	}
+	if last := info.State.LastSeq; last != j.last {
+		return fmt.Errorf("%w: the journal of subscription %s is at %d, not at %d", engine.ErrSequence, j.subscription.Name, last, j.last)
+	}
+	return nil
+}
+
+// Compact implements engine.Journal.
+func (j *journal) Compact(ctx context.Context, entries [][]byte) error {
+	return subscriptionDo(ctx, j.engine, j.subscription, func(ctx context.Context) error {
+		if err := j.append(ctx, entries); err != nil {
+			return err
+		}
+		return j.engine.asks.purge(ctx, journalName(j.subscription.Name), purge{Before: j.last - uint64(len(entries)) + 1})
+	})
 }

@@ -1,4 +1,4 @@
-package engine
+package jetstream
 
 import (
 	"context"
@@ -11,30 +11,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 )
 
-// configFormat is the form of configurations that this release writes.
-const configFormat = 1
-
-// configuration is that of a thing that has a name.
-type configuration interface {
-	proto.Message
-	GetFormat() int32
-	GetUid() uint64
-	GetDeleting() bool
-}
-
-// Entity is a thing as it was configured at one revision. It is immutable.
-type Entity[C configuration] struct {
-	Name string
-	// Config is not to be changed.
-	Config C
-	// Revision increases with every change, over all entities of the kind.
-	Revision uint64
-}
-
 // kind is what a registry has to know of its entities.
-type kind[C configuration] struct {
+type kind[C engine.Configuration] struct {
 	what        string
 	bucket      string
 	description string
@@ -44,14 +27,14 @@ type kind[C configuration] struct {
 	// stamp sets the form, and whether the entity is being deleted.
 	stamp func(config C, deleting bool)
 	// prepare brings the streams of an entity in line with its configuration.
-	prepare func(context.Context, *Entity[C]) error
+	prepare func(context.Context, *engine.Entity[C]) error
 	// remove deletes the streams of an entity, where they exist.
-	remove func(context.Context, *Entity[C]) error
+	remove func(context.Context, *engine.Entity[C]) error
 }
 
 // registry keeps the configurations of a kind: a key-value bucket is the truth,
 // and every server follows it.
-type registry[C configuration] struct {
+type registry[C engine.Configuration] struct {
 	kind[C]
 
 	engine  *Engine
@@ -59,27 +42,27 @@ type registry[C configuration] struct {
 	entries *bucket
 
 	mu     sync.RWMutex
-	byName map[string]*Entity[C]
+	byName map[string]*engine.Entity[C]
 	// deleted holds the revision at which an entity went, lest an older update
 	// that is still under way brings it back.
 	deleted map[string]uint64
 	gone    map[uint64]chan struct{} // By uid: see whenGone.
 }
 
-func openRegistry[C configuration](ctx context.Context, e *Engine, k kind[C]) (*registry[C], error) {
+func openRegistry[C engine.Configuration](ctx context.Context, e *Engine, progress func(), k kind[C]) (*registry[C], error) {
 	r := &registry[C]{
 		kind:    k,
 		engine:  e,
 		log:     e.log,
-		byName:  make(map[string]*Entity[C]),
+		byName:  make(map[string]*engine.Entity[C]),
 		deleted: make(map[string]uint64),
 		gone:    make(map[uint64]chan struct{}),
 	}
 	var err error
-	if r.entries, err = openBucket(ctx, e, k.bucket, k.description, r.apply); err != nil {
+	if r.entries, err = openBucket(ctx, e, progress, k.bucket, k.description, r.apply); err != nil {
 		return nil, err
 	}
-	if err := r.reconcile(ctx); err != nil {
+	if err := r.reconcile(ctx, progress); err != nil {
 		r.entries.close()
 		return nil, err
 	}
@@ -91,7 +74,7 @@ func (r *registry[C]) apply(entry jetstream.KeyValueEntry) {
 		r.forget(entry.Key(), entry.Revision())
 		return
 	}
-	entity, err := r.decode(entry)
+	entity, err := r.decode(entry.Key(), entry.Value(), entry.Revision())
 	if err != nil {
 		r.log.Error("configuration is not readable", r.what, entry.Key(), "error", err)
 		return
@@ -99,18 +82,18 @@ func (r *registry[C]) apply(entry jetstream.KeyValueEntry) {
 	r.remember(entity)
 }
 
-func (r *registry[C]) decode(entry jetstream.KeyValueEntry) (*Entity[C], error) {
+func (r *registry[C]) decode(name string, value []byte, revision uint64) (*engine.Entity[C], error) {
 	config := r.new()
-	if err := proto.Unmarshal(entry.Value(), config); err != nil {
+	if err := proto.Unmarshal(value, config); err != nil {
 		return nil, err
 	}
-	if config.GetFormat() != configFormat {
+	if config.GetFormat() != engine.ConfigFormat {
 		return nil, fmt.Errorf("form %d is not known: a later release wrote it", config.GetFormat())
 	}
-	return &Entity[C]{Name: entry.Key(), Config: config, Revision: entry.Revision()}, nil
+	return &engine.Entity[C]{Name: name, Config: config, Revision: revision}, nil
 }
 
-func (r *registry[C]) remember(entity *Entity[C]) {
+func (r *registry[C]) remember(entity *engine.Entity[C]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known := r.byName[entity.Name]
@@ -134,28 +117,54 @@ func (r *registry[C]) forget(name string, revision uint64) {
 	}
 }
 
+// maxReconciled is the number of entities that reconcile works on at a time.
+const maxReconciled = 16
+
 // reconcile finishes what a crash between two steps left: it brings each
 // stream in line and ends deletions.
-func (r *registry[C]) reconcile(ctx context.Context) error {
+func (r *registry[C]) reconcile(ctx context.Context, progress func()) error {
 	r.mu.RLock()
 	all := slices.Collect(maps.Values(r.byName))
 	r.mu.RUnlock()
-	for _, entity := range all {
-		if entity.Config.GetDeleting() {
-			if err := r.finishDelete(ctx, entity); err != nil {
-				return err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan *engine.Entity[C])
+	var workers guard.Group
+	for range min(maxReconciled, len(all)) {
+		workers.Go(func() error {
+			for entity := range next {
+				if err := r.reconcileOne(ctx, entity); err != nil {
+					return fmt.Errorf("%s %s: %w", r.what, entity.Name, err)
+				}
+				progress()
 			}
-			continue
-		}
-		if err := r.prepare(ctx, entity); err != nil {
-			return fmt.Errorf("%s %s: %w", r.what, entity.Name, err)
+			return nil
+		}, func(err error) {
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	for _, entity := range all {
+		select {
+		case next <- entity:
+		case <-ctx.Done():
 		}
 	}
-	return nil
+	close(next)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+func (r *registry[C]) reconcileOne(ctx context.Context, entity *engine.Entity[C]) error {
+	if entity.Config.GetDeleting() {
+		return r.finishDelete(ctx, entity)
+	}
+	return r.prepare(ctx, entity)
 }
 
 // get returns an entity, or the error that it doesn't exist.
-func (r *registry[C]) get(ctx context.Context, name string) (*Entity[C], error) {
+func (r *registry[C]) get(ctx context.Context, name string) (*engine.Entity[C], error) {
 	r.mu.RLock()
 	entity := r.byName[name]
 	r.mu.RUnlock()
@@ -172,27 +181,27 @@ func (r *registry[C]) get(ctx context.Context, name string) (*Entity[C], error) 
 	return entity, nil
 }
 
-func (r *registry[C]) load(ctx context.Context, name string) (*Entity[C], error) {
-	entry, err := r.entries.kv.Get(ctx, name)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+func (r *registry[C]) load(ctx context.Context, name string) (*engine.Entity[C], error) {
+	value, revision, err := r.entries.get(ctx, name)
+	if errors.Is(err, engine.ErrRecordNotFound) {
 		return nil, r.notFound
 	}
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
-	entity, err := r.decode(entry)
+	entity, err := r.decode(name, value, revision)
 	if err != nil {
-		return nil, fmt.Errorf("%w: configuration of %s %s: %w", ErrUnavailable, r.what, name, err)
+		return nil, fmt.Errorf("%w: configuration of %s %s: %w", engine.ErrUnavailable, r.what, name, err)
 	}
 	r.remember(entity)
 	return entity, nil
 }
 
 // list returns every entity, ordered by name.
-func (r *registry[C]) list() []*Entity[C] {
+func (r *registry[C]) list() []*engine.Entity[C] {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	list := make([]*Entity[C], 0, len(r.byName))
+	list := make([]*engine.Entity[C], 0, len(r.byName))
 	for _, name := range slices.Sorted(maps.Keys(r.byName)) {
 		if entity := r.byName[name]; !entity.Config.GetDeleting() {
 			list = append(list, entity)
@@ -203,9 +212,7 @@ func (r *registry[C]) list() []*Entity[C] {
 
 // create creates an entity and its streams, or returns the error that it
 // exists.
-func (r *registry[C]) create(ctx context.Context, name string, config C) (*Entity[C], error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
+func (r *registry[C]) create(ctx context.Context, name string, config C) (*engine.Entity[C], error) {
 	if existing, err := r.load(ctx, name); err == nil {
 		if !existing.Config.GetDeleting() {
 			return nil, r.exists
@@ -216,8 +223,12 @@ func (r *registry[C]) create(ctx context.Context, name string, config C) (*Entit
 	} else if !errors.Is(err, r.notFound) {
 		return nil, err
 	}
-	entity, err := r.put(ctx, &Entity[C]{Name: name, Config: config})
-	if errors.Is(err, ErrRevision) {
+	// With the copies that the bucket has by now.
+	if err := r.engine.copies(ctx, r.bucket); err != nil {
+		return nil, err
+	}
+	entity, err := r.put(ctx, &engine.Entity[C]{Name: name, Config: config})
+	if errors.Is(err, engine.ErrRevision) {
 		return nil, r.exists
 	}
 	if err != nil {
@@ -225,7 +236,7 @@ func (r *registry[C]) create(ctx context.Context, name string, config C) (*Entit
 	}
 	if err := r.prepare(ctx, entity); err != nil {
 		// Without its streams it is of no use: take it back.
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), engine.CallTimeout)
 		defer cancel()
 		return nil, errors.Join(err, r.delete(undo, entity))
 	}
@@ -234,10 +245,8 @@ func (r *registry[C]) create(ctx context.Context, name string, config C) (*Entit
 
 // update changes the configuration of an entity that is still at the revision
 // of the given one, or returns ErrRevision.
-func (r *registry[C]) update(ctx context.Context, entity *Entity[C], config C) (*Entity[C], error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	updated, err := r.put(ctx, &Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+func (r *registry[C]) update(ctx context.Context, entity *engine.Entity[C], config C) (*engine.Entity[C], error) {
+	updated, err := r.put(ctx, &engine.Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
 	if err != nil {
 		return nil, err
 	}
@@ -259,70 +268,103 @@ func (r *registry[C]) update(ctx context.Context, entity *Entity[C], config C) (
 }
 
 // put writes an entity where its revision, 0 for none, is the present one, or
-// returns ErrRevision.
-func (r *registry[C]) put(ctx context.Context, entity *Entity[C]) (*Entity[C], error) {
+// returns engine.ErrRevision.
+func (r *registry[C]) put(ctx context.Context, entity *engine.Entity[C]) (*engine.Entity[C], error) {
 	r.stamp(entity.Config, entity.Config.GetDeleting())
 	value, err := proto.Marshal(entity.Config)
 	if err != nil {
 		return nil, err
 	}
-	var revision uint64
-	if entity.Revision == 0 {
-		revision, err = r.entries.kv.Create(ctx, entity.Name, value)
-	} else {
-		revision, err = r.entries.kv.Update(ctx, entity.Name, value, entity.Revision)
+	after := entity.Revision
+	if after == 0 {
+		// Where there was one of this name, its deletion is what comes before.
+		if _, after, err = r.entries.get(ctx, entity.Name); err == nil {
+			return nil, engine.ErrRevision
+		} else if !errors.Is(err, engine.ErrRecordNotFound) {
+			return nil, err
+		}
 	}
+	revision, err := r.entries.put(ctx, entity.Name, value, after)
 	if err != nil {
-		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(translate(err), ErrSequence) {
-			return nil, translate(err)
+		if !errors.Is(err, engine.ErrSequence) {
+			return nil, err
 		}
 		// Another server may have changed it: the watcher will say so, but the
 		// caller may look again at once.
 		if _, err := r.load(ctx, entity.Name); err != nil && entity.Revision != 0 {
 			return nil, err
 		}
-		return nil, ErrRevision
+		return nil, engine.ErrRevision
 	}
-	if err := r.engine.syncer.wait(ctx); err != nil {
-		return nil, err
-	}
-	written := &Entity[C]{Name: entity.Name, Config: entity.Config, Revision: revision}
+	written := &engine.Entity[C]{Name: entity.Name, Config: entity.Config, Revision: revision}
 	r.remember(written)
 	return written, nil
 }
 
 // delete deletes an entity that is still at the revision of the given one, with
 // its streams, or returns ErrRevision.
-func (r *registry[C]) delete(ctx context.Context, entity *Entity[C]) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
+func (r *registry[C]) delete(ctx context.Context, entity *engine.Entity[C]) error {
 	config := proto.CloneOf(entity.Config)
 	r.stamp(config, true)
 	// From here on it is gone for clients, and a crash is made good by
 	// reconcile.
-	deleting, err := r.put(ctx, &Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+	deleting, err := r.put(ctx, &engine.Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
 	if err != nil {
 		return err
 	}
 	return r.finishDelete(ctx, deleting)
 }
 
-func (r *registry[C]) finishDelete(ctx context.Context, entity *Entity[C]) error {
+func (r *registry[C]) finishDelete(ctx context.Context, entity *engine.Entity[C]) error {
 	if err := r.remove(ctx, entity); err != nil {
 		return err
 	}
-	err := r.entries.kv.Delete(ctx, entity.Name, jetstream.LastRevision(entity.Revision))
-	if err != nil && !errors.Is(translate(err), ErrSequence) { // Another server was faster.
-		return translate(err)
+	err := r.entries.remove(ctx, entity.Name, entity.Revision)
+	if err != nil && !errors.Is(err, engine.ErrSequence) { // Another server was faster.
+		return err
 	}
 	// The deletion has a revision of its own, above the entity's.
 	r.forget(entity.Name, entity.Revision+1)
 	return nil
 }
 
+// check returns the error that an entity doesn't exist where this server knows
+// that it is deleted: there may be another of its name, which has its streams.
+func (r *registry[C]) check(entity *engine.Entity[C]) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	known := r.byName[entity.Name]
+	if known == nil {
+		if r.deleted[entity.Name] > entity.Revision {
+			return r.notFound
+		}
+		return nil // Another server may have created it a moment ago.
+	}
+	if known.Config.GetDeleting() || known.Config.GetUid() != entity.Config.GetUid() {
+		return r.notFound
+	}
+	return nil
+}
+
+// isGone says whether an entity is deleted: not where nobody can say.
+func (r *registry[C]) isGone(ctx context.Context, entity *engine.Entity[C]) bool {
+	select {
+	case <-r.whenGone(entity):
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	present, err := r.load(ctx, entity.Name)
+	if err != nil {
+		return errors.Is(err, r.notFound)
+	}
+	return present.Config.GetDeleting() || present.Config.GetUid() != entity.Config.GetUid()
+}
+
 // whenGone returns a channel that is closed once an entity is deleted, by
 // whichever server.
-func (r *registry[C]) whenGone(entity *Entity[C]) <-chan struct{} {
+func (r *registry[C]) whenGone(entity *engine.Entity[C]) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	uid := entity.Config.GetUid()
@@ -341,7 +383,7 @@ func (r *registry[C]) whenGone(entity *Entity[C]) <-chan struct{} {
 }
 
 // tellGone closes the channel of an entity. r.mu is held.
-func (r *registry[C]) tellGone(entity *Entity[C]) {
+func (r *registry[C]) tellGone(entity *engine.Entity[C]) {
 	if entity == nil {
 		return
 	}

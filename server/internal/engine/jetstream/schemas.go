@@ -1,4 +1,4 @@
-package engine
+package jetstream
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
+
+	"example.com/tidings/server/internal/engine"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
@@ -34,30 +36,32 @@ type schemas struct {
 	changed chan struct{} // Closed at the next change.
 }
 
-func openSchemas(ctx context.Context, e *Engine) (*schemas, error) {
+func openSchemas(ctx context.Context, e *Engine, progress func()) (*schemas, error) {
 	s := &schemas{log: e.log, byKey: make(map[uint64]*storagev1.SchemaRevision), changed: make(chan struct{})}
 	var err error
-	if s.entries, err = openBucket(ctx, e, schemasBucket, "The schemas that were registered with Tidings", s.apply); err != nil {
+	if s.entries, err = openBucket(ctx, e, progress, schemasBucket, "The schemas that were registered with Tidings", s.apply); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *schemas) apply(entry jetstream.KeyValueEntry) {
+func (s *schemas) apply(entry jetstream.KeyValueEntry) { s.take(entry.Key(), entry.Value()) }
+
+func (s *schemas) take(key string, value []byte) {
 	revision := new(storagev1.SchemaRevision)
-	err := proto.Unmarshal(entry.Value(), revision)
+	err := proto.Unmarshal(value, revision)
 	var number uint64
-	if err == nil && entry.Key() != schemasBase {
-		number, err = strconv.ParseUint(entry.Key(), 10, 64)
+	if err == nil && key != schemasBase {
+		number, err = strconv.ParseUint(key, 10, 64)
 	}
-	if err == nil && revision.GetFormat() != configFormat {
+	if err == nil && revision.GetFormat() != engine.ConfigFormat {
 		err = fmt.Errorf("form %d is not known: a later release wrote it", revision.GetFormat())
 	}
 	if err != nil {
-		s.log.Error("registered schemas are not readable", "number", entry.Key(), "error", err)
+		s.log.Error("registered schemas are not readable", "number", key, "error", err)
 		return
 	}
-	if entry.Key() == schemasBase {
+	if key == schemasBase {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.base = revision
@@ -66,26 +70,22 @@ func (s *schemas) apply(entry jetstream.KeyValueEntry) {
 	s.remember(number, revision)
 }
 
-// SchemaBase returns what SetSchemaBase stored last, by whichever server, as far
-// as this one knows, or nil. It is not to be changed.
+// SchemaBase implements engine.Schemas.
 func (e *Engine) SchemaBase() *storagev1.SchemaRevision {
 	e.schemas.mu.Lock()
 	defer e.schemas.mu.Unlock()
 	return e.schemas.base
 }
 
-// SetSchemaBase stores the schemas that a server was started with, in the place
-// of those before. It fills format. Its errors are ErrTooLarge, ErrFull and
-// ErrUnavailable.
+// SetSchemaBase implements engine.Schemas.
 func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevision) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	value, err := e.encodeRevision(base)
 	if err != nil {
 		return err
 	}
-	if _, err := e.schemas.entries.kv.Put(ctx, schemasBase, value); err != nil {
-		return translate(err)
+	err = do(ctx, func(ctx context.Context) error { return e.schemas.entries.set(ctx, schemasBase, value) })
+	if err != nil {
+		return err
 	}
 	e.schemas.mu.Lock()
 	defer e.schemas.mu.Unlock()
@@ -94,13 +94,13 @@ func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevisi
 }
 
 func (e *Engine) encodeRevision(revision *storagev1.SchemaRevision) ([]byte, error) {
-	revision.Format = configFormat
+	revision.Format = engine.ConfigFormat
 	value, err := proto.Marshal(revision)
 	if err != nil {
 		return nil, err
 	}
 	if len(value) > e.MaxRecordBytes() {
-		return nil, fmt.Errorf("%w: schemas of %d bytes", ErrTooLarge, len(value))
+		return nil, fmt.Errorf("%w: schemas of %d bytes", engine.ErrTooLarge, len(value))
 	}
 	return value, nil
 }
@@ -115,9 +115,7 @@ func (s *schemas) remember(number uint64, revision *storagev1.SchemaRevision) {
 	}
 }
 
-// SchemaRevisions returns the registered schemas, the oldest first, as far as
-// this server knows, and a channel that is closed once there are more. They are
-// not to be changed.
+// SchemaRevisions implements engine.Schemas.
 func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-chan struct{}) {
 	s := e.schemas
 	s.mu.Lock()
@@ -131,44 +129,38 @@ func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-cha
 	return list, s.changed
 }
 
-// AddSchemaRevision stores schemas as the next after a number of them, or
-// returns ErrRevision where another server has stored some, which
-// SchemaRevisions then returns too. It fills format. Its other errors are
-// ErrTooLarge, ErrFull and ErrUnavailable.
+// AddSchemaRevision implements engine.Schemas.
 func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	value, err := e.encodeRevision(revision)
 	if err != nil {
 		return err
 	}
 	number := uint64(after) + 1
 	key := strconv.FormatUint(number, 10)
-	_, err = e.schemas.entries.kv.Create(ctx, key, value)
-	switch {
-	case errors.Is(err, jetstream.ErrKeyExists):
-		return e.schemas.load(ctx, key, number)
-	case err != nil:
-		return translate(err)
-	}
-	if err := e.syncer.wait(ctx); err != nil {
-		return err
-	}
-	e.schemas.remember(number, revision)
-	return nil
+	return do(ctx, func(ctx context.Context) error {
+		_, err := e.schemas.entries.put(ctx, key, value, 0)
+		switch {
+		case errors.Is(err, engine.ErrSequence):
+			return e.schemas.load(ctx, key, number)
+		case err != nil:
+			return err
+		}
+		e.schemas.remember(number, revision)
+		return nil
+	})
 }
 
 // load takes note of what another server stored, and returns ErrRevision.
 func (s *schemas) load(ctx context.Context, key string, number uint64) error {
-	entry, err := s.entries.kv.Get(ctx, key)
+	value, _, err := s.entries.get(ctx, key)
 	if err != nil {
-		return translate(err)
+		return err
 	}
-	s.apply(entry)
+	s.take(key, value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byKey[number] == nil {
-		return fmt.Errorf("%w: registered schemas %s are not readable", ErrUnavailable, key)
+		return fmt.Errorf("%w: registered schemas %s are not readable", engine.ErrUnavailable, key)
 	}
-	return ErrRevision
+	return engine.ErrRevision
 }

@@ -1,4 +1,4 @@
-package engine
+package jetstream
 
 import (
 	"context"
@@ -6,33 +6,31 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"example.com/tidings/server/internal/engine"
+
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
 
-// Subscription is a subscription as it was configured at one revision. It is
-// immutable.
-type Subscription = Entity[*storagev1.SubscriptionConfig]
-
-func openSubscriptions(ctx context.Context, e *Engine) (*registry[*storagev1.SubscriptionConfig], error) {
-	return openRegistry(ctx, e, kind[*storagev1.SubscriptionConfig]{
+func openSubscriptions(ctx context.Context, e *Engine, progress func()) (*registry[*storagev1.SubscriptionConfig], error) {
+	return openRegistry(ctx, e, progress, kind[*storagev1.SubscriptionConfig]{
 		what:        "subscription",
 		bucket:      "tidings-subscriptions",
 		description: "The configuration of every Tidings subscription",
-		notFound:    ErrSubscriptionNotFound,
-		exists:      ErrSubscriptionExists,
+		notFound:    engine.ErrSubscriptionNotFound,
+		exists:      engine.ErrSubscriptionExists,
 		new:         func() *storagev1.SubscriptionConfig { return new(storagev1.SubscriptionConfig) },
 		stamp: func(config *storagev1.SubscriptionConfig, deleting bool) {
-			config.Format, config.Deleting = configFormat, deleting
+			config.Format, config.Deleting = engine.ConfigFormat, deleting
 		},
-		prepare: func(ctx context.Context, s *Subscription) error {
+		prepare: func(ctx context.Context, s *engine.Subscription) error {
 			for _, stream := range []jetstream.StreamConfig{e.journalStream(s), e.deadLetterStream(s)} {
-				if _, err := e.js.CreateOrUpdateStream(ctx, stream); err != nil {
-					return translate(err)
+				if err := e.align(ctx, stream); err != nil {
+					return err
 				}
 			}
 			return nil
 		},
-		remove: func(ctx context.Context, s *Subscription) error {
+		remove: func(ctx context.Context, s *engine.Subscription) error {
 			return errors.Join(
 				e.deleteStream(ctx, journalName(s.Name)),
 				e.deleteStream(ctx, deadLettersName(s.Name)))
@@ -40,57 +38,47 @@ func openSubscriptions(ctx context.Context, e *Engine) (*registry[*storagev1.Sub
 	})
 }
 
-// Subscription returns a subscription, or ErrSubscriptionNotFound.
-func (e *Engine) Subscription(ctx context.Context, name string) (*Subscription, error) {
-	return e.subscriptions.get(ctx, name)
+// Subscription implements engine.Subscriptions.
+func (e *Engine) Subscription(ctx context.Context, name string) (*engine.Subscription, error) {
+	return call(ctx, func(ctx context.Context) (*engine.Subscription, error) { return e.subscriptions.get(ctx, name) })
 }
 
-// SubscriptionAt returns a subscription as it is at a revision or later.
-func (e *Engine) SubscriptionAt(ctx context.Context, name string, revision uint64) (*Subscription, error) {
-	s, err := e.subscriptions.get(ctx, name)
-	if err != nil || s.Revision >= revision {
+// SubscriptionAt implements engine.Subscriptions.
+func (e *Engine) SubscriptionAt(ctx context.Context, name string, revision uint64) (*engine.Subscription, error) {
+	return call(ctx, func(ctx context.Context) (*engine.Subscription, error) {
+		s, err := e.subscriptions.get(ctx, name)
+		if err != nil || s.Revision >= revision {
+			return s, err
+		}
+		// What another server wrote may be on its way here.
+		if s, err = e.subscriptions.load(ctx, name); err == nil && s.Config.GetDeleting() {
+			return nil, engine.ErrSubscriptionNotFound
+		}
 		return s, err
-	}
-	// What another server wrote may be on its way here.
-	if s, err = e.subscriptions.load(ctx, name); err == nil && s.Config.GetDeleting() {
-		return nil, ErrSubscriptionNotFound
-	}
-	return s, err
+	})
 }
 
-// Subscriptions returns every subscription, ordered by name.
-func (e *Engine) Subscriptions() []*Subscription { return e.subscriptions.list() }
+// Subscriptions implements engine.Subscriptions.
+func (e *Engine) Subscriptions() []*engine.Subscription { return e.subscriptions.list() }
 
-// TopicOf returns the topic of a subscription, or ErrTopicNotFound: also where
-// there is a later one of the same name.
-func (e *Engine) TopicOf(ctx context.Context, s *Subscription) (*Topic, error) {
-	topic, err := e.Topic(ctx, s.Config.GetTopic())
-	if err == nil && topic.Config.GetUid() != s.Config.GetTopicUid() {
-		return nil, ErrTopicNotFound
-	}
-	return topic, err
+// CreateSubscription implements engine.Subscriptions.
+func (e *Engine) CreateSubscription(ctx context.Context, name string, config *storagev1.SubscriptionConfig) (*engine.Subscription, error) {
+	return call(ctx, func(ctx context.Context) (*engine.Subscription, error) {
+		return e.subscriptions.create(ctx, name, config)
+	})
 }
 
-// CreateSubscription creates a subscription and its streams, or returns
-// ErrSubscriptionExists. It fills format.
-func (e *Engine) CreateSubscription(ctx context.Context, name string, config *storagev1.SubscriptionConfig) (*Subscription, error) {
-	return e.subscriptions.create(ctx, name, config)
+// UpdateSubscription implements engine.Subscriptions.
+func (e *Engine) UpdateSubscription(ctx context.Context, s *engine.Subscription, config *storagev1.SubscriptionConfig) (*engine.Subscription, error) {
+	return call(ctx, func(ctx context.Context) (*engine.Subscription, error) { return e.subscriptions.update(ctx, s, config) })
 }
 
-// UpdateSubscription changes the configuration of a subscription that is still
-// at the revision of the given one, or returns ErrRevision.
-func (e *Engine) UpdateSubscription(ctx context.Context, s *Subscription, config *storagev1.SubscriptionConfig) (*Subscription, error) {
-	return e.subscriptions.update(ctx, s, config)
+// DeleteSubscription implements engine.Subscriptions.
+func (e *Engine) DeleteSubscription(ctx context.Context, s *engine.Subscription) error {
+	return do(ctx, func(ctx context.Context) error { return e.subscriptions.delete(ctx, s) })
 }
 
-// DeleteSubscription deletes a subscription that is still at the revision of the
-// given one, with its journal and its dead letters, or returns ErrRevision.
-func (e *Engine) DeleteSubscription(ctx context.Context, s *Subscription) error {
-	return e.subscriptions.delete(ctx, s)
-}
-
-// SubscriptionGone returns a channel that is closed once a subscription is
-// deleted, by whichever server.
-func (e *Engine) SubscriptionGone(s *Subscription) <-chan struct{} {
+// SubscriptionGone implements engine.Subscriptions.
+func (e *Engine) SubscriptionGone(s *engine.Subscription) <-chan struct{} {
 	return e.subscriptions.whenGone(s)
 }
