@@ -2,7 +2,7 @@ package local
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -105,16 +105,10 @@ func (a *appending) prepare(b *pebble.Batch) error {
 	}
 	config := t.entity.Load().Config
 	now := max(time.Now().UnixNano(), t.next.time)
-	oldest := now - int64(window(config)) // An identity from then or before is forgotten.
-	first := t.end
-	var fresh []int // The events to store. nil: all.
-	var err error
-	if config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT {
-		fresh, err = a.freshEvents(oldest, first)
-	} else {
-		err = a.freshRequest(oldest, first)
-	}
-	if err != nil || a.result.Duplicate || fresh != nil && len(fresh) == 0 {
+	first, byEvent := t.end, config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
+	// An identity from then or before is forgotten.
+	fresh, err := a.fresh(byEvent, now-int64(window(config)), first)
+	if err != nil || a.result.Duplicate {
 		return err
 	}
 	if err := a.expected(); err != nil {
@@ -123,31 +117,26 @@ func (a *appending) prepare(b *pebble.Batch) error {
 	if a.engine.space.full() {
 		return engine.ErrFull
 	}
-	return a.store(b, first, now, fresh, config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT)
+	return a.store(b, first, now, fresh, byEvent)
 }
 
-// known returns what an identity was stored for after a time.
-func (a *appending) known(id engine.ID, oldest int64) (known identity, ok bool, err error) {
-	value, closer, err := a.engine.db.Get(identityKey(a.topic.uid, id))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return known, false, nil
-	}
-	if err == nil {
-		known, err = parseIdentity(value)
-		_ = closer.Close() // Nothing was written.
-	}
+// fresh says where the events will be, or are. It returns the indices of those
+// that aren't stored, or nil where none is.
+func (a *appending) fresh(byEvent bool, oldest, first int64) (fresh []int, err error) {
+	known, err := a.engine.identities(a.topic)
 	if err != nil {
-		return known, false, a.engine.failed(a.topic, "an identity", err)
+		return nil, err
 	}
-	if known.time <= oldest { // It may be stored anew.
-		a.topic.revived.Add(1)
+	defer known.close()
+	if byEvent {
+		return a.freshEvents(known, oldest, first)
 	}
-	return known, known.time > oldest, nil
+	return nil, a.freshRequest(known, oldest, first)
 }
 
 // freshRequest says where the events will be, or are.
-func (a *appending) freshRequest(oldest, first int64) error {
-	known, ok, err := a.known(a.batch.ID, oldest)
+func (a *appending) freshRequest(identities *identities, oldest, first int64) error {
+	known, ok, err := identities.find(a.batch.ID, oldest)
 	switch {
 	case err != nil:
 		return err
@@ -163,11 +152,11 @@ func (a *appending) freshRequest(oldest, first int64) error {
 
 // freshEvents says where each event will be, or is, and returns those that
 // aren't stored.
-func (a *appending) freshEvents(oldest, first int64) (fresh []int, err error) {
+func (a *appending) freshEvents(identities *identities, oldest, first int64) (fresh []int, err error) {
 	fresh = make([]int, 0, len(a.batch.Events))
 	a.result.Each = make([]engine.Place, len(a.batch.Events))
 	for i, event := range a.batch.Events {
-		known, ok, err := a.known(event.ID, oldest)
+		known, ok, err := identities.find(event.ID, oldest)
 		switch {
 		case err != nil:
 			return nil, err
@@ -240,7 +229,7 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 		return err
 	}
 	record := b.SetDeferred(numberKeySize, recordHeader+size)
-	copy(record.Key, numberKey(kindRecord, t.uid, first))
+	appendNumberKey(record.Key[:0], kindRecord, t.uid, first)
 	info.put(record.Value)
 	if data := record.Value[recordHeader:]; fresh == nil {
 		copy(data, a.batch.Data)
@@ -284,7 +273,10 @@ func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (any bo
 			}
 			done[key] = struct{}{}
 		}
-		if err := b.Set(partitionKey(a.topic.uid, key, first+int64(i)), encodeNumber(int64(i)), nil); err != nil {
+		entry := b.SetDeferred(partitionKeySize(key), 8)
+		appendPartitionKey(entry.Key[:0], a.topic.uid, key, first+int64(i))
+		binary.BigEndian.PutUint64(entry.Value, uint64(i))
+		if err := entry.Finish(); err != nil {
 			return any, err
 		}
 		any = true
@@ -299,21 +291,31 @@ func (a *appending) storeIdentities(b *pebble.Batch, first, now int64, fresh []i
 	if byEvent {
 		count = int(a.last.last - first + 1)
 	}
-	expiry := make([]byte, expiryHeader, expiryHeader+count*idSize)
-	copy(expiry, encodeNumber(now))
+	stored := b.SetDeferred(numberKeySize, expiryHeader+count*idSize)
+	appendNumberKey(stored.Key[:0], kindExpiry, a.topic.uid, first)
+	expiry := binary.BigEndian.AppendUint64(stored.Value[:0], uint64(now))
+	for i := range count {
+		id := a.batch.ID
+		if byEvent {
+			id = a.batch.Events[event(fresh, i)].ID
+		}
+		expiry = append(expiry, id[:]...)
+	}
+	if err := stored.Finish(); err != nil {
+		return err
+	}
 	for i := range count {
 		id, hash := a.batch.ID, a.batch.Hash
 		if byEvent {
 			event := &a.batch.Events[event(fresh, i)]
 			id, hash = event.ID, event.Hash
 		}
-		entry := b.SetDeferred(1+8+idSize, identitySize)
-		copy(entry.Key, identityKey(a.topic.uid, id))
+		entry := b.SetDeferred(identityKeySize, identitySize)
+		appendIdentityKey(entry.Key[:0], a.topic.uid, id)
 		identity{sequence: first + int64(i), time: now, hash: hash}.put(entry.Value)
 		if err := entry.Finish(); err != nil {
 			return err
 		}
-		expiry = append(expiry, id[:]...)
 	}
-	return b.Set(numberKey(kindExpiry, a.topic.uid, first), expiry, nil)
+	return nil
 }

@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -50,7 +49,7 @@ func (e *Engine) forget(ctx context.Context, t *topicLog, now time.Time) (more b
 			}
 		}
 		for _, stored := range f.ids {
-			if err := batch.Delete(identityKey(t.uid, stored.id), nil); err != nil {
+			if err := batch.Delete(appendIdentityKey(nil, t.uid, stored.id), nil); err != nil {
 				return err
 			}
 		}
@@ -93,21 +92,18 @@ func (e *Engine) expired(t *topicLog, end, oldest int64) (f forgotten, more bool
 
 // stale returns those of identities that weren't stored again later.
 func (e *Engine) stale(t *topicLog, ids []storedID) ([]storedID, error) {
+	identities, err := e.identities(t)
+	if err != nil {
+		return nil, err
+	}
+	defer identities.close()
 	kept := ids[:0]
 	for _, stored := range ids {
-		value, closer, err := e.db.Get(identityKey(t.uid, stored.id))
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
-		var known identity
-		if err == nil {
-			known, err = parseIdentity(value)
-			_ = closer.Close() // Nothing was written.
-		}
+		known, ok, err := identities.get(stored.id)
 		if err != nil {
-			return nil, e.failed(t, "an identity", err)
+			return nil, err
 		}
-		if known.sequence == stored.sequence {
+		if ok && known.sequence == stored.sequence {
 			kept = append(kept, stored)
 		}
 	}

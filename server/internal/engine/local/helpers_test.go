@@ -2,14 +2,13 @@ package local
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -208,20 +207,37 @@ func await(t testing.TB, what string, so func() bool) {
 	}
 }
 
+// settle waits until all that was begun is in the store.
+func settle(t testing.TB, e *Engine) {
+	t.Helper()
+	if err := e.committer.do(t.Context(), func(*pebble.Batch) error { return nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // countKeys returns the number of keys of a kind and a uid.
 func countKeys(t testing.TB, e *Engine, kind byte, uid uint64) (count int) {
 	t.Helper()
-	iter, err := e.db.NewIter(nil)
+	iter, err := e.db.NewIter(&pebble.IterOptions{LowerBound: uidKey(kind, uid), UpperBound: afterUID(kind, uid)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer iter.Close() //nolint:errcheck // Error says it.
-	lower := binary.BigEndian.AppendUint64([]byte{kind}, uid)
-	for valid := iter.SeekGE(lower); valid && string(iter.Key()[:9]) == string(lower); valid = iter.Next() {
+	for valid := iter.First(); valid; valid = iter.Next() {
 		count++
 	}
-	if err := errors.Join(iter.Error()); err != nil {
+	if err := iter.Error(); err != nil {
 		t.Fatal(err)
 	}
 	return count
+}
+
+func newSubscription(t testing.TB, e *Engine, name string) *engine.Subscription {
+	t.Helper()
+	lastUID += 0x1_0000_0001
+	s, err := e.CreateSubscription(t.Context(), name, &storagev1.SubscriptionConfig{Uid: lastUID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

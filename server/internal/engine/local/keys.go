@@ -66,7 +66,7 @@ func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name..
 // uidKey is the key of what there is one of for a uid, and what every other key
 // of the kind and the uid begins with.
 func uidKey(kind byte, uid uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(make([]byte, 0, numberKeySize), kind), uid)
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 1+8), kind), uid)
 }
 
 // afterUID is above every key of a kind and a uid.
@@ -81,7 +81,12 @@ func afterUID(kind byte, uid uint64) []byte {
 const numberKeySize = 1 + 8 + 8
 
 func numberKey(kind byte, uid uint64, number int64) []byte {
-	return binary.BigEndian.AppendUint64(uidKey(kind, uid), uint64(number))
+	return appendNumberKey(make([]byte, 0, numberKeySize), kind, uid, number)
+}
+
+func appendNumberKey(b []byte, kind byte, uid uint64, number int64) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kind), uid)
+	return binary.BigEndian.AppendUint64(b, uint64(number))
 }
 
 // numberOf returns the number that a key ends in.
@@ -89,25 +94,25 @@ func numberOf(key []byte) int64 {
 	return int64(binary.BigEndian.Uint64(key[len(key)-8:]))
 }
 
-func identityKey(uid uint64, id engine.ID) []byte {
-	return append(uidKey(kindIdentity, uid), id[:]...)
+const identityKeySize = 1 + 8 + idSize
+
+func appendIdentityKey(b []byte, uid uint64, id engine.ID) []byte {
+	return append(binary.BigEndian.AppendUint64(append(b, kindIdentity), uid), id[:]...)
 }
 
-// partitionPrefix is what the entries of a partition key begin with. Those of
-// another key that begins with this one and a zero byte do too, but are longer
-// than partitionKeySize says.
-func partitionPrefix(uid uint64, key string) []byte {
-	b := make([]byte, 0, partitionKeySize(key))
-	b = append(b, kindKey)
-	b = binary.BigEndian.AppendUint64(b, uid)
-	b = append(b, key...)
-	return append(b, 0)
-}
-
+// partitionKeySize is the size of an entry of a partition key. Among them there
+// may be entries of another key, which begins with this one and a zero byte:
+// they are longer.
 func partitionKeySize(key string) int { return 1 + 8 + len(key) + 1 + 8 }
 
 func partitionKey(uid uint64, key string, sequence int64) []byte {
-	return binary.BigEndian.AppendUint64(partitionPrefix(uid, key), uint64(sequence))
+	return appendPartitionKey(make([]byte, 0, partitionKeySize(key)), uid, key, sequence)
+}
+
+func appendPartitionKey(b []byte, uid uint64, key string, sequence int64) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kindKey), uid)
+	b = append(append(b, key...), 0)
+	return binary.BigEndian.AppendUint64(b, uint64(sequence))
 }
 
 // maxSequence is above every sequence.
@@ -121,7 +126,7 @@ func recordBounds(uid uint64, from, below int64) *pebble.IterOptions {
 
 // partitionBounds are those of the entries of a partition key with a sequence or
 // a higher one, and one below another. Entries of other keys may be between
-// them: see partitionPrefix.
+// them: see partitionKeySize.
 func partitionBounds(uid uint64, key string, from, below int64) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: partitionKey(uid, key, from), UpperBound: partitionKey(uid, key, below)}
 }

@@ -1,0 +1,81 @@
+package local
+
+import (
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"example.com/tidings/server/internal/engine"
+
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+)
+
+// benchBatch makes a batch of events of some 264 bytes and a key each.
+func benchBatch(b *testing.B, events int) *engine.Batch {
+	b.Helper()
+	list := make([]keyedEvent, events)
+	for i := range list {
+		list[i] = keyedEvent{fmt.Sprint(i), fmt.Sprint("customer-", i%20), strings.Repeat("x", 230)}
+	}
+	return batchOf(b, list...)
+}
+
+// renamed is a batch with other identities.
+func renamed(batch *engine.Batch, number uint64) *engine.Batch {
+	other := *batch
+	binary.BigEndian.PutUint64(other.ID[:], number*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(other.ID[8:], number)
+	other.Events = append([]engine.BatchEvent(nil), batch.Events...)
+	for i := range other.Events {
+		binary.BigEndian.PutUint64(other.Events[i].ID[:], (number*4096+uint64(i))*0x9e3779b97f4a7c15)
+		binary.BigEndian.PutUint64(other.Events[i].ID[8:], number)
+	}
+	return &other
+}
+
+func openBench(b *testing.B, sync engine.Sync) *Engine {
+	b.Helper()
+	e, err := Open(b.Context(), Config{
+		DataDir: b.TempDir(), MaxRecordBytes: 4 << 20, Sync: sync, Log: slog.New(slog.NewTextHandler(b.Output(), nil)),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(e.Close)
+	return e
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, sync := range []engine.Sync{engine.SyncWritten, engine.SyncFsync} {
+		for _, events := range []int{1, 100} {
+			for _, writers := range []int{1, 8, 64} {
+				for dedupe, change := range map[string]func(*storagev1.TopicConfig){"request": nil, "event": byEvent} {
+					b.Run(fmt.Sprintf("%s/events=%d/writers=%d/%s", sync, events, writers, dedupe), func(b *testing.B) {
+						benchAppend(b, sync, benchBatch(b, events), writers, change)
+					})
+				}
+			}
+		}
+	}
+}
+
+func benchAppend(b *testing.B, sync engine.Sync, batch *engine.Batch, writers int, change func(*storagev1.TopicConfig)) {
+	e := openBench(b, sync)
+	topic := newTopic(b, e, "bench", change)
+	var number atomic.Uint64
+	b.SetParallelism(writers / 2)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := appendTo(b.Context(), e, topic, renamed(batch, number.Add(1))); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N*len(batch.Events))/b.Elapsed().Seconds(), "events/s")
+}
