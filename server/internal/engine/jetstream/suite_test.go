@@ -25,3 +25,10 @@ func TestSuite(t *testing.T) {
 		return func() engine.Engine { return open(t, url, 1) }
 	})
 }
+
+// What a server has acknowledged is there, however it ended.
+func TestKill(t *testing.T) {
+	enginetest.Kill(t,
+		func(t *testing.T) string { return natstest.URL(natstest.Start(t)) },
+		func(t *testing.T, url string) engine.Engine { return open(t, url, 1) })
+}
