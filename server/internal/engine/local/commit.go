@@ -38,7 +38,11 @@ const (
 // for the disk and tells those who wait. Changes that come while the disk is at
 // work become one group, which then waits for it once.
 type committer struct {
-	db     *pebble.DB
+	db *pebble.DB
+	// mark says outside of the store what was answered for.
+	mark *mark
+	// number is that of the last commit. It is run's.
+	number uint64
 	log    *slog.Logger
 	fatal  func(error)
 	queue  chan write
@@ -57,13 +61,18 @@ type group struct {
 	changes []prepared
 	// last is what to wait for: nil where nothing was changed.
 	last *pebble.Batch
+	// number is that of the last commit of the group.
+	number uint64
 }
 
-// startCommitter begins to take changes. fatal is called when the store fails:
-// what is in it then isn't known, and it doesn't return.
-func startCommitter(db *pebble.DB, log *slog.Logger, fatal func(error)) *committer {
+// startCommitter begins to take changes, after the commit that the mark says.
+// fatal is called when the store fails: what is in it then isn't known, and it
+// doesn't return.
+func startCommitter(db *pebble.DB, m *mark, log *slog.Logger, fatal func(error)) *committer {
 	c := &committer{
 		db:     db,
+		mark:   m,
+		number: m.last.commit,
 		log:    log,
 		fatal:  fatal,
 		queue:  make(chan write, maxQueued),
@@ -136,14 +145,11 @@ func (c *committer) commit(first write) (g group) {
 		g.changes = append(g.changes, prepared{next, c.known(err)})
 	}
 	if batch == nil && changed {
-		batch = c.db.NewBatch()
-		if err := batch.LogData(nil, nil); err != nil {
-			c.fatal(err)
-		}
+		batch = c.db.NewBatch() // With its number alone.
 	}
 	if batch != nil {
 		c.apply(batch, true)
-		g.last = batch
+		g.last, g.number = batch, c.number
 	}
 	return g
 }
@@ -162,10 +168,15 @@ func (c *committer) waiting(size int) write {
 }
 
 func (c *committer) apply(batch *pebble.Batch, sync bool) {
-	var err error
-	if sync {
+	// Each batch has a number of its own: where the log breaks off between two,
+	// that is seen.
+	c.number++
+	err := batch.Set(commitKey, encodeNumber(int64(c.number)), nil)
+	switch {
+	case err != nil:
+	case sync:
 		err = c.db.ApplyNoSyncWait(batch, pebble.Sync)
-	} else {
+	default:
 		err = c.db.Apply(batch, pebble.NoSync)
 	}
 	if err != nil {
@@ -186,7 +197,11 @@ func (c *committer) known(err error) error {
 func (c *committer) settle() error {
 	for g := range c.groups {
 		if g.last != nil {
-			if err := g.last.SyncWait(); err != nil {
+			err := g.last.SyncWait()
+			if err == nil {
+				err = c.mark.set(g.number)
+			}
+			if err != nil {
 				c.fatal(err)
 			}
 			_ = g.last.Close() // Nothing is open that could fail.

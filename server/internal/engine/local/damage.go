@@ -49,6 +49,13 @@ func (e *Engine) damaged(t *topicLog, place string, cause error) error {
 	return damage
 }
 
+// forget forgets a damage that isn't there any more.
+func (d *damages) forget(uid uint64, place string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.found, damagePlace{uid, place})
+}
+
 // healed forgets what was damaged of a topic that is gone.
 func (d *damages) healed(uid uint64) {
 	d.mu.Lock()

@@ -38,6 +38,10 @@ func (e *Engine) letterCount(s *subscriber) (letterCount, error) {
 		return letterCount{}, err
 	}
 	defer closer.Close() //nolint:errcheck // Nothing was written.
+	return parseLetterCount(value)
+}
+
+func parseLetterCount(value []byte) (letterCount, error) {
 	if len(value) != 16 {
 		return letterCount{}, errSize
 	}

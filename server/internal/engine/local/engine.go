@@ -41,6 +41,8 @@ type Config struct {
 	// fs is the file system, in place of the machine's: then there is no lock,
 	// and DataDir isn't looked at.
 	fs vfs.FS
+	// boot is the machine's boot ID, in place of the true one.
+	boot string
 	// fatal is called when the store fails, in place of ending the process. It
 	// doesn't return.
 	fatal func(error)
@@ -62,6 +64,7 @@ type Engine struct {
 	config Config
 
 	lock      *dirLock
+	mark      *mark
 	db        *pebble.DB
 	syncer    *walFS
 	committer *committer
@@ -73,13 +76,20 @@ type Engine struct {
 	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
 	schemas       *schemas
 	damages       damages
+	// lost is how often changes were missing that had been answered for.
+	lost int64
+	// opened says that all of the above is there.
+	opened bool
 }
 
 var _ engine.Engine = (*Engine)(nil)
 
 // Open opens the storage in a data directory, which no other process may use
 // meanwhile.
-func Open(_ context.Context, cfg Config) (*Engine, error) {
+func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	if cfg.boot == "" {
+		cfg.boot = bootID()
+	}
 	e := &Engine{
 		log:      cfg.Log,
 		config:   cfg,
@@ -87,14 +97,14 @@ func Open(_ context.Context, cfg Config) (*Engine, error) {
 		underWay: semaphore.NewWeighted(maxBytesUnderWay),
 		damages:  damages{found: make(map[damagePlace]*engine.DamageError)},
 	}
-	if err := e.open(); err != nil {
+	if err := e.open(ctx); err != nil {
 		e.Close()
 		return nil, err
 	}
 	return e, nil
 }
 
-func (e *Engine) open() (err error) {
+func (e *Engine) open(ctx context.Context) (err error) {
 	if e.config.fs == nil {
 		if e.lock, err = lockDir(e.config.DataDir); err != nil {
 			return err
@@ -106,11 +116,20 @@ func (e *Engine) open() (err error) {
 	if err := e.openStore(); err != nil {
 		return e.failed(nil, "opening the storage", err)
 	}
-	e.committer = startCommitter(e.db, e.log, e.fatal)
+	e.committer = startCommitter(e.db, e.mark, e.log, e.fatal)
 	if err := e.load(); err != nil {
 		return e.failed(nil, "configurations", err)
 	}
+	if e.mark.last.restored {
+		if err := e.jump(ctx); err != nil {
+			return err
+		}
+		if err := e.mark.current(); err != nil {
+			return err
+		}
+	}
 	e.retention = startRetention(e)
+	e.opened = true
 	return nil
 }
 
@@ -177,6 +196,7 @@ func (e *Engine) Status() engine.Status {
 		MaxBytes: e.config.MaxStoreBytes,
 		Full:     e.space.full(),
 		Damages:  e.damages.number(),
+		Lost:     e.lost,
 		Replicas: 1,
 	}
 }

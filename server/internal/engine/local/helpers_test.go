@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,13 +57,12 @@ func reopen(t *testing.T, e *Engine) *Engine {
 	return open(t, crashed)
 }
 
-var lastUID uint64 = 1 << 40
+var lastUID atomic.Uint64
 
 func newTopic(t testing.TB, e *Engine, name string, change func(*storagev1.TopicConfig)) *engine.Topic {
 	t.Helper()
-	lastUID += 0x1_0000_0001
 	config := &storagev1.TopicConfig{
-		Uid:          lastUID,
+		Uid:          1<<40 + lastUID.Add(0x1_0000_0001),
 		Dedupe:       tidingsv1.Dedupe_DEDUPE_REQUEST,
 		DedupeWindow: durationpb.New(time.Hour),
 	}

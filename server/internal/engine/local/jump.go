@@ -3,15 +3,34 @@ package local
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"example.com/tidings/server/internal/engine"
 )
 
-// jumpTo is what the sequences begin at a multiple of again, once some of those
-// that were given out may be lost.
-const jumpTo = 1 << 32
+const (
+	// jumpBy is by how much sequences go on, once some of those that were given
+	// out may be lost, where the clock is behind them.
+	jumpBy = 1 << 32
+	// jumpEpoch is 2025, in microseconds since 1970, and jumpRate the number of
+	// events that a topic may have got in each since, more than it can. So of two
+	// storages from one backup the later one begins where the first can't have
+	// come to. Such sequences stay below 2^53, to which JavaScript counts, until
+	// 2096.
+	jumpEpoch = 1_735_689_600_000_000
+	jumpRate  = 4
+)
+
+// beyond is where the sequences of a topic go on that may have come to any from
+// an end on.
+func beyond(end int64, now time.Time) int64 {
+	if at := (now.UnixMicro() - jumpEpoch) * jumpRate; at > end {
+		return at
+	}
+	return end + jumpBy
+}
 
 // jump makes every topic go on far above the sequences that it can have given
 // out, since what the last of them were given to may be lost: so that none is
@@ -20,6 +39,7 @@ const jumpTo = 1 << 32
 // each topic that doesn't go on, since where it ends can't be read.
 func (e *Engine) jump(ctx context.Context) error {
 	var failed []error
+	now := time.Now()
 	topics := e.topics.states()
 	holes := make(map[*topicLog][]engine.Hole, len(topics))
 	for _, t := range topics {
@@ -27,7 +47,7 @@ func (e *Engine) jump(ctx context.Context) error {
 			failed = append(failed, err)
 			continue
 		}
-		holes[t] = withHole(t.seen.holes, engine.Hole{First: t.end, Next: (t.end/jumpTo + 1) * jumpTo})
+		holes[t] = withHole(t.seen.holes, engine.Hole{First: t.end, Next: beyond(t.end, now)})
 	}
 	err := e.committer.do(ctx, func(batch *pebble.Batch) error {
 		for t, holes := range holes {

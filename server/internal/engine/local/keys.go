@@ -12,6 +12,8 @@ import (
 // A key of the store is a byte for the kind of what it has, and then, in big
 // endian, what tells those of a kind apart. The order of keys is that of bytes.
 const (
+	// kindCommit: the number of the last commit. Every commit writes it.
+	kindCommit = 'n'
 	// kindTopic and kindSubscription, and a name: a revision and a configuration.
 	kindTopic        = 't'
 	kindSubscription = 's'
@@ -60,6 +62,8 @@ var (
 	topicKinds        = []byte{kindRecord, kindEnd, kindHole, kindKey, kindIdentity, kindExpiry}
 	subscriptionKinds = []byte{kindJournal, kindLetter, kindLetterPlace, kindLetterCount}
 )
+
+var commitKey = []byte{kindCommit}
 
 func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
 

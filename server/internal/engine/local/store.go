@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 )
 
 const (
@@ -41,26 +42,69 @@ const (
 	rangeDeletionDelay = 10 * time.Second
 )
 
-// openStore opens Pebble.
+// openStore opens Pebble, and the mark beside it.
 func (e *Engine) openStore() (err error) {
-	dir, base := filepath.Join(e.config.DataDir, storeDir), e.config.fs
+	base := e.config.fs
 	if base == nil {
 		base = vfs.Default
 	}
+	dir := base.PathJoin(e.config.DataDir, storeDir)
 	options := e.storeOptions()
+	options.FS = base
+	f, err := inspect(base, e.config.DataDir, options, e.config.boot)
+	if err != nil {
+		return err
+	}
+	if err := base.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(base, base.PathDir(e.config.DataDir)); err != nil {
+		return err
+	}
+	e.sayFound(f)
+	if e.mark, err = createMark(base, e.config.DataDir, markSlot{
+		commit: f.commit, restored: f.jump, boot: e.config.boot, written: e.config.Sync == engine.SyncWritten,
+	}); err != nil {
+		return err
+	}
+	if f.rest != nil {
+		if err := cutLog(base, dir, *f.rest); err != nil {
+			return err
+		}
+	}
 	volume := e.config.MaxStoreBytes
-	if usage, err := base.GetDiskUsage(e.config.DataDir); err == nil && (volume == 0 || volume > int64(usage.TotalBytes)) {
+	if usage, err := base.GetDiskUsage(dir); err == nil && (volume == 0 || volume > int64(usage.TotalBytes)) {
 		volume = int64(usage.TotalBytes)
 	}
 	options.MemTableSize = uint64(min(max(volume/memTableShare, minMemTable), maxMemTable))
-	options.FS = base
 	if e.config.Sync == engine.SyncWritten {
 		e.syncer = newWALFS(base, e.fatal)
 		options.FS = e.syncer
 	}
 	options.WithFSDefaults()
-	e.db, err = pebble.Open(dir, options)
+	if err := guard.Do(func() error { e.db, err = pebble.Open(dir, options); return err }); err != nil {
+		return openError(err)
+	}
+	commit, err := readCommit(e.db)
+	if err == nil && commit != f.commit {
+		err = damage("log", fmt.Errorf("it ends with commit %d, but Pebble made it %d", f.commit, commit))
+	}
 	return err
+}
+
+// sayFound says what is missing, or was damaged, though the storage is opened.
+func (e *Engine) sayFound(f found) {
+	if f.damaged != nil {
+		_ = e.damaged(nil, markName, f.damaged)
+		e.damages.forget(0, markName) // It is written anew.
+	}
+	if f.lost > 0 {
+		e.lost++
+	}
+	if f.jump {
+		e.log.Warn("the storage may lack what came last: the machine stopped before its disk had it, or a backup was restored; "+
+			"every topic goes on with higher sequences, and positions among those that are lost are refused", "missing_commits", f.lost)
+	}
 }
 
 func (e *Engine) storeOptions() *pebble.Options {
@@ -100,13 +144,21 @@ func (e *Engine) storeOptions() *pebble.Options {
 }
 
 func (e *Engine) closeStore() {
+	clean := e.opened
 	if e.db != nil {
-		if err := e.db.Close(); err != nil {
+		// Pebble may panic where it has met damage.
+		if err := guard.Do(e.db.Close); err != nil {
+			clean = false
 			e.log.Error("closing the storage", "error", err)
 		}
 	}
 	if e.syncer != nil {
 		e.syncer.close()
+	}
+	if e.mark != nil {
+		if err := e.mark.close(clean); err != nil {
+			e.log.Error("closing the storage", "error", err)
+		}
 	}
 }
 
