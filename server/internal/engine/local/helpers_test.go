@@ -234,8 +234,7 @@ func countKeys(t testing.TB, e *Engine, kind byte, uid uint64) (count int) {
 
 func newSubscription(t testing.TB, e *Engine, name string) *engine.Subscription {
 	t.Helper()
-	lastUID += 0x1_0000_0001
-	s, err := e.CreateSubscription(t.Context(), name, &storagev1.SubscriptionConfig{Uid: lastUID})
+	s, err := e.CreateSubscription(t.Context(), name, &storagev1.SubscriptionConfig{Uid: 1<<40 + lastUID.Add(0x1_0000_0001)})
 	if err != nil {
 		t.Fatal(err)
 	}
