@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -121,7 +122,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		return e.failed(nil, "configurations", err)
 	}
 	if e.mark.last.restored {
-		if err := e.jump(ctx); err != nil {
+		if err := e.jump(ctx, time.Now()); err != nil {
 			return err
 		}
 		if err := e.mark.current(); err != nil {

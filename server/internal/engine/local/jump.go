@@ -37,9 +37,8 @@ func beyond(end int64, now time.Time) int64 {
 // given out twice, and who knows one of them is noticed. It is called before
 // anybody else uses the storage. What it returns has a *engine.DamageError for
 // each topic that doesn't go on, since where it ends can't be read.
-func (e *Engine) jump(ctx context.Context) error {
+func (e *Engine) jump(ctx context.Context, now time.Time) error {
 	var failed []error
-	now := time.Now()
 	topics := e.topics.states()
 	holes := make(map[*topicLog][]engine.Hole, len(topics))
 	for _, t := range topics {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -15,17 +16,18 @@ func TestJump(t *testing.T) {
 	used, empty := newTopic(t, e, "used", nil), newTopic(t, e, "empty", nil)
 	put(t, e, used, keyedEvent{"1", "a", "one"}, keyedEvent{"2", "a", "two"})
 	for range 2 {
-		if err := e.jump(t.Context()); err != nil {
+		if err := e.jump(t.Context(), time.Unix(0, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put(t, e, empty, keyedEvent{"1", "", "one"})
-	if err := e.jump(t.Context()); err != nil {
+	if err := e.jump(t.Context(), time.Unix(0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	b := batchOf(t, keyedEvent{"3", "b", "three"})
 	b.Expect = []engine.Expectation{{Last: 2}} // The last one that there is.
-	const second, third = 2 << 32, 3 << 32
+	// The clock is behind, so they go on by jumpBy.
+	const second, third, last = 1 + 2*jumpBy, 3 + 3*jumpBy, 2 + 3*jumpBy
 	if appended, err := appendTo(t.Context(), e, used, b); err != nil || appended.First != third {
 		t.Fatalf("at %+v, %v", appended, err)
 	}
@@ -56,8 +58,8 @@ func TestJump(t *testing.T) {
 			t.Errorf("get in the hole: %v", err)
 		}
 		state = stateOf(t, e, empty)
-		want := []engine.Hole{{First: 1, Next: second}, {First: second + 1, Next: third}}
-		if !slices.Equal(state.Holes, want) || state.First != second || state.End != third {
+		want := []engine.Hole{{First: 1, Next: second}, {First: second + 1, Next: last}}
+		if !slices.Equal(state.Holes, want) || state.First != second || state.End != last {
 			t.Errorf("state %+v", state)
 		}
 		record, err := e.Get(t.Context(), used, third)
@@ -74,5 +76,19 @@ func TestJump(t *testing.T) {
 		if empty, err = e.Topic(t.Context(), "empty"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestJumpByTheClock(t *testing.T) {
+	now := time.Now()
+	at := beyond(7, now)
+	if at < 1<<40 || at > 1<<53 {
+		t.Errorf("sequences go on at %d", at)
+	}
+	if again := beyond(7, now.Add(time.Microsecond)); again != at+jumpRate {
+		t.Errorf("then at %d instead of %d", again, at+jumpRate)
+	}
+	if again := beyond(at, now); again != at+jumpBy {
+		t.Errorf("where the clock hasn't moved at %d instead of %d", again, at+jumpBy)
 	}
 }
