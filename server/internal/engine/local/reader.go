@@ -190,7 +190,8 @@ func (r *reader) skip(to int64) error {
 	return nil
 }
 
-// readKey reads the records that follow and have an event with the key.
+// readKey reads the records that follow and have an event with the key, and says
+// where there are no more.
 func (r *reader) readKey(x *extent) error {
 	entries, more, err := r.entries(x)
 	if err != nil {
@@ -218,11 +219,12 @@ func (r *reader) readKey(x *extent) error {
 			return err
 		}
 		r.next = record.Last + 1
-		record.More = more || i < len(entries)-1
+		record.More = more || i < len(entries)-1 || r.next < x.end
 		r.chunk = append(r.chunk, record)
 		size += len(record.Data)
 	}
-	if !more {
+	if !more && r.next < x.end { // Which says how far it was looked.
+		r.chunk = append(r.chunk, engine.Record{First: r.next, Last: x.end - 1})
 		r.next = x.end
 	}
 	return nil
