@@ -169,6 +169,7 @@ func (e *Engine) load() error {
 func (e *Engine) Features() engine.Features {
 	return engine.Features{
 		FirstSequence:     1,
+		ExactCount:        true,
 		KeyPreconditions:  true,
 		ManyPreconditions: true,
 		KeyIndex:          true,
