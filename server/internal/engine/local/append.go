@@ -41,7 +41,10 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 		weight: min(int64(len(batch.Data)+appendOverhead), maxBytesUnderWay),
 		done:   make(chan struct{}),
 	}
-	if a.topic, a.err = e.topicLog(topic); a.err != nil {
+	if a.topic, a.err = e.topicLog(topic); a.err == nil && e.background.stalled.Load() != nil {
+		a.err = engine.ErrFull // Whatever is changed now waits.
+	}
+	if a.err != nil {
 		close(a.done)
 		return a, nil
 	}
@@ -114,7 +117,7 @@ func (a *appending) prepare(b *pebble.Batch) error {
 	if err := a.expected(); err != nil {
 		return err
 	}
-	if a.engine.space.full() {
+	if a.engine.disk.full(len(a.batch.Data)) {
 		return engine.ErrFull
 	}
 	return a.store(b, first, now, fresh, byEvent)
@@ -245,7 +248,7 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	if err := a.storeIdentities(b, first, now, fresh, byEvent); err != nil {
 		return err
 	}
-	a.engine.space.wrote(b.Len())
+	a.engine.disk.wrote(b.Len())
 	t.next, t.end = a.last, a.last.last+1
 	return nil
 }

@@ -69,7 +69,7 @@ type Engine struct {
 	db        *pebble.DB
 	syncer    *walFS
 	committer *committer
-	space     space
+	disk      *disk
 	underWay  *semaphore.Weighted
 	retention *retention
 
@@ -77,6 +77,7 @@ type Engine struct {
 	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
 	schemas       *schemas
 	damages       damages
+	background    background
 	// lost is how often changes were missing that had been answered for.
 	lost int64
 	// opened says that all of the above is there.
@@ -92,11 +93,11 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.boot = bootID()
 	}
 	e := &Engine{
-		log:      cfg.Log,
-		config:   cfg,
-		space:    unbounded{},
-		underWay: semaphore.NewWeighted(maxBytesUnderWay),
-		damages:  damages{found: make(map[damagePlace]*engine.DamageError)},
+		log:        cfg.Log,
+		config:     cfg,
+		underWay:   semaphore.NewWeighted(maxBytesUnderWay),
+		damages:    damages{found: make(map[damagePlace]*engine.DamageError)},
+		background: background{log: cfg.Log},
 	}
 	if err := e.open(ctx); err != nil {
 		e.Close()
@@ -181,12 +182,16 @@ func (e *Engine) Features() engine.Features {
 // MaxRecordBytes is the size of the largest record.
 func (e *Engine) MaxRecordBytes() int { return e.config.MaxRecordBytes }
 
-// Ready returns nil, engine.ErrFull or a *engine.DamageError.
+// Ready returns nil, engine.ErrFull, a *engine.DamageError or
+// engine.ErrUnavailable.
 func (e *Engine) Ready(context.Context) error {
 	if err := e.damages.any(); err != nil {
 		return err
 	}
-	if e.space.full() {
+	if err := e.background.stalled.Load(); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrUnavailable, *err)
+	}
+	if e.disk.refuses.Load() {
 		return engine.ErrFull
 	}
 	return nil
@@ -194,13 +199,9 @@ func (e *Engine) Ready(context.Context) error {
 
 // Status is what is to be shown of the storage.
 func (e *Engine) Status() engine.Status {
-	return engine.Status{
-		MaxBytes: e.config.MaxStoreBytes,
-		Full:     e.space.full(),
-		Damages:  e.damages.number(),
-		Lost:     e.lost,
-		Replicas: 1,
-	}
+	status := engine.Status{Damages: e.damages.number(), Lost: e.lost, Replicas: 1}
+	e.disk.status(&status)
+	return status
 }
 
 // Close waits for the appends under way and closes the storage.

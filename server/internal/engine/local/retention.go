@@ -205,7 +205,9 @@ func (e *Engine) dropOld(ctx context.Context, t *topicLog, now time.Time) (more 
 	if err != nil || len(d.records) == 0 {
 		return false, err
 	}
-	return more, e.committer.do(ctx, func(batch *pebble.Batch) error { return t.drop(batch, d) }, nil)
+	return more, e.committer.do(ctx, func(batch *pebble.Batch) error { return t.drop(batch, d) }, func() {
+		e.disk.reclaim(numberKey(kindRecord, t.uid, d.records[0]), numberKey(kindRecord, t.uid, d.next))
+	})
 }
 
 // old finds some of the records that are to be removed.

@@ -76,7 +76,7 @@ func (e *Engine) openStore() (err error) {
 	if usage, err := base.GetDiskUsage(dir); err == nil && (volume == 0 || volume > int64(usage.TotalBytes)) {
 		volume = int64(usage.TotalBytes)
 	}
-	options.MemTableSize = uint64(min(max(volume/memTableShare, minMemTable), maxMemTable))
+	fit(options, volume)
 	if e.config.Sync == engine.SyncWritten {
 		e.syncer = newWALFS(base, e.fatal)
 		options.FS = e.syncer
@@ -86,9 +86,13 @@ func (e *Engine) openStore() (err error) {
 		return openError(err)
 	}
 	commit, err := readCommit(e.db)
-	if err == nil && commit != f.commit {
-		err = damage("log", fmt.Errorf("it ends with commit %d, but Pebble made it %d", f.commit, commit))
+	if err != nil {
+		return err
 	}
+	if commit != f.commit {
+		return damage("log", fmt.Errorf("it ends with commit %d, but Pebble made it %d", f.commit, commit))
+	}
+	e.disk, err = openDisk(e.db, base, dir, e.config.MaxStoreBytes, e.log)
 	return err
 }
 
@@ -118,9 +122,9 @@ func (e *Engine) storeOptions() *pebble.Options {
 		Logger:                      storeLog{e.log, e.fatal},
 		MemTableStopWritesThreshold: memTables,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) {
-				e.log.Error("the storage failed in the background and tries again", "error", err)
-			},
+			BackgroundError: e.background.fail,
+			FlushEnd:        func(info pebble.FlushInfo) { e.background.flushed(info.Err) },
+			TableCreated:    func(pebble.TableCreateInfo) { e.background.pause() },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
 				_ = e.damaged(nil, "file "+filepath.Base(info.Path), info.Details)
 			},
@@ -128,7 +132,7 @@ func (e *Engine) storeOptions() *pebble.Options {
 				e.log.Warn("the disk is slow", "path", info.Path, "operation", info.OpType.String(), "duration", info.Duration)
 			},
 			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
-				e.log.Warn("changes wait for the disk", "reason", info.Reason)
+				e.log.Debug("changes wait for the disk", "reason", info.Reason)
 			},
 		},
 	}
@@ -145,6 +149,9 @@ func (e *Engine) storeOptions() *pebble.Options {
 
 func (e *Engine) closeStore() {
 	clean := e.opened
+	if e.disk != nil {
+		e.disk.close()
+	}
 	if e.db != nil {
 		// Pebble may panic where it has met damage.
 		if err := guard.Do(e.db.Close); err != nil {

@@ -29,7 +29,7 @@ func (e *Engine) openSubscriptions(revisions *revisions) (*registry[*storagev1.S
 		stamp:    func(config *storagev1.SubscriptionConfig) { config.Format = engine.ConfigFormat },
 		state:    func() *subscriber { return new(subscriber) },
 		owned:    subscriptionKinds,
-		gone:     func(uint64) {},
+		gone:     func(uid uint64) { e.disk.reclaimAll(subscriptionKinds, uid) },
 	})
 }
 

@@ -72,7 +72,10 @@ func (e *Engine) openTopics(revisions *revisions) (*registry[*storagev1.TopicCon
 		stamp:    func(config *storagev1.TopicConfig) { config.Format = engine.ConfigFormat },
 		state:    func() *topicLog { return new(topicLog) },
 		owned:    topicKinds,
-		gone:     e.damages.healed,
+		gone: func(uid uint64) {
+			e.damages.healed(uid)
+			e.disk.reclaimAll(topicKinds, uid)
+		},
 	})
 }
 

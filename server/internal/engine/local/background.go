@@ -1,0 +1,59 @@
+package local
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// sayAgain is how often it is said that Pebble fails in the background.
+	sayAgain = 10 * time.Second
+	// retryPause is what Pebble waits before it tries again, which it would do at
+	// once and for ever.
+	retryPause = 250 * time.Millisecond
+)
+
+// background is how Pebble does in the background.
+type background struct {
+	log *slog.Logger
+	// stalled has why nothing can be changed: what is in memory can't be written.
+	stalled atomic.Pointer[error]
+
+	mu sync.Mutex
+	// failed is when Pebble failed last, and said when that was said.
+	failed, said time.Time
+}
+
+// fail takes note of an error. Pebble tries again.
+func (b *background) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = time.Now()
+	if b.failed.Sub(b.said) > sayAgain {
+		b.said = b.failed
+		b.log.Error("the storage failed in the background and tries again", "error", err)
+	}
+}
+
+// flushed takes note of whether what was in memory could be written.
+func (b *background) flushed(err error) {
+	if _, ok := errors.AsType[syscall.Errno](err); !ok {
+		b.stalled.Store(nil)
+		return
+	}
+	b.stalled.Store(&err)
+}
+
+// pause waits where Pebble has just failed.
+func (b *background) pause() {
+	b.mu.Lock()
+	failed := time.Since(b.failed) < retryPause
+	b.mu.Unlock()
+	if failed {
+		time.Sleep(retryPause)
+	}
+}

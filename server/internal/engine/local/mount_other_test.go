@@ -1,0 +1,7 @@
+//go:build !linux
+
+package local
+
+import "errors"
+
+func mountVolume(string, int) error { return errors.ErrUnsupported }
