@@ -79,3 +79,43 @@ func benchAppend(b *testing.B, sync engine.Sync, batch *engine.Batch, writers in
 	})
 	b.ReportMetric(float64(b.N*len(batch.Events))/b.Elapsed().Seconds(), "events/s")
 }
+
+func fillBench(b *testing.B, e *Engine, topic *engine.Topic, batch *engine.Batch, records int) {
+	b.Helper()
+	var last engine.Append
+	for i := range records {
+		var err error
+		if last, err = e.Start(b.Context(), topic, renamed(batch, uint64(i)), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if _, err := last.Wait(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, events := range []int{1, 100} {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			e := openBench(b, engine.SyncWritten)
+			topic := newTopic(b, e, "bench", nil)
+			records := 400_000 / (events*3 + 1)
+			fillBench(b, e, topic, benchBatch(b, events), records)
+			b.ReportAllocs()
+			b.ResetTimer()
+			var reader engine.Reader
+			for i := range b.N {
+				if i%records == 0 {
+					var err error
+					if reader, err = e.Read(b.Context(), topic, engine.ReadFrom{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := reader.Next(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
