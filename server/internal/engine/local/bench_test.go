@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
@@ -116,6 +117,49 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// BenchmarkTail measures from an append to when the last of many readers has it.
+func BenchmarkTail(b *testing.B) {
+	for _, readers := range []int{1, 30, 1000} {
+		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) {
+			e := openBench(b, engine.SyncWritten)
+			topic := newTopic(b, e, "bench", nil)
+			batch := benchBatch(b, 1)
+			var group guard.Group
+			got := make(chan struct{}, readers)
+			for range readers {
+				reader, err := e.Read(b.Context(), topic, engine.ReadFrom{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				group.Go(func() error {
+					defer reader.Close()
+					for range b.N {
+						if _, err := reader.Next(b.Context()); err != nil {
+							return err
+						}
+						got <- struct{}{}
+					}
+					return nil
+				}, func(err error) {
+					if err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				if _, err := appendTo(b.Context(), e, topic, renamed(batch, uint64(i))); err != nil {
+					b.Fatal(err)
+				}
+				for range readers {
+					<-got
+				}
+			}
+			group.Wait()
 		})
 	}
 }

@@ -25,9 +25,11 @@ func damageOf(t *testing.T, err error) *engine.DamageError {
 // and after it can be read.
 func TestDamagedRecords(t *testing.T) {
 	for name, harm := range map[string]func(*Engine, []byte) error{
-		"missing":      func(e *Engine, key []byte) error { return e.db.Delete(key, nil) },
-		"not a record": func(e *Engine, key []byte) error { return e.db.Set(key, []byte("something else, and long enough"), nil) },
-		"too short":    func(e *Engine, key []byte) error { return e.db.Set(key, nil, nil) },
+		"missing": func(e *Engine, key []byte) error { return e.db.Delete(key, nil) },
+		"not a record": func(e *Engine, key []byte) error {
+			return e.db.Set(key, []byte("something else, and long enough"), nil)
+		},
+		"too short": func(e *Engine, key []byte) error { return e.db.Set(key, nil, nil) },
 		"of fewer events": func(e *Engine, key []byte) error {
 			value, closer, err := e.db.Get(key)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,7 +78,9 @@ type Engine struct {
 	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
 	schemas       *schemas
 	damages       damages
-	background    background
+	// shared is what readers hold for each other, in bytes.
+	shared     atomic.Int64
+	background background
 	// lost is how often changes were missing that had been answered for.
 	lost int64
 	// opened says that all of the above is there.

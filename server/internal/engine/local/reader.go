@@ -29,7 +29,8 @@ type reader struct {
 	next int64
 	more bool
 	// chunk is what was read and not returned.
-	chunk []engine.Record
+	chunk  []engine.Record
+	closed bool
 }
 
 // Read opens a reader.
@@ -48,16 +49,24 @@ func (e *Engine) Read(_ context.Context, topic *engine.Topic, from engine.ReadFr
 	r.next = max(r.next, 1)
 	r.more = max(r.next, x.first) <= x.last
 	if r.key != "" && r.more {
-		r.more, err = r.anyOfKey(&x)
+		if r.more, err = r.anyOfKey(&x); err != nil {
+			return nil, err
+		}
 	}
-	return r, err
+	t.joined(&e.shared)
+	return r, nil
 }
 
 // More says whether records were there when the reader was opened.
 func (r *reader) More() bool { return r.more }
 
 // Close ends the reader.
-func (r *reader) Close() { r.chunk = nil }
+func (r *reader) Close() {
+	if !r.closed {
+		r.closed, r.chunk = true, nil
+		r.topic.left()
+	}
+}
 
 // Next waits for the next record.
 func (r *reader) Next(ctx context.Context) (engine.Record, error) {
@@ -110,10 +119,16 @@ func (r *reader) wait(ctx context.Context) error {
 func (r *reader) fill(x *extent) error {
 	r.chunk = r.chunk[:0]
 	var err error
-	if r.key == "" {
-		err = r.read(x)
-	} else {
+	switch {
+	case r.key != "":
 		err = r.readKey(x)
+	default:
+		if r.chunk, r.next = r.topic.take(r.chunk, r.next); len(r.chunk) > 0 {
+			return nil
+		}
+		if err = r.read(x); r.next == x.end {
+			r.topic.leave(r.chunk)
+		}
 	}
 	if err == nil || len(r.chunk) > 0 { // Whoever asks again finds the error again.
 		return nil

@@ -29,7 +29,8 @@ type topicLog struct {
 	// seen is what is durable: all that anybody is told of.
 	seen extent
 	// more, where somebody waits, is closed once there is more.
-	more chan struct{}
+	more   chan struct{}
+	shared shared
 
 	// revived counts the identities that were stored again.
 	revived atomic.Int64

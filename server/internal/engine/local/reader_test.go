@@ -1,0 +1,124 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
+)
+
+// Readers at the end get everything in its order, whoever reads it first.
+func TestReadersAtTheEnd(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", nil)
+	putMany(t, e, topic, 0, 10)
+	const readers, records = 50, 300
+	var group guard.Group
+	for i := range readers {
+		group.Go(func() error {
+			r, err := e.Read(t.Context(), topic, engine.ReadFrom{Sequence: int64(i%15) + 1})
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			for next := int64(i%15) + 1; next <= records; next++ {
+				record, err := r.Next(t.Context())
+				if err != nil {
+					return err
+				}
+				if record.First != next || !strings.Contains(string(record.Data), fmt.Sprint("many-", next-1)) {
+					return fmt.Errorf("reader %d: %d, want %d", i, record.First, next) //nolint:err113 // It is shown as it is.
+				}
+			}
+			return nil
+		}, func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for i := 10; i < records; i += 10 {
+		putMany(t, e, topic, i, 10)
+	}
+	group.Wait()
+	if held := e.shared.Load(); held != 0 {
+		t.Errorf("they left %d bytes", held)
+	}
+}
+
+// A reader that nobody asks holds a chunk, whatever there is to read.
+func TestReadersThatDoNotReadHoldLittle(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", nil)
+	for i := range 100 {
+		put(t, e, topic, keyedEvent{fmt.Sprint(i), "", strings.Repeat("x", 10_000)})
+	}
+	for _, key := range []string{"", "key"} {
+		r, err := e.Read(t.Context(), topic, engine.ReadFrom{Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if _, err := r.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		held := 0
+		for _, record := range r.(*reader).chunk {
+			held += len(record.Data)
+		}
+		if held > maxChunkBytes {
+			t.Errorf("it holds %d bytes", held)
+		}
+	}
+}
+
+// From a time that is yet to come nothing comes that was stored before.
+func TestReadFromATimeToCome(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", nil)
+	putMany(t, e, topic, 0, 3)
+	at := time.Now().Add(50 * time.Millisecond)
+	r, err := e.Read(t.Context(), topic, engine.ReadFrom{Time: at})
+	if err != nil || r.More() {
+		t.Fatal(err, r.More())
+	}
+	defer r.Close()
+	for i := 3; ; i++ {
+		putMany(t, e, topic, i, 1)
+		if last := stateOf(t, e, topic).LastTime; !last.Before(at) {
+			break
+		}
+	}
+	record, err := r.Next(t.Context())
+	if err != nil || record.Time.Before(at) {
+		t.Fatalf("%+v, %v", record, err)
+	}
+	if before, err := e.Get(t.Context(), topic, record.First-1); err != nil || !before.Time.Before(at) {
+		t.Errorf("the one before it was stored at %v, %v", before.Time, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Next(ctx); err != context.Canceled { //nolint:errorlint // It is returned as it is.
+		t.Error(err)
+	}
+	first, err := e.FirstAt(t.Context(), topic, at)
+	if err != nil || first != record.First {
+		t.Errorf("the first is %d, %v", first, err)
+	}
+	end := stateOf(t, e, topic).End
+	if after, err := e.FirstAt(t.Context(), topic, time.Now().Add(time.Hour)); err != nil || after != end {
+		t.Errorf("in an hour: %d, %v", after, err)
+	}
+	if all := readAll(t, e, topic, engine.ReadFrom{Time: time.Unix(1, 0)}); len(all) != int(end)-1 || !slices.IsSortedFunc(all, func(a, b engine.Record) int {
+		return int(a.First - b.First)
+	}) {
+		t.Errorf("from 1970: %d", len(all))
+	}
+}
