@@ -16,24 +16,30 @@ import (
 // readyTimeout is the time in which a server has to take connections.
 const readyTimeout = 20 * time.Second
 
+// Server is a NATS server.
+type Server struct {
+	*server.Server
+
+	options *server.Options
+}
+
 // Start starts a server, which ends with the test. change may change its options
 // before.
-func Start(tb testing.TB, change ...func(*server.Options)) *server.Server {
+func Start(tb testing.TB, change ...func(*server.Options)) *Server {
 	tb.Helper()
 	options := options(tb)
 	for _, f := range change {
 		f(options)
 	}
-	member := start(tb, options)
-	if !member.ReadyForConnections(readyTimeout) {
-		tb.Fatal("NATS is not ready")
-	}
-	return member
+	s := &Server{options: options}
+	s.start(tb)
+	s.waitReady(tb)
+	return s
 }
 
 // Cluster starts three servers that replicate, which end with the test. change may
 // change the options of each before.
-func Cluster(tb testing.TB, change ...func(*server.Options)) []*server.Server {
+func Cluster(tb testing.TB, change ...func(*server.Options)) []*Server {
 	tb.Helper()
 	// Each has to know the routes to all before it starts, so the ports are
 	// chosen first.
@@ -52,7 +58,7 @@ func Cluster(tb testing.TB, change ...func(*server.Options)) []*server.Server {
 			tb.Fatal(err)
 		}
 	}
-	var members []*server.Server
+	var members []*Server
 	for i, port := range ports {
 		options := options(tb)
 		options.ServerName = fmt.Sprint("n", i)
@@ -61,18 +67,18 @@ func Cluster(tb testing.TB, change ...func(*server.Options)) []*server.Server {
 		for _, f := range change {
 			f(options)
 		}
-		members = append(members, start(tb, options))
+		member := &Server{options: options}
+		member.start(tb)
+		members = append(members, member)
 	}
 	for _, member := range members {
-		if !member.ReadyForConnections(readyTimeout) {
-			tb.Fatal("NATS is not ready")
-		}
+		member.waitReady(tb)
 	}
 	return members
 }
 
 // URL is the address of servers as the server of Tidings takes it.
-func URL(members ...*server.Server) string {
+func URL(members ...*Server) string {
 	var urls []string
 	for _, member := range members {
 		urls = append(urls, member.ClientURL())
@@ -80,10 +86,18 @@ func URL(members ...*server.Server) string {
 	return strings.Join(urls, ",")
 }
 
-// End ends a server in good order. It may have ended.
-func End(member *server.Server) {
-	member.Shutdown()
-	member.WaitForShutdown()
+// End ends the server in good order. It may have ended.
+func (s *Server) End() {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// Restart starts a server that has ended again, on the same ports, with what it
+// has stored.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	s.start(tb)
+	s.waitReady(tb)
 }
 
 func options(tb testing.TB) *server.Options {
@@ -93,13 +107,22 @@ func options(tb testing.TB) *server.Options {
 	}
 }
 
-func start(tb testing.TB, options *server.Options) *server.Server {
+func (s *Server) start(tb testing.TB) {
 	tb.Helper()
-	member, err := server.NewServer(options)
+	started, err := server.NewServer(s.options.Clone())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	member.Start()
-	tb.Cleanup(func() { End(member) })
-	return member
+	started.Start()
+	tb.Cleanup(func() { started.Shutdown(); started.WaitForShutdown() })
+	s.Server = started
+}
+
+func (s *Server) waitReady(tb testing.TB) {
+	tb.Helper()
+	if !s.ReadyForConnections(readyTimeout) {
+		tb.Fatal("NATS is not ready")
+	}
+	// It is the same after a restart.
+	s.options.Port = s.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // It listens for TCP.
 }
