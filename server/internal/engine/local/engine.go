@@ -202,7 +202,7 @@ func (e *Engine) Ready(context.Context) error {
 
 // Status is what is to be shown of the storage.
 func (e *Engine) Status() engine.Status {
-	status := engine.Status{Damages: e.damages.number(), Lost: e.lost, Replicas: 1}
+	status := engine.Status{Damages: e.damages.number(), Lost: e.lost}
 	e.disk.status(&status)
 	return status
 }
