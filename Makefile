@@ -129,7 +129,7 @@ module: $(BIN)/.tools ## Give the repository your own Go module path: make modul
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak`, `make fuzz` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak`, `make test-cluster`, `make fuzz` and `make demo`
 
 # What `make fresh` runs, in the root of the clone.
 COMMAND ?= .ci/run
@@ -146,6 +146,15 @@ SEED ?=
 soak: ## Consume with 8 processes that crash, while the server crashes too, SOAK=2m on each storage, SEED=…
 	@TIDINGS_SOAK='$(SOAK)' TIDINGS_SOAK_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 60m -v -run '^TestSoak$$' ./internal/daemon
+
+# What happens to the cluster: `all`, or some of its faults joined by commas. The
+# links between its processes are cut as root alone, on Linux.
+FAULTS ?= all
+
+.PHONY: test-cluster
+test-cluster: ## Do harm to three NATS servers and three replicas, and measure what it costs: FAULTS=kill-owner,…
+	@TIDINGS_CLUSTER='$(FAULTS)' \
+		$(GO) -C server test -count=1 -timeout 30m -v -run '^TestFaults$$' ./internal/clustertest
 
 # For how long to fuzz, all parts together; SEED is as above.
 FUZZ ?= 5m

@@ -41,7 +41,8 @@ var arrows = map[string][]string{
 	"internal/guard":                     {},
 	"internal/eventjson":                 {"internal/guard"},
 	// Tests of the whole server alone.
-	"internal/fuzz": {},
+	"internal/clustertest": {},
+	"internal/fuzz":        {},
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
