@@ -81,7 +81,7 @@ func (o *owner) bury() error {
 }
 
 func (o *owner) store(f filing) error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	if err := o.hub.engine.PutDeadLetters(ctx, o.subscription, f.letters); err != nil || len(f.gone) == 0 {
 		return err
@@ -151,7 +151,7 @@ func (o *owner) redrive(q *question, request *replicav1.Redrive) {
 
 // purge deletes dead letters.
 func (o *owner) purge(q *question, request *replicav1.Purge) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	response := new(replicav1.OwnerResponse)
 	for _, sequence := range request.GetSequences() {

@@ -80,7 +80,7 @@ func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
 	case !s.once || !o.seeks():
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	state, err := o.hub.engine.State(ctx, o.topic)
 	if err != nil || state.First == state.End || o.looked(state.End) {

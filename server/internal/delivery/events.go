@@ -121,7 +121,7 @@ func (e *events) record(sequence int64) (*record, error) {
 	if sequence < e.first {
 		return nil, engine.ErrRecordNotFound
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), e.owner.hub.writeTimeout)
 	defer cancel()
 	stored, err := e.owner.hub.engine.Get(ctx, e.owner.topic, sequence)
 	if errors.Is(err, engine.ErrTopicNotFound) {
@@ -146,7 +146,7 @@ func (e *events) record(sequence int64) (*record, error) {
 // deadLetter returns a dead letter of the subscription and its event, or
 // engine.ErrRecordNotFound.
 func (e *events) deadLetter(sequence int64) (*storagev1.DeadLetterRecord, event, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), e.owner.hub.writeTimeout)
 	defer cancel()
 	stored, err := e.owner.hub.engine.DeadLetter(ctx, e.owner.subscription, sequence)
 	if err != nil {

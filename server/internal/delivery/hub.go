@@ -61,9 +61,11 @@ type Hub struct {
 	typesChanged func() <-chan struct{}
 	log          *slog.Logger
 	name         string // What this server calls itself in journals.
+	writeTimeout time.Duration
 
 	mu     sync.Mutex
 	owners map[uint64]*owner // By the uid of the subscription.
+	vigils map[watched]*vigil
 	closed bool
 	ended  guard.Group
 	quit   chan struct{}
@@ -78,7 +80,12 @@ func New(cfg Config) *Hub {
 		log:          cfg.Log,
 		name:         rand.Text(),
 		owners:       make(map[uint64]*owner),
+		vigils:       make(map[watched]*vigil),
 		quit:         make(chan struct{}),
+		writeTimeout: writeTimeout,
+	}
+	if h.engine.Alone() {
+		h.writeTimeout = aloneWriteTimeout
 	}
 	if h.typesChanged == nil {
 		h.typesChanged = func() <-chan struct{} { return nil }
@@ -109,7 +116,9 @@ func (h *Hub) Close(ctx context.Context) error {
 const (
 	// answerTimeout bounds how long an owner takes, beyond the wait that it was
 	// asked for. One that takes longer is taken for dead.
-	answerTimeout = 5 * time.Second
+	answerTimeout = writeTimeout + time.Second
+	// askAgainAfter is after how long a request that may be repeated is.
+	askAgainAfter = time.Second
 	// movedWait is the time between questions to an owner that isn't one.
 	movedWait = 20 * time.Millisecond
 	// movedTries is how often a request is sent before it fails.
@@ -201,7 +210,9 @@ func (h *Hub) ask(ctx context.Context, s *engine.Subscription, request *replicav
 	}
 	asked, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	answer, err := h.engine.Ask(asked, s, encoded)
+	answer, err := h.askWatched(asked, s, request.GetOwner(), func(ctx context.Context) ([]byte, error) {
+		return h.askAgain(ctx, s, encoded, repeatable(request))
+	})
 	switch {
 	case err == nil:
 		response := new(replicav1.OwnerResponse)
@@ -215,6 +226,27 @@ func (h *Hub) ask(ctx context.Context, s *engine.Subscription, request *replicav
 	default: // There is no owner, or it doesn't answer.
 		return h.own(ctx, s, request)
 	}
+}
+
+// repeatable says whether a request that is repeated changes nothing more, and is
+// answered at once.
+func repeatable(request *replicav1.OwnerRequest) bool {
+	return request.GetAttach() != nil || request.GetSettle() != nil
+}
+
+// askAgain asks, again and again where the request may be repeated: the first may
+// have come to an owner that died, while another one is there by now.
+func (h *Hub) askAgain(ctx context.Context, s *engine.Subscription, encoded []byte, repeatable bool) ([]byte, error) {
+	for repeatable {
+		asked, cancel := context.WithTimeout(ctx, askAgainAfter)
+		answer, err := h.engine.Ask(asked, s, encoded)
+		late := asked.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !late {
+			return answer, err
+		}
+	}
+	return h.engine.Ask(ctx, s, encoded)
 }
 
 // owned returns the owner of a subscription that this server owns, or nil.

@@ -40,7 +40,7 @@ func (o *owner) inspect(q *question, request *replicav1.Inspect) {
 	o.surveys = append(o.surveys, survey{
 		answer: answer{q, response},
 		engine: o.hub.engine, subscription: o.subscription, topic: o.topic,
-		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven), log: o.log,
+		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven), timeout: o.hub.writeTimeout, log: o.log,
 	})
 }
 
@@ -53,12 +53,13 @@ type survey struct {
 	oldest       int64
 	position     int64
 	redriven     int
+	timeout      time.Duration
 	log          *slog.Logger
 }
 
 // run finds it and answers.
 func (s *survey) run() error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	err := s.add(ctx, s.answer.response.GetStatistics())
 	if err != nil && !errors.Is(err, engine.ErrTopicNotFound) { // It is deleted just now.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nats-io/nuid"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
@@ -24,9 +25,10 @@ import (
 // decided counts: the owner ends, and the next one begins with what the journal
 // has.
 type owner struct {
-	hub *Hub
-	uid uint64
-	log *slog.Logger
+	hub  *Hub
+	uid  uint64
+	name string // Its own, and not the server's: a server may own it again.
+	log  *slog.Logger
 
 	inbox chan *question
 	ended chan struct{} // Closed when nothing more is taken from inbox.
@@ -99,6 +101,7 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 	return &owner{
 		hub:          h,
 		uid:          s.Config.GetUid(),
+		name:         nuid.Next(),
 		log:          h.log.With("subscription", s.Name),
 		inbox:        make(chan *question, inboxSize),
 		ended:        make(chan struct{}),
@@ -154,6 +157,10 @@ func (o *owner) answerOthers(encoded []byte, reply func([]byte)) {
 		}
 		reply(answer)
 	}}
+	if request.GetPing() != nil {
+		q.reply(&replicav1.OwnerResponse{Owner: o.name})
+		return
+	}
 	select {
 	case o.inbox <- q:
 	case <-o.ended:
@@ -393,7 +400,7 @@ func (o *owner) write(ctx context.Context) error {
 	if o.written < max(minSnapshotAfter, 2*o.snapshotSize) {
 		return nil
 	}
-	return o.compact(ctx)
+	return o.compact()
 }
 
 // confirm makes sure, where something is to be said and nothing to be written,
@@ -407,7 +414,9 @@ func (o *owner) confirm(ctx context.Context) error {
 }
 
 // compact replaces the journal by the state.
-func (o *owner) compact(ctx context.Context) error {
+func (o *owner) compact() error {
+	ctx, cancel := context.WithTimeout(context.Background(), compactTimeout)
+	defer cancel()
 	entries, size, err := encode(o.machine.Snapshot(o.chunkBytes))
 	if err != nil {
 		return err

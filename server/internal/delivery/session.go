@@ -71,7 +71,7 @@ func (o *owner) attach(q *question, request *replicav1.Attach, now time.Time) {
 		o.sessions[s.name], o.holders[s.holder] = s, s
 	}
 	s.window, s.seen = request.GetWindow(), now
-	response := &replicav1.OwnerResponse{AckDeadline: durationpb.New(o.subscription.Config.GetAckDeadline().AsDuration())}
+	response := &replicav1.OwnerResponse{Owner: o.name, AckDeadline: durationpb.New(o.subscription.Config.GetAckDeadline().AsDuration())}
 	for _, ref := range request.GetHeld() {
 		response.Results = append(response.Results, &tidingsv1.SettlementResult{Status: o.hold(s, ref, now)})
 	}

@@ -78,7 +78,7 @@ func (o *owner) turn() error {
 	if err := o.dispatch(now); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	if err := o.write(ctx); err != nil {
 		return err
@@ -98,8 +98,14 @@ func (o *owner) turn() error {
 // turnExpiries bounds the leases that end in a turn.
 const turnExpiries = 2000
 
-// writeTimeout bounds what a turn waits for the storage.
-const writeTimeout = 10 * time.Second
+// An owner that waits longer than this for the storage ends: who asks makes
+// another one, which may have a better way to it. What a lone server writes only
+// its own disk can hold up.
+const (
+	writeTimeout      = 3 * time.Second
+	aloneWriteTimeout = 10 * time.Second
+	compactTimeout    = 10 * time.Second
+)
 
 // answer puts off an answer until the journal is written.
 func (o *owner) answer(q *question, response *replicav1.OwnerResponse) {
@@ -183,7 +189,7 @@ func (o *owner) keepHouse() error {
 
 // lookAgain takes note of what became of the subscription and its topic.
 func (o *owner) lookAgain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	present, err := o.hub.engine.Subscription(ctx, o.subscription.Name)
 	if err != nil {
@@ -203,7 +209,7 @@ func (o *owner) lookAgain() error {
 
 // reconfigure takes note of the topic and of the types that are in force now.
 func (o *owner) reconfigure() error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	return o.configure(ctx, o.subscription)
 }
@@ -218,7 +224,7 @@ func (o *owner) use(now time.Time) {
 // giveUp leaves a short journal to the next owner. What is waiting in this turn
 // is answered by end.
 func (o *owner) giveUp() error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	if err := o.write(ctx); err != nil {
 		return err
@@ -228,7 +234,7 @@ func (o *owner) giveUp() error {
 	}
 	o.answers = nil
 	if o.written > o.snapshotSize {
-		if err := o.compact(ctx); err != nil {
+		if err := o.compact(); err != nil {
 			return err
 		}
 	}
@@ -238,7 +244,7 @@ func (o *owner) giveUp() error {
 // refresh takes note of the subscription's settings, at least as they were at a
 // revision.
 func (o *owner) refresh(q *question, request *replicav1.Refresh) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	if o.subscription.Revision < request.GetRevision() {
 		present, err := o.hub.engine.SubscriptionAt(ctx, o.subscription.Name, request.GetRevision())

@@ -45,6 +45,7 @@ func (s *Service) Consume(ctx context.Context, stream ConsumeStream) error {
 	if err != nil {
 		return err
 	}
+	defer c.startHeartbeats(ctx)()
 	if err := c.open(ctx, open.GetHeldDeliveryTokens()); err != nil {
 		return err
 	}
@@ -158,6 +159,7 @@ func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest
 	if err != nil {
 		return err
 	}
+	defer c.startHeartbeats(ctx)()
 	if err := c.open(ctx, request.GetHeldDeliveryTokens()); err != nil {
 		return err
 	}

@@ -24,6 +24,10 @@ const (
 	defaultWindowBytes  = 8 << 20
 	// pollTime bounds one question for events: it is longer than none.
 	pollTime = 5 * time.Second
+	// reattaches is how often a stream that has delivered nothing follows the
+	// subscription to another owner: servers that open it at the same time each
+	// take it for theirs.
+	reattaches = 5
 	// maxFrameEvents bounds the deliveries of a frame, and deliveryTarget is the
 	// size that a frame of more than one stays below. Each frame costs an entry
 	// of the journal, so they are larger than those of Read.
@@ -40,6 +44,8 @@ type consumer struct {
 	tokens       *delivery.Tokens
 	session      string
 	window       *tidingsv1.Window
+	held         []*replicav1.LeaseRef // What it had leased before.
+	owner        string                // It has the session.
 	heartbeat    time.Duration
 	kind         frameKind
 	batches      int64 // Of settlements, answered.
@@ -80,6 +86,7 @@ func (s *Service) newConsumer(
 		heartbeat:    defaultHeartbeat,
 		kind:         kind,
 		sender:       sender,
+		sentAt:       time.Now(),
 	}
 	if interval != nil {
 		c.heartbeat = interval.AsDuration()
@@ -89,7 +96,6 @@ func (s *Service) newConsumer(
 
 // open opens the session and tells the client what it got.
 func (c *consumer) open(ctx context.Context, held []string) error {
-	attach := &replicav1.Attach{Session: c.session, Window: c.window}
 	opened := &tidingsv1.ConsumeOpened{Window: c.window, HeartbeatInterval: durationpb.New(c.heartbeat)}
 	if c.kind == receiveFrame {
 		opened.StreamId = c.session
@@ -99,11 +105,11 @@ func (c *consumer) open(ctx context.Context, held []string) error {
 		result := &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}
 		opened.Held = append(opened.Held, result)
 		if ref := c.tokens.Parse(token); ref != nil {
-			attach.Held = append(attach.Held, ref)
+			c.held = append(c.held, ref)
 			asked = append(asked, result)
 		}
 	}
-	response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{Attach: attach}})
+	response, err := c.attach(ctx)
 	if err != nil {
 		return c.fault(ctx, err)
 	}
@@ -112,6 +118,15 @@ func (c *consumer) open(ctx context.Context, held []string) error {
 	}
 	opened.AckDeadline = response.GetAckDeadline()
 	return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Opened{Opened: opened}})
+}
+
+// attach opens the session at the owner.
+func (c *consumer) attach(ctx context.Context) (*replicav1.OwnerResponse, error) {
+	response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
+		Attach: &replicav1.Attach{Session: c.session, Window: c.window, Held: c.held},
+	}})
+	c.owner = response.GetOwner()
+	return response, err
 }
 
 // fault turns an error of the hub into one of the catalogue.
@@ -169,6 +184,35 @@ func (c *consumer) silence() time.Duration {
 	return time.Since(c.sentAt)
 }
 
+// startHeartbeats sends heartbeats while nothing else is sent, until stop is
+// called.
+func (c *consumer) startHeartbeats(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beating guard.Group
+	beating.Go(func() error {
+		timer := time.NewTimer(c.heartbeat)
+		defer timer.Stop()
+		for {
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return nil
+			}
+			left := c.heartbeat - c.silence()
+			if left <= 0 {
+				if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Heartbeat{
+					Heartbeat: new(tidingsv1.ConsumeHeartbeat),
+				}}); err != nil {
+					return nil // The client is gone, as the others find out.
+				}
+				left = c.heartbeat
+			}
+			timer.Reset(left)
+		}
+	}, guard.Log(c.service.log, "heartbeats"))
+	return func() { cancel(); beating.Wait() }
+}
+
 // delivering is the goroutine that gets events from the owner and sends them.
 type delivering struct {
 	consumer *consumer
@@ -208,25 +252,23 @@ func (d *delivering) stop() error {
 
 // deliverAll delivers until it fails.
 func (c *consumer) deliverAll(ctx context.Context) error {
+	left := reattaches
 	for number := int64(1); ; number++ {
-		left := c.heartbeat - c.silence()
-		if left <= 0 {
-			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Heartbeat{
-				Heartbeat: new(tidingsv1.ConsumeHeartbeat),
-			}}); err != nil {
-				return err
-			}
-			left = c.heartbeat
-		}
-		response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Lease{
+		response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Owner: c.owner, Request: &replicav1.OwnerRequest_Lease{
 			Lease: &replicav1.Lease{
 				Session:   c.session,
 				Number:    number,
 				MaxEvents: maxFrameEvents,
 				MaxBytes:  int32(min(deliveryTarget, c.service.engine.MaxRecordBytes())),
-				Wait:      durationpb.New(min(left, pollTime)),
+				Wait:      durationpb.New(pollTime),
 			},
 		}})
+		if left > 0 && (errors.Is(err, delivery.ErrUnavailable) || errors.Is(err, delivery.ErrSession)) {
+			left--
+			if _, err = c.attach(ctx); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return c.fault(ctx, err)
 		}
@@ -243,6 +285,7 @@ func (c *consumer) deliverAll(ctx context.Context) error {
 			if err := c.deliver(response.GetDeliveries()); err != nil {
 				return err
 			}
+			left = 0
 		}
 		c.sent = number
 	}

@@ -123,13 +123,14 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 		events = defaultPullEvents
 	}
 	session := rand.Text()
-	if _, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
+	attached, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
 		Attach: &replicav1.Attach{
 			Session: session,
 			Window:  &tidingsv1.Window{MaxEvents: events, MaxBytes: max(maxPullBytes, int64(s.limits.MaxEventBytes))},
 			Once:    true,
 		},
-	}}); err != nil {
+	}})
+	if err != nil {
 		return nil, s.consumeFault(ctx, err, subscription)
 	}
 	sent := int64(0)
@@ -137,7 +138,7 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	draining, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(s.draining, stop)()
-	response, err := s.hub.Call(draining, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Lease{
+	response, err := s.hub.Call(draining, subscription, &replicav1.OwnerRequest{Owner: attached.GetOwner(), Request: &replicav1.OwnerRequest_Lease{
 		Lease: &replicav1.Lease{
 			Session:   session,
 			Number:    1,

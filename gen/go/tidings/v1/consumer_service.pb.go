@@ -875,7 +875,7 @@ type ConsumeResponse_Deliveries struct {
 }
 
 type ConsumeResponse_Opened struct {
-	// The stream is open. Sent once, first.
+	// The stream is open. Sent once, before all others but heartbeats.
 	Opened *ConsumeOpened `protobuf:"bytes,2,opt,name=opened,proto3,oneof"`
 }
 
@@ -1446,7 +1446,7 @@ type ReceiveResponse_Deliveries struct {
 }
 
 type ReceiveResponse_Opened struct {
-	// The stream is open. Sent once, first.
+	// The stream is open. Sent once, before all others but heartbeats.
 	Opened *ConsumeOpened `protobuf:"bytes,2,opt,name=opened,proto3,oneof"`
 }
 

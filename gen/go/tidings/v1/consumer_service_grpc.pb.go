@@ -41,9 +41,10 @@ const (
 type ConsumerServiceClient interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
-	// else. When the client ends its side, the server answers what it has
-	// received and ends the call without an error. A stream that ends leaves its
-	// leases as they are: a consumer that comes back within the deadline names
+	// else but heartbeats: it may have to wait until another server has taken over
+	// the subscription. When the client ends its side, the server answers what it
+	// has received and ends the call without an error. A stream that ends leaves
+	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
 	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted
@@ -146,9 +147,10 @@ func (c *consumerServiceClient) Settle(ctx context.Context, in *SettleRequest, o
 type ConsumerServiceServer interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
-	// else. When the client ends its side, the server answers what it has
-	// received and ends the call without an error. A stream that ends leaves its
-	// leases as they are: a consumer that comes back within the deadline names
+	// else but heartbeats: it may have to wait until another server has taken over
+	// the subscription. When the client ends its side, the server answers what it
+	// has received and ends the call without an error. A stream that ends leaves
+	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
 	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted

@@ -112,6 +112,9 @@ type OwnerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long the asker waits. The owner answers within this time.
 	Timeout *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// The owner that has the session, as it named itself in the answer to Attach.
+	// Empty: whoever owns the subscription.
+	Owner string `protobuf:"bytes,13,opt,name=owner,proto3" json:"owner,omitempty"`
 	// What is asked.
 	//
 	// Types that are valid to be assigned to Request:
@@ -126,6 +129,7 @@ type OwnerRequest struct {
 	//	*OwnerRequest_Refresh
 	//	*OwnerRequest_Redrive
 	//	*OwnerRequest_Purge
+	//	*OwnerRequest_Ping
 	Request       isOwnerRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -166,6 +170,13 @@ func (x *OwnerRequest) GetTimeout() *durationpb.Duration {
 		return x.Timeout
 	}
 	return nil
+}
+
+func (x *OwnerRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
 }
 
 func (x *OwnerRequest) GetRequest() isOwnerRequest_Request {
@@ -265,6 +276,15 @@ func (x *OwnerRequest) GetPurge() *Purge {
 	return nil
 }
 
+func (x *OwnerRequest) GetPing() *Ping {
+	if x != nil {
+		if x, ok := x.Request.(*OwnerRequest_Ping); ok {
+			return x.Ping
+		}
+	}
+	return nil
+}
+
 type isOwnerRequest_Request interface {
 	isOwnerRequest_Request()
 }
@@ -319,6 +339,11 @@ type OwnerRequest_Purge struct {
 	Purge *Purge `protobuf:"bytes,11,opt,name=purge,proto3,oneof"`
 }
 
+type OwnerRequest_Ping struct {
+	// Say that the owner is there.
+	Ping *Ping `protobuf:"bytes,12,opt,name=ping,proto3,oneof"`
+}
+
 func (*OwnerRequest_Attach) isOwnerRequest_Request() {}
 
 func (*OwnerRequest_Lease) isOwnerRequest_Request() {}
@@ -338,6 +363,8 @@ func (*OwnerRequest_Refresh) isOwnerRequest_Request() {}
 func (*OwnerRequest_Redrive) isOwnerRequest_Request() {}
 
 func (*OwnerRequest_Purge) isOwnerRequest_Request() {}
+
+func (*OwnerRequest_Ping) isOwnerRequest_Request() {}
 
 // OwnerResponse is the answer.
 type OwnerResponse struct {
@@ -360,7 +387,10 @@ type OwnerResponse struct {
 	// Of Redrive: how many there was no room for.
 	Remaining int64 `protobuf:"varint,8,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	// Of Lease: the window, where it was changed since the last one.
-	Window        *v1.Window `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
+	Window *v1.Window `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
+	// Of Attach and Ping: names the owner, anew each time that a server takes the
+	// subscription over.
+	Owner         string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,6 +488,51 @@ func (x *OwnerResponse) GetWindow() *v1.Window {
 	return nil
 }
 
+func (x *OwnerResponse) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+// Ping asks whether the owner is there, and not how it is: it is answered at
+// once, whatever the owner waits for.
+type Ping struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ping) Reset() {
+	*x = Ping{}
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ping) ProtoMessage() {}
+
+func (x *Ping) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
+func (*Ping) Descriptor() ([]byte, []int) {
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{2}
+}
+
 // Attach opens a session: a stream of Consume or Receive, or a Pull.
 type Attach struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -475,7 +550,7 @@ type Attach struct {
 
 func (x *Attach) Reset() {
 	*x = Attach{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[2]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +562,7 @@ func (x *Attach) String() string {
 func (*Attach) ProtoMessage() {}
 
 func (x *Attach) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[2]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +575,7 @@ func (x *Attach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attach.ProtoReflect.Descriptor instead.
 func (*Attach) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{2}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Attach) GetSession() string {
@@ -551,7 +626,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[3]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +638,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[3]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +651,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{3}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Lease) GetSession() string {
@@ -627,7 +702,7 @@ type Resize struct {
 
 func (x *Resize) Reset() {
 	*x = Resize{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[4]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +714,7 @@ func (x *Resize) String() string {
 func (*Resize) ProtoMessage() {}
 
 func (x *Resize) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[4]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +727,7 @@ func (x *Resize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resize.ProtoReflect.Descriptor instead.
 func (*Resize) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{4}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Resize) GetSession() string {
@@ -682,7 +757,7 @@ type Detach struct {
 
 func (x *Detach) Reset() {
 	*x = Detach{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[5]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +769,7 @@ func (x *Detach) String() string {
 func (*Detach) ProtoMessage() {}
 
 func (x *Detach) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[5]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +782,7 @@ func (x *Detach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detach.ProtoReflect.Descriptor instead.
 func (*Detach) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{5}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Detach) GetSession() string {
@@ -739,7 +814,7 @@ type LeaseRef struct {
 
 func (x *LeaseRef) Reset() {
 	*x = LeaseRef{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[6]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -751,7 +826,7 @@ func (x *LeaseRef) String() string {
 func (*LeaseRef) ProtoMessage() {}
 
 func (x *LeaseRef) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[6]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -764,7 +839,7 @@ func (x *LeaseRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRef.ProtoReflect.Descriptor instead.
 func (*LeaseRef) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{6}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LeaseRef) GetGeneration() uint64 {
@@ -799,7 +874,7 @@ type Settle struct {
 
 func (x *Settle) Reset() {
 	*x = Settle{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[7]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +886,7 @@ func (x *Settle) String() string {
 func (*Settle) ProtoMessage() {}
 
 func (x *Settle) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[7]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +899,7 @@ func (x *Settle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settle.ProtoReflect.Descriptor instead.
 func (*Settle) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{7}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Settle) GetSettlements() []*Settlement {
@@ -853,7 +928,7 @@ type Settlement struct {
 
 func (x *Settlement) Reset() {
 	*x = Settlement{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[8]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +940,7 @@ func (x *Settlement) String() string {
 func (*Settlement) ProtoMessage() {}
 
 func (x *Settlement) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[8]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +953,7 @@ func (x *Settlement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
 func (*Settlement) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{8}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Settlement) GetLease() *LeaseRef {
@@ -960,7 +1035,7 @@ type Seek struct {
 
 func (x *Seek) Reset() {
 	*x = Seek{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[9]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1047,7 @@ func (x *Seek) String() string {
 func (*Seek) ProtoMessage() {}
 
 func (x *Seek) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[9]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1060,7 @@ func (x *Seek) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seek.ProtoReflect.Descriptor instead.
 func (*Seek) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{9}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Seek) GetSequence() int64 {
@@ -1013,7 +1088,7 @@ type Inspect struct {
 
 func (x *Inspect) Reset() {
 	*x = Inspect{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[10]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1100,7 @@ func (x *Inspect) String() string {
 func (*Inspect) ProtoMessage() {}
 
 func (x *Inspect) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[10]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1113,7 @@ func (x *Inspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inspect.ProtoReflect.Descriptor instead.
 func (*Inspect) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{10}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Inspect) GetStatisticsOnly() bool {
@@ -1059,7 +1134,7 @@ type Refresh struct {
 
 func (x *Refresh) Reset() {
 	*x = Refresh{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[11]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1146,7 @@ func (x *Refresh) String() string {
 func (*Refresh) ProtoMessage() {}
 
 func (x *Refresh) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[11]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1159,7 @@ func (x *Refresh) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refresh.ProtoReflect.Descriptor instead.
 func (*Refresh) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{11}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Refresh) GetRevision() uint64 {
@@ -1105,7 +1180,7 @@ type Redrive struct {
 
 func (x *Redrive) Reset() {
 	*x = Redrive{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[12]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1192,7 @@ func (x *Redrive) String() string {
 func (*Redrive) ProtoMessage() {}
 
 func (x *Redrive) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[12]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1205,7 @@ func (x *Redrive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Redrive.ProtoReflect.Descriptor instead.
 func (*Redrive) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{12}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Redrive) GetSequences() []int64 {
@@ -1151,7 +1226,7 @@ type Purge struct {
 
 func (x *Purge) Reset() {
 	*x = Purge{}
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[13]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1238,7 @@ func (x *Purge) String() string {
 func (*Purge) ProtoMessage() {}
 
 func (x *Purge) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_replica_v1_owner_proto_msgTypes[13]
+	mi := &file_tidings_replica_v1_owner_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1251,7 @@ func (x *Purge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Purge.ProtoReflect.Descriptor instead.
 func (*Purge) Descriptor() ([]byte, []int) {
-	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{13}
+	return file_tidings_replica_v1_owner_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Purge) GetSequences() []int64 {
@@ -1190,9 +1265,10 @@ var File_tidings_replica_v1_owner_proto protoreflect.FileDescriptor
 
 const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tidings/v1/consumer_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xe7\x04\n" +
+	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tidings/v1/consumer_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xad\x05\n" +
 	"\fOwnerRequest\x123\n" +
-	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x124\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
+	"\x05owner\x18\r \x01(\tR\x05owner\x124\n" +
 	"\x06attach\x18\x02 \x01(\v2\x1a.tidings.replica.v1.AttachH\x00R\x06attach\x121\n" +
 	"\x05lease\x18\x03 \x01(\v2\x19.tidings.replica.v1.LeaseH\x00R\x05lease\x124\n" +
 	"\x06resize\x18\x04 \x01(\v2\x1a.tidings.replica.v1.ResizeH\x00R\x06resize\x124\n" +
@@ -1203,8 +1279,9 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\arefresh\x18\t \x01(\v2\x1b.tidings.replica.v1.RefreshH\x00R\arefresh\x127\n" +
 	"\aredrive\x18\n" +
 	" \x01(\v2\x1b.tidings.replica.v1.RedriveH\x00R\aredrive\x121\n" +
-	"\x05purge\x18\v \x01(\v2\x19.tidings.replica.v1.PurgeH\x00R\x05purgeB\t\n" +
-	"\arequest\"\x9b\x03\n" +
+	"\x05purge\x18\v \x01(\v2\x19.tidings.replica.v1.PurgeH\x00R\x05purge\x12.\n" +
+	"\x04ping\x18\f \x01(\v2\x18.tidings.replica.v1.PingH\x00R\x04pingB\t\n" +
+	"\arequest\"\xb1\x03\n" +
 	"\rOwnerResponse\x124\n" +
 	"\x05error\x18\x01 \x01(\x0e2\x1e.tidings.replica.v1.OwnerErrorR\x05error\x12\x1e\n" +
 	"\n" +
@@ -1218,7 +1295,10 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\bredriven\x18\x06 \x03(\x03R\bredriven\x12\x14\n" +
 	"\x05count\x18\a \x01(\x03R\x05count\x12\x1c\n" +
 	"\tremaining\x18\b \x01(\x03R\tremaining\x12*\n" +
-	"\x06window\x18\t \x01(\v2\x12.tidings.v1.WindowR\x06window\"\x94\x01\n" +
+	"\x06window\x18\t \x01(\v2\x12.tidings.v1.WindowR\x06window\x12\x14\n" +
+	"\x05owner\x18\n" +
+	" \x01(\tR\x05owner\"\x06\n" +
+	"\x04Ping\"\x94\x01\n" +
 	"\x06Attach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12*\n" +
 	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\x120\n" +
@@ -1290,64 +1370,66 @@ func file_tidings_replica_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_tidings_replica_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidings_replica_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_tidings_replica_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tidings_replica_v1_owner_proto_goTypes = []any{
 	(OwnerError)(0),                   // 0: tidings.replica.v1.OwnerError
 	(*OwnerRequest)(nil),              // 1: tidings.replica.v1.OwnerRequest
 	(*OwnerResponse)(nil),             // 2: tidings.replica.v1.OwnerResponse
-	(*Attach)(nil),                    // 3: tidings.replica.v1.Attach
-	(*Lease)(nil),                     // 4: tidings.replica.v1.Lease
-	(*Resize)(nil),                    // 5: tidings.replica.v1.Resize
-	(*Detach)(nil),                    // 6: tidings.replica.v1.Detach
-	(*LeaseRef)(nil),                  // 7: tidings.replica.v1.LeaseRef
-	(*Settle)(nil),                    // 8: tidings.replica.v1.Settle
-	(*Settlement)(nil),                // 9: tidings.replica.v1.Settlement
-	(*Seek)(nil),                      // 10: tidings.replica.v1.Seek
-	(*Inspect)(nil),                   // 11: tidings.replica.v1.Inspect
-	(*Refresh)(nil),                   // 12: tidings.replica.v1.Refresh
-	(*Redrive)(nil),                   // 13: tidings.replica.v1.Redrive
-	(*Purge)(nil),                     // 14: tidings.replica.v1.Purge
-	(*durationpb.Duration)(nil),       // 15: google.protobuf.Duration
-	(*v1.SettlementResult)(nil),       // 16: tidings.v1.SettlementResult
-	(*v1.SubscriptionStatistics)(nil), // 17: tidings.v1.SubscriptionStatistics
-	(*v1.Window)(nil),                 // 18: tidings.v1.Window
-	(*v1.Ack)(nil),                    // 19: tidings.v1.Ack
-	(*v1.Nack)(nil),                   // 20: tidings.v1.Nack
-	(*v1.ExtendDeadline)(nil),         // 21: tidings.v1.ExtendDeadline
-	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
+	(*Ping)(nil),                      // 3: tidings.replica.v1.Ping
+	(*Attach)(nil),                    // 4: tidings.replica.v1.Attach
+	(*Lease)(nil),                     // 5: tidings.replica.v1.Lease
+	(*Resize)(nil),                    // 6: tidings.replica.v1.Resize
+	(*Detach)(nil),                    // 7: tidings.replica.v1.Detach
+	(*LeaseRef)(nil),                  // 8: tidings.replica.v1.LeaseRef
+	(*Settle)(nil),                    // 9: tidings.replica.v1.Settle
+	(*Settlement)(nil),                // 10: tidings.replica.v1.Settlement
+	(*Seek)(nil),                      // 11: tidings.replica.v1.Seek
+	(*Inspect)(nil),                   // 12: tidings.replica.v1.Inspect
+	(*Refresh)(nil),                   // 13: tidings.replica.v1.Refresh
+	(*Redrive)(nil),                   // 14: tidings.replica.v1.Redrive
+	(*Purge)(nil),                     // 15: tidings.replica.v1.Purge
+	(*durationpb.Duration)(nil),       // 16: google.protobuf.Duration
+	(*v1.SettlementResult)(nil),       // 17: tidings.v1.SettlementResult
+	(*v1.SubscriptionStatistics)(nil), // 18: tidings.v1.SubscriptionStatistics
+	(*v1.Window)(nil),                 // 19: tidings.v1.Window
+	(*v1.Ack)(nil),                    // 20: tidings.v1.Ack
+	(*v1.Nack)(nil),                   // 21: tidings.v1.Nack
+	(*v1.ExtendDeadline)(nil),         // 22: tidings.v1.ExtendDeadline
+	(*timestamppb.Timestamp)(nil),     // 23: google.protobuf.Timestamp
 }
 var file_tidings_replica_v1_owner_proto_depIdxs = []int32{
-	15, // 0: tidings.replica.v1.OwnerRequest.timeout:type_name -> google.protobuf.Duration
-	3,  // 1: tidings.replica.v1.OwnerRequest.attach:type_name -> tidings.replica.v1.Attach
-	4,  // 2: tidings.replica.v1.OwnerRequest.lease:type_name -> tidings.replica.v1.Lease
-	5,  // 3: tidings.replica.v1.OwnerRequest.resize:type_name -> tidings.replica.v1.Resize
-	6,  // 4: tidings.replica.v1.OwnerRequest.detach:type_name -> tidings.replica.v1.Detach
-	8,  // 5: tidings.replica.v1.OwnerRequest.settle:type_name -> tidings.replica.v1.Settle
-	10, // 6: tidings.replica.v1.OwnerRequest.seek:type_name -> tidings.replica.v1.Seek
-	11, // 7: tidings.replica.v1.OwnerRequest.inspect:type_name -> tidings.replica.v1.Inspect
-	12, // 8: tidings.replica.v1.OwnerRequest.refresh:type_name -> tidings.replica.v1.Refresh
-	13, // 9: tidings.replica.v1.OwnerRequest.redrive:type_name -> tidings.replica.v1.Redrive
-	14, // 10: tidings.replica.v1.OwnerRequest.purge:type_name -> tidings.replica.v1.Purge
-	0,  // 11: tidings.replica.v1.OwnerResponse.error:type_name -> tidings.replica.v1.OwnerError
-	16, // 12: tidings.replica.v1.OwnerResponse.results:type_name -> tidings.v1.SettlementResult
-	15, // 13: tidings.replica.v1.OwnerResponse.ack_deadline:type_name -> google.protobuf.Duration
-	17, // 14: tidings.replica.v1.OwnerResponse.statistics:type_name -> tidings.v1.SubscriptionStatistics
-	18, // 15: tidings.replica.v1.OwnerResponse.window:type_name -> tidings.v1.Window
-	18, // 16: tidings.replica.v1.Attach.window:type_name -> tidings.v1.Window
-	7,  // 17: tidings.replica.v1.Attach.held:type_name -> tidings.replica.v1.LeaseRef
-	15, // 18: tidings.replica.v1.Lease.wait:type_name -> google.protobuf.Duration
-	18, // 19: tidings.replica.v1.Resize.window:type_name -> tidings.v1.Window
-	9,  // 20: tidings.replica.v1.Settle.settlements:type_name -> tidings.replica.v1.Settlement
-	7,  // 21: tidings.replica.v1.Settlement.lease:type_name -> tidings.replica.v1.LeaseRef
-	19, // 22: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack
-	20, // 23: tidings.replica.v1.Settlement.nack:type_name -> tidings.v1.Nack
-	21, // 24: tidings.replica.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
-	22, // 25: tidings.replica.v1.Seek.not_before:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	16, // 0: tidings.replica.v1.OwnerRequest.timeout:type_name -> google.protobuf.Duration
+	4,  // 1: tidings.replica.v1.OwnerRequest.attach:type_name -> tidings.replica.v1.Attach
+	5,  // 2: tidings.replica.v1.OwnerRequest.lease:type_name -> tidings.replica.v1.Lease
+	6,  // 3: tidings.replica.v1.OwnerRequest.resize:type_name -> tidings.replica.v1.Resize
+	7,  // 4: tidings.replica.v1.OwnerRequest.detach:type_name -> tidings.replica.v1.Detach
+	9,  // 5: tidings.replica.v1.OwnerRequest.settle:type_name -> tidings.replica.v1.Settle
+	11, // 6: tidings.replica.v1.OwnerRequest.seek:type_name -> tidings.replica.v1.Seek
+	12, // 7: tidings.replica.v1.OwnerRequest.inspect:type_name -> tidings.replica.v1.Inspect
+	13, // 8: tidings.replica.v1.OwnerRequest.refresh:type_name -> tidings.replica.v1.Refresh
+	14, // 9: tidings.replica.v1.OwnerRequest.redrive:type_name -> tidings.replica.v1.Redrive
+	15, // 10: tidings.replica.v1.OwnerRequest.purge:type_name -> tidings.replica.v1.Purge
+	3,  // 11: tidings.replica.v1.OwnerRequest.ping:type_name -> tidings.replica.v1.Ping
+	0,  // 12: tidings.replica.v1.OwnerResponse.error:type_name -> tidings.replica.v1.OwnerError
+	17, // 13: tidings.replica.v1.OwnerResponse.results:type_name -> tidings.v1.SettlementResult
+	16, // 14: tidings.replica.v1.OwnerResponse.ack_deadline:type_name -> google.protobuf.Duration
+	18, // 15: tidings.replica.v1.OwnerResponse.statistics:type_name -> tidings.v1.SubscriptionStatistics
+	19, // 16: tidings.replica.v1.OwnerResponse.window:type_name -> tidings.v1.Window
+	19, // 17: tidings.replica.v1.Attach.window:type_name -> tidings.v1.Window
+	8,  // 18: tidings.replica.v1.Attach.held:type_name -> tidings.replica.v1.LeaseRef
+	16, // 19: tidings.replica.v1.Lease.wait:type_name -> google.protobuf.Duration
+	19, // 20: tidings.replica.v1.Resize.window:type_name -> tidings.v1.Window
+	10, // 21: tidings.replica.v1.Settle.settlements:type_name -> tidings.replica.v1.Settlement
+	8,  // 22: tidings.replica.v1.Settlement.lease:type_name -> tidings.replica.v1.LeaseRef
+	20, // 23: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack
+	21, // 24: tidings.replica.v1.Settlement.nack:type_name -> tidings.v1.Nack
+	22, // 25: tidings.replica.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
+	23, // 26: tidings.replica.v1.Seek.not_before:type_name -> google.protobuf.Timestamp
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_tidings_replica_v1_owner_proto_init() }
@@ -1366,8 +1448,9 @@ func file_tidings_replica_v1_owner_proto_init() {
 		(*OwnerRequest_Refresh)(nil),
 		(*OwnerRequest_Redrive)(nil),
 		(*OwnerRequest_Purge)(nil),
+		(*OwnerRequest_Ping)(nil),
 	}
-	file_tidings_replica_v1_owner_proto_msgTypes[8].OneofWrappers = []any{
+	file_tidings_replica_v1_owner_proto_msgTypes[9].OneofWrappers = []any{
 		(*Settlement_Ack)(nil),
 		(*Settlement_Nack)(nil),
 		(*Settlement_Extend)(nil),
@@ -1378,7 +1461,7 @@ func file_tidings_replica_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_replica_v1_owner_proto_rawDesc), len(file_tidings_replica_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
