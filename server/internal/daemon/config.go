@@ -37,6 +37,7 @@ const (
 	maxRequestBytes    = 16 << 20 // JetStream stores no record above 32 MiB.
 	minEventBytes      = 1 << 10
 	maxReplicas        = 5
+	maxShutdownDelay   = time.Minute
 	maxShutdownTimeout = time.Hour
 	minReceiveTimeout  = time.Second
 	maxReceiveTimeout  = time.Hour
@@ -130,6 +131,11 @@ type Config struct {
 	// LogFormat is LogFormatText or LogFormatJSON.
 	LogFormat string
 
+	// ShutdownDelay is how long the server goes on as before after it was told to
+	// stop, up to a minute, except that its health says that it doesn't serve: a
+	// proxy that asks for it now and then has the time to see it.
+	ShutdownDelay time.Duration
+
 	// ShutdownTimeout is how long calls under way may take to end after the
 	// server was told to stop, up to an hour. 0: they are cut off at once.
 	ShutdownTimeout time.Duration
@@ -183,6 +189,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.BufPlugin, "buf-plugin", c.BufPlugin, "`program` with our own rules for --buf, buf-plugin-tidings; without it validation, topics and keys aren't compared")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "`format` of the log: text or json")
+	flags.DurationVar(&c.ShutdownDelay, "shutdown-delay", c.ShutdownDelay, "how long to go on when told to stop, saying that the server doesn't serve: for proxies that ask now and then")
 	flags.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", c.ShutdownTimeout, "how long calls may take to end when the server stops; 0: they are cut off")
 	flags.StringVar(&c.ReadyFile, "ready-file", c.ReadyFile, "`file` to write, once calls are taken, with the addresses as JSON")
 }
@@ -240,6 +247,9 @@ func (c Config) Validate() error {
 	}
 	if c.LogFormat != LogFormatText && c.LogFormat != LogFormatJSON {
 		refuse("log-format", "%q is not text or json", c.LogFormat)
+	}
+	if c.ShutdownDelay < 0 || c.ShutdownDelay > maxShutdownDelay {
+		refuse("shutdown-delay", "%s is not between 0 and %s", c.ShutdownDelay, maxShutdownDelay)
 	}
 	if c.ShutdownTimeout < 0 || c.ShutdownTimeout > maxShutdownTimeout {
 		refuse("shutdown-timeout", "%s is not between 0 and %s", c.ShutdownTimeout, maxShutdownTimeout)
@@ -386,6 +396,7 @@ func (c Config) LogValue() slog.Value {
 		slog.Duration("receive-timeout", c.ReceiveTimeout), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
 		slog.String("buf-plugin", c.BufPlugin),
 		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
+		slog.Duration("shutdown-delay", c.ShutdownDelay),
 		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),
 	)
 }

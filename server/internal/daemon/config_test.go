@@ -187,6 +187,7 @@ func TestValidate(t *testing.T) {
 		"log level":               {func(c *Config) { c.LogLevel = "INFO+4" }, "log-level", "is not debug"},
 		"log format":              {func(c *Config) { c.LogFormat = "xml" }, "log-format", "is not text"},
 		"no time to stop":         {change: func(c *Config) { c.ShutdownTimeout = 0 }},
+		"too long a delay":        {func(c *Config) { c.ShutdownDelay = time.Hour }, "shutdown-delay", "not between"},
 		"negative time to stop":   {func(c *Config) { c.ShutdownTimeout = -1 }, "shutdown-timeout", "not between"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -210,6 +210,8 @@ func newServers(svc *service.Service, cfg rpc.Config) *servers {
 // serve returns when no call is under way any more, and until when the server is
 // to have stopped.
 func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready readyFile, log *slog.Logger) (stopBy time.Time, err error) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	failed := make(chan error, 2)
 	guard.Go(func() error { return s.grpc.Serve(l.grpc) }, func(err error) {
 		if err != nil {
@@ -227,18 +229,37 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		"grpc", l.grpc.Addr().String(),
 		"durability", durability(cfg).String(),
 		"event_types", len(s.service.Types().Names(false)))
+	var following guard.Group
+	following.Go(func() error { rpc.FollowReadiness(ctx, s.health, s.service); return nil }, guard.Log(log, "following the storage"))
 	err = ready.write(l)
 	if err == nil {
 		select {
 		case <-ctx.Done():
-			log.Info("stopping", "timeout", cfg.ShutdownTimeout)
+			log.Info("stopping", "delay", cfg.ShutdownDelay, "timeout", cfg.ShutdownTimeout)
 		case err = <-failed:
 		}
 	}
+	end()
+	following.Wait()
 	err = errors.Join(err, ready.clear())
+	if err == nil {
+		err = s.leave(cfg.ShutdownDelay, failed)
+	}
 	stopBy = time.Now().Add(cfg.ShutdownTimeout)
 	s.stop(stopBy, log)
 	return stopBy, err
+}
+
+// leave lets those who ask for the health of the server go elsewhere.
+func (s *servers) leave(delay time.Duration, failed <-chan error) error {
+	s.service.Leave()
+	s.health.Shutdown()
+	select {
+	case <-time.After(delay):
+		return nil
+	case err := <-failed:
+		return err
+	}
 }
 
 // stop ends the servers. When it returns no call is under way.

@@ -14,12 +14,15 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/server/internal/service"
 )
 
 const (
 	healthService = "grpc.health.v1.Health"
-	readyTimeout  = 2 * time.Second
+	readyTimeout  = time.Second
+	// readyInterval is how often gRPC health follows what the server can do.
+	readyInterval = time.Second
 )
 
 // auxiliaryBytes bounds, in bytes, a request for health or reflection, of which
@@ -55,12 +58,44 @@ func handleHealth(mux *http.ServeMux, cfg Config, options connect.HandlerOption)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
-		if err := cfg.Service.Ready(ctx); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		if problem := cfg.Service.Readiness(ctx).Problem; problem != nil {
+			http.Error(w, problem.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
+}
+
+// FollowReadiness makes gRPC health say what the server can do, until the context
+// ends: clients and proxies that ask for it go to another server meanwhile. Where
+// nothing but storing events fails, it is publishing alone that isn't served.
+func FollowReadiness(ctx context.Context, h *health.Server, svc *service.Service) {
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	for {
+		asked, cancel := context.WithTimeout(ctx, readyTimeout)
+		ready := svc.Readiness(asked)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		for _, name := range append([]string{""}, serviceNames...) {
+			serves := ready.Works
+			if name == tidingsv1connect.PublisherServiceName {
+				serves = ready.Stores
+			}
+			status := grpc_health_v1.HealthCheckResponse_SERVING
+			if !serves {
+				status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+			}
+			h.SetServingStatus(name, status) // Without effect once it is shut down.
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // handleUnary serves a method of grpc-go's over Connect's protocols.
@@ -94,7 +129,7 @@ func (w *endingWatch) Send(response *grpc_health_v1.HealthCheckResponse) error {
 	if err := w.ServerStreamingServer.Send(response); err != nil {
 		return err
 	}
-	if w.service.Draining() {
+	if w.service.Leaving() {
 		return status.Error(codes.Unavailable, "the server is shutting down")
 	}
 	return nil

@@ -127,12 +127,22 @@ func features(f engine.Features) (names []string) {
 	return names
 }
 
-var errNotServing = errors.New("the server is draining")
+var errNotServing = errors.New("the server is stopping")
 
-// Ready returns an error unless the server can do its work.
-func (s *Service) Ready(ctx context.Context) error {
-	if s.Draining() {
-		return errNotServing
+// Readiness is what a server can do.
+type Readiness struct {
+	// Problem is what is wrong. nil: nothing.
+	Problem error
+	// Stores says that events can be stored, and Works that all else works.
+	Stores, Works bool
+}
+
+// Readiness asks the storage what can be done.
+func (s *Service) Readiness(ctx context.Context) Readiness {
+	if s.Leaving() {
+		return Readiness{Problem: errNotServing}
 	}
-	return s.engine.Ready(ctx)
+	err := s.engine.Ready(ctx)
+	works := err == nil || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrDamaged)
+	return Readiness{Problem: err, Works: works, Stores: works && !errors.Is(err, engine.ErrFull)}
 }

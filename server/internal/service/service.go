@@ -5,6 +5,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
@@ -48,6 +49,7 @@ type Service struct {
 	version    string
 	log        *slog.Logger
 	hub        *delivery.Hub
+	leaving    atomic.Bool
 	draining   context.Context //nolint:containedctx // It ends when the streams are to end.
 	drain      <-chan struct{} // Its Done.
 	startDrain context.CancelFunc
@@ -78,6 +80,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// Leave makes Readiness say that the server is about to stop. Nothing else
+// changes: calls are served as before until those who ask have gone elsewhere.
+func (s *Service) Leave() { s.leaving.Store(true) }
+
+// Leaving says whether Leave or Drain was called.
+func (s *Service) Leaving() bool { return s.leaving.Load() || s.Draining() }
 
 // Drain ends the streams: each tells its client, answers what it has received
 // and returns SERVER_DRAINING. Other calls are not affected.
