@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -98,11 +99,15 @@ func together(n int, f func(i int) error) (errs []error) {
 // until waits until a condition holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); {
-		if time.Now().After(deadline) {
+	ctx := testContext(t)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			t.Fatalf("it never happens that %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -156,7 +161,7 @@ func identity(id string) engine.ID {
 func encode(list ...event) *engine.Batch {
 	data := eventlog.AppendHeader(nil, nil)
 	batch := &engine.Batch{Head: len(data)}
-	var ids string
+	var ids strings.Builder
 	var content eventlog.Hash
 	for _, one := range list {
 		raw, err := proto.Marshal(&tidingsv1.Event{Id: one.id, Source: "/" + one.content, PartitionKey: one.key})
@@ -166,10 +171,10 @@ func encode(list ...event) *engine.Batch {
 		data = eventlog.AppendEvent(data, raw, "")
 		hash := eventlog.HashOf(raw)
 		content.Add(hash)
-		ids += "/" + one.id
+		ids.WriteString("/" + one.id)
 		batch.Events = append(batch.Events, engine.BatchEvent{End: len(data), Key: one.key, ID: identity(one.id), Hash: hash})
 	}
-	batch.Data, batch.ID, batch.Hash = data, identity(ids), content.Sum()
+	batch.Data, batch.ID, batch.Hash = data, identity(ids.String()), content.Sum()
 	return batch
 }
 

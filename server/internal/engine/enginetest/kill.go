@@ -87,11 +87,11 @@ func appendUntilKilled(t *testing.T, e engine.Engine) {
 				if err != nil {
 					return err
 				}
-				line := fmt.Sprint(acknowledgement, " ", name)
+				line := []string{acknowledgement, name}
 				for j := range killedBatch {
-					line += fmt.Sprintf(" %s.%d %d", id, j, appended.Of(j).Sequence)
+					line = append(line, fmt.Sprintf("%s.%d %d", id, j, appended.Of(j).Sequence))
 				}
-				fmt.Fprintln(os.Stdout, line)
+				fmt.Fprintln(os.Stdout, strings.Join(line, " "))
 			}
 		}
 	}) {
@@ -111,7 +111,7 @@ func killOne(t *testing.T, place string, round int, acknowledged map[string]map[
 	lines, said := bufio.NewReader(out), 0
 	for {
 		line, err := lines.ReadString('\n')
-		if err == io.EOF { //nolint:errorlint // ReadString returns it as it is.
+		if err == io.EOF {
 			break // What it said before it was killed is read to the end. A line may be cut off.
 		}
 		noErr(t, err)
@@ -124,7 +124,8 @@ func killOne(t *testing.T, place string, round int, acknowledged map[string]map[
 			noErr(t, err)
 			acknowledged[fields[1]][fields[i]] = sequence
 		}
-		if said++; said == killAfter {
+		said++
+		if said == killAfter {
 			noErr(t, process.Process.Kill())
 		}
 	}

@@ -41,22 +41,7 @@ func testReopen(t *testing.T, storage Storage) {
 		e.Close()
 		e = open()
 		for name := range kinds {
-			topic, err := e.Topic(ctx, strings.ReplaceAll(name, " ", "-"))
-			noErr(t, err)
-			if got := all(t, e, topic); !slices.Equal(got, contents[name]) {
-				t.Errorf("%s: there are %v, want %v", name, got, contents[name])
-			}
-			for i := range 20 {
-				id := fmt.Sprint(i)
-				wantDuplicate(t, e, topic, encode(events(id, id+"+", id+"++")...), places[name+id]...)
-			}
-			last := contents[name][len(contents[name])-1].sequence
-			id := fmt.Sprint("after ", last)
-			next := stored(t, e, topic, expecting(encode(events(id)...), "", last))[0]
-			if next <= last {
-				t.Errorf("%s: %d after %d", name, next, last)
-			}
-			contents[name] = append(contents[name], found{next, id})
+			contents[name] = testReopened(t, e, name, places, contents[name])
 		}
 		_, err = e.Topic(ctx, "deleted")
 		wantErr(t, err, engine.ErrTopicNotFound)
@@ -77,4 +62,26 @@ func testReopen(t *testing.T, storage Storage) {
 		}
 	}
 	e.Close()
+}
+
+// testReopened looks at a topic of which is known what it held, and returns what it
+// holds now.
+func testReopened(t *testing.T, e engine.Engine, name string, places map[string][]int64, content []found) []found {
+	t.Helper()
+	topic, err := e.Topic(testContext(t), strings.ReplaceAll(name, " ", "-"))
+	noErr(t, err)
+	if got := all(t, e, topic); !slices.Equal(got, content) {
+		t.Errorf("%s: there are %v, want %v", name, got, content)
+	}
+	for i := range 20 {
+		id := fmt.Sprint(i)
+		wantDuplicate(t, e, topic, encode(events(id, id+"+", id+"++")...), places[name+id]...)
+	}
+	last := content[len(content)-1].sequence
+	id := fmt.Sprint("after ", last)
+	next := stored(t, e, topic, expecting(encode(events(id)...), "", last))[0]
+	if next <= last {
+		t.Errorf("%s: %d after %d", name, next, last)
+	}
+	return append(content, found{next, id})
 }

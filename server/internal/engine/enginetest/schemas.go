@@ -58,7 +58,8 @@ func testSchemas(t *testing.T, storage Storage) {
 		noErr(t, err)
 	}
 	names := revisions(e)
-	if slices.Sort(names); len(slices.Compact(names)) != 10 {
+	slices.Sort(names)
+	if len(slices.Compact(names)) != 10 {
 		t.Errorf("there are %q", revisions(e))
 	}
 }

@@ -72,7 +72,7 @@ func eventually(t *testing.T, f func() error) {
 		if !errors.Is(err, engine.ErrUnavailable) || time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -115,7 +115,7 @@ func wantCopies(t *testing.T, url string, streams, want int) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the streams have %v copies, want %d of %d streams", got, want, streams)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 }
 

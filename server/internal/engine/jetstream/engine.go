@@ -37,6 +37,8 @@ type Config struct {
 	Replicas int
 	// Log takes what NATS says. Required.
 	Log *slog.Logger
+
+	homeAfter time.Duration // See home. 0: as usual.
 }
 
 // Engine is an open JetStream.
@@ -48,6 +50,7 @@ type Engine struct {
 	// What is read can't hold up what is written, or both what servers ask each
 	// other.
 	reads, writes, asks *link
+	homes               guard.Group
 
 	topics        *registry[*storagev1.TopicConfig]
 	subscriptions *registry[*storagev1.SubscriptionConfig]
@@ -59,6 +62,9 @@ type Engine struct {
 	ahead    *semaphore.Weighted // The bytes that readers have fetched.
 	refused  atomic.Int64        // When an append was last refused for want of room, in nanoseconds.
 }
+
+// nameOfWrites is the name of the connection for what is written.
+const nameOfWrites = "writes"
 
 var _ engine.Engine = (*Engine)(nil)
 
@@ -101,17 +107,20 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 
 // patient returns a context that ends once progress hasn't been called for a
 // while.
-func patient(ctx context.Context, patience time.Duration) (patient context.Context, progress func(), cancel func()) {
+func patient(ctx context.Context, patience time.Duration) (patient context.Context, progress, cancel func()) {
 	patient, end := context.WithCancel(ctx)
 	timer := time.AfterFunc(patience, end)
 	return patient, func() { timer.Reset(patience) }, func() { timer.Stop(); end() }
 }
 
 func (e *Engine) open(ctx context.Context, progress func(), cfg Config) (err error) {
-	for name, l := range map[string]**link{"reads": &e.reads, "writes": &e.writes, "asks": &e.asks} {
+	for name, l := range map[string]**link{"reads": &e.reads, nameOfWrites: &e.writes, "asks": &e.asks} {
 		if *l, err = connect(cfg, name); err != nil {
 			return err
 		}
+		e.homes.Go(func() error {
+			return (*l).home.keep(func() { e.goHome(*l) })
+		}, guard.Log(e.log, "keeping a connection to NATS"))
 	}
 	if err := e.learn(ctx); err != nil {
 		return err
@@ -165,6 +174,7 @@ func (e *Engine) Close() {
 	for _, l := range []*link{e.reads, e.writes, e.asks} {
 		l.close()
 	}
+	e.homes.Wait()
 }
 
 // Alone implements engine.Owners.

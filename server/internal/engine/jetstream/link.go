@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +18,7 @@ type link struct {
 	name string
 	conn *nats.Conn
 	js   jetstream.JetStream
+	home *home
 }
 
 const (
@@ -37,6 +37,7 @@ const (
 // connect opens a connection that says in the log what it is for.
 func connect(cfg Config, name string) (*link, error) {
 	log := cfg.Log.With("connection", name)
+	home := newHome(cfg.homeAfter)
 	options := []nats.Option{
 		nats.Name("tidings " + name),
 		nats.MaxReconnects(-1),
@@ -56,8 +57,10 @@ func connect(cfg Config, name string) (*link, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
-			log.Info("nats connected again", slog.String("server", conn.ConnectedServerName()))
+			log.Info("nats connected again", "server", conn.ConnectedServerName())
+			home.moved()
 		}),
+		nats.ReconnectToServer(home.choose),
 	}
 	if cfg.Credentials != "" {
 		options = append(options, nats.UserCredentials(cfg.Credentials))
@@ -75,13 +78,15 @@ func connect(cfg Config, name string) (*link, error) {
 		conn.Close()
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 	}
-	return &link{name: name, conn: conn, js: js}, nil
+	home.conn, home.host = conn, hostOf(conn)
+	return &link{name: name, conn: conn, js: js, home: home}, nil
 }
 
 func (l *link) close() {
 	if l == nil {
 		return
 	}
+	close(l.home.closed)
 	select {
 	case <-l.js.PublishAsyncComplete():
 	case <-time.After(engine.CallTimeout):
@@ -122,7 +127,7 @@ func (l *link) query(ctx context.Context, subject string, request any, response 
 		reply, err := l.conn.RequestWithContext(attempt, apiPrefix+subject, data)
 		cancel()
 		if err == nil {
-			if err = json.Unmarshal(reply.Data, response); err != nil {
+			if err := json.Unmarshal(reply.Data, response); err != nil {
 				return err
 			}
 			return response.failure()

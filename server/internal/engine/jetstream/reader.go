@@ -277,13 +277,15 @@ func (r *reader) take(message *nats.Msg) (*nats.MsgMetadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.delivered++; metadata.Sequence.Consumer != r.delivered {
+	r.delivered++
+	if metadata.Sequence.Consumer != r.delivered {
 		return nil, errGap
 	}
 	r.next, r.pending = metadata.Sequence.Stream+1, metadata.NumPending
 	r.large = message.Size() > aheadBytes
 	r.pull.came = true
-	if r.pull.left--; r.pull.left <= 0 {
+	r.pull.left--
+	if r.pull.left <= 0 {
 		r.ended()
 	}
 	if metadata.Timestamp.Before(r.since) {
