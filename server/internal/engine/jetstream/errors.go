@@ -27,7 +27,9 @@ const (
 	codeStreamBytesExceeded    = 10122
 	codeIdentityInProcess      = 10158
 	codeWrongLastSequenceConst = 10164
+	codeAtomicIncomplete       = 10176
 	codeAtomicDuplicate        = 10201
+	codeAtomicTooMany          = 10210
 )
 
 var (
@@ -36,6 +38,8 @@ var (
 	errNoStream = fmt.Errorf("%w: no stream answers", engine.ErrUnavailable)
 	// errTaken: an identity of an atomic append is taken, or about to be.
 	errTaken = fmt.Errorf("%w: an identity is taken", engine.ErrUnavailable)
+	// errBusy: too many atomic appends to a stream are under way. Nothing was stored.
+	errBusy = fmt.Errorf("%w: too many appends are under way", engine.ErrUnavailable)
 )
 
 // translate wraps an error of NATS in one of package engine's. ctx is the
@@ -79,6 +83,8 @@ func apiError(err *jetstream.APIError) error {
 		return engine.ErrSequence
 	case codeAtomicDuplicate, codeIdentityInProcess:
 		return errTaken
+	case codeAtomicIncomplete, codeAtomicTooMany:
+		return errBusy
 	case codeMessageExceedsMaximum:
 		return engine.ErrTooLarge
 	case codeAccountExceeded, codeInsufficientResources, codeStorageExceeded, codeMemoryExceeded, codeStreamBytesExceeded, codeMaximumConsumers:

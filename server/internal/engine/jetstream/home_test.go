@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ func TestHome(t *testing.T) {
 	t.Parallel()
 	members := natstest.Cluster(t)
 	e, err := Open(t.Context(), Config{
-		URL: natstest.URL(members...), Replicas: 3, Log: slog.New(slog.DiscardHandler), homeAfter: 50 * time.Millisecond,
+		URL: natstest.URL(members...), Replicas: 3, Log: discard, homeAfter: 50 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -49,6 +50,20 @@ func (e *Engine) publishAtomic(ctx context.Context, messages []*nats.Msg) (last 
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
+	// Other servers append too.
+	for round := range maxRounds {
+		if err := pause(ctx, round); err != nil {
+			return 0, err
+		}
+		last, err = e.publishBatch(ctx, messages)
+		if !errors.Is(translate(ctx, err), errBusy) {
+			break
+		}
+	}
+	return last, err
+}
+
+func (e *Engine) publishBatch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
 	batch := nuid.Next()
 	for i, message := range messages {
 		if message.Header == nil {

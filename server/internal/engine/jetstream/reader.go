@@ -184,6 +184,17 @@ func (r *reader) Close() { r.leave() }
 
 // Next waits for the next message.
 func (r *reader) Next(ctx context.Context) (*nats.Msg, *nats.MsgMetadata, error) {
+	select {
+	case message := <-r.arrived: // Without a timer.
+		metadata, err := r.take(message)
+		if metadata != nil {
+			return message, metadata, nil
+		}
+		if err != nil {
+			r.leave()
+		}
+	default:
+	}
 	silence := time.NewTimer(maxSilence)
 	defer silence.Stop()
 	for {

@@ -19,10 +19,12 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // openAt opens an engine, until the test ends.
 func openAt(t *testing.T, url string) *Engine {
 	t.Helper()
-	e, err := Open(t.Context(), Config{URL: url, Log: slog.New(slog.DiscardHandler)})
+	e, err := Open(t.Context(), Config{URL: url, Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
