@@ -4,9 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
@@ -17,9 +21,14 @@ import (
 // benchBatch makes a batch of events of some 264 bytes and a key each.
 func benchBatch(b *testing.B, events int) *engine.Batch {
 	b.Helper()
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // It is to be the same each time.
 	list := make([]keyedEvent, events)
 	for i := range list {
-		list[i] = keyedEvent{fmt.Sprint(i), fmt.Sprint("customer-", i%20), strings.Repeat("x", 230)}
+		var text strings.Builder
+		for text.Len() < 230 { // It is to be compressed by about a half.
+			fmt.Fprintf(&text, "%08x", random.Uint32())
+		}
+		list[i] = keyedEvent{fmt.Sprint(i), fmt.Sprint("customer-", i%20), text.String()}
 	}
 	return batchOf(b, list...)
 }
@@ -69,6 +78,7 @@ func benchAppend(b *testing.B, sync engine.Sync, batch *engine.Batch, writers in
 	var number atomic.Uint64
 	b.SetParallelism(writers / 2)
 	b.ReportAllocs()
+	before := cpuTime(b)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -79,6 +89,17 @@ func benchAppend(b *testing.B, sync engine.Sync, batch *engine.Batch, writers in
 		}
 	})
 	b.ReportMetric(float64(b.N*len(batch.Events))/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// cpuTime is what the process has used of the processors.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func fillBench(b *testing.B, e *Engine, topic *engine.Topic, batch *engine.Batch, records int) {

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -117,7 +118,7 @@ func (e *Engine) storeOptions() *pebble.Options {
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
 		FlushDelayDeleteRange:       rangeDeletionDelay,
 		FormatMajorVersion:          pebble.FormatNewest,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       maxSublevels,
 		Logger:                      storeLog{e.log, e.fatal},
 		MemTableStopWritesThreshold: memTables,
@@ -136,6 +137,7 @@ func (e *Engine) storeOptions() *pebble.Options {
 			},
 		},
 	}
+	options.Experimental.SpanPolicyFunc = spans
 	// Reading doesn't change what is stored.
 	options.Experimental.ReadSamplingMultiplier = -1
 	options.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
@@ -145,6 +147,18 @@ func (e *Engine) storeOptions() *pebble.Options {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
 	}
 	return options
+}
+
+// spans keeps keys of one kind in tables of their own: those with records hold
+// nothing else then, and move to lower levels without being written again.
+func spans(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	if len(start) == 0 {
+		return pebble.SpanPolicy{}, []byte{0}, nil
+	}
+	if start[0] == math.MaxUint8 {
+		return pebble.SpanPolicy{}, nil, nil
+	}
+	return pebble.SpanPolicy{}, []byte{start[0] + 1}, nil
 }
 
 func (e *Engine) closeStore() {
