@@ -17,6 +17,8 @@ import (
 const (
 	// retentionInterval is how often it is looked for what has become old.
 	retentionInterval = time.Second
+	// retentionRest is how long nothing is removed after something was.
+	retentionRest = 10 * time.Millisecond
 	// retentionPause is how long a topic is left alone whose events can't be
 	// removed.
 	retentionPause = time.Minute
@@ -37,8 +39,10 @@ type retention struct {
 	ctx    context.Context //nolint:containedctx // It ends with close, as its goroutine does.
 	cancel context.CancelFunc
 	ended  guard.Group
-	// woken has something where there may be something to do.
+	// woken has something where there may be something to do, and all says that
+	// every topic is to be looked at.
 	woken chan struct{}
+	all   atomic.Bool
 
 	mu sync.Mutex
 	// large are topics that are above their size.
@@ -63,6 +67,7 @@ type retained struct {
 
 func startRetention(e *Engine) *retention {
 	r := &retention{engine: e, woken: make(chan struct{}, 1)}
+	r.all.Store(true)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.ended.Go(r.run, guard.Log(e.log, "removing old events"))
 	return r
@@ -73,7 +78,12 @@ func (r *retention) close() {
 	r.ended.Wait()
 }
 
-// wake has every topic looked at now.
+// lookAtAll has every topic looked at now.
+func (r *retention) lookAtAll() {
+	r.all.Store(true)
+	r.wake()
+}
+
 func (r *retention) wake() {
 	select {
 	case r.woken <- struct{}{}:
@@ -98,32 +108,42 @@ func (r *retention) run() error {
 	defer ticker.Stop()
 	for {
 		// A panic is about one topic, and isn't to keep the others from shrinking.
-		if err := guard.Do(func() error { r.look(); return nil }); err != nil {
+		if err := guard.Do(func() error { r.look(r.waiting()); return nil }); err != nil {
 			r.engine.log.Error("removing old events", "error", err)
 		}
-		for woken := false; !woken; {
-			select {
-			case <-r.ctx.Done():
-				return nil
-			case <-ticker.C:
-				woken = true
-			case <-r.woken:
-				woken = true
-			}
+		select { // What comes meanwhile is removed together.
+		case <-time.After(retentionRest):
+		case <-r.ctx.Done():
+			return nil
+		}
+		select {
+		case <-ticker.C:
+			r.all.Store(true)
+		case <-r.woken:
+		case <-r.ctx.Done():
+			return nil
 		}
 	}
 }
 
-// look removes what is to be removed now.
-func (r *retention) look() {
+// waiting returns the topics to look at.
+func (r *retention) waiting() []*topicLog {
 	r.mu.Lock()
+	topics := r.large
 	r.large = nil
 	r.mu.Unlock()
-	now := time.Now()
-	topics := r.engine.topics.states()
 	for _, t := range topics {
 		t.large.Store(false)
 	}
+	if r.all.Swap(false) {
+		return r.engine.topics.states()
+	}
+	return topics
+}
+
+// look removes what is to be removed of topics now.
+func (r *retention) look(topics []*topicLog) {
+	now := time.Now()
 	for len(topics) > 0 {
 		rest := topics[:0]
 		for _, t := range topics {

@@ -98,7 +98,7 @@ func (e *Engine) CreateTopic(ctx context.Context, name string, config *storagev1
 func (e *Engine) UpdateTopic(ctx context.Context, topic *engine.Topic, config *storagev1.TopicConfig) (*engine.Topic, error) {
 	updated, err := e.topics.update(ctx, topic, config)
 	if err == nil {
-		e.retention.wake() // Of less, or for a shorter time.
+		e.retention.lookAtAll() // Of less, or for a shorter time.
 	}
 	return updated, err
 }
