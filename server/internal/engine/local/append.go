@@ -262,7 +262,7 @@ func event(fresh []int, index int) int {
 }
 
 // storeKeys adds an entry for each partition key of the record.
-func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (any bool, err error) {
+func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (keyed bool, err error) {
 	count := int(a.last.last - first + 1)
 	var done map[string]struct{}
 	for i := count - 1; i >= 0; i-- {
@@ -280,11 +280,11 @@ func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (any bo
 		appendPartitionKey(entry.Key[:0], a.topic.uid, key, first+int64(i))
 		binary.BigEndian.PutUint64(entry.Value, uint64(i))
 		if err := entry.Finish(); err != nil {
-			return any, err
+			return keyed, err
 		}
-		any = true
+		keyed = true
 	}
-	return any, nil
+	return keyed, nil
 }
 
 // storeIdentities adds the identities of the record, and what finds them once

@@ -167,14 +167,14 @@ func (c *committer) waiting(size int) write {
 	}
 }
 
-func (c *committer) apply(batch *pebble.Batch, sync bool) {
+func (c *committer) apply(batch *pebble.Batch, durable bool) {
 	// Each batch has a number of its own: where the log breaks off between two,
 	// that is seen.
 	c.number++
 	err := batch.Set(commitKey, encodeNumber(int64(c.number)), nil)
 	switch {
 	case err != nil:
-	case sync:
+	case durable:
 		err = c.db.ApplyNoSyncWait(batch, pebble.Sync)
 	default:
 		err = c.db.Apply(batch, pebble.NoSync)

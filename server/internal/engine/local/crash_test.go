@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -77,10 +78,7 @@ func appendUntilCrash(t *testing.T, e *Engine, topic *engine.Topic, crash vfs.Cr
 	}
 	<-enough
 	mu.Lock()
-	known := make(map[int64]string, len(receipts))
-	for sequence, text := range receipts {
-		known[sequence] = text
-	}
+	known := maps.Clone(receipts)
 	mu.Unlock()
 	crashed = e.config.fs.(*vfs.MemFS).CrashClone(crash)
 	cancel()

@@ -2,8 +2,9 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -81,17 +82,14 @@ func byEvent(config *storagev1.TopicConfig) { config.Dedupe = tidingsv1.Dedupe_D
 // keyedEvent is an event to append: an ID, a partition key and what it says.
 type keyedEvent struct{ id, key, text string }
 
-func idOf(name string) (id engine.ID) {
-	h := fnv.New128a()
-	h.Write([]byte(name))
-	h.Sum(id[:0])
-	return id
+func idOf(name string) engine.ID {
+	sum := sha256.Sum256([]byte(name))
+	return engine.ID(sum[:idSize])
 }
 
 func hashOf(text string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(text))
-	return h.Sum64()
+	sum := sha256.Sum256([]byte(text))
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // batchOf makes a batch, whose request has the ID of its events together.

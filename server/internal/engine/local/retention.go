@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -271,8 +272,8 @@ func appendKeys(keys [][]byte, uid uint64, first int64, data []byte) ([][]byte, 
 		return keys, err
 	}
 	done := make(map[string]struct{})
-	for i := len(events) - 1; i >= 0; i-- {
-		key, err := eventlog.PartitionKey(events[i])
+	for i, event := range slices.Backward(events) {
+		key, err := eventlog.PartitionKey(event)
 		if err != nil {
 			return keys, err
 		}

@@ -32,7 +32,8 @@ func (t *topicLog) joined(all *atomic.Int64) {
 func (t *topicLog) left() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.shared.readers--; t.shared.readers < 2 {
+	t.shared.readers--
+	if t.shared.readers < 2 {
 		t.shared.replace(nil)
 	}
 }
@@ -60,14 +61,15 @@ func (s *shared) replace(records []engine.Record) {
 
 // take adds to a chunk what another reader left, from the record on that begins
 // with a sequence, and returns the sequence after it.
-func (t *topicLog) take(chunk []engine.Record, next int64) ([]engine.Record, int64) {
+func (t *topicLog) take(chunk []engine.Record, next int64) (longer []engine.Record, after int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	longer, after = chunk, next
 	for _, record := range t.shared.recent {
-		if record.First == next {
+		if record.First == after {
 			record.More = record.Last < t.seen.last
-			chunk, next = append(chunk, record), record.Last+1
+			longer, after = append(longer, record), record.Last+1
 		}
 	}
-	return chunk, next
+	return longer, after
 }

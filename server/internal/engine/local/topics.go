@@ -211,7 +211,7 @@ func (t *topicLog) extentNow() extent {
 
 // wait returns what is durable of a topic, and a channel that is closed once
 // that is more.
-func (t *topicLog) wait() (extent, <-chan struct{}) {
+func (t *topicLog) wait() (x extent, more <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.more == nil {
