@@ -104,7 +104,7 @@ func TestEverythingHasACase(t *testing.T) {
 	for _, missing := range counts.Missing(exempt) {
 		t.Error(missing)
 	}
-	if len(counts.RPCs) < 29 || len(counts.Frames) < 15 || len(counts.Reasons) < 36 {
+	if len(counts.RPCs) < 29 || len(counts.Frames) < 15 || len(counts.Reasons) < 35 {
 		t.Errorf("the contract has more than this: %+v", counts)
 	}
 }
@@ -116,7 +116,7 @@ func TestExemptReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"STORAGE_FULL", "TOO_MANY", "STORAGE_UNAVAILABLE", "SUBSCRIPTION_UNAVAILABLE", "INTERNAL", "CANCELLED"}
+	want := []string{"STORAGE_FULL", "TOO_MANY", "STORAGE_UNAVAILABLE", "KEY_PRECONDITION_UNSUPPORTED", "STORAGE_DAMAGED", "SUBSCRIPTION_UNAVAILABLE", "INTERNAL", "CANCELLED"}
 	if !slices.Equal(exempt, want) {
 		t.Errorf("exempt are %q, want %q", exempt, want)
 	}

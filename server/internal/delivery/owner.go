@@ -2,11 +2,11 @@ package delivery
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
 
-	"github.com/nats-io/nuid"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
@@ -101,7 +101,7 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 	return &owner{
 		hub:          h,
 		uid:          s.Config.GetUid(),
-		name:         nuid.Next(),
+		name:         rand.Text(),
 		log:          h.log.With("subscription", s.Name),
 		inbox:        make(chan *question, inboxSize),
 		ended:        make(chan struct{}),
