@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -118,25 +119,34 @@ func (b *bucket) get(ctx context.Context, key string) (value []byte, revision ui
 // put writes the entry of a key where its revision is the given one, 0 for none,
 // or returns ErrSequence.
 func (b *bucket) put(ctx context.Context, key string, value []byte, after uint64) (revision uint64, err error) {
-	return b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value}, jetstream.WithExpectLastSequencePerSubject(after))
+	return b.write(ctx, key, value, expecting(after))
 }
 
 // set is put whatever the revision is.
 func (b *bucket) set(ctx context.Context, key string, value []byte) error {
-	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Data: value})
+	_, err := b.write(ctx, key, value, nil)
 	return err
 }
 
 // remove deletes the entry of a key where its revision is the given one, or
 // returns ErrSequence.
 func (b *bucket) remove(ctx context.Context, key string, after uint64) error {
-	header := nats.Header{operationHeader: []string{"DEL"}}
-	_, err := b.write(ctx, &nats.Msg{Subject: b.subject(key), Header: header}, jetstream.WithExpectLastSequencePerSubject(after))
+	header := expecting(after)
+	header[operationHeader] = []string{"DEL"}
+	_, err := b.write(ctx, key, nil, header)
 	return err
 }
 
-func (b *bucket) write(ctx context.Context, message *nats.Msg, options ...jetstream.PublishOpt) (revision uint64, err error) {
-	ack, err := b.asks.js.PublishMsg(ctx, message, options...)
+func expecting(revision uint64) nats.Header {
+	return nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(revision, 10)}}
+}
+
+func (b *bucket) write(ctx context.Context, key string, value []byte, header nats.Header) (revision uint64, err error) {
+	future, err := b.asks.publish(&nats.Msg{Subject: b.subject(key), Header: header, Data: value})
+	if err != nil {
+		return 0, translate(ctx, err)
+	}
+	ack, err := wait(ctx, future)
 	if err != nil {
 		return 0, translate(ctx, err)
 	}

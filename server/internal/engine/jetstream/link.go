@@ -27,6 +27,10 @@ const (
 	// A NATS server that doesn't answer is left after 4.5 to 6 seconds.
 	pingInterval = 1500 * time.Millisecond
 	maxPings     = 2
+	// ackTimeout is the time in which a message has to be stored. What a leader
+	// had in its hands when it went is never answered, and there is another one
+	// after some 5 seconds.
+	ackTimeout = 5 * time.Second
 	// attemptTimeout is the time after which a question is asked again: one that
 	// came to a server that no longer leads is never answered.
 	attemptTimeout = 2 * time.Second
@@ -72,7 +76,7 @@ func connect(cfg Config, name string) (*link, error) {
 	}
 	js, err := jetstream.New(conn,
 		jetstream.WithPublishAsyncMaxPending(2*maxInFlight),
-		jetstream.WithPublishAsyncTimeout(engine.CallTimeout),
+		jetstream.WithPublishAsyncTimeout(ackTimeout),
 		jetstream.WithDefaultTimeout(engine.CallTimeout))
 	if err != nil {
 		conn.Close()
