@@ -103,7 +103,7 @@ func window(config *storagev1.TopicConfig) time.Duration {
 
 func (a *appending) prepare(b *pebble.Batch) error {
 	t := a.topic
-	if t.deleted {
+	if t.deleted.Load() {
 		return engine.ErrTopicNotFound
 	}
 	config := t.entity.Load().Config

@@ -96,6 +96,8 @@ func (e *Engine) failed(t *topicLog, place string, err error) error {
 		return nil
 	case isKnown(err):
 		return err
+	case t != nil && t.deleted.Load(): // What was looked for is gone with the topic.
+		return engine.ErrTopicNotFound
 	case pebble.IsCorruptionError(err), errors.Is(err, syscall.EIO), errors.Is(err, errBroken):
 		return e.damaged(t, place, err)
 	default:

@@ -26,6 +26,9 @@ func (c letterCount) encode() []byte {
 }
 
 func (e *Engine) lettersFailed(s *subscriber, err error) error {
+	if err != nil && s.deleted.Load() { // What was looked for is gone with it.
+		return engine.ErrSubscriptionNotFound
+	}
 	return e.failed(nil, "the dead letters of subscription "+s.name, err)
 }
 
@@ -169,7 +172,7 @@ func (e *Engine) writeLetters(ctx context.Context, s *engine.Subscription, lette
 		return err
 	}
 	return e.committer.do(ctx, func(batch *pebble.Batch) error {
-		if state.deleted {
+		if state.deleted.Load() {
 			return engine.ErrSubscriptionNotFound
 		}
 		return e.changeLetters(batch, state, letters, gone)

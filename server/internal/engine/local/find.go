@@ -32,11 +32,6 @@ func (e *Engine) Get(_ context.Context, topic *engine.Topic, sequence int64) (en
 	if err == nil {
 		return record, nil
 	}
-	select {
-	case <-t.gone:
-		return engine.Record{}, engine.ErrTopicNotFound
-	default:
-	}
 	if x = t.extentNow(); sequence < x.first { // Removed meanwhile.
 		return engine.Record{}, engine.ErrRecordNotFound
 	}
@@ -87,12 +82,10 @@ func (e *Engine) FirstAt(_ context.Context, topic *engine.Topic, at time.Time) (
 	}
 	x := t.extentNow()
 	first, err := e.firstAt(t, &x, at)
-	select {
-	case <-t.gone:
+	if t.deleted.Load() { // Then it may not be the first.
 		return 0, engine.ErrTopicNotFound
-	default:
-		return first, err
 	}
+	return first, err
 }
 
 func (e *Engine) firstAt(t *topicLog, x *extent, at time.Time) (int64, error) {

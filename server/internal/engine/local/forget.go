@@ -40,7 +40,7 @@ func (e *Engine) forget(ctx context.Context, t *topicLog, now time.Time) (more b
 		return false, err
 	}
 	err = e.committer.do(ctx, func(batch *pebble.Batch) (err error) {
-		if t.deleted {
+		if t.deleted.Load() {
 			return engine.ErrTopicNotFound
 		}
 		if t.revived.Load() != revived { // It may be one of these.

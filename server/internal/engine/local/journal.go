@@ -40,6 +40,7 @@ func (e *Engine) subscriber(s *engine.Subscription) (*subscriber, error) {
 	defer iter.Close() //nolint:errcheck // Error says it.
 	if iter.Last() {
 		state.last = numberOf(iter.Key())
+		state.seen = state.last
 	}
 	if err := iter.Error(); err != nil {
 		return nil, e.journalFailed(state, err)
@@ -53,14 +54,17 @@ func journalBounds(uid uint64, from, below int64) *pebble.IterOptions {
 }
 
 func (e *Engine) journalFailed(s *subscriber, err error) error {
+	if s.deleted.Load() { // What was looked for is gone with it.
+		return engine.ErrSubscriptionNotFound
+	}
 	return e.failed(nil, "the journal of subscription "+s.name, err)
 }
 
-// written returns the number of the last entry, durable or not.
-func (s *subscriber) written() int64 {
+// durable returns the number of the last entry that is durable.
+func (s *subscriber) durable() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last
+	return s.seen
 }
 
 // Replay calls each with every entry that is there and hasn't been seen.
@@ -69,12 +73,11 @@ func (j *journal) Replay(ctx context.Context, each func(entry []byte) error) err
 	if err != nil {
 		return err
 	}
-	last := state.written()
-	for j.last < last {
+	for last := state.durable(); j.last < last; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		entries, next, err := j.chunk(state, last)
+		entries, next, err := j.chunk(state)
 		if err != nil {
 			return err
 		}
@@ -88,36 +91,29 @@ func (j *journal) Replay(ctx context.Context, each func(entry []byte) error) err
 	return nil
 }
 
-// chunk returns the next entries up to the last one, and the number of the last
-// of them. Between those that a compaction removed there are none.
-func (j *journal) chunk(state *subscriber, last int64) (entries [][]byte, next int64, err error) {
-	iter, err := j.engine.db.NewIter(journalBounds(state.uid, j.last+1, last+1))
+// chunk returns the next entries, of which there are some, and the number of the
+// last of them. Before the first of them a compaction may have removed others.
+func (j *journal) chunk(state *subscriber) (entries [][]byte, next int64, err error) {
+	iter, err := j.engine.db.NewIter(journalBounds(state.uid, j.last+1, maxSequence))
 	if err != nil {
 		return nil, 0, j.engine.journalFailed(state, err)
 	}
 	defer iter.Close() //nolint:errcheck // Error says it.
 	next = j.last
-	for valid := iter.First(); valid; valid = iter.Next() {
+	for valid := iter.First(); valid && len(entries) < engine.MaxEntries; valid = iter.Next() {
 		number := numberOf(iter.Key())
 		if number != next+1 && len(entries) > 0 {
-			return nil, 0, j.engine.journalFailed(state, broken(fmt.Errorf("entry %d: %w", next+1, errGap)))
+			break
 		}
 		entries = append(entries, bytes.Clone(iter.Value()))
 		next = number
-		if len(entries) == engine.MaxEntries {
-			break
-		}
 	}
-	if err := iter.Error(); err != nil {
+	err = iter.Error()
+	if err == nil && (len(entries) == 0 || iter.Valid() && len(entries) < engine.MaxEntries) {
+		err = broken(fmt.Errorf("entry %d: %w", next+1, errGap))
+	}
+	if err != nil || state.deleted.Load() {
 		return nil, 0, j.engine.journalFailed(state, err)
-	}
-	select {
-	case <-state.gone:
-		return nil, 0, engine.ErrSubscriptionNotFound
-	default:
-	}
-	if len(entries) == 0 { // The last one is always there.
-		return nil, 0, j.engine.journalFailed(state, broken(fmt.Errorf("entry %d: %w", last, errGap)))
 	}
 	return entries, next, nil
 }
@@ -147,11 +143,11 @@ func (j *journal) write(ctx context.Context, entries [][]byte, with func(*pebble
 	}
 	last := j.last
 	err = j.engine.committer.do(ctx, func(batch *pebble.Batch) error {
-		if state.deleted {
+		if state.deleted.Load() {
 			return engine.ErrSubscriptionNotFound
 		}
-		if err := j.follows(state); err != nil {
-			return err
+		if state.last != last {
+			return j.overtaken(state, state.last)
 		}
 		if err := with(batch, state); err != nil {
 			return err
@@ -161,24 +157,21 @@ func (j *journal) write(ctx context.Context, entries [][]byte, with func(*pebble
 				return err
 			}
 		}
-		state.mu.Lock()
-		defer state.mu.Unlock()
 		state.last = last + int64(len(entries))
 		return nil
-	}, nil)
+	}, func() {
+		state.mu.Lock()
+		defer state.mu.Unlock()
+		state.seen = last + int64(len(entries))
+	})
 	if err == nil {
 		j.last = last + int64(len(entries))
 	}
 	return err
 }
 
-// follows returns an error where another has written since the last entry that
-// this one knows.
-func (j *journal) follows(state *subscriber) error {
-	if last := state.written(); last != j.last {
-		return fmt.Errorf("%w: the journal of subscription %s is at %d, not at %d", engine.ErrSequence, state.name, last, j.last)
-	}
-	return nil
+func (j *journal) overtaken(state *subscriber, last int64) error {
+	return fmt.Errorf("%w: the journal of subscription %s is at %d, not at %d", engine.ErrSequence, state.name, last, j.last)
 }
 
 // Check returns engine.ErrSequence where another has written since the last
@@ -188,5 +181,8 @@ func (j *journal) Check(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.follows(state)
+	if last := state.durable(); last > j.last { // Replay may have seen more.
+		return j.overtaken(state, last)
+	}
+	return nil
 }

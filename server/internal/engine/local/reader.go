@@ -133,12 +133,7 @@ func (r *reader) fill(x *extent) error {
 	if err == nil || len(r.chunk) > 0 { // Whoever asks again finds the error again.
 		return nil
 	}
-	select {
-	case <-r.topic.gone:
-		return engine.ErrTopicNotFound
-	default:
-		return r.engine.failed(r.topic, eventPlace(r.next), err)
-	}
+	return r.engine.failed(r.topic, eventPlace(r.next), err)
 }
 
 // read reads the records that follow.

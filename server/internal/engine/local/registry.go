@@ -41,8 +41,8 @@ type held[C engine.Configuration] struct {
 	entity atomic.Pointer[engine.Entity[C]]
 	// gone is closed once the entity is deleted.
 	gone chan struct{}
-	// deleted says so too, a little earlier. It is the committer's.
-	deleted bool
+	// deleted says so too, before anything of the entity is gone from the store.
+	deleted atomic.Bool
 }
 
 func (h *held[C]) base() *held[C] { return h }
@@ -234,6 +234,7 @@ func (g *registry[C, S]) stands(entity *engine.Entity[C]) error {
 
 func (g *registry[C, S]) update(ctx context.Context, entity *engine.Entity[C], config C) (*engine.Entity[C], error) {
 	g.stamp(config)
+	uid := entity.Config.GetUid()
 	var updated *engine.Entity[C]
 	err := g.committer.do(ctx, func(batch *pebble.Batch) (err error) {
 		if err := g.stands(entity); err != nil {
@@ -245,7 +246,7 @@ func (g *registry[C, S]) update(ctx context.Context, entity *engine.Entity[C], c
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.byName[updated.Name] = updated
-		g.byUID[config.GetUid()].base().entity.Store(updated)
+		g.byUID[uid].base().entity.Store(updated)
 		at, _ := slices.BinarySearchFunc(g.sorted, updated.Name, compareName)
 		g.sorted = slices.Clone(g.sorted)
 		g.sorted[at] = updated
@@ -267,7 +268,7 @@ func (g *registry[C, S]) delete(ctx context.Context, entity *engine.Entity[C]) e
 		if err != nil {
 			return err
 		}
-		state.base().deleted = true
+		state.base().deleted.Store(true)
 		for _, kind := range g.owned {
 			if err := batch.DeleteRange(uidKey(kind, uid), afterUID(kind, uid), nil); err != nil {
 				return err

@@ -288,7 +288,7 @@ func appendKeys(keys [][]byte, uid uint64, first int64, data []byte) ([][]byte, 
 
 // drop removes records. It belongs to prepare.
 func (t *topicLog) drop(batch *pebble.Batch, d dropped) error {
-	if t.deleted {
+	if t.deleted.Load() {
 		return engine.ErrTopicNotFound
 	}
 	if err := deleteKeys(batch, kindRecord, t.uid, d.records); err != nil {

@@ -13,10 +13,14 @@ import (
 type subscriber struct {
 	held[*storagev1.SubscriptionConfig]
 
+	// last is the number of the last entry of the journal, durable or not. 0:
+	// there is none. It is the committer's, once loaded.
+	last int64
+
 	mu     sync.Mutex
 	loaded bool
-	// last is the number of the last entry of the journal. 0: there is none.
-	last int64
+	// seen is the number of the last entry that is durable.
+	seen int64
 }
 
 func (e *Engine) openSubscriptions(revisions *revisions) (*registry[*storagev1.SubscriptionConfig, *subscriber], error) {

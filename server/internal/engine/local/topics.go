@@ -129,10 +129,8 @@ func (e *Engine) loadTopic(t *topicLog) error {
 		return nil
 	}
 	x, err := e.extent(t.uid)
-	select {
-	case <-t.gone: // Deleted while it was read.
+	if t.deleted.Load() { // While it was read, so that it may be half.
 		return engine.ErrTopicNotFound
-	default:
 	}
 	if err != nil {
 		return e.failed(t, "the first or the last event", err)
