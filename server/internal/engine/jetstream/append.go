@@ -89,6 +89,14 @@ func (e *Engine) supports(topic *engine.Topic, batch *engine.Batch) error {
 	if most := e.MaxRecordBytes(); len(batch.Data) > most {
 		return fmt.Errorf("%w: %d bytes, at most %d", engine.ErrTooLarge, len(batch.Data), most)
 	}
+	// JetStream would take it and remove it at once, with all that was before.
+	records := int64(1)
+	if byEvent(topic) {
+		records = int64(len(batch.Events))
+	}
+	if most := topic.Config.GetRetention().GetMaxBytes(); most > 0 && int64(len(batch.Data))+records*(int64(batch.Head)+recordBytes) > most {
+		return fmt.Errorf("%w: %d bytes in a topic that keeps %d", engine.ErrTooLarge, len(batch.Data), most)
+	}
 	switch {
 	case byEvent(topic) && len(batch.Events) > maxAtomic:
 		return fmt.Errorf("%w: %d events with identities of their own, at most %d", engine.ErrUnsupported, len(batch.Events), maxAtomic)
@@ -99,6 +107,9 @@ func (e *Engine) supports(topic *engine.Topic, batch *engine.Batch) error {
 	}
 	return nil
 }
+
+// recordBytes is about what JetStream stores of a record beside its data.
+const recordBytes = 256
 
 // note remembers that an append was refused for want of room, or that there is
 // room.

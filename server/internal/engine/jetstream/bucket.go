@@ -137,6 +137,11 @@ func (b *bucket) remove(ctx context.Context, key string, after uint64) error {
 	return err
 }
 
+// drop removes the entry of a key without a trace.
+func (b *bucket) drop(ctx context.Context, key string) error {
+	return translate(ctx, b.asks.purge(ctx, bucketStream(b.name), purge{Subject: b.subject(key)}))
+}
+
 func expecting(revision uint64) nats.Header {
 	return nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(revision, 10)}}
 }

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -68,12 +69,9 @@ func (l *link) try(ctx context.Context, probes []probe, write bool) error {
 		}
 	}
 	for range probes {
-		message, err := answers.NextMsgWithContext(ctx)
-		if err != nil {
+		_, err := answers.NextMsgWithContext(ctx)
+		if !errors.Is(err, nats.ErrNoResponders) {
 			return err
-		}
-		if message.Header.Get(statusHeader) == "" { // Else nobody listens.
-			return nil
 		}
 	}
 	return nats.ErrNoResponders

@@ -6,14 +6,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
+	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -108,8 +111,8 @@ func TestCountMany(t *testing.T) {
 // A reader goes on where it was, whatever becomes of its consumer.
 func TestReaderHeals(t *testing.T) {
 	t.Parallel()
-	server := natstest.Start(t)
-	e, ctx := openAt(t, natstest.URL(server)), t.Context()
+	member := natstest.Start(t)
+	e, ctx := openAt(t, natstest.URL(member)), t.Context()
 	topic := newTopic(t, e, "a", 1)
 	opened, err := e.Read(ctx, topic, engine.ReadFrom{})
 	if err != nil {
@@ -155,8 +158,8 @@ func TestReaderHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	read("with another connection")
-	server.End()
-	server.Restart(t)
+	member.End()
+	member.Restart(t)
 	read("after a restart of NATS")
 }
 
@@ -244,5 +247,91 @@ func TestManyReaders(t *testing.T) {
 		for _, reader := range some {
 			reader.Close()
 		}
+	}
+}
+
+// What JetStream would remove at once is refused.
+func TestLargerThanRetention(t *testing.T) {
+	t.Parallel()
+	e, ctx := newEngine(t), t.Context()
+	for name, kind := range map[string]tidingsv1.Dedupe{"requests": tidingsv1.Dedupe_DEDUPE_REQUEST, "events": tidingsv1.Dedupe_DEDUPE_EVENT} {
+		configuration := config(uint64(kind))
+		configuration.Dedupe, configuration.Retention = kind, &tidingsv1.Retention{MaxBytes: 8 << 10}
+		topic, err := e.CreateTopic(ctx, name, configuration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for size := 1 << 10; ; size += 1 << 10 {
+			b := batch("ab")
+			b.ID, b.Events[0].ID, b.Events[1].ID = engine.ID{byte(size >> 8)}, engine.ID{byte(size >> 8), 1}, engine.ID{byte(size >> 8), 2}
+			b.Data = append(b.Data, make([]byte, size)...)
+			b.Events[1].End = len(b.Data)
+			got, err := store(ctx, e, topic, b)
+			if errors.Is(err, engine.ErrTooLarge) && size > 4<<10 {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 2 {
+				if _, err := e.stored(ctx, topic, uint64(got.Of(i).Sequence)/eventlog.MaxEvents); err != nil {
+					t.Errorf("%s: event %d of a batch of %d bytes: %v", name, i, size, err)
+				}
+			}
+		}
+	}
+}
+
+// A full JetStream is relieved by what makes room.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	member := natstest.Start(t, func(o *server.Options) { o.JetStreamMaxStore = 8 << 20 })
+	e, ctx := openAt(t, natstest.URL(member)), t.Context()
+	number := 0
+	fill := func(topic *engine.Topic) error {
+		for range 1000 {
+			b := batch("a")
+			number++
+			b.ID = engine.ID{byte(number), byte(number >> 8)}
+			b.Data = append(b.Data, make([]byte, 100<<10)...)
+			if _, err := store(ctx, e, topic, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	kept, deleted := newTopic(t, e, "kept", 1), newTopic(t, e, "deleted", 2)
+	s, err := e.CreateSubscription(ctx, "s", &storagev1.SubscriptionConfig{Uid: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store(ctx, e, deleted, batch("a")); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, fill(kept), engine.ErrFull)
+	wantErr(t, e.Ready(ctx), engine.ErrFull)
+	if !e.Status().Full {
+		t.Error("the status doesn't say that it is full")
+	}
+	if _, err := e.stored(ctx, kept, 1); err != nil {
+		t.Error(err)
+	}
+	if err := e.DeleteSubscription(ctx, s); err != nil {
+		t.Errorf("deleting a subscription: %v", err)
+	}
+	if err := e.DeleteTopic(ctx, deleted); err != nil {
+		t.Errorf("deleting a topic: %v", err)
+	}
+	wantErr(t, fill(kept), engine.ErrFull)
+	changed := proto.CloneOf(kept.Config)
+	changed.Retention = &tidingsv1.Retention{MaxBytes: 1 << 20}
+	if kept, err = e.UpdateTopic(ctx, kept, changed); err != nil {
+		t.Fatalf("a shorter retention: %v", err)
+	}
+	if _, err := store(ctx, e, kept, batch("b")); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	if err := e.Ready(ctx); err != nil {
+		t.Error(err)
 	}
 }

@@ -246,7 +246,11 @@ func (r *registry[C]) create(ctx context.Context, name string, config C) (*engin
 // update changes the configuration of an entity that is still at the revision
 // of the given one, or returns ErrRevision.
 func (r *registry[C]) update(ctx context.Context, entity *engine.Entity[C], config C) (*engine.Entity[C], error) {
-	updated, err := r.put(ctx, &engine.Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+	changed := &engine.Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision}
+	updated, err := r.put(ctx, changed)
+	if errors.Is(err, engine.ErrFull) {
+		updated, err = r.updateFull(ctx, entity, changed)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +269,31 @@ func (r *registry[C]) update(ctx context.Context, entity *engine.Entity[C], conf
 		}
 		applied = present
 	}
+}
+
+// updateFull is put where there is no room for the configuration. There may be
+// some once the streams are in line with it.
+func (r *registry[C]) updateFull(ctx context.Context, entity, changed *engine.Entity[C]) (*engine.Entity[C], error) {
+	if err := r.checkRevision(ctx, entity); err != nil {
+		return nil, err
+	}
+	if err := r.prepare(ctx, changed); err != nil {
+		return nil, err
+	}
+	updated, err := r.put(ctx, changed)
+	if err != nil {
+		err = errors.Join(err, r.prepare(ctx, entity))
+	}
+	return updated, err
+}
+
+// checkRevision returns ErrRevision where an entity has another revision by now.
+func (r *registry[C]) checkRevision(ctx context.Context, entity *engine.Entity[C]) error {
+	present, err := r.load(ctx, entity.Name)
+	if err == nil && present.Revision != entity.Revision {
+		err = engine.ErrRevision
+	}
+	return err
 }
 
 // put writes an entity where its revision, 0 for none, is the present one, or
@@ -309,10 +338,33 @@ func (r *registry[C]) delete(ctx context.Context, entity *engine.Entity[C]) erro
 	// From here on it is gone for clients, and a crash is made good by
 	// reconcile.
 	deleting, err := r.put(ctx, &engine.Entity[C]{Name: entity.Name, Config: config, Revision: entity.Revision})
+	if errors.Is(err, engine.ErrFull) {
+		return r.deleteFull(ctx, entity)
+	}
 	if err != nil {
 		return err
 	}
 	return r.finishDelete(ctx, deleting)
+}
+
+// deleteFull is delete where there is no room to say so. Then a crash may leave an
+// entity whose streams are gone, and other servers may only notice when they need
+// it.
+func (r *registry[C]) deleteFull(ctx context.Context, entity *engine.Entity[C]) error {
+	if err := r.checkRevision(ctx, entity); err != nil {
+		return err
+	}
+	if err := r.remove(ctx, entity); err != nil {
+		return err
+	}
+	err := r.entries.remove(ctx, entity.Name, entity.Revision) // There may be room now.
+	if errors.Is(err, engine.ErrFull) {
+		err = r.entries.drop(ctx, entity.Name)
+	}
+	if err == nil {
+		r.forget(entity.Name, entity.Revision+1)
+	}
+	return err
 }
 
 func (r *registry[C]) finishDelete(ctx context.Context, entity *engine.Entity[C]) error {
@@ -356,8 +408,12 @@ func (r *registry[C]) isGone(ctx context.Context, entity *engine.Entity[C]) bool
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	present, err := r.load(ctx, entity.Name)
+	if errors.Is(err, r.notFound) {
+		r.forget(entity.Name, entity.Revision+1)
+		return true
+	}
 	if err != nil {
-		return errors.Is(err, r.notFound)
+		return false
 	}
 	return present.Config.GetDeleting() || present.Config.GetUid() != entity.Config.GetUid()
 }

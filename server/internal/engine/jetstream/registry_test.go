@@ -159,6 +159,27 @@ func TestStreamInLine(t *testing.T) {
 	}
 }
 
+// A stream that nobody leads is no reason to leave this server; NATS that doesn't
+// answer is, and that doesn't take long to say.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	member := natstest.Start(t)
+	e, ctx := openAt(t, natstest.URL(member)), t.Context()
+	newTopic(t, e, "a", 1)
+	if err := e.deleteStream(ctx, streamName("a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+	member.End()
+	begun := time.Now()
+	wantErr(t, e.Ready(ctx), engine.ErrUnavailable)
+	if took := time.Since(begun); took > readyTimeout+time.Second {
+		t.Errorf("it takes %s", took)
+	}
+}
+
 // What one server does the others see.
 func TestTwoServers(t *testing.T) {
 	t.Parallel()
