@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/guard"
 )
 
 // damageOf returns the damage that an error is.
@@ -106,7 +108,7 @@ func readTo(t *testing.T, e *Engine, topic *engine.Topic, from engine.ReadFrom, 
 	t.Helper()
 	r, err := e.Read(t.Context(), topic, from)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer r.Close()
 	for {
@@ -143,4 +145,91 @@ func TestDamagedEnd(t *testing.T) {
 	wantDamage(err)
 	_, err = e.State(t.Context(), topic)
 	wantDamage(err)
+}
+
+// Whatever is removed while it is read, nothing is taken for damaged.
+func TestRemovalIsNoDamage(t *testing.T) {
+	cfg := testConfig(t, nil)
+	cfg.DataDir = t.TempDir() // Where waiting for the disk takes a while.
+	e, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for round := range 3 {
+		topic := newTopic(t, e, "orders", retain(2000, 0))
+		s := newSubscription(t, e, "s")
+		var group guard.Group
+		ended := func(err error) {
+			if !errors.Is(err, engine.ErrTopicNotFound) && !errors.Is(err, engine.ErrSubscriptionNotFound) {
+				t.Error(err)
+			}
+		}
+		for i := range 2 {
+			group.Go(func() error {
+				for number := 0; ; number++ {
+					event := keyedEvent{fmt.Sprint(i, "/", number), fmt.Sprint("k", number%3), "text"}
+					if _, err := appendTo(t.Context(), e, topic, batchOf(t, event)); err != nil {
+						return err
+					}
+				}
+			}, ended)
+		}
+		for _, from := range []engine.ReadFrom{{}, {}, {Key: "k1"}} {
+			group.Go(func() error {
+				for {
+					if _, err := readTo(t, e, topic, from, 1); err != nil {
+						return err
+					}
+					state, err := e.State(t.Context(), topic)
+					if err != nil {
+						return err
+					}
+					if _, err := e.Get(t.Context(), topic, state.First); err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
+						return err
+					}
+					if _, err := e.FirstAt(t.Context(), topic, state.LastTime); err != nil {
+						return err
+					}
+				}
+			}, ended)
+		}
+		group.Go(func() error { return journalAll(t, e, s) }, ended)
+		group.Go(func() error {
+			for {
+				j := e.Journal(s)
+				if err := j.Replay(t.Context(), func([]byte) error { return nil }); err != nil {
+					return err
+				}
+				if _, err := e.DeadLetter(t.Context(), s, 3); err != nil && !errors.Is(err, engine.ErrRecordNotFound) {
+					return err
+				}
+			}
+		}, ended)
+		await(t, "some events", func() bool { return stateOf(t, e, topic).First > int64(20*(round+1)) })
+		if err := errors.Join(e.DeleteTopic(t.Context(), topic), e.DeleteSubscription(t.Context(), s)); err != nil {
+			t.Fatal(err)
+		}
+		group.Wait()
+	}
+	if damages := e.Status().Damages; damages != 0 {
+		t.Errorf("%d damages: %v", damages, e.Ready(t.Context()))
+	}
+}
+
+// journalAll writes a journal, with dead letters, and compacts it.
+func journalAll(t *testing.T, e *Engine, s *engine.Subscription) error {
+	t.Helper()
+	j := e.Journal(s)
+	for i := int64(0); ; i++ {
+		letters := []engine.DeadLetter{{Sequence: i % 7, Data: fmt.Append(nil, i)}}
+		if err := j.Append(t.Context(), [][]byte{[]byte("one"), []byte("two")}, letters, []int64{(i + 3) % 7}); err != nil {
+			return err
+		}
+		if i%10 == 9 {
+			if err := j.Compact(t.Context(), [][]byte{[]byte("all")}); err != nil {
+				return err
+			}
+		}
+	}
 }
