@@ -102,6 +102,13 @@ func (c *committer) begin(ctx context.Context, w write) error {
 	select {
 	case c.queue <- w:
 		return nil
+	default:
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	select {
+	case c.queue <- w:
+		return nil
 	case <-c.quit:
 		return errClosed
 	case <-ctx.Done():

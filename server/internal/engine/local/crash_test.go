@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
@@ -192,5 +197,56 @@ func TestJournalAndDeadLettersAreOneCommit(t *testing.T) {
 			t.Errorf("entries %q, %v", entries, err)
 		}
 		e = reopen(t, e)
+	}
+}
+
+// A disk that fails a write of the log ends the process before anything is
+// answered that may not be stored.
+func TestTheDiskFailsAWrite(t *testing.T) {
+	for name, kinds := range map[string][]errorfs.OpKind{
+		"write": {errorfs.OpFileWrite},
+		"sync":  {errorfs.OpFileSync, errorfs.OpFileSyncData},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var broken atomic.Bool
+			disk := vfs.NewCrashableMem()
+			cfg := testConfig(t, errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if broken.Load() && strings.HasSuffix(op.Path, ".log") && slices.Contains(kinds, op.Kind) {
+					return syscall.EIO
+				}
+				return nil
+			})))
+			failed := make(chan error, 10)
+			cfg.fatal = func(err error) { // It doesn't return, and this process goes on.
+				failed <- err
+				runtime.Goexit()
+			}
+			e, err := Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			topic := newTopic(t, e, "orders", nil)
+			put(t, e, topic, keyedEvent{"1", "", "one"})
+			broken.Store(true)
+			a, err := e.Start(t.Context(), topic, batchOf(t, keyedEvent{"2", "", "two"}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := <-failed; !errors.Is(err, syscall.EIO) {
+				t.Errorf("it fails with %v", err)
+			}
+			select {
+			case <-a.(*appending).done:
+				t.Error("an append was answered")
+			default:
+			}
+			after := open(t, disk.CrashClone(vfs.CrashCloneCfg{}))
+			if topic, err = after.Topic(t.Context(), "orders"); err != nil {
+				t.Fatal(err)
+			}
+			if got := readAll(t, after, topic, engine.ReadFrom{}); len(got) != 1 {
+				t.Errorf("there are %d records", len(got))
+			}
+		})
 	}
 }
