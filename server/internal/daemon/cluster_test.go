@@ -1,72 +1,25 @@
 package daemon_test
 
 import (
-	"fmt"
-	"net"
-	"net/url"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"example.com/tidings/server/internal/daemon"
+	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
-
-// cluster starts three NATS servers that replicate.
-func cluster(t *testing.T) []*server.Server {
-	t.Helper()
-	// Each has to know the routes to all before it starts, so the ports are
-	// chosen first.
-	const size = 3
-	var ports [size]int
-	var routes []*url.URL
-	for i := range ports {
-		var config net.ListenConfig
-		listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-		routes = append(routes, &url.URL{Scheme: "nats", Host: listener.Addr().String()})
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var members []*server.Server
-	for i := range size {
-		member, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: t.TempDir(), JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
-			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]},
-			Routes:  routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		member.Start()
-		t.Cleanup(func() { member.Shutdown(); member.WaitForShutdown() })
-		members = append(members, member)
-	}
-	for _, member := range members {
-		if !member.ReadyForConnections(10 * time.Second) {
-			t.Fatal("NATS is not ready")
-		}
-	}
-	return members
-}
 
 // With three replicas repetitions are recognised as with one, also where only
 // a part is one, and the loss of a NATS server is survived.
 func TestReplicatedTopics(t *testing.T) {
 	t.Parallel()
-	members := cluster(t)
+	members := natstest.Cluster(t)
 	cfg := daemon.DefaultConfig()
 	cfg.DataDir, cfg.Replicas = "", 3
-	cfg.NATSURL = members[0].ClientURL() + "," + members[1].ClientURL() + "," + members[2].ClientURL()
+	cfg.NATSURL = natstest.URL(members...)
 	tidings := start(t, cfg) // Opening waits until the cluster has a leader.
 	ctx := t.Context()
 	topics := tidingsv1.NewTopicServiceClient(tidings.dial(t))
@@ -109,7 +62,7 @@ func TestReplicatedTopics(t *testing.T) {
 			}
 		}
 	}
-	members[2].Shutdown()
+	members[2].End()
 	request := &tidingsv1.PublishRequest{Topic: "by-event", Events: crashBatch(t, 0, 2).GetEvents()}
 	for {
 		response, err := publisher.Publish(ctx, request)

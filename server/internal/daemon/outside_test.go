@@ -4,43 +4,24 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
-	"net/url"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"example.com/tidings/server/internal/daemon"
+	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// outside starts a NATS server with JetStream on a loopback port, 0 for a free
-// one.
-func outside(t *testing.T, dir string, port int) *server.Server {
+// outside starts a NATS server with JetStream, whose URL has a password.
+func outside(t *testing.T) *natstest.Server {
 	t.Helper()
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
-	nats, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
-		Username: "tidings", Password: "not-to-be-logged",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nats.Start()
-	t.Cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
-	if !nats.ReadyForConnections(10 * time.Second) {
-		t.Fatal("NATS is not ready")
-	}
-	return nats
+	return natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "tidings", "not-to-be-logged" })
 }
 
 // checkRepetition compares the receipts of a request that was sent twice.
@@ -81,12 +62,10 @@ func count(ctx context.Context, reader tidingsv1.ReaderServiceClient) (events in
 // both, and neither loses anything when NATS restarts.
 func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	nats := outside(t, dir, 0)
-	address := nats.Addr().(*net.TCPAddr)
+	nats := outside(t)
 	cfg := daemon.DefaultConfig()
 	cfg.DataDir = ""
-	cfg.NATSURL = (&url.URL{Scheme: "nats", Host: address.String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+	cfg.NATSURL = natstest.URL(nats)
 	one, two := start(t, cfg), start(t, cfg)
 	ctx := t.Context()
 
@@ -135,13 +114,12 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	checkRepetition(t, original, repeated)
 
 	// NATS goes and comes back at the same address.
-	nats.Shutdown()
-	nats.WaitForShutdown()
+	nats.End()
 	request.Events = crashBatch(t, 0, 1).GetEvents()
 	if _, err := first.Publish(ctx, request); status.Code(err) != codes.Unavailable {
 		t.Errorf("publishing without NATS: %v, want Unavailable", err)
 	}
-	outside(t, dir, address.Port)
+	nats.Restart(t)
 	for {
 		_, err := first.Publish(ctx, request)
 		if err == nil {

@@ -3,8 +3,6 @@ package daemon_test
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
 	"sync"
 	"syscall"
@@ -18,6 +16,7 @@ import (
 
 	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/daemon"
+	"example.com/tidings/server/internal/engine/jetstream/natstest"
 	"example.com/tidings/server/internal/schema/schematest"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -121,11 +120,8 @@ func TestRegisteredSchemasSurvive(t *testing.T) {
 // registered, and hold each other to them.
 func TestReplicasShareSchemas(t *testing.T) {
 	t.Parallel()
-	nats := outside(t, t.TempDir(), 0)
-	address := nats.Addr().(*net.TCPAddr)
 	cfg, ctx := withBuf(t), deadline(t)
-	cfg.DataDir = ""
-	cfg.NATSURL = (&url.URL{Scheme: "nats", Host: address.String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+	cfg.DataDir, cfg.NATSURL = "", natstest.URL(outside(t))
 	servers := []*process{start(t, cfg), start(t, cfg)}
 
 	// Both register at the same time, and neither undoes what the other did.

@@ -1,10 +1,10 @@
 package daemon_test
 
 import (
-	"net/url"
 	"testing"
 
 	"example.com/tidings/server/internal/daemon"
+	"example.com/tidings/server/internal/engine/jetstream/natstest"
 )
 
 // storages are what a server can keep its events in, as settings. Each call makes
@@ -16,9 +16,7 @@ var storages = map[string]func(*testing.T, *daemon.Config){
 	},
 	"nats": func(t *testing.T, cfg *daemon.Config) {
 		t.Helper()
-		nats := outside(t, t.TempDir(), 0)
-		cfg.DataDir = ""
-		cfg.NATSURL = (&url.URL{Scheme: "nats", Host: nats.Addr().String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+		cfg.DataDir, cfg.NATSURL = "", natstest.URL(outside(t))
 	},
 }
 

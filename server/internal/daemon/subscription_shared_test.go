@@ -3,16 +3,14 @@ package daemon_test
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/tidings/server/internal/daemon"
+	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -20,9 +18,7 @@ import (
 // replicas are two servers on one outside NATS server. The first owns the
 // subscription, because it was asked first.
 type replicas struct {
-	nats       *server.Server
-	dir        string
-	port       int
+	nats       *natstest.Server
 	owner      *process
 	other      *process
 	first, far clients // Of the owner, and of the other.
@@ -30,13 +26,9 @@ type replicas struct {
 
 func startReplicas(t *testing.T, ordering tidingsv1.Ordering, change ...func(*tidingsv1.Subscription)) *replicas {
 	t.Helper()
-	r := &replicas{dir: t.TempDir()}
-	r.nats = outside(t, r.dir, 0)
-	address := r.nats.Addr().(*net.TCPAddr)
-	r.port = address.Port
+	r := &replicas{nats: outside(t)}
 	cfg := daemon.DefaultConfig()
-	cfg.DataDir = ""
-	cfg.NATSURL = (&url.URL{Scheme: "nats", Host: address.String(), User: url.UserPassword("tidings", "not-to-be-logged")}).String()
+	cfg.DataDir, cfg.NATSURL = "", natstest.URL(r.nats)
 	r.owner, r.other = start(t, cfg), start(t, cfg)
 	r.first, r.far = r.owner.clients(t), r.other.clients(t)
 	newWork(t, r.first, ordering, change...)

@@ -189,14 +189,13 @@ func TestReplicasSurviveRestartOfNATS(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	b := r.beforeTakeover(t)
-	r.nats.Shutdown()
-	r.nats.WaitForShutdown()
+	r.nats.End()
 	if _, err := r.first.consumer.Settle(t.Context(), &tidingsv1.SettleRequest{
 		Subscription: work, Settlements: acks(b.leased[:1]),
 	}); err != nil && status.Code(err) != codes.Unavailable {
 		t.Errorf("settling without NATS: %v", err)
 	}
-	outside(t, r.dir, r.port)
+	r.nats.Restart(t)
 	for _, c := range []clients{r.first, r.far} {
 		for { // Each server connects again in its own time.
 			_, err := c.subscriptions.GetSubscription(t.Context(), &tidingsv1.GetSubscriptionRequest{Name: work})

@@ -77,11 +77,16 @@ func Cluster(tb testing.TB, change ...func(*server.Options)) []*Server {
 	return members
 }
 
-// URL is the address of servers as the server of Tidings takes it.
+// URL is the address of servers as the server of Tidings takes it, with the name
+// and the password that they ask for.
 func URL(members ...*Server) string {
 	var urls []string
 	for _, member := range members {
-		urls = append(urls, member.ClientURL())
+		address := url.URL{Scheme: "nats", Host: member.Addr().String()}
+		if o := member.options; o.Username != "" {
+			address.User = url.UserPassword(o.Username, o.Password)
+		}
+		urls = append(urls, address.String())
 	}
 	return strings.Join(urls, ",")
 }
