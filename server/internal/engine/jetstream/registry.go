@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/guard"
 )
 
 // kind is what a registry has to know of its entities.
@@ -115,52 +114,6 @@ func (r *registry[C]) forget(name string, revision uint64) {
 		delete(r.byName, name)
 		r.deleted[name] = max(revision, r.deleted[name])
 	}
-}
-
-// maxReconciled is the number of entities that reconcile works on at a time.
-const maxReconciled = 16
-
-// reconcile finishes what a crash between two steps left: it brings each
-// stream in line and ends deletions.
-func (r *registry[C]) reconcile(ctx context.Context, progress func()) error {
-	r.mu.RLock()
-	all := slices.Collect(maps.Values(r.byName))
-	r.mu.RUnlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan *engine.Entity[C])
-	var workers guard.Group
-	for range min(maxReconciled, len(all)) {
-		workers.Go(func() error {
-			for entity := range next {
-				if err := r.reconcileOne(ctx, entity); err != nil {
-					return fmt.Errorf("%s %s: %w", r.what, entity.Name, err)
-				}
-				progress()
-			}
-			return nil
-		}, func(err error) {
-			if err != nil {
-				cancel(err)
-			}
-		})
-	}
-	for _, entity := range all {
-		select {
-		case next <- entity:
-		case <-ctx.Done():
-		}
-	}
-	close(next)
-	workers.Wait()
-	return context.Cause(ctx)
-}
-
-func (r *registry[C]) reconcileOne(ctx context.Context, entity *engine.Entity[C]) error {
-	if entity.Config.GetDeleting() {
-		return r.finishDelete(ctx, entity)
-	}
-	return r.prepare(ctx, entity)
 }
 
 // get returns an entity, or the error that it doesn't exist.
@@ -271,33 +224,8 @@ func (r *registry[C]) update(ctx context.Context, entity *engine.Entity[C], conf
 	}
 }
 
-// updateFull is put where there is no room for the configuration. There may be
-// some once the streams are in line with it.
-func (r *registry[C]) updateFull(ctx context.Context, entity, changed *engine.Entity[C]) (*engine.Entity[C], error) {
-	if err := r.checkRevision(ctx, entity); err != nil {
-		return nil, err
-	}
-	if err := r.prepare(ctx, changed); err != nil {
-		return nil, err
-	}
-	updated, err := r.put(ctx, changed)
-	if err != nil {
-		err = errors.Join(err, r.prepare(ctx, entity))
-	}
-	return updated, err
-}
-
-// checkRevision returns ErrRevision where an entity has another revision by now.
-func (r *registry[C]) checkRevision(ctx context.Context, entity *engine.Entity[C]) error {
-	present, err := r.load(ctx, entity.Name)
-	if err == nil && present.Revision != entity.Revision {
-		err = engine.ErrRevision
-	}
-	return err
-}
-
 // put writes an entity where its revision, 0 for none, is the present one, or
-// returns engine.ErrRevision.
+// returns ErrRevision.
 func (r *registry[C]) put(ctx context.Context, entity *engine.Entity[C]) (*engine.Entity[C], error) {
 	r.stamp(entity.Config, entity.Config.GetDeleting())
 	value, err := proto.Marshal(entity.Config)
@@ -345,26 +273,6 @@ func (r *registry[C]) delete(ctx context.Context, entity *engine.Entity[C]) erro
 		return err
 	}
 	return r.finishDelete(ctx, deleting)
-}
-
-// deleteFull is delete where there is no room to say so. Then a crash may leave an
-// entity whose streams are gone, and other servers may only notice when they need
-// it.
-func (r *registry[C]) deleteFull(ctx context.Context, entity *engine.Entity[C]) error {
-	if err := r.checkRevision(ctx, entity); err != nil {
-		return err
-	}
-	if err := r.remove(ctx, entity); err != nil {
-		return err
-	}
-	err := r.entries.remove(ctx, entity.Name, entity.Revision) // There may be room now.
-	if errors.Is(err, engine.ErrFull) {
-		err = r.entries.drop(ctx, entity.Name)
-	}
-	if err == nil {
-		r.forget(entity.Name, entity.Revision+1)
-	}
-	return err
 }
 
 func (r *registry[C]) finishDelete(ctx context.Context, entity *engine.Entity[C]) error {
