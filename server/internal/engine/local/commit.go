@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -137,6 +138,7 @@ func (c *committer) run() error {
 func (c *committer) commit(first write) (g group) {
 	var batch *pebble.Batch // Not applied yet: the last one of the group.
 	changed := false
+	runtime.Gosched() // Those who are about to come need not wait for another turn of the disk.
 	for next := first; next != nil; next = c.waiting(len(g.changes)) {
 		if batch != nil { // What comes next has to see it.
 			c.apply(batch, false)
