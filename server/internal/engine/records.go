@@ -152,6 +152,15 @@ type State struct {
 	Holes []Hole
 }
 
+// Last is the highest sequence that an event has, or that retention has removed.
+// What is above it, below End, is a hole.
+func (s State) Last() int64 {
+	if n := len(s.Holes); n > 0 && s.Holes[n-1].Next == s.End {
+		return s.Holes[n-1].First - 1
+	}
+	return s.End - 1
+}
+
 // Hole is sequences from First to before Next.
 type Hole struct{ First, Next int64 }
 

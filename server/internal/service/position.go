@@ -148,14 +148,14 @@ func (s *Service) removed(state engine.State) bool {
 func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
 	switch position := stop.GetPosition().(type) {
 	case *tidingsv1.StopPosition_CaughtUp:
-		r.until = state.End - 1
+		r.until = state.Last()
 	case *tidingsv1.StopPosition_Sequence:
 		r.until = position.Sequence
 	case *tidingsv1.StopPosition_Time:
 		r.untilTime = storable(position.Time)
 		if !r.untilTime.After(time.Now()) {
 			// What is stored from now on is later.
-			r.until = state.End - 1
+			r.until = state.Last()
 		}
 	}
 	return nil

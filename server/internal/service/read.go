@@ -195,7 +195,7 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 		case <-end:
 			var state engine.State
 			if state, err = r.service.engine.State(ctx, r.topic); err == nil {
-				r.until = state.End - 1
+				r.until = state.Last()
 			}
 		case <-r.service.drain:
 			continue
