@@ -35,7 +35,7 @@ func (b *background) fail(err error) {
 	b.failed = time.Now()
 	if b.failed.Sub(b.said) > sayAgain {
 		b.said = b.failed
-		b.log.Error("the storage failed in the background and tries again", "error", err)
+		b.log.Error("the storage failed in the background and tries again", "error", err.Error())
 	}
 }
 

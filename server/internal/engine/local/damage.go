@@ -44,7 +44,7 @@ func (e *Engine) damaged(t *topicLog, place string, cause error) error {
 	key := damagePlace{uid, place}
 	if e.damages.found[key] == nil && len(e.damages.found) < maxDamages {
 		e.damages.found[key] = damage
-		e.log.Error("the storage is damaged", "topic", damage.Topic, "place", place, "error", cause)
+		e.log.Error("the storage is damaged", "topic", damage.Topic, "place", place, "error", cause.Error())
 	}
 	return damage
 }

@@ -73,6 +73,7 @@ type Engine struct {
 	disk      *disk
 	underWay  *semaphore.Weighted
 	retention *retention
+	backups   *backups
 
 	topics        *registry[*storagev1.TopicConfig, *topicLog]
 	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
@@ -134,6 +135,11 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		}
 	}
 	e.retention = startRetention(e)
+	if e.config.fs == nil {
+		if e.backups, err = startBackups(e); err != nil {
+			return err
+		}
+	}
 	e.opened = true
 	return nil
 }
@@ -209,6 +215,9 @@ func (e *Engine) Status() engine.Status {
 
 // Close waits for the appends under way and closes the storage.
 func (e *Engine) Close() {
+	if e.backups != nil {
+		e.backups.close()
+	}
 	if e.retention != nil {
 		e.retention.close()
 	}
