@@ -5,8 +5,6 @@ import (
 	"context"
 	"os"
 
-	"github.com/spf13/cobra"
-
 	"example.com/tidings/server/internal/cli"
 	"example.com/tidings/server/internal/daemon"
 )
@@ -14,7 +12,7 @@ import (
 func main() {
 	os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Program{
 		Version:  daemon.Version,
-		Commands: []*cobra.Command{daemon.Command()},
+		Commands: daemon.Commands(),
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,

@@ -119,13 +119,17 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (engine.Engine
 			Log:         log,
 		})
 	}
-	return local.Open(ctx, local.Config{
+	store, err := local.Open(ctx, local.Config{
 		DataDir:        cfg.DataDir,
 		MaxStoreBytes:  cfg.MaxStoreBytes,
 		MaxRecordBytes: maxRecordBytes(cfg.MaxRequestBytes),
 		Sync:           engine.Sync(cfg.Sync),
 		Log:            log,
 	})
+	if err != nil {
+		return nil, withAdvice(err)
+	}
+	return store, nil
 }
 
 func storageMetrics(s engine.Status) telemetry.Storage {
