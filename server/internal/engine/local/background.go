@@ -20,6 +20,8 @@ const (
 // background is how Pebble does in the background.
 type background struct {
 	log *slog.Logger
+	// closing is closed before the storage is.
+	closing chan struct{}
 	// stalled has why nothing can be changed: what is in memory can't be written.
 	stalled atomic.Pointer[error]
 
@@ -53,7 +55,13 @@ func (b *background) pause() {
 	b.mu.Lock()
 	failed := time.Since(b.failed) < retryPause
 	b.mu.Unlock()
-	if failed {
-		time.Sleep(retryPause)
+	if !failed {
+		return
+	}
+	timer := time.NewTimer(retryPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.closing:
 	}
 }

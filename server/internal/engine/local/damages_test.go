@@ -64,13 +64,13 @@ func (s *stored) topic(e *Engine, name string) *engine.Topic {
 // opened, read or verified, or do no harm; a repair has to keep what is right.
 func TestDamages(t *testing.T) {
 	t.Parallel()
-	seed := setting(t, damageSeed, rand.Uint64())
+	seed := setting(t, damageSeed, rand.Uint64()) //nolint:gosec // Any will do.
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // It is to repeat itself.
 	clean, unclean := t.TempDir(), t.TempDir()
 	want := fillForDamage(t, rng, clean, unclean)
 	tally := make(map[string]int)
-	for i := range setting(t, damageCount, 40) {
+	for i := range setting(t, damageCount, 20) {
 		from, stop := clean, "clean"
 		if i%2 == 1 {
 			from, stop = unclean, "unclean"
@@ -281,7 +281,7 @@ func verify(t *testing.T, dir string) (found []string) {
 	return found
 }
 
-// repairs repairs a storage and checks what is left.
+// repairs makes a repair and checks what is left.
 func repairs(t *testing.T, dir string, want *stored, damage string) (lost string) {
 	t.Helper()
 	var found []string
@@ -400,7 +400,8 @@ func compareStored(t *testing.T, e *Engine, want *stored, repaired bool) (whole 
 	}
 	number := 0
 	if err := e.Journal(subscription).Replay(t.Context(), func(entry []byte) error {
-		if number++; number > len(want.entries) || string(entry) != string(want.entries[number-1]) {
+		number++
+		if number > len(want.entries) || string(entry) != string(want.entries[number-1]) {
 			return errWrong
 		}
 		return nil

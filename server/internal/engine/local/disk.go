@@ -109,7 +109,7 @@ func (d *disk) full(size int) bool {
 }
 
 // wrote takes note of bytes that were written.
-func (d *disk) wrote(bytes int) { d.room.Add(-int64(bytes)) }
+func (d *disk) wrote(size int) { d.room.Add(-int64(size)) }
 
 // look looks at the volume, where wanted bytes are to be written.
 func (d *disk) look(wanted int64) error {

@@ -177,7 +177,7 @@ func TestBoundOfTheStorage(t *testing.T) {
 func TestVolumeThatOthersFilled(t *testing.T) {
 	dir := smallVolume(t)
 	cfg := diskConfig(t, filepath.Join(dir, "data"))
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProcessOnAVolume$")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProcessOnAVolume$") //nolint:gosec // It is this program.
 	child.Env = append(os.Environ(), "TIDINGS_TEST_VOLUME="+cfg.DataDir)
 	out, err := child.StdoutPipe()
 	if err != nil {

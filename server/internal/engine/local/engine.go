@@ -101,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		config:     cfg,
 		underWay:   semaphore.NewWeighted(maxBytesUnderWay),
 		damages:    damages{found: make(map[damagePlace]*engine.DamageError)},
-		background: background{log: cfg.Log},
+		background: background{log: cfg.Log, closing: make(chan struct{})},
 	}
 	if err := e.open(ctx); err != nil {
 		e.Close()

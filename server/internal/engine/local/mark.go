@@ -124,7 +124,7 @@ func createMark(fs vfs.FS, dir string, slot markSlot) (_ *mark, err error) {
 	if err == nil {
 		err = m.file.Sync()
 	}
-	if err = errors.Join(err, m.file.Close()); err != nil {
+	if err := errors.Join(err, m.file.Close()); err != nil {
 		return nil, err
 	}
 	if err := fs.Rename(temporary, path); err != nil {

@@ -149,7 +149,7 @@ func cutFile(fs vfs.FS, path string, size int64) (err error) {
 	if err == nil {
 		err = to.Sync()
 	}
-	if err = errors.Join(err, to.Close()); err != nil {
+	if err := errors.Join(err, to.Close()); err != nil {
 		return err
 	}
 	return fs.Rename(temporary, path)

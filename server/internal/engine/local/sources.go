@@ -359,7 +359,7 @@ type head struct {
 }
 
 // heads is a heap.
-type heads []head
+type heads []head //nolint:recvcheck // heap.Interface wants it so.
 
 func (h heads) Len() int           { return len(h) }
 func (h heads) Less(i, j int) bool { return compareVersions(h[i].version, h[j].version) < 0 }

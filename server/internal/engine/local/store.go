@@ -163,6 +163,7 @@ func spans(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
 
 func (e *Engine) closeStore() {
 	clean := e.opened
+	close(e.background.closing)
 	if e.disk != nil {
 		e.disk.close()
 	}

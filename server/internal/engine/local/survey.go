@@ -63,7 +63,10 @@ func newSurvey(ctx context.Context, fs vfs.FS, dir string, options *pebble.Optio
 	if err := s.readCommit(); err != nil {
 		return nil, err
 	}
-	return s, s.readLog()
+	if err := s.readLog(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // findTables finds the tables of the store: those that its manifest names, or
@@ -198,7 +201,8 @@ func (s *survey) span(kind byte, each func(key, value []byte) error) error {
 		if !ok {
 			return nil
 		}
-		if s.keys++; s.keys%progressKeys == 0 {
+		s.keys++
+		if s.keys%progressKeys == 0 {
 			s.progress(s.keys)
 			if err := s.ctx.Err(); err != nil {
 				return err
