@@ -66,6 +66,7 @@ type Hub struct {
 	mu     sync.Mutex
 	owners map[uint64]*owner // By the uid of the subscription.
 	vigils map[watched]*vigil
+	dead   map[uint64]time.Time // When the owner was taken for dead.
 	closed bool
 	ended  guard.Group
 	quit   chan struct{}
@@ -81,6 +82,7 @@ func New(cfg Config) *Hub {
 		name:         rand.Text(),
 		owners:       make(map[uint64]*owner),
 		vigils:       make(map[watched]*vigil),
+		dead:         make(map[uint64]time.Time),
 		quit:         make(chan struct{}),
 		writeTimeout: writeTimeout,
 	}
@@ -202,6 +204,9 @@ func (h *Hub) ask(ctx context.Context, s *engine.Subscription, request *replicav
 		}
 		return h.own(ctx, s, request)
 	}
+	if !inSession(request) && h.deadOwner(s) {
+		return h.own(ctx, s, request)
+	}
 	bound := answerTimeout + request.GetLease().GetWait().AsDuration()
 	request.Timeout = durationpb.New(bound)
 	encoded, err := proto.Marshal(request)
@@ -231,7 +236,7 @@ func (h *Hub) ask(ctx context.Context, s *engine.Subscription, request *replicav
 // repeatable says whether a request that is repeated changes nothing more, and is
 // answered at once.
 func repeatable(request *replicav1.OwnerRequest) bool {
-	return request.GetAttach() != nil || request.GetSettle() != nil
+	return request.GetAttach() != nil || request.GetSettle() != nil || request.GetDetach() != nil
 }
 
 // askAgain asks, again and again where the request may be repeated: the first may

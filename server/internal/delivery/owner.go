@@ -158,7 +158,12 @@ func (o *owner) answerOthers(encoded []byte, reply func([]byte)) {
 		reply(answer)
 	}}
 	if request.GetPing() != nil {
-		q.reply(&replicav1.OwnerResponse{Owner: o.name})
+		select {
+		case <-o.ended:
+			q.reply(failure(replicav1.OwnerError_OWNER_ERROR_MOVED))
+		default:
+			q.reply(&replicav1.OwnerResponse{Owner: o.name})
+		}
 		return
 	}
 	select {

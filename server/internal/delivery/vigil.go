@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -17,6 +18,8 @@ const (
 	pingWait = 500 * time.Millisecond
 	// pingTimeout is after how long without an answer an owner is taken for dead.
 	pingTimeout = 2 * time.Second
+	// deadTime is for how long it is then not asked again.
+	deadTime = 3 * time.Second
 )
 
 // vigil is kept while an owner at another server is being asked: one that dies
@@ -106,17 +109,39 @@ func (h *Hub) keepVigil(s *engine.Subscription, w watched, v *vigil) error {
 		answer, err := h.engine.Ask(ctx, s, ping)
 		cancel()
 		if err != nil {
+			if v.lost.Err() == nil && !errors.Is(err, engine.ErrUnavailable) {
+				h.takeForDead(w.uid)
+			}
 			return nil // So it is lost.
 		}
 		response := new(replicav1.OwnerResponse)
 		if err := proto.Unmarshal(answer, response); err != nil {
 			return err
 		}
-		// A server of an earlier release has no name.
-		if name := response.GetOwner(); known == "" {
-			known = name
-		} else if name != "" && name != known {
+		// A server of an earlier release has no name, and doesn't know the request.
+		name := response.GetOwner()
+		if response.GetError() == replicav1.OwnerError_OWNER_ERROR_MOVED || known != "" && name != "" && name != known {
 			return nil
 		}
+		if known == "" {
+			known = name
+		}
 	}
+}
+
+// takeForDead remembers that the owner of a subscription doesn't answer.
+func (h *Hub) takeForDead(uid uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dead[uid] = time.Now()
+}
+
+// deadOwner says whether the owner of a subscription was taken for dead a short
+// time ago, and no question has followed from that yet.
+func (h *Hub) deadOwner(s *engine.Subscription) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since, dead := h.dead[s.Config.GetUid()]
+	delete(h.dead, s.Config.GetUid())
+	return dead && time.Since(since) < deadTime
 }

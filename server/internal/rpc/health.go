@@ -84,11 +84,11 @@ func FollowReadiness(ctx context.Context, h *health.Server, svc *service.Service
 			if name == tidingsv1connect.PublisherServiceName {
 				serves = ready.Stores
 			}
-			status := grpc_health_v1.HealthCheckResponse_SERVING
+			said := grpc_health_v1.HealthCheckResponse_SERVING
 			if !serves {
-				status = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+				said = grpc_health_v1.HealthCheckResponse_NOT_SERVING
 			}
-			h.SetServingStatus(name, status) // Without effect once it is shut down.
+			h.SetServingStatus(name, said) // Without effect once it is shut down.
 		}
 		select {
 		case <-tick.C:

@@ -33,8 +33,11 @@ const (
 	// of the journal, so they are larger than those of Read.
 	maxFrameEvents = 1000
 	deliveryTarget = 256 << 10
+	// attachTime bounds opening a stream: another server may be able to when this
+	// one isn't.
+	attachTime = 5 * time.Second
 	// detachTime bounds telling the owner that a stream has ended.
-	detachTime = 5 * time.Second
+	detachTime = 3 * time.Second
 )
 
 // consumer is a stream of deliveries.
@@ -122,9 +125,14 @@ func (c *consumer) open(ctx context.Context, held []string) error {
 
 // attach opens the session at the owner.
 func (c *consumer) attach(ctx context.Context) (*replicav1.OwnerResponse, error) {
-	response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
+	bounded, cancel := context.WithTimeout(ctx, attachTime)
+	defer cancel()
+	response, err := c.service.hub.Call(bounded, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
 		Attach: &replicav1.Attach{Session: c.session, Window: c.window, Held: c.held},
 	}})
+	if bounded.Err() != nil && ctx.Err() == nil {
+		err = delivery.ErrUnavailable
+	}
 	c.owner = response.GetOwner()
 	return response, err
 }

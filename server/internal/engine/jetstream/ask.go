@@ -26,7 +26,9 @@ func (e *Engine) Answer(s *engine.Subscription, handle func(request []byte, repl
 	})
 	if err == nil {
 		// From here on a request of another server comes here.
-		err = e.asks.conn.FlushTimeout(engine.CallTimeout)
+		if err = e.asks.conn.FlushTimeout(engine.CallTimeout); err != nil {
+			err = errors.Join(err, sub.Unsubscribe()) // It would come here for ever.
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
