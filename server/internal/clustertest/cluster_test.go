@@ -42,7 +42,7 @@ func TestFaults(t *testing.T) {
 		c.await(r.name+" is ready", func(ctx context.Context) error { return ready(ctx, c.nats.http, r) })
 	}
 	c.load = startLoad(t, c.replicas, 4000*len(chosen))
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c.watch = startWatch(ctx, c)
 	var rows []row

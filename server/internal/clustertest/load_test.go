@@ -298,7 +298,6 @@ type batch struct {
 	events []*tidingsv1.Event
 	// after is the highest sequence that was known before it was first sent.
 	after int64
-	sent  time.Time
 }
 
 // batch returns a batch that is to be sent now.

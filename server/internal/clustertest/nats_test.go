@@ -205,7 +205,8 @@ func (c *natsCluster) connections(ctx context.Context, s *natsServer) (list conn
 		return list, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	return list, json.NewDecoder(response.Body).Decode(&list)
+	err = json.NewDecoder(response.Body).Decode(&list)
+	return list, err
 }
 
 // owner returns the number of the replica that owns the most subscriptions.
