@@ -130,6 +130,9 @@ func (e *Engine) open(ctx context.Context) (err error) {
 		if err := e.jump(ctx, time.Now()); err != nil {
 			return err
 		}
+		if err := e.renewTokens(ctx); err != nil {
+			return err
+		}
 		if err := e.mark.current(); err != nil {
 			return err
 		}
