@@ -87,11 +87,16 @@ func paddingFor(size int) (int, error) {
 // newEvent makes the event with a number: an order of one item. All events have
 // the same size.
 func newEvent(number, padding int) (*tidingsv1.Event, error) {
+	return newOrder(number, fmt.Sprintf("order-%012d", number), padding)
+}
+
+// newOrder makes the event with a number. The order is its partition key.
+func newOrder(number int, order string, padding int) (*tidingsv1.Event, error) {
 	id := fmt.Sprintf("%012d", number)
 	placed := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
 	price := &ordersv1.Money{CurrencyCode: "EUR", MinorUnits: 1999}
 	data, err := anypb.New(&ordersv1.OrderPlaced{
-		OrderId:    "order-" + id,
+		OrderId:    order,
 		CustomerId: fmt.Sprintf("customer-%06d", number%1_000_000),
 		Email:      fmt.Sprintf("customer-%06d@shop.example", number%1_000_000),
 		Items:      []*ordersv1.OrderItem{{Sku: "BOOK-0042", Quantity: 2, UnitPrice: price}},

@@ -47,7 +47,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report, err := benchmark(ctx, cfg, stderr)
+	var report interface {
+		write(out io.Writer, form string) error
+	}
+	if cfg.scaling {
+		report, err = measureScale(ctx, cfg, stderr)
+	} else {
+		report, err = benchmark(ctx, cfg, stderr)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
@@ -61,6 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 var peers = map[string]func(ctx context.Context, args []string) error{
 	"nats-server": serveNATS,
 	"echo-server": serveEcho,
+	readersPeer:   serveReaders,
 }
 
 // config is what the user can choose.
@@ -75,6 +83,8 @@ type config struct {
 	serverDir string         // The module of the server.
 	otherDir  string         // The module of another build of it, or empty.
 	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
+	scaling   bool           // To measure scale instead.
+	scale     scale
 }
 
 func parseFlags(args []string, stderr io.Writer) (config, error) {
@@ -91,6 +101,11 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.serverDir, "server", filepath.Join("..", "server"), "`directory` of the module of the server to measure")
 	flags.StringVar(&cfg.otherDir, "other", "", "`directory` of the module of another server, from another checkout, to measure in the same runs")
 	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
+	flags.BoolVar(&cfg.scaling, "scale", false, "measure instead how far one server goes; -rows chooses among these measurements")
+	cfg.scale = scale{live: 1000, large: 340, replays: 30, stalled: 100}
+	flags.IntVar(&cfg.scale.topics, "scale-topics", 10_000, "`number` of topics, and of subscriptions")
+	flags.IntVar(&cfg.scale.events, "scale-events", 10_000_000, "`number` of events in one topic")
+	flags.IntVar(&cfg.scale.streams, "scale-streams", 1000, "`number` of readers, and then of consumers, of one topic")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return cfg, err
@@ -120,6 +135,8 @@ func (c config) validate(rest []string) error {
 		return fmt.Errorf("-events: %d is not between 1 and 5000000", c.events)
 	case c.size < minEventSize || c.size > maxEventSize:
 		return fmt.Errorf("-size: %d is not between %d and %d", c.size, minEventSize, maxEventSize)
+	case c.scale.topics < 1 || c.scale.streams < 1 || c.scale.events < eventsOfKey || c.scale.events%eventsOfKey != 0:
+		return fmt.Errorf("-scale-…: numbers have to be positive, and that of events divisible by %d", eventsOfKey)
 	case c.runs < 1:
 		return fmt.Errorf("-runs: %d is not positive", c.runs)
 	case c.output != outputMarkdown && c.output != outputJSON:

@@ -126,6 +126,26 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 	})
 }
 
+// Everything that scale is about is measured, and nothing stays behind.
+func TestScaleMeasures(t *testing.T) {
+	cfg := smoke(t)
+	cfg.scale = scale{topics: 3, events: 2 * eventsOfKey, streams: 3, live: 20, large: 3, replays: 2, stalled: 2}
+	found, err := measureScale(t.Context(), cfg, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := found.write(&table, outputMarkdown); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Rows) != 33 || strings.Count(table.String(), "\n| ") != len(found.Rows)+1 {
+		t.Errorf("%d rows, want 33:\n%s", len(found.Rows), table.String())
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func readAll(t *testing.T, tidings *tidings) []*tidingsv1.RecordedEvent {
 	t.Helper()
 	stream, err := tidingsv1.NewReaderServiceClient(tidings.conn).Read(t.Context(), tidings.readRequest())
@@ -172,7 +192,7 @@ func (w writerFunc) Write(p []byte) (int, error) { return w(p) }
 func TestFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-batch", "0"}, {"-batch", "4097"}, {"-events", "0"}, {"-events", "5000001"}, {"-size", "10"}, {"-size", "100000"},
-		{"-runs", "0"}, {"-output", "xml"}, {"-rows", "("}, {"-unknown"}, {"extra"},
+		{"-runs", "0"}, {"-output", "xml"}, {"-rows", "("}, {"-scale-topics", "0"}, {"-scale-streams", "0"}, {"-scale-events", "15"}, {"-unknown"}, {"extra"},
 	} {
 		var complaint bytes.Buffer
 		if _, err := parseFlags(args, &complaint); !errors.Is(err, errUsage) || complaint.Len() == 0 {

@@ -38,6 +38,9 @@ func startProcess(ctx context.Context, name, dir, binary string, args ...string)
 		return nil, err
 	}
 	ready := filepath.Join(dir, "ready.json")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) { // Of the one before.
+		return nil, err
+	}
 	p := &process{name: name, log: filepath.Join(dir, "log"), exited: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	largeTopic = "large"
+	// smallTopic is the one that others publish to.
+	smallTopic = "small"
+	// largeBytes is the content of a large event, which is a record.
+	largeBytes = 1_000_000
+	// largeCallers is the number of publishers whose calls are timed.
+	largeCallers = 4
+	// pace is the time between large events where readers follow.
+	pace = 200 * time.Millisecond
+)
+
+// largeRecords measures what readers of large records cost others, who publish
+// small events to another topic meanwhile.
+func (s *scaling) largeRecords(ctx context.Context, server *scaleServer) error {
+	for _, topic := range []string{largeTopic, smallTopic} {
+		if err := server.newTopic(ctx, topic); err != nil {
+			return err
+		}
+	}
+	if err := server.publishLarge(ctx, s.cfg.scale.large); err != nil {
+		return err
+	}
+	for _, readers := range []struct {
+		mode, what, target string
+		count              int
+	}{
+		{modeStall, "readers that don't receive", "", s.cfg.scale.stalled},
+		{modeFollow, fmt.Sprintf("readers that follow, an event each %v", pace), "2.0", s.cfg.scale.replays},
+		{modeReplay, "readers of all, over and over", "2.0", s.cfg.scale.replays},
+	} {
+		what := fmt.Sprintf("records of 1 MB, %d %s: ", readers.count, readers.what)
+		var c comparison
+		for range s.cfg.runs {
+			if err := s.compare(ctx, server, readers.mode, readers.count, &c); err != nil {
+				return fmt.Errorf("%s: %w", readers.mode, err)
+			}
+		}
+		s.found(what+"publishing's p99, without and with", "", "%.1f, %.1f ms", microseconds(median(c.without))/1e3, microseconds(median(c.with))/1e3)
+		s.found(what+"that is times", readers.target, "%.1f", median(c.ratios))
+		s.found(what+"memory, without and with", "", "%.0f, %.0f MB", median(c.before), median(c.memory))
+		s.found(what+"memory of each", "", "%.0f kB", median(c.each))
+		if readers.mode != modeStall {
+			s.found(what+"what they get together", "", "%.0f MB/s", median(c.rate))
+		}
+	}
+	return nil
+}
+
+// comparison is what runs found without readers and with them.
+type comparison struct {
+	without, with        []time.Duration
+	ratios               []float64
+	before, memory, each []float64
+	rate                 []float64
+}
+
+// compare times publishing without readers and then with them, who are in a
+// process of their own.
+func (s *scaling) compare(ctx context.Context, server *scaleServer, mode string, count int, c *comparison) (err error) {
+	// What readers before these took is not to be counted.
+	if _, err := server.restart(ctx); err != nil {
+		return err
+	}
+	if _, err := server.timePublishing(ctx); err != nil { // To warm up.
+		return err
+	}
+	without, err := server.timePublishing(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := server.process.usage()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	readers, err := startProcess(ctx, "readers", filepath.Join(s.dir, "readers"), s.self, readersPeer,
+		"--addr", server.process.addr, "--topic", largeTopic, "--count", fmt.Sprint(count), "--mode", mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, readers.stop()) }()
+	publishing, stop := context.WithCancel(ctx)
+	defer stop()
+	paced := make(chan error, 1)
+	if mode == modeFollow {
+		go func() { paced <- server.publishPaced(publishing) }()
+	} else {
+		paced <- nil
+	}
+	with, err := server.timePublishing(ctx)
+	stop()
+	if err := errors.Join(err, <-paced); err != nil {
+		return err
+	}
+	after, err := server.process.usage()
+	if err != nil {
+		return err
+	}
+	elapsed := time.Since(begun)
+	if err := readers.stop(); err != nil {
+		return err
+	}
+	var bytes int64
+	if _, err := fmt.Sscan(string(readers.lastLog()), &bytes); err != nil {
+		return fmt.Errorf("what the readers got: %w", err)
+	}
+	c.without, c.with = append(c.without, without), append(c.with, with)
+	c.ratios = append(c.ratios, with.Seconds()/without.Seconds())
+	c.before, c.memory = append(c.before, megabytes(before.memory)), append(c.memory, megabytes(after.memory))
+	c.each = append(c.each, float64(after.memory-before.memory)/1e3/float64(count))
+	c.rate = append(c.rate, megabytes(bytes)/elapsed.Seconds())
+	return nil
+}
+
+// timePublishing returns the p99 of calls with one small event.
+func (s *scaleServer) timePublishing(ctx context.Context) (time.Duration, error) {
+	publisher := tidingsv1.NewPublisherServiceClient(s.typed)
+	found, err := latency(ctx, s.cfg.duration, largeCallers, 1<<30, func(ctx context.Context) (func(int) error, func() error, error) {
+		return func(int) error {
+			event, err := newEvent(int(s.number.Add(1)), 34)
+			if err != nil {
+				return err
+			}
+			_, err = publisher.Publish(ctx, &tidingsv1.PublishRequest{Topic: smallTopic, Events: []*tidingsv1.Event{event}})
+			return err
+		}, func() error { return nil }, nil
+	})
+	return found.p99, err
+}
+
+func (s *scaleServer) publishPaced(ctx context.Context) error {
+	for ticker := time.NewTicker(pace); ; {
+		select {
+		case <-ticker.C:
+			if err := s.publishLarge(ctx, 1); err != nil && ctx.Err() == nil {
+				return err
+			}
+		case <-ctx.Done():
+			ticker.Stop()
+			return nil
+		}
+	}
+}
+
+// publishLarge publishes large events. Their content can't be compressed.
+func (s *scaleServer) publishLarge(ctx context.Context, count int) error {
+	content := make([]byte, largeBytes)
+	random := rand.NewChaCha8([32]byte{})
+	for range count {
+		_, _ = random.Read(content)
+		_, err := tidingsv1.NewPublisherServiceClient(s.typed).Publish(ctx, &tidingsv1.PublishRequest{
+			Topic: largeTopic, Events: []*tidingsv1.Event{{
+				Id: fmt.Sprintf("large-%d", s.number.Add(1)), Source: "//shop.example/web",
+				Data: &anypb.Any{
+					TypeUrl: typeURL(bytesOrder),
+					Value:   protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), content),
+				},
+			}},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
