@@ -188,8 +188,9 @@ type ReadFrom struct {
 	Time time.Time
 	// Key is the partition key of the events to read, as Features.KeyIndex
 	// allows: records without such an event are left out. Where there are no more,
-	// a record without Data tells it: nothing of the key is up to its Last. Not
-	// with Time. Empty: every record.
+	// a record without Data tells it: nothing of the key is from its First up to
+	// its Last. What is before its First, retention may have removed. Not with
+	// Time. Empty: every record.
 	Key string
 }
 

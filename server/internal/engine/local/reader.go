@@ -233,8 +233,9 @@ func (r *reader) readKey(x *extent) error {
 		r.chunk = append(r.chunk, record)
 		size += len(record.Data)
 	}
-	if !more && r.next < x.end { // Which says how far it was looked.
-		r.chunk = append(r.chunk, engine.Record{First: r.next, Last: x.end - 1})
+	if !more && r.next < x.end { // Which says what was looked at.
+		now := r.topic.extentNow() // It isn't known what was removed before.
+		r.chunk = append(r.chunk, engine.Record{First: max(r.next, min(now.first, x.end)), Last: x.end - 1})
 		r.next = x.end
 	}
 	return nil

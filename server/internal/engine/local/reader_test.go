@@ -81,6 +81,33 @@ func TestReadersThatDoNotReadHoldLittle(t *testing.T) {
 	}
 }
 
+// What retention removed before the reader came to it isn't taken for looked at,
+// whether or not something of the key is left.
+func TestReadOfAKeyThatRetentionOvertakes(t *testing.T) {
+	for _, left := range []string{"another", "key"} {
+		t.Run(left+" is left", func(t *testing.T) {
+			e := open(t, vfs.NewCrashableMem())
+			topic := newTopic(t, e, "orders", nil)
+			put(t, e, topic, keyedEvent{"a", "key", "a"})
+			r, err := e.Read(t.Context(), topic, engine.ReadFrom{Key: "key"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if record, err := r.Next(t.Context()); err != nil || record.First != 1 {
+				t.Fatalf("%+v, %v", record, err)
+			}
+			put(t, e, topic, keyedEvent{"b", "key", "b"})
+			put(t, e, topic, keyedEvent{"c", left, "c"})
+			reconfigure(t, e, topic, retain(1, 0))
+			await(t, "the removal", func() bool { return stateOf(t, e, topic).First == 3 })
+			if record, err := r.Next(t.Context()); err != nil || record.First != 3 || record.Last != 3 || (record.Data == nil) != (left != "key") {
+				t.Errorf("%+v, %v", record, err)
+			}
+		})
+	}
+}
+
 // From a time that is yet to come nothing comes that was stored before.
 func TestReadFromATimeToCome(t *testing.T) {
 	e := open(t, vfs.NewCrashableMem())
