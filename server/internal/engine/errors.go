@@ -51,6 +51,9 @@ type ConflictError struct {
 	Sequence int64
 	// Hash is that of the stored content.
 	Hash uint64
+	// Others are those of later events of the batch, as far as the engine looked.
+	// They have no others.
+	Others []ConflictError
 }
 
 func (e *ConflictError) Error() string {

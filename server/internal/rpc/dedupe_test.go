@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -118,6 +119,22 @@ func TestDedupeByRequest(t *testing.T) {
 	}))
 }
 
+// reordered is an event with the fields of its payload in the opposite order.
+func reordered(t *testing.T, e *tidingsv1.Event) *tidingsv1.Event {
+	t.Helper()
+	e = proto.CloneOf(e)
+	var value []byte
+	for rest := e.GetData().GetValue(); len(rest) > 0; {
+		_, _, n := protowire.ConsumeField(rest)
+		value, rest = append(slices.Clone(rest[:n]), value...), rest[n:]
+	}
+	if slices.Equal(value, e.GetData().GetValue()) {
+		t.Fatal("it has one field")
+	}
+	e.Data.Value = value
+	return e
+}
+
 // withAttributes is an event whose attributes may be encoded in many orders.
 func withAttributes(t *testing.T, id string) *tidingsv1.Event {
 	t.Helper()
@@ -206,6 +223,19 @@ func TestDedupeByEvent(t *testing.T) {
 		for range 10 {
 			wantSame(t, first, publish(t, c, topic, proto.CloneOf(e)))
 		}
+	}))
+	t.Run("same contents, other encodings", some(func(t *testing.T, c client) {
+		topic, events := newTopic(t, c, byEvent), orders(t, "a", 20)
+		first := append(publish(t, c, topic, events[:9]...), publish(t, c, topic, events[9:]...)...)
+		again := slices.Clone(events)
+		for i := range again {
+			again[i] = reordered(t, events[i])
+		}
+		wantSame(t, first, publish(t, c, topic, again...))
+		again[12] = event(t, "a-12", placed("another"))
+		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: again})
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT",
+			"topic", topic, "sequence", fmt.Sprint(first[12].GetSequence()), "id", "a-12", "source", "/test"))
 	}))
 	t.Run("4096 events", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 4096)

@@ -242,53 +242,11 @@ func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, 
 		case !errors.As(err, &taken):
 			return stored, storageFault(err, p.topic.Name)
 		}
-		if err := s.compare(ctx, p, taken); err != nil {
+		if err := s.adopt(ctx, p, taken); err != nil {
 			return stored, err
-		}
-		// It says the same: then it is taken by this batch, each time by another
-		// event of it.
-		if p.byEvent() {
-			p.batch.Events[taken.Event].Hash = taken.Hash
-		} else {
-			p.batch.Hash = taken.Hash
 		}
 		if p.append, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
 			return stored, storageFault(err, p.topic.Name)
 		}
 	}
-}
-
-// compare returns an error unless what is stored under an identity says the same
-// as what was sent.
-func (s *Service) compare(ctx context.Context, p *publication, taken *engine.ConflictError) error {
-	sent, err := eventlog.Events(0, p.batch.Data, nil)
-	if err != nil {
-		return err
-	}
-	record, err := s.engine.Get(ctx, p.topic, taken.Sequence)
-	if errors.Is(err, engine.ErrRecordNotFound) {
-		return conflict(p.topic.Name, taken.Sequence, p.requestID, sent[taken.Event])
-	}
-	if err != nil {
-		return storageFault(err, p.topic.Name)
-	}
-	stored, err := eventlog.Events(record.First, record.Data, nil)
-	if err != nil {
-		return err
-	}
-	if p.byEvent() {
-		sent = sent[taken.Event : taken.Event+1]
-		index := int(taken.Sequence - record.First)
-		stored = stored[index : index+1]
-	}
-	types := s.Types()
-	for i, raw := range sent {
-		if i >= len(stored) || !sameEvent(types, raw, stored[i]) {
-			return conflict(p.topic.Name, taken.Sequence+int64(min(i, len(stored)-1)), p.requestID, raw)
-		}
-	}
-	if len(stored) > len(sent) {
-		return conflict(p.topic.Name, taken.Sequence+int64(len(sent)), p.requestID, sent[0])
-	}
-	return nil
 }

@@ -47,7 +47,7 @@ func wantConflict(t *testing.T, err error, want engine.ConflictError) {
 	t.Helper()
 	wantErr(t, err, engine.ErrConflict)
 	var conflict *engine.ConflictError
-	if !errors.As(err, &conflict) || *conflict != want {
+	if !errors.As(err, &conflict) || conflict.Event != want.Event || conflict.Sequence != want.Sequence || conflict.Hash != want.Hash {
 		t.Errorf("the conflict is %+v, want %+v", conflict, want)
 	}
 }

@@ -158,6 +158,7 @@ func (a *appending) freshRequest(identities *identities, oldest, first int64) er
 func (a *appending) freshEvents(identities *identities, oldest, first int64) (fresh []int, err error) {
 	fresh = make([]int, 0, len(a.batch.Events))
 	a.result.Each = make([]engine.Place, len(a.batch.Events))
+	var taken *engine.ConflictError
 	for i, event := range a.batch.Events {
 		known, ok, err := identities.find(event.ID, oldest)
 		switch {
@@ -167,14 +168,22 @@ func (a *appending) freshEvents(identities *identities, oldest, first int64) (fr
 			a.result.Each[i].Sequence = first + int64(len(fresh))
 			fresh = append(fresh, i)
 		case known.hash != event.Hash:
-			return nil, &engine.ConflictError{Event: i, Sequence: known.sequence, Hash: known.hash}
+			conflict := engine.ConflictError{Event: i, Sequence: known.sequence, Hash: known.hash}
+			if taken == nil {
+				taken = &conflict
+			} else {
+				taken.Others = append(taken.Others, conflict)
+			}
 		default:
 			a.result.Each[i] = engine.Place{Sequence: known.sequence, Duplicate: true}
 		}
 	}
-	if len(fresh) == 0 {
+	switch {
+	case taken != nil:
+		return nil, taken
+	case len(fresh) == 0:
 		a.result.First, a.result.Duplicate = a.result.Each[0].Sequence, true
-	} else {
+	default:
 		a.result.First = a.result.Each[fresh[0]].Sequence
 	}
 	return fresh, nil

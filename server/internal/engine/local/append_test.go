@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -77,5 +78,25 @@ func TestOnlyFreshEventsAreStored(t *testing.T) {
 		if !errors.As(err, &mismatch) || mismatch.Expectation != 2 || mismatch.Actual != key.last {
 			t.Errorf("key %q: %v", key.key, err)
 		}
+	}
+}
+
+// Who is told of a conflict is told of all, and needn't ask for each.
+func TestConflictsOfABatch(t *testing.T) {
+	e := open(t, vfs.NewCrashableMem())
+	topic := newTopic(t, e, "orders", byEvent)
+	put(t, e, topic, keyedEvent{"a", "", "a"}, keyedEvent{"b", "", "b"}, keyedEvent{"c", "", "c"})
+	again := batchOf(t, keyedEvent{"new", "", "new"}, keyedEvent{"c", "", "other"}, keyedEvent{"b", "", "b"}, keyedEvent{"a", "", "other"})
+	_, err := appendTo(t.Context(), e, topic, again)
+	var conflict *engine.ConflictError
+	want := &engine.ConflictError{Event: 1, Sequence: 3, Hash: hashOf("c"), Others: []engine.ConflictError{{Event: 3, Sequence: 1, Hash: hashOf("a")}}}
+	if !errors.As(err, &conflict) || !reflect.DeepEqual(conflict, want) {
+		t.Fatalf("%+v, want %+v", err, want)
+	}
+	again.Events[1].Hash, again.Events[3].Hash = hashOf("c"), hashOf("a")
+	appended, err := appendTo(t.Context(), e, topic, again)
+	places := []engine.Place{{Sequence: 4}, {Sequence: 3, Duplicate: true}, {Sequence: 2, Duplicate: true}, {Sequence: 1, Duplicate: true}}
+	if err != nil || !slices.Equal(appended.Each, places) {
+		t.Errorf("%+v, %v", appended, err)
 	}
 }
