@@ -69,7 +69,7 @@ func Backup(ctx context.Context, dir, backup string) error {
 	if err := copyFiles(ctx, filepath.Join(dir, storeDir), filepath.Join(backup, storeDir)); err != nil {
 		return err
 	}
-	return newMark(backup, last.commit)
+	return newMark(backup, last)
 }
 
 // askForBackup asks the server that uses a data directory.
@@ -186,7 +186,7 @@ func (e *Engine) backup(dir string) (err error) {
 		return err
 	}
 	if err = e.db.Checkpoint(filepath.Join(dir, storeDir), pebble.WithFlushedWAL()); err == nil {
-		err = newMark(dir, last.commit)
+		err = newMark(dir, markSlot{commit: last.commit, clean: true}) // All of it is on the disk.
 	}
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))

@@ -64,12 +64,13 @@ func Repair(ctx context.Context, dir string, report Report) (kept string, c Cont
 	if err := errors.Join(os.Rename(path, kept), os.Rename(repaired, path), syncDir(vfs.Default, dir)); err != nil {
 		return "", c, err
 	}
-	return kept, c, newMark(dir, w.commit)
+	return kept, c, newMark(dir, markSlot{commit: w.commit, clean: true})
 }
 
 // newMark writes the mark of a storage that is of an earlier time.
-func newMark(dir string, commit uint64) error {
-	m, err := createMark(vfs.Default, dir, markSlot{commit: commit, restored: true, clean: true, boot: bootID()})
+func newMark(dir string, slot markSlot) error {
+	slot.restored = true
+	m, err := createMark(vfs.Default, dir, slot)
 	if err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func Restore(ctx context.Context, backup, dir string) error {
 		return err
 	}
 	// Without a mark, what is only half there isn't opened.
-	return newMark(dir, last.commit)
+	return newMark(dir, last)
 }
 
 // copyFiles copies a directory of files, onto the disk.

@@ -22,8 +22,10 @@ type found struct {
 	// jump says that the store is of an earlier time than what clients may have
 	// seen: no sequence after its last ones may be given out.
 	jump bool
-	// lost is how many acknowledged commits are missing, where they may be.
-	lost uint64
+	// lost is how many acknowledged commits are missing, where they may be, and
+	// restored says that those after a backup are.
+	lost     uint64
+	restored bool
 	// rest is where the log has what is to be removed from it, because what
 	// comes before is lost: nil where it has nothing.
 	rest *logEnd
@@ -59,7 +61,7 @@ func inspect(fs vfs.FS, dir string, options *pebble.Options, boot string) (found
 // compare compares a store with its mark.
 func compare(fs vfs.FS, store string, options *pebble.Options, last markSlot, damaged error, boot string) (found, error) {
 	end, err := findLogEnd(fs, store, options)
-	f := found{commit: end.commit, jump: last.restored, damaged: damaged}
+	f := found{commit: end.commit, jump: last.restored, restored: last.restored, damaged: damaged}
 	if last.commit > end.commit {
 		f.lost = last.commit - end.commit
 	}

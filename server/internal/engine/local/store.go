@@ -103,7 +103,7 @@ func (e *Engine) sayFound(f found) {
 		_ = e.damaged(nil, markName, f.damaged)
 		e.damages.forget(0, markName) // It is written anew.
 	}
-	if f.lost > 0 {
+	if f.lost > 0 || f.restored {
 		e.lost++
 	}
 	if f.jump {
