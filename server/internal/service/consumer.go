@@ -33,9 +33,9 @@ const (
 	// of the journal, so they are larger than those of Read.
 	maxFrameEvents = 1000
 	deliveryTarget = 256 << 10
-	// attachTime bounds opening a stream: another server may be able to when this
-	// one isn't.
-	attachTime = 5 * time.Second
+	// ownerTime bounds how long an owner is waited for where a stream is opened or
+	// something settled: another server may find one when this one doesn't.
+	ownerTime = 5 * time.Second
 	// detachTime bounds telling the owner that a stream has ended.
 	detachTime = 3 * time.Second
 )
@@ -125,7 +125,7 @@ func (c *consumer) open(ctx context.Context, held []string) error {
 
 // attach opens the session at the owner.
 func (c *consumer) attach(ctx context.Context) (*replicav1.OwnerResponse, error) {
-	bounded, cancel := context.WithTimeout(ctx, attachTime)
+	bounded, cancel := context.WithTimeout(ctx, ownerTime)
 	defer cancel()
 	response, err := c.service.hub.Call(bounded, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
 		Attach: &replicav1.Attach{Session: c.session, Window: c.window, Held: c.held},

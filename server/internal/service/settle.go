@@ -75,7 +75,9 @@ func (s *Service) settle(
 // settleNow asks the owner. Where it isn't known what became of the settlements,
 // they are TRANSIENT.
 func (s *Service) settleNow(ctx context.Context, subscription *engine.Subscription, ask *replicav1.Settle) ([]*tidingsv1.SettlementResult, error) {
-	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: ask}})
+	bounded, cancel := context.WithTimeout(ctx, ownerTime)
+	defer cancel()
+	response, err := s.hub.Call(bounded, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: ask}})
 	transient := make([]*tidingsv1.SettlementResult, len(ask.GetSettlements()))
 	for i := range transient {
 		transient[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT}

@@ -57,6 +57,7 @@ type Engine struct {
 	schemas       *schemas
 
 	appends  guard.Group
+	leaders  leaders
 	inFlight *semaphore.Weighted // The bytes of the appends under way.
 	atomics  chan struct{}
 	ahead    *semaphore.Weighted // The bytes that readers have fetched.
@@ -162,6 +163,7 @@ func (e *Engine) Status() engine.Status {
 // Close implements engine.Engine.
 func (e *Engine) Close() {
 	e.appends.Wait()
+	e.leaders.watching.Wait()
 	if e.schemas != nil {
 		e.schemas.entries.close()
 	}

@@ -100,7 +100,7 @@ func (j *journal) append(ctx context.Context, entries [][]byte) error {
 	}
 	messages[0].Header = nats.Header{jetstream.ExpectedLastSeqHeader: []string{strconv.FormatUint(j.last, 10)}}
 	if len(messages) > 1 {
-		last, err := j.engine.publishAtomic(ctx, messages)
+		last, err := j.engine.publishAtomic(ctx, journalName(j.subscription.Name), messages)
 		if err == nil {
 			j.last = last
 		}
@@ -110,7 +110,7 @@ func (j *journal) append(ctx context.Context, entries [][]byte) error {
 	if err != nil {
 		return err
 	}
-	ack, err := wait(ctx, future)
+	ack, err := j.engine.acknowledged(ctx, journalName(j.subscription.Name), future)
 	if err == nil {
 		j.last = ack.Sequence
 	}

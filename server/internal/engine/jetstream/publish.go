@@ -43,7 +43,7 @@ const (
 // publishAtomic stores 2 to maxAtomic messages of a stream together or not at
 // all, and returns the sequence of the last; those of the others are before it
 // without a gap.
-func (e *Engine) publishAtomic(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+func (e *Engine) publishAtomic(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
 	select {
 	case e.atomics <- struct{}{}:
 		defer func() { <-e.atomics }()
@@ -55,7 +55,7 @@ func (e *Engine) publishAtomic(ctx context.Context, messages []*nats.Msg) (last 
 		if err := pause(ctx, round); err != nil {
 			return 0, err
 		}
-		last, err = e.publishBatch(ctx, messages)
+		last, err = e.publishBatch(ctx, stream, messages)
 		if !errors.Is(translate(ctx, err), errBusy) {
 			break
 		}
@@ -63,7 +63,7 @@ func (e *Engine) publishAtomic(ctx context.Context, messages []*nats.Msg) (last 
 	return last, err
 }
 
-func (e *Engine) publishBatch(ctx context.Context, messages []*nats.Msg) (last uint64, err error) {
+func (e *Engine) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (last uint64, err error) {
 	batch := nuid.Next()
 	for i, message := range messages {
 		if message.Header == nil {
@@ -83,7 +83,7 @@ func (e *Engine) publishBatch(ctx context.Context, messages []*nats.Msg) (last u
 	if err != nil {
 		return 0, err
 	}
-	ack, err := wait(ctx, future)
+	ack, err := e.acknowledged(ctx, stream, future)
 	if err != nil {
 		return 0, err
 	}

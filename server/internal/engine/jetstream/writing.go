@@ -166,7 +166,7 @@ func (w *writing) store(ctx context.Context, fresh []*part) error {
 			return err
 		}
 		if len(messages) > 1 {
-			last, err := w.engine.publishAtomic(ctx, messages)
+			last, err := w.engine.publishAtomic(ctx, streamName(w.topic.Name), messages)
 			if err != nil {
 				return err
 			}
@@ -180,7 +180,7 @@ func (w *writing) store(ctx context.Context, fresh []*part) error {
 			return err
 		}
 	}
-	ack, err := wait(ctx, sent)
+	ack, err := w.engine.acknowledged(ctx, streamName(w.topic.Name), sent)
 	if err != nil {
 		return err
 	}
