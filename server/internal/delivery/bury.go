@@ -153,23 +153,25 @@ func (o *owner) redrive(q *question, request *replicav1.Redrive) {
 func (o *owner) purge(q *question, request *replicav1.Purge) {
 	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
-	response := new(replicav1.OwnerResponse)
+	var there []int64
 	for _, sequence := range request.GetSequences() {
 		if o.machine.IsRedriven(sequence) { // It isn't one any more.
 			continue
 		}
 		_, err := o.hub.engine.DeadLetter(ctx, o.subscription, sequence)
-		if errors.Is(err, engine.ErrRecordNotFound) {
-			continue
-		}
-		if err == nil {
-			err = o.hub.engine.DeleteDeadLetters(ctx, o.subscription, sequence)
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			there = append(there, sequence)
+		case !errors.Is(err, engine.ErrRecordNotFound):
 			o.refuse(q, errorNumber(err))
 			return
 		}
-		response.Count++
 	}
-	o.answer(q, response)
+	if len(there) > 0 { // Together: each alone would wait for the disk.
+		if err := o.hub.engine.DeleteDeadLetters(ctx, o.subscription, there...); err != nil {
+			o.refuse(q, errorNumber(err))
+			return
+		}
+	}
+	o.answer(q, &replicav1.OwnerResponse{Count: int64(len(there))})
 }
