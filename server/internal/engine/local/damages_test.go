@@ -70,7 +70,7 @@ func TestDamages(t *testing.T) {
 	clean, unclean := t.TempDir(), t.TempDir()
 	want := fillForDamage(t, rng, clean, unclean)
 	tally := make(map[string]int)
-	for i := range setting(t, damageCount, 20) {
+	for i := range setting(t, damageCount, 12) {
 		from, stop := clean, "clean"
 		if i%2 == 1 {
 			from, stop = unclean, "unclean"
