@@ -38,6 +38,7 @@ type Engine interface {
 	Topics
 	Records
 	Subscriptions
+	DeadLetters
 	Schemas
 	Owners
 
@@ -149,6 +150,10 @@ type Subscriptions interface {
 	// Journal returns the journal of a subscription. It doesn't block.
 	Journal(s *Subscription) Journal
 
+}
+
+// DeadLetters keeps the dead letters of subscriptions.
+type DeadLetters interface {
 	// PutDeadLetters stores dead letters, each in the place of an earlier one of
 	// the same event. Repeating it changes nothing.
 	PutDeadLetters(ctx context.Context, s *Subscription, letters []DeadLetter) error

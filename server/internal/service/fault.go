@@ -170,8 +170,7 @@ func storageFault(err error, topic string) error {
 // damaged is the error for what is stored and can't be read.
 func damaged(err error, topic string) *Error {
 	e := fault(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_DAMAGED, "what is stored is damaged: the server's log says more")
-	var damage *engine.DamageError
-	if errors.As(err, &damage) {
+	if damage, ok := errors.AsType[*engine.DamageError](err); ok {
 		e.Message = "what is stored is damaged: " + damage.Place
 		e.Metadata = map[string]string{"place": damage.Place}
 		if topic == "" {

@@ -87,7 +87,10 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if p.topic == nil {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
 	}
-	return p, p.encode(b, types)
+	if err := p.encode(b, types); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
