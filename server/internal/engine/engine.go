@@ -149,7 +149,6 @@ type Subscriptions interface {
 
 	// Journal returns the journal of a subscription. It doesn't block.
 	Journal(s *Subscription) Journal
-
 }
 
 // DeadLetters keeps the dead letters of subscriptions.
