@@ -191,7 +191,7 @@ type Journal interface {
 	// Append stores 1 to MaxEntries entries, together or not at all. It returns
 	// ErrSequence where another writer has written since the last Replay, or
 	// ErrSubscriptionNotFound. It works in a full storage. letters are put, and
-	// buried deleted, with the entries: where Features().OneCommit is false there
+	// those of gone deleted, with the entries: where Features().OneCommit is false there
 	// have to be none.
 	Append(ctx context.Context, entries [][]byte, letters []DeadLetter, gone []int64) error
 	// Check returns ErrSequence where another writer has written since the last
