@@ -148,13 +148,16 @@ soak: ## Consume with 8 processes that crash, while the server crashes too, SOAK
 		$(GO) -C server test -count=1 -timeout 60m -v -run '^TestSoak$$' ./internal/daemon
 
 # What happens to the cluster: `all`, or some of its faults joined by commas. The
-# links between its processes are cut as root alone, on Linux.
+# links between its processes are cut as root alone, on Linux. The logs stay in
+# .cache/test-cluster.
 FAULTS ?= all
 
 .PHONY: test-cluster
 test-cluster: ## Do harm to three NATS servers and three replicas, and measure what it costs: FAULTS=kill-owner,…
+	@rm -rf .cache/test-cluster && mkdir -p .cache/test-cluster
 	@TIDINGS_CLUSTER='$(FAULTS)' \
-		$(GO) -C server test -count=1 -timeout 30m -v -run '^TestFaults$$' ./internal/clustertest
+		$(GO) -C server test -count=1 -timeout 30m -v -artifacts -outputdir "$(CURDIR)/.cache/test-cluster" \
+		-run '^TestFaults$$' ./internal/clustertest
 
 # For how long to fuzz, all parts together; SEED is as above.
 FUZZ ?= 5m

@@ -49,6 +49,7 @@ type natsCluster struct {
 	http    *http.Client
 }
 
+// startNATS starts the NATS servers, whose logs are in a directory.
 func startNATS(t *testing.T, n network, binary, dir string) *natsCluster {
 	t.Helper()
 	c := &natsCluster{t: t, network: n, http: httpClient(n)}
@@ -65,7 +66,7 @@ func startNATS(t *testing.T, n network, binary, dir string) *natsCluster {
 	}
 	for _, s := range c.servers {
 		config := filepath.Join(dir, s.name+".conf")
-		content := fmt.Sprintf(natsConfig, s.name, s.host.back(natsPort), s.monitor, filepath.Join(dir, s.name),
+		content := fmt.Sprintf(natsConfig, s.name, s.host.back(natsPort), s.monitor, t.TempDir(),
 			s.host.back(routePort), strings.Join(routes, ", "), users.String())
 		if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

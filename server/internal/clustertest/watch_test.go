@@ -12,8 +12,8 @@ import (
 
 // watch measures, beside the clients, what the cluster says of itself.
 type watch struct {
-	// elected is when the stream of a topic had a leader.
-	elected pulse
+	// elected is when the streams of the topics had leaders.
+	elected map[string]*pulse
 	// ready and serving are when /readyz and gRPC health said that some replica
 	// can do its work.
 	ready   pulse
@@ -25,13 +25,15 @@ type watch struct {
 
 // startWatch watches until the context ends.
 func startWatch(ctx context.Context, c *cluster) *watch {
-	w := new(watch)
-	for _, s := range c.nats.servers {
-		go every(ctx, func() {
-			if info, err := streamInfo(ctx, s.observer, streamOf(byRequest)); err == nil && info.Cluster != nil && info.Cluster.Leader != "" {
-				w.elected.beat()
-			}
-		})
+	w := &watch{elected: map[string]*pulse{byRequest: new(pulse), byEvent: new(pulse)}}
+	for topic, elected := range w.elected {
+		for _, s := range c.nats.servers {
+			go every(ctx, func() {
+				if info, err := streamInfo(ctx, s.observer, streamOf(topic)); err == nil && info.Cluster != nil && info.Cluster.Leader != "" {
+					elected.beat()
+				}
+			})
+		}
 	}
 	for _, r := range c.replicas {
 		go every(ctx, func() {
@@ -93,7 +95,10 @@ func (c *cluster) strike(f fault) row {
 	pause(context.Background(), c.observed)
 	to := time.Now()
 	r := row{
-		fault: f, elect: c.watch.elected.gap(from, to), ready: c.watch.ready.gap(from, to), serving: c.watch.serving.gap(from, to),
+		fault: f, ready: c.watch.ready.gap(from, to), serving: c.watch.serving.gap(from, to),
+	}
+	for _, elected := range c.watch.elected {
+		r.elect = max(r.elect, elected.gap(from, to))
 	}
 	for _, topic := range c.load.topics {
 		if topic.name != backlog {
