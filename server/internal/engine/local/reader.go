@@ -207,6 +207,9 @@ func (r *reader) readKey(x *extent) error {
 	if err != nil {
 		return err
 	}
+	if r.topic.deleted.Load() { // Then these may not be all.
+		return engine.ErrTopicNotFound
+	}
 	size := 0
 	for i, entry := range entries {
 		if len(r.chunk) > 0 && size >= maxChunkBytes {

@@ -2,12 +2,14 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"example.com/tidings/server/internal/engine"
@@ -103,6 +105,44 @@ func TestReadOfAKeyThatRetentionOvertakes(t *testing.T) {
 			await(t, "the removal", func() bool { return stateOf(t, e, topic).First == 3 })
 			if record, err := r.Next(t.Context()); err != nil || record.First != 3 || record.Last != 3 || (record.Data == nil) != (left != "key") {
 				t.Errorf("%+v, %v", record, err)
+			}
+		})
+	}
+}
+
+// While a topic is being deleted nobody is told that there is no more in it.
+func TestReadWhileTheTopicIsDeleted(t *testing.T) {
+	for _, key := range []string{"", "k0"} {
+		t.Run("key "+key, func(t *testing.T) {
+			e := open(t, vfs.NewCrashableMem())
+			topic := newTopic(t, e, "orders", nil)
+			putMany(t, e, topic, 0, 5*maxChunkRecords)
+			r, err := e.Read(t.Context(), topic, engine.ReadFrom{Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			log, err := e.topicLog(topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			log.deleted.Store(true) // What a deletion does until it is durable.
+			for _, kind := range topicKinds {
+				if err := e.db.DeleteRange(uidKey(kind, log.uid), afterUID(kind, log.uid), pebble.NoSync); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for {
+				record, err := r.Next(t.Context())
+				if errors.Is(err, engine.ErrTopicNotFound) {
+					break
+				}
+				if err != nil || record.Data == nil {
+					t.Fatalf("%+v, %v", record, err)
+				}
 			}
 		})
 	}
