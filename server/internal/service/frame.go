@@ -52,15 +52,30 @@ const (
 	frameTarget = 32 << 10
 	// frameRoom is what a new frame has room for.
 	frameRoom = frameTarget
-	// frameKept is the room above which a frame isn't used again.
+	// frameKept is the room above which a frame is used again for events alone that
+	// need as much.
 	frameKept = 256 << 10
 	// frameHeader is the room for the tag and the length of the events.
 	frameHeader = 1 + 5
 )
 
-var frames = sync.Pool{New: func() any { return &Frame{buffer: make([]byte, 0, frameRoom)} }}
+// frames are those that are used again: small ones, and those for one event that
+// is larger.
+var (
+	frames      = sync.Pool{New: func() any { return &Frame{buffer: make([]byte, 0, frameRoom)} }}
+	largeFrames sync.Pool
+)
 
-func newFrame() *Frame {
+// newFrame returns a frame that has room for some bytes.
+func newFrame(bytes int) *Frame {
+	if room := frameHeader + bytes; room > frameKept {
+		f, ok := largeFrames.Get().(*Frame)
+		if !ok || cap(f.buffer) < room {
+			f = &Frame{buffer: make([]byte, 0, room)}
+		}
+		f.buffer = f.buffer[:frameHeader]
+		return f
+	}
 	f := frames.Get().(*Frame) //nolint:forcetypeassert // The pool holds nothing else.
 	f.buffer = f.buffer[:frameHeader]
 	return f
@@ -77,7 +92,11 @@ func (f *Frame) Bytes() []byte { return f.buffer[f.start:] }
 
 // Free gives the memory back. The frame isn't used after it.
 func (f *Frame) Free() {
-	if c := cap(f.buffer); c >= frameRoom && c <= frameKept {
+	switch c := cap(f.buffer); {
+	case c > frameKept:
+		f.start = 0
+		largeFrames.Put(f)
+	case c >= frameRoom:
 		f.start = 0
 		frames.Put(f)
 	}

@@ -254,7 +254,7 @@ func (r *reading) take(ctx context.Context, p portion) error {
 			}
 		}
 		if r.frame == nil {
-			r.frame = newFrame()
+			r.frame = newFrame(len(raw) + len(suffix) + eventlog.Overhead)
 		}
 		r.frame.appendEvent(r.topic, raw, sequence, after, suffix)
 		r.left--

@@ -3,9 +3,11 @@ package local
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/semaphore"
 
 	"example.com/tidings/server/internal/engine"
 )
@@ -16,6 +18,14 @@ const (
 	maxChunkRecords = 64
 	maxChunkBytes   = 64 << 10
 )
+
+// largeChunk is the size of a chunk after which a reader takes turns.
+const largeChunk = 4 * maxChunkBytes
+
+// turns are those of the readers of large records. Reading these is work of the
+// processors and of the garbage collector, and many at once would leave nothing
+// of them to those who publish.
+var turns = semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)/2)))
 
 // reader reads a chunk of records at a time, so that one that nobody asks holds
 // little, and nothing of the store.
@@ -30,6 +40,7 @@ type reader struct {
 	more bool
 	// chunk is what was read and not returned.
 	chunk  []engine.Record
+	large  bool // What was read last is.
 	closed bool
 }
 
@@ -93,7 +104,7 @@ func (r *reader) Next(ctx context.Context) (engine.Record, error) {
 			}
 			continue
 		}
-		if err := r.fill(&x); err != nil {
+		if err := r.inTurn(ctx, &x); err != nil {
 			return engine.Record{}, err
 		}
 	}
@@ -113,6 +124,23 @@ func (r *reader) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// inTurn fills the chunk, in turn with others where the one before was large.
+func (r *reader) inTurn(ctx context.Context, x *extent) error {
+	if r.large {
+		if err := turns.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		defer turns.Release(1)
+	}
+	err := r.fill(x)
+	size := 0
+	for i := range r.chunk {
+		size += len(r.chunk[i].Data)
+	}
+	r.large = size >= largeChunk
+	return err
 }
 
 // fill reads a chunk of what is there, or finds that there is nothing.
@@ -150,7 +178,7 @@ func (r *reader) read(x *extent) error {
 			return err
 		}
 	}
-	for size := 0; valid && len(r.chunk) < maxChunkRecords && size < maxChunkBytes; valid = iter.Next() {
+	for size := 0; valid; valid = iter.Next() {
 		record, err := recordAt(iter)
 		if err != nil {
 			return err
@@ -164,6 +192,9 @@ func (r *reader) read(x *extent) error {
 		record.More = record.Last < x.last
 		r.chunk = append(r.chunk, record)
 		size += len(record.Data)
+		if len(r.chunk) >= maxChunkRecords || size >= maxChunkBytes {
+			break // Going on would read a record in vain.
+		}
 	}
 	if err := iter.Error(); err != nil || len(r.chunk) > 0 {
 		return err

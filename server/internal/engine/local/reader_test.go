@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -189,5 +190,51 @@ func TestReadFromATimeToCome(t *testing.T) {
 		return int(a.First - b.First)
 	}) {
 		t.Errorf("from 1970: %d", len(all))
+	}
+}
+
+// Readers of large records take turns, which those of small ones don't wait for.
+func TestTurns(t *testing.T) {
+	e := open(t, vfs.NewMem())
+	large, small := newTopic(t, e, "large", nil), newTopic(t, e, "small", nil)
+	for i := range 3 {
+		put(t, e, large, keyedEvent{fmt.Sprint(i), "key", strings.Repeat("x", largeChunk)})
+		put(t, e, small, keyedEvent{fmt.Sprint(i), "key", "text"})
+	}
+	readers := make(map[*engine.Topic]engine.Reader)
+	for _, topic := range []*engine.Topic{large, small} {
+		r, err := e.Read(t.Context(), topic, engine.ReadFrom{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		readers[topic] = r
+	}
+	next := func(topic *engine.Topic, within time.Duration) (int64, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		record, err := readers[topic].Next(ctx)
+		return record.First, err
+	}
+	all := int64(max(1, runtime.GOMAXPROCS(0)/2))
+	if err := turns.Acquire(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := next(large, time.Minute); first != 1 || err != nil {
+		t.Errorf("%d, %v: nobody knows yet how large it is", first, err)
+	}
+	if first, err := next(large, 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%d, %v: it isn't its turn", first, err)
+	}
+	for want := range int64(3) {
+		if first, err := next(small, time.Minute); first != want+1 || err != nil {
+			t.Errorf("small: %d, %v", first, err)
+		}
+	}
+	turns.Release(all)
+	for want := range int64(2) {
+		if first, err := next(large, time.Minute); first != want+2 || err != nil {
+			t.Errorf("large: %d, %v", first, err)
+		}
 	}
 }

@@ -1,0 +1,25 @@
+package service
+
+import "testing"
+
+// A frame has the room that it is asked for, and a small one isn't kept for a
+// large event.
+func TestFramesHaveRoom(t *testing.T) {
+	for range 3 {
+		for _, bytes := range []int{1, frameRoom, frameKept, 2 * frameKept, 3 * frameKept, 2 * frameKept, 1} {
+			f := newFrame(bytes)
+			if bytes > frameKept && cap(f.buffer) < frameHeader+bytes {
+				t.Errorf("room for %d bytes where %d come", cap(f.buffer), bytes)
+			}
+			if bytes <= frameRoom && cap(f.buffer) > frameKept {
+				t.Errorf("%d bytes take %d", bytes, cap(f.buffer))
+			}
+			if len(f.buffer) != frameHeader || f.start != 0 {
+				t.Errorf("the frame isn't empty: %d bytes from %d on", len(f.buffer), f.start)
+			}
+			f.buffer = append(f.buffer, make([]byte, bytes)...)
+			f.seal()
+			f.Free()
+		}
+	}
+}
