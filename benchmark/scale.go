@@ -64,7 +64,9 @@ func measureScale(ctx context.Context, cfg config, progress io.Writer) (report *
 		{"events in one topic", s.manyEvents},
 		{"readers of one topic", s.manyReaders},
 		{"consumers of one topic", s.manyConsumers},
-		{"large records", s.largeRecords},
+		{"readers that don't receive", s.stalledReaders},
+		{"readers that follow large records", s.following},
+		{"readers of all large records", s.replays},
 	} {
 		if !cfg.rows.MatchString(section.name) {
 			continue

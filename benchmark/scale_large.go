@@ -26,9 +26,27 @@ const (
 	pace = 200 * time.Millisecond
 )
 
-// largeRecords measures what readers of large records cost others, who publish
-// small events to another topic meanwhile.
-func (s *scaling) largeRecords(ctx context.Context, server *scaleServer) error {
+// largeReaders are readers of large records.
+type largeReaders struct {
+	mode, what string
+	count      int
+}
+
+// stalledReaders, following and replays measure what readers of large records
+// cost others, who publish small events to another topic meanwhile.
+func (s *scaling) stalledReaders(ctx context.Context, server *scaleServer) error {
+	return s.largeRecords(ctx, server, largeReaders{modeStall, "readers that don't receive", s.cfg.scale.stalled})
+}
+
+func (s *scaling) following(ctx context.Context, server *scaleServer) error {
+	return s.largeRecords(ctx, server, largeReaders{modeFollow, fmt.Sprintf("readers that follow, a record each %v", pace), s.cfg.scale.replays})
+}
+
+func (s *scaling) replays(ctx context.Context, server *scaleServer) error {
+	return s.largeRecords(ctx, server, largeReaders{modeReplay, "readers of all, over and over", s.cfg.scale.replays})
+}
+
+func (s *scaling) largeRecords(ctx context.Context, server *scaleServer, readers largeReaders) error {
 	for _, topic := range []string{largeTopic, smallTopic} {
 		if err := server.newTopic(ctx, topic); err != nil {
 			return err
@@ -37,28 +55,19 @@ func (s *scaling) largeRecords(ctx context.Context, server *scaleServer) error {
 	if err := server.publishLarge(ctx, s.cfg.scale.large); err != nil {
 		return err
 	}
-	for _, readers := range []struct {
-		mode, what, target string
-		count              int
-	}{
-		{modeStall, "readers that don't receive", "", s.cfg.scale.stalled},
-		{modeFollow, fmt.Sprintf("readers that follow, an event each %v", pace), "2.0", s.cfg.scale.replays},
-		{modeReplay, "readers of all, over and over", "2.0", s.cfg.scale.replays},
-	} {
-		what := fmt.Sprintf("records of 1 MB, %d %s: ", readers.count, readers.what)
-		var c comparison
-		for range s.cfg.runs {
-			if err := s.compare(ctx, server, readers.mode, readers.count, &c); err != nil {
-				return fmt.Errorf("%s: %w", readers.mode, err)
-			}
+	what := fmt.Sprintf("records of 1 MB, %d %s: ", readers.count, readers.what)
+	var c comparison
+	for range s.cfg.runs {
+		if err := s.compare(ctx, server, readers, &c); err != nil {
+			return err
 		}
-		s.found(what+"publishing's p99, without and with", "", "%.1f, %.1f ms", microseconds(median(c.without))/1e3, microseconds(median(c.with))/1e3)
-		s.found(what+"that is times", readers.target, "%.1f", median(c.ratios))
-		s.found(what+"memory, without and with", "", "%.0f, %.0f MB", median(c.before), median(c.memory))
-		s.found(what+"memory of each", "", "%.0f kB", median(c.each))
-		if readers.mode != modeStall {
-			s.found(what+"what they get together", "", "%.0f MB/s", median(c.rate))
-		}
+	}
+	s.found(what+"publishing's p99, without and with", "", "%.1f, %.1f ms", microseconds(median(c.without))/1e3, microseconds(median(c.with))/1e3)
+	s.found(what+"that is times", "2.0", "%.1f", median(c.ratios))
+	s.found(what+"memory, without and with", "", "%.0f, %.0f MB", median(c.before), median(c.memory))
+	s.found(what+"memory of each", "", "%.1f MB", median(c.each))
+	if readers.mode != modeStall {
+		s.found(what+"what they get together", "", "%.0f MB/s", median(c.rate))
 	}
 	return nil
 }
@@ -73,7 +82,7 @@ type comparison struct {
 
 // compare times publishing without readers and then with them, who are in a
 // process of their own.
-func (s *scaling) compare(ctx context.Context, server *scaleServer, mode string, count int, c *comparison) (err error) {
+func (s *scaling) compare(ctx context.Context, server *scaleServer, readers largeReaders, c *comparison) (err error) {
 	// What readers before these took is not to be counted.
 	if _, err := server.restart(ctx); err != nil {
 		return err
@@ -90,16 +99,16 @@ func (s *scaling) compare(ctx context.Context, server *scaleServer, mode string,
 		return err
 	}
 	begun := time.Now()
-	readers, err := startProcess(ctx, "readers", filepath.Join(s.dir, "readers"), s.self, readersPeer,
-		"--addr", server.process.addr, "--topic", largeTopic, "--count", fmt.Sprint(count), "--mode", mode)
+	process, err := startProcess(ctx, "readers", filepath.Join(s.dir, "readers"), s.self, readersPeer,
+		"--addr", server.process.addr, "--topic", largeTopic, "--count", fmt.Sprint(readers.count), "--mode", readers.mode)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, readers.stop()) }()
+	defer func() { err = errors.Join(err, process.stop()) }()
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	paced := make(chan error, 1)
-	if mode == modeFollow {
+	if readers.mode == modeFollow {
 		go func() { paced <- server.publishPaced(publishing) }()
 	} else {
 		paced <- nil
@@ -114,17 +123,17 @@ func (s *scaling) compare(ctx context.Context, server *scaleServer, mode string,
 		return err
 	}
 	elapsed := time.Since(begun)
-	if err := readers.stop(); err != nil {
+	if err := process.stop(); err != nil {
 		return err
 	}
 	var bytes int64
-	if _, err := fmt.Sscan(string(readers.lastLog()), &bytes); err != nil {
+	if _, err := fmt.Sscan(string(process.lastLog()), &bytes); err != nil {
 		return fmt.Errorf("what the readers got: %w", err)
 	}
 	c.without, c.with = append(c.without, without), append(c.with, with)
 	c.ratios = append(c.ratios, with.Seconds()/without.Seconds())
 	c.before, c.memory = append(c.before, megabytes(before.memory)), append(c.memory, megabytes(after.memory))
-	c.each = append(c.each, float64(after.memory-before.memory)/1e3/float64(count))
+	c.each = append(c.each, megabytes(after.memory-before.memory)/float64(readers.count))
 	c.rate = append(c.rate, megabytes(bytes)/elapsed.Seconds())
 	return nil
 }
