@@ -88,8 +88,8 @@ func (s *scaling) onServer(ctx context.Context, measure func(context.Context, *s
 	return measure(ctx, server)
 }
 
-// found adds a row to the report.
-func (s *scaling) found(what, target, format string, args ...any) {
+// foundf adds a row to the report.
+func (s *scaling) foundf(what, target, format string, args ...any) {
 	row := scaleRow{What: what, Found: fmt.Sprintf(format, args...), Target: target}
 	fmt.Fprintf(s.progress, "  %s: %s\n", row.What, row.Found)
 	s.report.Rows = append(s.report.Rows, row)

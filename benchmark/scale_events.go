@@ -41,8 +41,8 @@ func (s *scaling) manyEvents(ctx context.Context, server *scaleServer) error {
 	if err != nil {
 		return err
 	}
-	s.found(what+"publish", "", "%.0f s", elapsed.Seconds())
-	s.found(what+"memory before, at the end, idle after", "flat", "%.0f, %.0f, %.0f MB",
+	s.foundf(what+"publish", "", "%.0f s", elapsed.Seconds())
+	s.foundf(what+"memory before, at the end, idle after", "flat", "%.0f, %.0f, %.0f MB",
 		megabytes(before.memory), megabytes(full.memory), megabytes(after.memory))
 	if err := s.openings(ctx, server, what); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *scaling) manyEvents(ctx context.Context, server *scaleServer) error {
 	if err != nil {
 		return err
 	}
-	s.found(what+"restart, memory after", "10 s, flat", "%.2f s, %.0f MB", ready.Seconds(), megabytes(idle.memory))
+	s.foundf(what+"restart, memory after", "10 s, flat", "%.2f s, %.0f MB", ready.Seconds(), megabytes(idle.memory))
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (s *scaling) openings(ctx context.Context, server *scaleServer, what string
 			}
 		}
 		slices.Sort(times)
-		s.found(what+opening.name+", p50 and worst", "a few ms", "%.1f, %.1f ms",
+		s.foundf(what+opening.name+", p50 and worst", "a few ms", "%.1f, %.1f ms",
 			microseconds(percentile(times, 0.5))/1e3, microseconds(times[len(times)-1])/1e3)
 	}
 	return nil

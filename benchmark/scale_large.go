@@ -62,12 +62,12 @@ func (s *scaling) largeRecords(ctx context.Context, server *scaleServer, readers
 			return err
 		}
 	}
-	s.found(what+"publishing's p99, without and with", "", "%.1f, %.1f ms", microseconds(median(c.without))/1e3, microseconds(median(c.with))/1e3)
-	s.found(what+"that is times", "2.0", "%.1f", median(c.ratios))
-	s.found(what+"memory, without and with", "", "%.0f, %.0f MB", median(c.before), median(c.memory))
-	s.found(what+"memory of each", "", "%.1f MB", median(c.each))
+	s.foundf(what+"publishing's p99, without and with", "", "%.1f, %.1f ms", microseconds(median(c.without))/1e3, microseconds(median(c.with))/1e3)
+	s.foundf(what+"that is times", "2.0", "%.1f", median(c.ratios))
+	s.foundf(what+"memory, without and with", "", "%.0f, %.0f MB", median(c.before), median(c.memory))
+	s.foundf(what+"memory of each", "", "%.1f MB", median(c.each))
 	if readers.mode != modeStall {
-		s.found(what+"what they get together", "", "%.0f MB/s", median(c.rate))
+		s.foundf(what+"what they get together", "", "%.0f MB/s", median(c.rate))
 	}
 	return nil
 }
@@ -105,6 +105,11 @@ func (s *scaling) compare(ctx context.Context, server *scaleServer, readers larg
 		return err
 	}
 	defer func() { err = errors.Join(err, process.stop()) }()
+	if readers.mode == modeStall { // Once they hold what they will.
+		if _, err := server.settled(ctx); err != nil {
+			return err
+		}
+	}
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	paced := make(chan error, 1)

@@ -74,8 +74,8 @@ func (s *scaling) manyStreams(ctx context.Context, server *scaleServer, kind str
 	if err != nil {
 		return err
 	}
-	s.found(what+"open", "", "%.2f s", opened.Seconds())
-	s.found(what+"memory of each", "", "%.0f kB", float64(idle.memory-before.memory)/1e3/float64(count))
+	s.foundf(what+"open", "", "%.2f s", opened.Seconds())
+	s.foundf(what+"memory of each", "", "%.0f kB", float64(idle.memory-before.memory)/1e3/float64(count))
 	begun := time.Now()
 	failed := make([]error, count)
 	var group sync.WaitGroup
@@ -93,10 +93,10 @@ func (s *scaling) manyStreams(ctx context.Context, server *scaleServer, kind str
 	}
 	group.Wait()
 	elapsed := time.Since(begun)
-	if err := errors.Join(append(failed, published)...); err != nil {
+	if err := errors.Join(errors.Join(failed...), published); err != nil {
 		return err
 	}
-	s.found(fmt.Sprintf("%s%s events come to each", what, thousands(float64(events))), "all", "all, after %.2f s (publishing them took %.2f s): %s a second",
+	s.foundf(fmt.Sprintf("%s%s events come to each", what, thousands(float64(events))), "all", "all, after %.2f s (publishing them took %.2f s): %s a second",
 		elapsed.Seconds(), publishing.Seconds(), thousands(float64(count*events)/elapsed.Seconds()))
 	return nil
 }

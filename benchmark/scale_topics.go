@@ -21,19 +21,19 @@ func (s *scaling) manyTopics(ctx context.Context, server *scaleServer) error {
 	}
 	count := thousands(float64(s.cfg.scale.topics))
 	what := count + " topics with an event, " + count + " subscriptions: "
-	s.found(what+"create", "", "%.1f s", created.Seconds())
+	s.foundf(what+"create", "", "%.1f s", created.Seconds())
 	ready, err := server.restart(ctx)
 	if err != nil {
 		return err
 	}
-	s.found(what+"restart", "10 s", "%.2f s", ready.Seconds())
+	s.foundf(what+"restart", "10 s", "%.2f s", ready.Seconds())
 	idle, err := server.settled(ctx)
 	if err != nil {
 		return err
 	}
-	s.found(what+"memory, with none and with all", "", "%.0f, %.0f MB", megabytes(empty.memory), megabytes(idle.memory))
-	s.found(what+"memory of each pair", "10 kB", "%.1f kB", float64(idle.memory-empty.memory)/1e3/float64(s.cfg.scale.topics))
-	s.found(what+"descriptors, with none and with all", "as many", "%d, %d", empty.descriptors, idle.descriptors)
+	s.foundf(what+"memory, with none and with all", "", "%.0f, %.0f MB", megabytes(empty.memory), megabytes(idle.memory))
+	s.foundf(what+"memory of each pair", "10 kB", "%.1f kB", float64(idle.memory-empty.memory)/1e3/float64(s.cfg.scale.topics))
+	s.foundf(what+"descriptors, with none and with all", "as many", "%d, %d", empty.descriptors, idle.descriptors)
 	return nil
 }
 

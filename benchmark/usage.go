@@ -51,4 +51,4 @@ func (p *process) settled(ctx context.Context, window time.Duration) (usage, err
 	return lowest, err
 }
 
-func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
+func megabytes(count int64) float64 { return float64(count) / 1e6 }
