@@ -17,7 +17,7 @@ const (
 	// maxAhead and maxAheadBytes bound the records that are read, and filtered,
 	// while a frame is sent.
 	maxAhead      = 32
-	maxAheadBytes = 2 << 20
+	maxAheadBytes = 1 << 20
 	// portionTime is how long a filter may take before what it has decided so far
 	// is handed on.
 	portionTime = 100 * time.Millisecond
