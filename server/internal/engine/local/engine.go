@@ -157,7 +157,7 @@ func refuseOldForm(dir string) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("data directory %s: release 0.1.0 or an earlier one wrote it, in a form that this one doesn't read; "+
+	return fmt.Errorf("data directory %s: a release until 0.1.0 wrote it, in a form that this one doesn't read; "+
 		"to move it, start that release with it, export each topic with its `tidings read`, "+
 		"and import that with this release's `tidings import` into a server with a new directory", dir)
 }
