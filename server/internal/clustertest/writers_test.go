@@ -56,24 +56,24 @@ func (w *writer) writeCalls(ctx context.Context) {
 			return
 		}
 		b := w.batch()
-		for !w.publish(ctx, b) {
+		for !w.publish(ctx, w.replica(), b) {
 			w.seat.move()
 			if !pause(ctx, again) {
 				return
 			}
 		}
 		if rand.IntN(20) == 0 { //nolint:gosec // Not a secret.
-			w.seat.move() // What another replica stored is known to this one.
-			w.publish(ctx, b)
+			// What another replica stored is known to this one.
+			w.publish(ctx, w.load.replicas[(w.seat.at+1)%members], b)
 		}
 	}
 }
 
 // publish sends a batch once and reports whether it is stored.
-func (w *writer) publish(ctx context.Context, b *batch) bool {
+func (w *writer) publish(ctx context.Context, r *replica, b *batch) bool {
 	call, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	response, err := w.replica().publisher().Publish(call, &tidingsv1.PublishRequest{Topic: w.topic.name, Events: b.events})
+	response, err := r.publisher().Publish(call, &tidingsv1.PublishRequest{Topic: w.topic.name, Events: b.events})
 	if err != nil {
 		w.load.failed("Publish", err)
 		return false
@@ -150,7 +150,7 @@ func (w *writer) writeStream(ctx context.Context, unanswered *[]*batch) error {
 				}
 				silence.Reset(patience)
 			}
-			if stopping != nil && len(*unanswered) < 4 {
+			if stopping != nil && len(*unanswered) < 4 && !w.seat.homesick() {
 				b := w.batch()
 				*unanswered = append(*unanswered, b)
 				_ = send(b) // The answers say why.

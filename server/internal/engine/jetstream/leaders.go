@@ -20,6 +20,9 @@ const (
 	leaderDoubt   = time.Second
 	leaderTimeout = time.Second
 	leaderWait    = 250 * time.Millisecond
+	// leaderMemory is for how long it is remembered that there was none: what was
+	// sent then may be asked about only now.
+	leaderMemory = 3 * time.Second
 )
 
 // errLeader: the stream has had no leader meanwhile. What was sent to it before
@@ -31,6 +34,7 @@ var errLeader = fmt.Errorf("%w: the stream has another leader", engine.ErrUnavai
 type leaders struct {
 	mu       sync.Mutex
 	streams  map[string]*leaderWatch
+	silent   map[string]time.Time // When a stream without a leader was last asked.
 	watching guard.Group
 }
 
@@ -113,18 +117,37 @@ func (l *leaders) forget(stream string, w *leaderWatch) {
 // awaitLeader waits until a stream has a leader after it had none. It returns
 // false where the context ends before.
 func (e *Engine) awaitLeader(ctx context.Context, stream string) bool {
-	for silent := false; ; {
+	for {
 		led := e.led(ctx, stream)
-		if led && silent {
+		if ctx.Err() == nil && e.leaders.note(stream, led) {
 			return true
 		}
-		silent = silent || !led
 		select {
 		case <-time.After(leaderWait):
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// note notes whether a stream has a leader, and reports whether it has one after
+// it had none.
+func (l *leaders) note(stream string, led bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !led {
+		if l.silent == nil {
+			l.silent = make(map[string]time.Time)
+		}
+		l.silent[stream] = time.Now()
+		return false
+	}
+	since, silent := l.silent[stream]
+	if silent && time.Since(since) > leaderMemory {
+		delete(l.silent, stream)
+		silent = false
+	}
+	return silent
 }
 
 // led says whether the leader of a stream answers.
