@@ -61,7 +61,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d events lost, %d doubled, %d out of order or not where their receipts say", lost, doubled, moved)
 	}
 	for _, r := range rows {
-		c.check(r)
+		c.compare(r)
 	}
 	c.report(rows, lost, doubled, moved)
 }
