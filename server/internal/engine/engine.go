@@ -38,7 +38,6 @@ type Engine interface {
 	Topics
 	Records
 	Subscriptions
-	DeadLetters
 	Schemas
 	Owners
 
@@ -122,8 +121,10 @@ type Topics interface {
 	TopicGone(topic *Topic) <-chan struct{}
 }
 
-// Subscriptions keeps subscriptions.
+// Subscriptions keeps subscriptions, with their journals and dead letters.
 type Subscriptions interface {
+	DeadLetters
+
 	// Subscription returns a subscription, or ErrSubscriptionNotFound.
 	Subscription(ctx context.Context, name string) (*Subscription, error)
 	// SubscriptionAt returns a subscription as it is at a revision or later.
