@@ -2,15 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 )
-
-// ConfigFormat is the form of configurations that this release writes.
-const ConfigFormat = 1
 
 // Configuration is that of a thing that has a name.
 type Configuration interface {
@@ -41,8 +38,19 @@ func TopicOf(ctx context.Context, topics Topics, s *Subscription) (*Topic, error
 	if err == nil && topic.Config.GetUid() != s.Config.GetTopicUid() {
 		return nil, ErrTopicNotFound
 	}
-	if err != nil && !errors.Is(err, ErrTopicNotFound) {
-		return nil, err
-	}
 	return topic, err
+}
+
+// TokenKeyBytes is the size of the key of a subscription's delivery tokens.
+const TokenKeyBytes = 32
+
+// Window is for how long a topic remembers an identity: for its whole window,
+// even where retention has removed the event for its size. Where events are
+// removed at an age that is less, it is that age.
+func Window(config *storagev1.TopicConfig) time.Duration {
+	window := config.GetDedupeWindow().AsDuration()
+	if age := config.GetRetention().GetMaxAge(); age != nil {
+		window = min(window, age.AsDuration())
+	}
+	return window
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // What the errors of an engine wrap.
@@ -39,6 +40,17 @@ var (
 	// ErrNobody: no server answers for the subscription.
 	ErrNobody = errors.New("no server answers")
 )
+
+// known are the errors above.
+var known = []error{
+	ErrUnavailable, ErrFull, ErrDamaged, ErrTopicNotFound, ErrTopicExists, ErrSubscriptionNotFound, ErrSubscriptionExists,
+	ErrRevision, ErrRecordNotFound, ErrConflict, ErrSequence, ErrUnsupported, ErrTooLarge, ErrNobody,
+}
+
+// IsKnown reports whether an error wraps one of this package's.
+func IsKnown(err error) bool {
+	return slices.ContainsFunc(known, func(one error) bool { return errors.Is(err, one) })
+}
 
 // ConflictError says that the identity of an event, or of the request, is taken
 // by content with another hash. Nothing was stored. Who knows that the content

@@ -30,15 +30,12 @@ const (
 	defaultMaxAttempts = 10
 )
 
-// tokenKeyBytes is the size of the key of delivery tokens.
-const tokenKeyBytes = 32
-
 func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic) *storagev1.SubscriptionConfig {
-	random := make([]byte, tokenKeyBytes+8)
+	random := make([]byte, engine.TokenKeyBytes+8)
 	rand.Read(random)
 	config := &storagev1.SubscriptionConfig{
-		Uid:             binary.BigEndian.Uint64(random[tokenKeyBytes:]),
-		TokenKey:        random[:tokenKeyBytes],
+		Uid:             binary.BigEndian.Uint64(random[engine.TokenKeyBytes:]),
+		TokenKey:        random[:engine.TokenKeyBytes],
 		Topic:           topic.Name,
 		TopicUid:        topic.Config.GetUid(),
 		Description:     s.GetDescription(),

@@ -66,15 +66,6 @@ func settleWindow(config *storagev1.TopicConfig) {
 	}
 }
 
-// window is for how long a topic remembers identities: never longer than events.
-func window(config *storagev1.TopicConfig) *durationpb.Duration {
-	age := config.GetRetention().GetMaxAge()
-	if age != nil && age.AsDuration() < config.GetDedupeWindow().AsDuration() {
-		return valid(age)
-	}
-	return valid(config.GetDedupeWindow())
-}
-
 func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 	config := topic.Config
 	var retention *tidingsv1.Retention
@@ -86,7 +77,7 @@ func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 		Description:  config.GetDescription(),
 		EventTypes:   config.GetEventTypes(),
 		Dedupe:       config.GetDedupe(),
-		DedupeWindow: window(config),
+		DedupeWindow: durationpb.New(engine.Window(config)),
 		Retention:    retention,
 		Etag:         etagOf(topic.Revision),
 		CreateTime:   config.GetCreateTime(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,7 +48,7 @@ func translate(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case slices.ContainsFunc(known, func(one error) bool { return errors.Is(err, one) }):
+	case engine.IsKnown(err):
 		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -64,13 +63,6 @@ func translate(ctx context.Context, err error) error {
 		// A deadline of this package isn't the context's.
 		return fmt.Errorf("%w: %v", engine.ErrUnavailable, err) //nolint:errorlint // So it is meant.
 	}
-}
-
-// known are the errors that need no translation.
-var known = []error{
-	engine.ErrUnavailable, engine.ErrFull, engine.ErrDamaged, engine.ErrTopicNotFound, engine.ErrTopicExists,
-	engine.ErrSubscriptionNotFound, engine.ErrSubscriptionExists, engine.ErrRevision, engine.ErrRecordNotFound,
-	engine.ErrConflict, engine.ErrSequence, engine.ErrUnsupported, engine.ErrTooLarge, engine.ErrNobody,
 }
 
 func apiError(err *jetstream.APIError) error {

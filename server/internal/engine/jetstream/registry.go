@@ -83,11 +83,8 @@ func (r *registry[C]) apply(entry jetstream.KeyValueEntry) {
 
 func (r *registry[C]) decode(name string, value []byte, revision uint64) (*engine.Entity[C], error) {
 	config := r.new()
-	if err := proto.Unmarshal(value, config); err != nil {
+	if err := engine.Decode(value, config); err != nil {
 		return nil, err
-	}
-	if config.GetFormat() != engine.ConfigFormat {
-		return nil, fmt.Errorf("form %d is not known: a later release wrote it", config.GetFormat())
 	}
 	return &engine.Entity[C]{Name: name, Config: config, Revision: revision}, nil
 }

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
 
@@ -49,13 +48,10 @@ func (s *schemas) apply(entry jetstream.KeyValueEntry) { s.take(entry.Key(), ent
 
 func (s *schemas) take(key string, value []byte) {
 	revision := new(storagev1.SchemaRevision)
-	err := proto.Unmarshal(value, revision)
+	err := engine.Decode(value, revision)
 	var number uint64
 	if err == nil && key != schemasBase {
 		number, err = strconv.ParseUint(key, 10, 64)
-	}
-	if err == nil && revision.GetFormat() != engine.ConfigFormat {
-		err = fmt.Errorf("form %d is not known: a later release wrote it", revision.GetFormat())
 	}
 	if err != nil {
 		s.log.Error("registered schemas are not readable", "number", key, "error", err)
@@ -79,7 +75,7 @@ func (e *Engine) SchemaBase() *storagev1.SchemaRevision {
 
 // SetSchemaBase implements engine.Schemas.
 func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevision) error {
-	value, err := e.encodeRevision(base)
+	value, err := engine.EncodeSchemas(base, e.MaxRecordBytes())
 	if err != nil {
 		return err
 	}
@@ -91,18 +87,6 @@ func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevisi
 	defer e.schemas.mu.Unlock()
 	e.schemas.base = base
 	return nil
-}
-
-func (e *Engine) encodeRevision(revision *storagev1.SchemaRevision) ([]byte, error) {
-	revision.Format = engine.ConfigFormat
-	value, err := proto.Marshal(revision)
-	if err != nil {
-		return nil, err
-	}
-	if len(value) > e.MaxRecordBytes() {
-		return nil, fmt.Errorf("%w: schemas of %d bytes", engine.ErrTooLarge, len(value))
-	}
-	return value, nil
 }
 
 func (s *schemas) remember(number uint64, revision *storagev1.SchemaRevision) {
@@ -131,7 +115,7 @@ func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-cha
 
 // AddSchemaRevision implements engine.Schemas.
 func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error {
-	value, err := e.encodeRevision(revision)
+	value, err := engine.EncodeSchemas(revision, e.MaxRecordBytes())
 	if err != nil {
 		return err
 	}

@@ -23,17 +23,11 @@ func (e *Engine) topicStream(topic *engine.Topic) jetstream.StreamConfig {
 		MaxAge:             config.GetRetention().GetMaxAge().AsDuration(),
 		MaxBytes:           -1,
 		AllowAtomicPublish: true,
-		Duplicates:         config.GetDedupeWindow().AsDuration(),
+		// JetStream wants no longer one than MaxAge.
+		Duplicates: max(engine.Window(config), minDuplicates),
 	}
 	if bytes := config.GetRetention().GetMaxBytes(); bytes > 0 {
 		stream.MaxBytes = bytes
-	}
-	if stream.MaxAge > 0 {
-		// JetStream wants it so.
-		stream.Duplicates = min(stream.Duplicates, stream.MaxAge)
-	}
-	if stream.Duplicates < minDuplicates {
-		stream.Duplicates = minDuplicates
 	}
 	return stream
 }

@@ -9,7 +9,6 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -90,17 +89,6 @@ func (a *appending) end(err error) {
 	close(a.done)
 }
 
-// window is for how long a topic remembers an identity: for its whole window,
-// even where retention has removed the event for its size. Where events are
-// removed at an age that is less, it is that age.
-func window(config *storagev1.TopicConfig) time.Duration {
-	window := config.GetDedupeWindow().AsDuration()
-	if age := config.GetRetention().GetMaxAge(); age != nil {
-		window = min(window, age.AsDuration())
-	}
-	return window
-}
-
 func (a *appending) prepare(b *pebble.Batch) error {
 	t := a.topic
 	if t.deleted.Load() {
@@ -110,7 +98,7 @@ func (a *appending) prepare(b *pebble.Batch) error {
 	now := max(time.Now().UnixNano(), t.next.time)
 	first, byEvent := t.end, config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
 	// An identity from then or before is forgotten.
-	fresh, err := a.fresh(byEvent, now-int64(window(config)), first)
+	fresh, err := a.fresh(byEvent, now-int64(engine.Window(config)), first)
 	if err != nil || a.result.Duplicate {
 		return err
 	}

@@ -108,17 +108,5 @@ func (e *Engine) failed(t *topicLog, place string, err error) error {
 // isKnown reports whether an error wraps one of package engine's, or is a
 // context's.
 func isKnown(err error) bool {
-	for _, known := range []error{
-		engine.ErrUnavailable, engine.ErrFull, engine.ErrDamaged,
-		engine.ErrTopicNotFound, engine.ErrTopicExists,
-		engine.ErrSubscriptionNotFound, engine.ErrSubscriptionExists,
-		engine.ErrRevision, engine.ErrRecordNotFound, engine.ErrConflict, engine.ErrSequence,
-		engine.ErrUnsupported, engine.ErrTooLarge,
-		context.Canceled, context.DeadlineExceeded,
-	} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
+	return engine.IsKnown(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

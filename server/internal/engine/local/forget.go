@@ -26,7 +26,7 @@ type storedID struct {
 // window, and reports whether there may be more. They are independent of the
 // records, which may have been removed long before.
 func (e *Engine) forget(ctx context.Context, t *topicLog, now time.Time) (more bool, err error) {
-	oldest := now.Add(-window(t.entity.Load().Config)).UnixNano()
+	oldest := now.Add(-engine.Window(t.entity.Load().Config)).UnixNano()
 	end := t.extentNow().end
 	if t.remembered > oldest || t.remembered == 0 && t.rememberedEnd == end {
 		return false, nil

@@ -69,16 +69,13 @@ func (e *Engine) jump(ctx context.Context, now time.Time) error {
 	return errors.Join(append(failed, err)...)
 }
 
-// tokenKeyBytes is the size of the key of a subscription's delivery tokens.
-const tokenKeyBytes = 32
-
 // renewTokens gives every subscription another key for its delivery tokens: what
 // was delivered last may be forgotten, and its token would be that of a later
 // delivery.
 func (e *Engine) renewTokens(ctx context.Context) error {
 	for _, s := range e.Subscriptions() {
 		config := proto.CloneOf(s.Config)
-		config.TokenKey = make([]byte, tokenKeyBytes)
+		config.TokenKey = make([]byte, engine.TokenKeyBytes)
 		rand.Read(config.GetTokenKey())
 		if _, err := e.UpdateSubscription(ctx, s, config); err != nil {
 			return err

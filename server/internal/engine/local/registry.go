@@ -122,11 +122,8 @@ func (g *registry[C, S]) decode(name string, value []byte) (*engine.Entity[C], e
 		return nil, errSize
 	}
 	config := g.config()
-	if err := proto.Unmarshal(value[revisionSize:], config); err != nil {
+	if err := engine.Decode(value[revisionSize:], config); err != nil {
 		return nil, err
-	}
-	if config.GetFormat() != engine.ConfigFormat {
-		return nil, fmt.Errorf("form %d is not known: a later release wrote it", config.GetFormat())
 	}
 	return &engine.Entity[C]{Name: name, Config: config, Revision: binary.BigEndian.Uint64(value)}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
 
@@ -63,25 +62,7 @@ func (e *Engine) openSchemas() (*schemas, error) {
 
 func decodeSchemas(value []byte) (*storagev1.SchemaRevision, error) {
 	revision := new(storagev1.SchemaRevision)
-	if err := proto.Unmarshal(value, revision); err != nil {
-		return nil, err
-	}
-	if revision.GetFormat() != engine.ConfigFormat {
-		return nil, fmt.Errorf("form %d is not known: a later release wrote it", revision.GetFormat())
-	}
-	return revision, nil
-}
-
-func (e *Engine) encodeSchemas(revision *storagev1.SchemaRevision) ([]byte, error) {
-	revision.Format = engine.ConfigFormat
-	value, err := proto.Marshal(revision)
-	if err != nil {
-		return nil, err
-	}
-	if len(value) > e.config.MaxRecordBytes {
-		return nil, fmt.Errorf("%w: schemas of %d bytes", engine.ErrTooLarge, len(value))
-	}
-	return value, nil
+	return revision, engine.Decode(value, revision)
 }
 
 // SchemaBase returns what SetSchemaBase stored last, or nil.
@@ -94,7 +75,7 @@ func (e *Engine) SchemaBase() *storagev1.SchemaRevision {
 // SetSchemaBase stores the schemas that a server was started with, in the place
 // of those before.
 func (e *Engine) SetSchemaBase(ctx context.Context, base *storagev1.SchemaRevision) error {
-	value, err := e.encodeSchemas(base)
+	value, err := engine.EncodeSchemas(base, e.MaxRecordBytes())
 	if err != nil {
 		return err
 	}
@@ -118,7 +99,7 @@ func (e *Engine) SchemaRevisions() (list []*storagev1.SchemaRevision, more <-cha
 // AddSchemaRevision stores schemas as the next after a number of them, or
 // returns engine.ErrRevision.
 func (e *Engine) AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error {
-	value, err := e.encodeSchemas(revision)
+	value, err := engine.EncodeSchemas(revision, e.MaxRecordBytes())
 	if err != nil {
 		return err
 	}
