@@ -195,6 +195,7 @@ func TestRedrive(t *testing.T) {
 		for _, id := range []string{"b", "c"} {
 			publish(t, c, topic, bulky(t, id, 40<<10))
 		}
+		untilTopic(t, c, topic, func(s *tidingsv1.TopicStatistics) bool { return s.GetStoredBytes() <= 64<<10 })
 		_, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: sequence})
 		wantRefusal(t, err, because(codes.NotFound, "EVENT_NOT_FOUND").and("topic", topic).and("sequence", anything))
 		wantLetters(t, c, s, nil, want)

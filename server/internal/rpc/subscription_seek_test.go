@@ -236,7 +236,7 @@ func TestSeek(t *testing.T) {
 		for i := range 4 {
 			publish(t, c, topic, bulky(t, fmt.Sprint(i), 30<<10))
 		}
-		untilTopic(t, c, topic, func(s *tidingsv1.TopicStatistics) bool { return s.GetEarliestSequence() > 2 })
+		untilTopic(t, c, topic, func(s *tidingsv1.TopicStatistics) bool { return s.GetStoredBytes() <= 64<<10 })
 		_, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: s, Position: fromCursor(old)})
 		wantRefusal(t, err, because(codes.OutOfRange, "CURSOR_EXPIRED", "topic", topic, "earliest_cursor", anything, "earliest_sequence", anything))
 		_, details, _ := partsOf(t, err)
