@@ -6,12 +6,9 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
@@ -21,23 +18,7 @@ import (
 // Version is the version of the binary: the contents of the file VERSION.
 const Version = "0.1.0"
 
-const (
-	envPrefix  = "TIDINGS_"
-	configFlag = "config"
-)
-
-// notSettings are variables with our prefix that other commands read, or that
-// `tidings consume` gives to the commands that it runs.
-var notSettings = []string{
-	"TIDINGS_SERVER",
-	"TIDINGS_ID", "TIDINGS_SOURCE", "TIDINGS_TYPE", "TIDINGS_SUBJECT", "TIDINGS_PARTITION_KEY",
-	"TIDINGS_TOPIC", "TIDINGS_SEQUENCE", "TIDINGS_SUBSCRIPTION", "TIDINGS_ATTEMPT",
-}
-
-// serviceLink matches what Kubernetes puts into the environment of every
-// container beside a service whose name starts with `tidings`. Refusing those
-// would keep the server from starting there.
-var serviceLink = regexp.MustCompile(`^TIDINGS_([A-Z0-9_]+_)?(SERVICE_HOST=|SERVICE_PORT(_[A-Z0-9_]+)?=|PORT=(tcp|udp|sctp)://|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=)`)
+const configFlag = "config"
 
 // Command returns `tidings serve`. The server runs until the command's context
 // ends, which is the caller's to end on SIGINT and SIGTERM.
@@ -52,13 +33,18 @@ Every flag can also be an environment variable (--http-addr is
 TIDINGS_HTTP_ADDR) or a key of the YAML file that --config or TIDINGS_CONFIG
 names (http-addr: 127.0.0.1:7070). A flag wins over the environment, the
 environment over the file, and the file over the default. An empty variable
-counts as not set. A key that isn't a setting is an error.`,
+counts as not set. A key that isn't a setting is an error; a variable that
+begins with TIDINGS_ and isn't one is named in the log.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := load(&cfg, cmd.Flags(), os.Environ()); err != nil {
+			unknown, err := load(&cfg, cmd.Flags(), os.Environ())
+			log := cfg.logger(cmd.ErrOrStderr())
+			if len(unknown) > 0 {
+				log.Warn("environment variables ignored: no setting has these names; `tidings serve --help` lists the settings", "variables", firstOf(unknown))
+			}
+			if err != nil {
 				return err
 			}
-			log := cfg.logger(cmd.ErrOrStderr())
 			log.Debug("configuration", "config", cfg)
 			return Run(cmd.Context(), cfg, log)
 		},
@@ -82,12 +68,13 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 }
 
 // load fills what the command line left open from the environment and from the
-// file, and validates the result. The flags must be those of addFlags, with the
-// command line parsed.
-func load(cfg *Config, flags *pflag.FlagSet, environ []string) error {
-	fromEnv, err := readEnvironment(environ)
+// file, and validates the result. It returns the variables that begin as ours do
+// and that nobody reads, also with an error. The flags must be those of addFlags,
+// with the command line parsed.
+func load(cfg *Config, flags *pflag.FlagSet, environ []string) (unknown []string, err error) {
+	fromEnv, unknown, err := readEnvironment(environ)
 	if err != nil {
-		return err
+		return unknown, err
 	}
 	path := fromEnv.String(configFlag)
 	if f := flags.Lookup(configFlag); f != nil && f.Changed {
@@ -95,7 +82,7 @@ func load(cfg *Config, flags *pflag.FlagSet, environ []string) error {
 	}
 	fromFile, err := readFile(path)
 	if err != nil {
-		return err
+		return unknown, err
 	}
 	// Once it is set from here, a flag counts as changed too: what is on the
 	// command line has to be known before.
@@ -110,10 +97,10 @@ func load(cfg *Config, flags *pflag.FlagSet, environ []string) error {
 			err = set(flags, name, fromFile.Get(name), path)
 		}
 		if err != nil {
-			return err
+			return unknown, err
 		}
 	}
-	return cfg.Validate()
+	return unknown, cfg.Validate()
 }
 
 // settings returns the names of all settings.
@@ -124,45 +111,6 @@ func settings() []string {
 	var names []string
 	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return names
-}
-
-// variable returns the environment variable of a setting.
-func variable(setting string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
-}
-
-// readEnvironment returns the settings that the environment holds, and under
-// configFlag the file that it names.
-func readEnvironment(environ []string) (*koanf.Koanf, error) {
-	known := map[string]string{variable(configFlag): configFlag}
-	for _, name := range settings() {
-		known[variable(name)] = name
-	}
-	environ = slices.DeleteFunc(slices.Clone(environ), serviceLink.MatchString)
-	var unknown []string
-	k := koanf.New(".")
-	err := k.Load(env.Provider("", env.Opt{
-		Prefix:      envPrefix,
-		EnvironFunc: func() []string { return environ },
-		TransformFunc: func(key, value string) (string, any) {
-			name, ok := known[key]
-			if !ok && !slices.Contains(notSettings, key) {
-				unknown = append(unknown, key)
-			}
-			if value == "" {
-				name = ""
-			}
-			return name, value
-		},
-	}), nil)
-	if err != nil {
-		return nil, fmt.Errorf("reading the environment: %w", err)
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return nil, &SettingError{strings.Join(unknown, ", "), "no setting has this environment variable; `tidings serve --help` lists the settings"}
-	}
-	return k, nil
 }
 
 // readFile returns the settings that a YAML file holds; none if path is empty.

@@ -36,7 +36,7 @@ func loadConfig(t *testing.T, args, environ []string, contents string) (Config, 
 	if err := flags.Parse(substitute(args)); err != nil {
 		t.Fatal(err)
 	}
-	err := load(&cfg, flags, substitute(environ))
+	_, err := load(&cfg, flags, substitute(environ))
 	return cfg, err
 }
 
@@ -83,14 +83,6 @@ func TestPrecedence(t *testing.T) {
 			environ: []string{"TIDINGS_SHUTDOWN_TIMEOUT=1m30s"},
 			get:     func(c Config) any { return c.ShutdownTimeout }, want: 90 * time.Second,
 		},
-		"the client's variable and a service's links are no settings": {
-			environ: []string{
-				"TIDINGS_SERVER=http://127.0.0.1:1", "TIDINGS_SERVICE_HOST=10.0.0.1", "TIDINGS_SERVICE_PORT=7070",
-				"TIDINGS_SERVICE_PORT_HTTP=7070", "TIDINGS_PORT=tcp://10.0.0.1:7070", "TIDINGS_PORT_7070_TCP=tcp://10.0.0.1:7070",
-				"TIDINGS_PORT_7070_TCP_ADDR=10.0.0.1", "TIDINGS_CANARY_SERVICE_HOST=10.0.0.2", "OTHER=1",
-			},
-			get: func(c Config) any { return c }, want: DefaultConfig(),
-		},
 		"empty file": {
 			args: []string{"--config=FILE"},
 			get:  func(c Config) any { return c }, want: DefaultConfig(),
@@ -125,9 +117,6 @@ func TestLoadRefuses(t *testing.T) {
 		"not YAML":                 {args: []string{"--config=FILE"}, contents: "{", setting: "config", problem: "yaml"},
 		"missing file":             {args: []string{"--config=FILE.none"}, setting: "config", problem: "no such file"},
 		"fraction in the file":     {args: []string{"--config=FILE"}, contents: "replicas: 1.5\n", setting: "replicas", problem: `"1.5" is not a int`},
-		"unknown variable":         {environ: []string{"TIDINGS_HTTP_ADDRESS=127.0.0.1:1"}, setting: "TIDINGS_HTTP_ADDRESS", problem: "no setting has this environment variable"},
-		"unknown variable, empty":  {environ: []string{"TIDINGS_DATADIR="}, setting: "TIDINGS_DATADIR", problem: "no setting has this environment variable"},
-		"a port that is no link":   {environ: []string{"TIDINGS_PORT=7070"}, setting: "TIDINGS_PORT", problem: "no setting has this environment variable"},
 		"malformed variable":       {environ: []string{"TIDINGS_REPLICAS=two"}, setting: "replicas", problem: `environment variable TIDINGS_REPLICAS: "two" is not a int`},
 		"invalid after it is read": {environ: []string{"TIDINGS_REPLICAS=6"}, setting: "replicas", problem: "6 is not between 1 and 5"},
 	} {
