@@ -58,7 +58,11 @@ func (g gate) compareCommit(ctx context.Context, repo repository, commit string,
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		return err
 	}
-	return g.compare(ctx, path, noPromises)
+	promised, err := g.promisesSince(ctx, repo, commit)
+	if err != nil {
+		return err
+	}
+	return g.compare(ctx, path, promised)
 }
 
 // compare reports every way in which the working tree breaks the users of an
@@ -78,6 +82,9 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", image, err)
 	}
+	for _, file := range reference.GetFile() {
+		g.packages[file.GetPackage()] = true
+	}
 	report, err := g.runBuf(ctx, "breaking", "--exclude-imports", "--error-format=json", "--against", image)
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {
 		return err
@@ -89,8 +96,8 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 			return fmt.Errorf("read the report of buf breaking: %w", err)
 		}
 		symbol, pkg := f.place(reference)
-		w, ok := g.waivers[waived{Rule: f.Rule, Symbol: symbol}]
-		if ok && promised.allow(pkg) {
+		w, ok := g.waivers.of(f, symbol, pkg)
+		if ok && promised.allow(w.waived, pkg) {
 			passed++
 			fmt.Fprintf(g.out, "waived until %s: %s (%s)\n", w.Expires, f, w.Reason)
 			continue
@@ -98,7 +105,7 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 		breaks++
 		fmt.Fprintf(g.out, "%s:%d:%d: %s: %s (%s)\n", f.Path, f.Line, f.Column, f.Rule, f.Message, symbol)
 		if ok {
-			fmt.Fprintf(g.out, "  a release promised this, so %s can't waive it; see docs/versioning.md\n", waiverFile)
+			fmt.Fprintf(g.out, "  the entry of %s in %s doesn't count here: %s\n", w.waived, waiverFile, promised.reason())
 		}
 	}
 	switch {

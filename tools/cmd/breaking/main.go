@@ -31,18 +31,24 @@ func run(ctx context.Context, args []string, today time.Time, stdout io.Writer) 
 		return err
 	}
 	waivers, err := readWaivers(*root, today)
-	gate := gate{root: *root, buf: *bufPath, waivers: waivers, out: stdout}
+	gate := gate{root: *root, buf: *bufPath, waivers: waivers, packages: make(map[string]bool), out: stdout}
 	// Both are compared even if there is something wrong before: a developer wants
 	// to see everything at once.
-	return errors.Join(err, gate.checkBaseline(ctx), gate.checkHistory(ctx, *base))
+	err = errors.Join(err, gate.checkBaseline(ctx), gate.checkHistory(ctx, *base))
+	if len(gate.packages) > 0 { // None: it failed before it had anything to compare with.
+		err = errors.Join(err, waivers.checkPackages(gate.packages))
+	}
+	return err
 }
 
 // A gate compares the working tree of one checkout with references.
 type gate struct {
 	root    string
 	buf     string
-	waivers map[waived]waiver
-	out     io.Writer
+	waivers waivers
+	// The packages of all that was compared with.
+	packages map[string]bool
+	out      io.Writer
 }
 
 // checkBaseline compares with the image of the newest release.

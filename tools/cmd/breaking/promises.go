@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,32 +12,57 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// Promises are what docs/versioning.md says of the schemas of a release: whether
-// a break of them can be waived at all.
+const (
+	changeLog   = "CHANGELOG.md"
+	versionFile = "VERSION"
+)
+
+// Promises are what docs/versioning.md says of the schemas that are compared with:
+// which breaks of them can be waived at all.
 type promises struct {
+	// A release has them. What none has yet can be waived break by break.
+	released bool
 	// Stable packages may break: no release is 1.0.0 yet, and the change log tells
 	// the users of the break under "Breaking".
-	stable bool
+	told bool
 }
 
-// noPromises is for schemas that no release has.
-var noPromises = promises{stable: true}
-
-// readPromises reads what the version and the change log of a checkout allow. A
-// file that isn't there allows nothing.
+// readPromises reads what the version and the change log of a checkout allow for
+// the schemas of the newest release. A file that isn't there allows nothing.
 func readPromises(root string) (promises, error) {
-	version, err := readIfThere(filepath.Join(root, "VERSION"))
+	before1, log, err := readState(root)
+	return promises{released: true, told: before1 && tellsOfBreak(log, entries(log))}, err
+}
+
+// promisesSince reads what is allowed for the schemas of a commit. A release that
+// the commit doesn't have yet tells of breaks since then too, so that a change may
+// end in the release that announces it.
+func (g gate) promisesSince(ctx context.Context, repo repository, commit string) (promises, error) {
+	before1, log, err := readState(g.root)
 	if err != nil {
 		return promises{}, err
 	}
-	log, err := readIfThere(filepath.Join(root, "CHANGELOG.md"))
-	if err != nil {
+	var old []byte
+	if there, err := repo.has(ctx, commit, changeLog); err != nil {
 		return promises{}, err
+	} else if there {
+		if old, err = repo.git(ctx, "cat-file", "blob", commit+":"+changeLog); err != nil {
+			return promises{}, err
+		}
 	}
+	return promises{told: before1 && tellsOfBreak(log, entries(string(old)))}, nil
+}
+
+// readState reads whether the checkout is of a version below 1.0.0, and its
+// change log.
+func readState(root string) (before1 bool, log string, err error) {
+	version, err := readIfThere(filepath.Join(root, versionFile))
+	if err != nil {
+		return false, "", err
+	}
+	log, err = readIfThere(filepath.Join(root, changeLog))
 	version = "v" + strings.TrimSpace(version)
-	return promises{
-		stable: semver.IsValid(version) && semver.Compare(version, "v1.0.0") < 0 && tellsOfBreak(log),
-	}, nil
+	return semver.IsValid(version) && semver.Compare(version, "v1.0.0") < 0, log, err
 }
 
 func readIfThere(path string) (string, error) {
@@ -47,25 +73,51 @@ func readIfThere(path string) (string, error) {
 	return string(data), err
 }
 
-// tellsOfBreak reports whether a change log has something under "Breaking" that
-// isn't released yet.
-func tellsOfBreak(log string) bool {
-	_, entry, found := strings.Cut(log, "\n## [Unreleased]\n")
-	if !found {
-		return false
+// unreleased is the name of the entry of a change log for what no release has.
+const unreleased = "Unreleased"
+
+// entryHeading matches the first line of an entry in a change log. The group is
+// its name, which is the version of a release.
+var entryHeading = regexp.MustCompile(`^\[([^\]]+)\]`)
+
+// entries returns the entries of a change log by their names.
+func entries(log string) map[string]string {
+	found := make(map[string]string)
+	for _, entry := range strings.Split("\n"+log, "\n## ")[1:] {
+		if name := entryHeading.FindStringSubmatch(entry); name != nil {
+			found[name[1]] = entry
+		}
 	}
-	entry, _, _ = strings.Cut(entry, "\n## ")
-	_, entry, found = strings.Cut(entry, "\n### Breaking\n")
-	if !found {
-		return false
-	}
-	entry, _, _ = strings.Cut(entry, "\n### ")
-	return strings.TrimSpace(entry) != ""
+	return found
 }
 
-// allow reports whether a break of a package can be waived.
-func (p promises) allow(pkg string) bool {
-	return p.stable || unstable.MatchString(pkg)
+// tellsOfBreak reports whether a change log has something under "Breaking" that
+// isn't released yet, or in an entry that an earlier state of it doesn't have.
+func tellsOfBreak(log string, earlier map[string]string) bool {
+	for name, entry := range entries(log) {
+		if _, old := earlier[name]; old && name != unreleased {
+			continue
+		}
+		_, breaking, found := strings.Cut(entry, "\n### Breaking\n")
+		breaking, _, _ = strings.Cut(breaking, "\n### ")
+		if found && strings.TrimSpace(breaking) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// allow reports whether an entry of the list can waive a break of a package.
+func (p promises) allow(what waived, pkg string) bool {
+	return p.told || unstable.MatchString(pkg) || !p.released && what.Package == ""
+}
+
+// reason says why an entry can't waive a break.
+func (p promises) reason() string {
+	if p.released {
+		return "a release promised this; see docs/versioning.md"
+	}
+	return "a whole package is waived only until 1.0.0, and while " + changeLog + ` tells of the break under "Breaking"`
 }
 
 // unstable matches packages that promise nothing, by their version: v1beta1.
