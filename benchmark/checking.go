@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -87,7 +88,7 @@ func writeSchemas(dir string) (path string, err error) {
 func bareFile() *descriptorpb.FileDescriptorProto {
 	file := &descriptorpb.FileDescriptorProto{
 		Name: new("bare/orders/v1/orders.proto"), Package: new(barePackage), Syntax: new("proto3"),
-		Dependency: []string{"google/protobuf/timestamp.proto", "tidings/v1/options.proto"},
+		Dependency: []string{"google/protobuf/timestamp.proto", "tidings/options/v1/options.proto"},
 		MessageType: []*descriptorpb.DescriptorProto{{
 			Name: new("OrderData"),
 			Field: []*descriptorpb.FieldDescriptorProto{{
@@ -98,11 +99,11 @@ func bareFile() *descriptorpb.FileDescriptorProto {
 	}
 	for _, message := range []protoreflect.ProtoMessage{new(ordersv1.OrderPlaced), new(ordersv1.OrderItem), new(ordersv1.Money)} {
 		declared := protodesc.ToDescriptorProto(message.ProtoReflect().Descriptor())
-		event := proto.GetExtension(declared.GetOptions(), tidingsv1.E_Event)
+		event := proto.GetExtension(declared.GetOptions(), optionsv1.E_Event)
 		declared.Options = nil
-		if option, ok := event.(*tidingsv1.EventOptions); ok && option != nil {
+		if option, ok := event.(*optionsv1.EventOptions); ok && option != nil {
 			declared.Options = new(descriptorpb.MessageOptions)
-			proto.SetExtension(declared.GetOptions(), tidingsv1.E_Event, option)
+			proto.SetExtension(declared.GetOptions(), optionsv1.E_Event, option)
 		}
 		for _, field := range declared.GetField() {
 			field.Options = nil

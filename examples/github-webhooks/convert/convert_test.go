@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // fixture gives the kind and the content of a file of testdata.
@@ -244,7 +244,7 @@ func TestKindsAreTheEventsOfThePackage(t *testing.T) {
 		messages := file.Messages()
 		for i := range messages.Len() {
 			message := messages.Get(i)
-			if proto.HasExtension(message.Options(), tidingsv1.E_Event) && !declared[message.FullName()] {
+			if proto.HasExtension(message.Options(), optionsv1.E_Event) && !declared[message.FullName()] {
 				t.Errorf("%s is an event and no kind has it", message.FullName())
 			}
 		}
@@ -255,7 +255,7 @@ func TestKindsAreTheEventsOfThePackage(t *testing.T) {
 		if strings.ToLower(string(message.Name())) != name {
 			t.Errorf("%s has the event %s", kind, message.Name())
 		}
-		options, ok := proto.GetExtension(message.Options(), tidingsv1.E_Event).(*tidingsv1.EventOptions)
+		options, ok := proto.GetExtension(message.Options(), optionsv1.E_Event).(*optionsv1.EventOptions)
 		if !ok || options.GetTopic() != "github-webhooks" || options.GetKey() != "repository.full_name" {
 			t.Errorf("%s is declared as %v", message.Name(), options)
 		}

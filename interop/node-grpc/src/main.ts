@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ClientReadableStream, credentials, Metadata, status } from "@grpc/grpc-js";
 import { EveryKind } from "../generated/tidings/conformance/v1/every_kind.js";
+import "../generated/tidings/options/v1/options.js";
 import {
   ConsumeRequest,
   type ConsumeResponse,
@@ -17,7 +18,6 @@ import {
 import "../generated/tidings/v1/dead_letter_service.js";
 import "../generated/tidings/v1/error.js";
 import type { Event, RecordedEvent } from "../generated/tidings/v1/event.js";
-import "../generated/tidings/v1/options.js";
 import {
   PublisherServiceClient,
   PublishRequest,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.message import Message
-from tidings.v1 import options_pb2
+from tidings.options.v1 import options_pb2
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,15 @@ pub mod v1beta1 {
     include!("generated/tidings.v1beta1.rs");
 }
 
+/// What schemas say about their events.
+pub mod options {
+    /// The package `tidings.options.v1`.
+    #[allow(clippy::all, missing_docs, rustdoc::all)]
+    pub mod v1 {
+        include!("generated/tidings.options.v1.rs");
+    }
+}
+
 /// What servers and clients of the contract are tested with.
 pub mod conformance {
     /// The package `tidings.conformance.v1`.

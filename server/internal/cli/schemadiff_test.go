@@ -63,11 +63,11 @@ func TestFetchFiles(t *testing.T) {
 // wouldn't tell of it.
 func TestOfEvents(t *testing.T) {
 	files := ofEvents([]*descriptorpb.FileDescriptorProto{
-		parseFile(t, `name: "tidings/v1/options.proto" package: "tidings.v1" message_type { name: "EventOptions" }`),
+		parseFile(t, `name: "tidings/options/v1/options.proto" package: "tidings.options.v1" message_type { name: "EventOptions" }`),
 		parseFile(t, `name: "service.proto" package: "things.v1" service { name: "S" }`),
 		parseFile(t, `name: "used.proto" package: "things.v1" enum_type { name: "E" }`),
 		parseFile(t, `name: "unused.proto" package: "things.v1" enum_type { name: "F" }`),
-		parseFile(t, `name: "event.proto" package: "things.v1" dependency: ["used.proto", "tidings/v1/options.proto"] message_type { name: "M" }`),
+		parseFile(t, `name: "event.proto" package: "things.v1" dependency: ["used.proto", "tidings/options/v1/options.proto"] message_type { name: "M" }`),
 	})
 	var names []string
 	for _, file := range files {

@@ -20,7 +20,7 @@ func TestDifferences(t *testing.T) {
 			message(text), message(text) + `dependency: "x.proto" source_code_info { location { path: 4 span: [1, 2, 3] } }`, nil,
 		},
 		"event added, without what is in it": {
-			head, message(text + `options { [tidings.v1.event] { topic: "things" } } enum_type { name: "E" value { name: "E_X" number: 0 } }`),
+			head, message(text + `options { [tidings.options.v1.event] { topic: "things" } } enum_type { name: "E" value { name: "E_X" number: 0 } }`),
 			[]string{"+ event things.v1.Noted: topic things"},
 		},
 		"message removed": {message(text), head, []string{"- message things.v1.Noted"}},
@@ -64,8 +64,8 @@ func TestDifferences(t *testing.T) {
 			},
 		},
 		"options of a message": {
-			message(`options { [tidings.v1.event] { topic: "a" key: "text" } }`),
-			message(`options { [tidings.v1.event] { topic: "b" } [buf.validate.message] { cel { id: "x" expression: "true" } } }`),
+			message(`options { [tidings.options.v1.event] { topic: "a" key: "text" } }`),
+			message(`options { [tidings.options.v1.event] { topic: "b" } [buf.validate.message] { cel { id: "x" expression: "true" } } }`),
 			[]string{
 				"~ event things.v1.Noted: key removed: text",
 				`~ event things.v1.Noted: rules added: {"cel":[{"id":"x","expression":"true"}]}`,

@@ -227,7 +227,7 @@ func optionFacts(options proto.Message) facts {
 	message := options.ProtoReflect()
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
-		case field.FullName() == "tidings.v1.event":
+		case field.FullName() == "tidings.options.v1.event":
 			value.Message().Range(func(part protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 				about.set(string(part.Name()), shownOption(part, value))
 				return true

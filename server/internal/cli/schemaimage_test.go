@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // parseFile reads a file from the text form of its descriptor.
@@ -47,7 +47,7 @@ func TestReadImageRefuses(t *testing.T) {
 		"half of a JSON":    {`{"file":[`, "neither a Buf image nor a FileDescriptorSet: proto: "},
 		"another JSON":      {`{"events":[]}`, "it holds no file"},
 		"JSON of a mistake": {`{"file":[{"name":"a.proto","dependency":["b.proto"],"publicDependency":[7]}]}`, "neither a Buf image"},
-		"only the contract": {string(encodeFiles(t, protodesc.ToFileDescriptorProto(tidingsv1.File_tidings_v1_options_proto))), "no schemas besides those"},
+		"only the contract": {string(encodeFiles(t, protodesc.ToFileDescriptorProto(optionsv1.File_tidings_options_v1_options_proto))), "no schemas besides those"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readImage([]byte(test.contents))
@@ -63,11 +63,11 @@ func TestReadImageLeavesOut(t *testing.T) {
 	const comment = `source_code_info { location { path: [4, 0] span: [1, 0, 1] leading_comments: "why" } }`
 	files, err := readImage(encodeFiles(t,
 		parseFile(t, `name: "buf/validate/validate.proto" package: "buf.validate"`+comment),
-		parseFile(t, `name: "tidings/v1/options.proto" package: "tidings.v1" dependency: "buf/validate/validate.proto"`+comment),
+		parseFile(t, `name: "tidings/options/v1/options.proto" package: "tidings.options.v1" dependency: "buf/validate/validate.proto"`+comment),
 		parseFile(t, `name: "tidings/v1/topic_service.proto" package: "tidings.v1"`+comment),
 		parseFile(t, `name: "google/protobuf/any.proto" package: "google.protobuf"`),
 		parseFile(t, `name: "tidingsother/x.proto" package: "tidingsother"`+comment),
-		parseFile(t, `name: "things/a.proto" package: "things.v1" dependency: ["tidings/v1/options.proto", "missing.proto"]`+comment),
+		parseFile(t, `name: "things/a.proto" package: "things.v1" dependency: ["tidings/options/v1/options.proto", "missing.proto"]`+comment),
 	))
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +77,10 @@ func TestReadImageLeavesOut(t *testing.T) {
 		commented[file.GetName()] = file.GetSourceCodeInfo() != nil
 	}
 	if diff := cmp.Diff(map[string]bool{
-		"buf/validate/validate.proto": false,
-		"tidings/v1/options.proto":    false,
-		"tidingsother/x.proto":        true,
-		"things/a.proto":              true,
+		"buf/validate/validate.proto":      false,
+		"tidings/options/v1/options.proto": false,
+		"tidingsother/x.proto":             true,
+		"things/a.proto":                   true,
 	}, commented); diff != "" {
 		t.Error(diff)
 	}
@@ -108,8 +108,8 @@ func TestReadImageJSON(t *testing.T) {
 		message_type { name: "Owner" field { name: "team" json_name: "team" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL } }
 		extension { name: "owner" json_name: "owner" number: 50001 extendee: ".google.protobuf.MessageOptions" type: TYPE_MESSAGE type_name: ".acme.Owner" label: LABEL_OPTIONAL }`)
 	event := parseFile(t, `
-		name: "things/a.proto" package: "things.v1" syntax: "proto3" dependency: ["acme/options.proto", "tidings/v1/options.proto"]
-		message_type { name: "Noted" options { [tidings.v1.event] { topic: "things" } } }`)
+		name: "things/a.proto" package: "things.v1" syntax: "proto3" dependency: ["acme/options.proto", "tidings/options/v1/options.proto"]
+		message_type { name: "Noted" options { [tidings.options.v1.event] { topic: "things" } } }`)
 	owner := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte("billing"))
 	event.GetMessageType()[0].GetOptions().ProtoReflect().SetUnknown(
 		protowire.AppendBytes(protowire.AppendTag(nil, 50001, protowire.BytesType), owner))
@@ -121,7 +121,7 @@ func TestReadImageJSON(t *testing.T) {
 	}
 	// What the library writes has no unknown options, and nothing of Buf's own.
 	written := strings.NewReplacer(
-		`"[tidings.v1.event]"`, `"[acme.owner]":{"team":"billing"},"[tidings.v1.event]"`,
+		`"[tidings.options.v1.event]"`, `"[acme.owner]":{"team":"billing"},"[tidings.options.v1.event]"`,
 		`"name":"things/a.proto"`, `"name":"things/a.proto","bufExtension":{"isImport":false}`,
 		`"name": "things/a.proto"`, `"name":"things/a.proto","bufExtension":{"isImport":false}`,
 	).Replace(string(text))

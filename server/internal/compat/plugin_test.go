@@ -17,7 +17,7 @@ import (
 	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/schema"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // plugin is the path of this project's plugin.
@@ -60,8 +60,8 @@ func idRules(f files) *validate.StringRules {
 }
 
 // event is what OrderPlaced says of itself.
-func event(f files) *tidingsv1.EventOptions {
-	options, ok := proto.GetExtension(placed(f).GetOptions(), tidingsv1.E_Event).(*tidingsv1.EventOptions)
+func event(f files) *optionsv1.EventOptions {
+	options, ok := proto.GetExtension(placed(f).GetOptions(), optionsv1.E_Event).(*optionsv1.EventOptions)
 	if !ok {
 		panic("the message has no option")
 	}
@@ -113,7 +113,7 @@ func TestCompareWithPlugin(t *testing.T) {
 		"a key": {func(f files) { event(f).Key = "customer_id" }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_SAME_KEY", Element: message, File: orders, Line: -1},
 		}},
-		"no event": {func(f files) { proto.ClearExtension(placed(f).GetOptions(), tidingsv1.E_Event) }, []compat.Violation{
+		"no event": {func(f files) { proto.ClearExtension(placed(f).GetOptions(), optionsv1.E_Event) }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_OPTION_NO_DELETE", Element: message, File: orders, Line: -1},
 		}},
 		// What the schemas say to those who generate code isn't the server's.
@@ -145,7 +145,7 @@ func TestCompareRequestsWithPlugin(t *testing.T) {
 	schemas := func(event bool, change func(files)) *schema.Image {
 		return examples(t, func(f files) {
 			if !event {
-				proto.ClearExtension(placed(f).GetOptions(), tidingsv1.E_Event)
+				proto.ClearExtension(placed(f).GetOptions(), optionsv1.E_Event)
 			}
 			f[orders].Service = []*descriptorpb.ServiceDescriptorProto{{Name: new("Orders"), Method: []*descriptorpb.MethodDescriptorProto{
 				{Name: new("Place"), InputType: new(".shop.orders.v1.OrderPlaced"), OutputType: new(".shop.orders.v1.OrderPlaced")},

@@ -7,7 +7,7 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // Reach holds the full names of the messages and enums that events may hold.
@@ -37,7 +37,7 @@ func Reached(files *protoregistry.Files) Reach {
 			return true
 		}
 		for i := range file.Messages().Len() {
-			if m := file.Messages().Get(i); !called[m.FullName()] || proto.HasExtension(m.Options(), tidingsv1.E_Event) {
+			if m := file.Messages().Get(i); !called[m.FullName()] || proto.HasExtension(m.Options(), optionsv1.E_Event) {
 				events = append(events, m)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -31,7 +32,7 @@ const thingsFile = `
 name: "test/things.proto" package: "test.things.v1" syntax: "proto3"
 dependency: "google/protobuf/any.proto" dependency: "google/protobuf/struct.proto"
 dependency: "google/protobuf/timestamp.proto" dependency: "google/protobuf/wrappers.proto"
-dependency: "tidings/v1/options.proto"
+dependency: "tidings/options/v1/options.proto"
 message_type {
   name: "Thing"
   field { name: "text" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
@@ -55,7 +56,7 @@ message_type {
     field { name: "key" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
     field { name: "value" number: 2 type: TYPE_STRING label: LABEL_OPTIONAL }
   }
-  options { [tidings.v1.event] { topic: "things" } }
+  options { [tidings.options.v1.event] { topic: "things" } }
 }
 message_type {
   name: "Other"
@@ -91,7 +92,7 @@ func things(tb testing.TB) *schema.Set {
 	for _, imported := range []protoreflect.FileDescriptor{
 		anypb.File_google_protobuf_any_proto, structpb.File_google_protobuf_struct_proto,
 		timestamppb.File_google_protobuf_timestamp_proto, wrapperspb.File_google_protobuf_wrappers_proto,
-		tidingsv1.File_tidings_v1_options_proto,
+		optionsv1.File_tidings_options_v1_options_proto,
 	} {
 		add(imported)
 	}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 type (
@@ -40,7 +40,7 @@ var libraries = sync.OnceValue(func() []*fileProto {
 	for _, name := range []string{"descriptor", "any", "timestamp", "duration", "struct", "field_mask", "empty", "wrappers"} {
 		list = append(list, library("google/protobuf/"+name+".proto"))
 	}
-	return append(list, library("buf/validate/validate.proto"), library("tidings/v1/options.proto"), library("tidings/v1/error.proto"), library("tidings/v1/event.proto"))
+	return append(list, library("buf/validate/validate.proto"), library("tidings/options/v1/options.proto"), library("tidings/v1/error.proto"), library("tidings/v1/event.proto"))
 })
 
 func library(path string) *fileProto {
@@ -93,7 +93,7 @@ func (g *generator) file(pkg, topic string, odd bool) *fileProto {
 		}
 		message.Options = new(descriptorpb.MessageOptions)
 		if i == 0 {
-			proto.SetExtension(message.GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: topic, Key: g.key(message)})
+			proto.SetExtension(message.GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: topic, Key: g.key(message)})
 		}
 		if rules := pick(g, messageRules...); rules != "" && g.one(4) && (odd || rules == messageRules[0]) {
 			proto.SetExtension(message.GetOptions(), validate.E_Message, &validate.MessageRules{Cel: []*validate.Rule{{Id: new("m.rule"), Expression: &rules}}})

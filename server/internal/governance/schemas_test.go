@@ -20,7 +20,7 @@ import (
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/schema/schematest"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // comparer notes what it is asked to compare: the packages, and the first field
@@ -84,7 +84,7 @@ func base(t *testing.T, files ...*descriptorpb.FileDescriptorProto) *schema.Set 
 		}
 		all = append(all, protodesc.ToFileDescriptorProto(file))
 	}
-	add(tidingsv1.File_tidings_v1_options_proto)
+	add(optionsv1.File_tidings_options_v1_options_proto)
 	set, err := schema.Parse(schematest.Image(append(all, files...)...))
 	if err != nil {
 		t.Fatal(err)

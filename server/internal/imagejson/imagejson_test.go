@@ -9,7 +9,7 @@ import (
 
 	"example.com/tidings/server/internal/imagejson"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // An option that the image declares itself is kept, and so is one of the
@@ -18,9 +18,9 @@ func TestBinary(t *testing.T) {
 	const image = `{"file": [
 		{"name": "acme/options.proto", "package": "acme", "syntax": "proto3", "dependency": ["google/protobuf/descriptor.proto"],
 		 "extension": [{"name": "owner", "jsonName": "owner", "number": 50001, "extendee": ".google.protobuf.MessageOptions", "type": "TYPE_STRING", "label": "LABEL_OPTIONAL"}]},
-		{"name": "acme/event.proto", "package": "acme", "syntax": "proto3", "dependency": ["acme/options.proto", "tidings/v1/options.proto"],
+		{"name": "acme/event.proto", "package": "acme", "syntax": "proto3", "dependency": ["acme/options.proto", "tidings/options/v1/options.proto"],
 		 "bufExtension": {"isImport": false},
-		 "messageType": [{"name": "Noted", "options": {"[acme.owner]": "billing", "[tidings.v1.event]": {"topic": "notes"}}}]}
+		 "messageType": [{"name": "Noted", "options": {"[acme.owner]": "billing", "[tidings.options.v1.event]": {"topic": "notes"}}}]}
 	]}`
 	binary, err := imagejson.Binary([]byte(image))
 	if err != nil {
@@ -34,7 +34,7 @@ func TestBinary(t *testing.T) {
 		t.Fatal(set)
 	}
 	options := set.GetFile()[1].GetMessageType()[0].GetOptions()
-	event, _ := proto.GetExtension(options, tidingsv1.E_Event).(*tidingsv1.EventOptions)
+	event, _ := proto.GetExtension(options, optionsv1.E_Event).(*optionsv1.EventOptions)
 	owner := protowire.AppendString(protowire.AppendTag(nil, 50001, protowire.BytesType), "billing")
 	if event.GetTopic() != "notes" || string(options.ProtoReflect().GetUnknown()) != string(owner) {
 		t.Errorf("%v", options)

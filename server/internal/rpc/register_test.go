@@ -15,6 +15,7 @@ import (
 
 	"example.com/tidings/server/internal/schema/schematest"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
@@ -164,10 +165,10 @@ func badImages() map[string][]byte {
 		}),
 		"a number twice": changed(func(f file) { f.MessageType[0].Field[1].Number = new(int32(1)) }),
 		"a topic that is none": changed(func(f file) {
-			proto.SetExtension(f.GetMessageType()[0].GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: "No topic"})
+			proto.SetExtension(f.GetMessageType()[0].GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: "No topic"})
 		}),
 		"a key that isn't there": changed(func(f file) {
-			proto.SetExtension(f.GetMessageType()[0].GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: "bad", Key: "missing"})
+			proto.SetExtension(f.GetMessageType()[0].GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: "bad", Key: "missing"})
 		}),
 		"a rule with a mistake": changed(func(f file) {
 			f.Dependency = append(f.Dependency, "buf/validate/validate.proto")

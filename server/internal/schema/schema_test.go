@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // keyed is a file with one event type, whose key is given. Its fields have
@@ -32,10 +32,10 @@ func keyed(key string) *descriptorpb.FileDescriptorProto {
 	list := field("list", 7, descriptorpb.FieldDescriptorProto_TYPE_STRING, "")
 	list.Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
 	options := new(descriptorpb.MessageOptions)
-	proto.SetExtension(options, tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: "things", Key: key})
+	proto.SetExtension(options, optionsv1.E_Event, &optionsv1.EventOptions{Topic: "things", Key: key})
 	return &descriptorpb.FileDescriptorProto{
 		Name: new("test/thing.proto"), Package: new("test"), Syntax: new("proto3"),
-		Dependency: []string{"tidings/v1/options.proto"},
+		Dependency: []string{"tidings/options/v1/options.proto"},
 		MessageType: []*descriptorpb.DescriptorProto{{
 			Name: new("Thing"), Options: options,
 			Field: []*descriptorpb.FieldDescriptorProto{
@@ -66,7 +66,7 @@ func image(t *testing.T, files ...*descriptorpb.FileDescriptorProto) []byte {
 }
 
 func imageSet(files ...*descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorSet {
-	all := new(Set).FileDescriptorSet(&Type{descriptor: (&tidingsv1.EventOptions{}).ProtoReflect().Descriptor()})
+	all := new(Set).FileDescriptorSet(&Type{descriptor: (&optionsv1.EventOptions{}).ProtoReflect().Descriptor()})
 	all.File = append(all.File, files...)
 	return all
 }
@@ -147,7 +147,7 @@ func TestParse(t *testing.T) {
 		if !slices.Equal(set.Names(true), []string{"test.Thing"}) || !slices.Equal(set.Topics(), []string{"things"}) {
 			t.Errorf("%s: types %q, topics %q", name, set.Names(true), set.Topics())
 		}
-		if _, err := set.Type("tidings.v1.EventOptions"); !errors.Is(err, ErrUnknownType) {
+		if _, err := set.Type("tidings.options.v1.EventOptions"); !errors.Is(err, ErrUnknownType) {
 			t.Errorf("%s: what describes only is a type: %v", name, err)
 		}
 		if thing, err := set.Type("test.Thing"); err != nil || (thing.Description != "") != strings.HasPrefix(name, "with comments") {
@@ -155,7 +155,7 @@ func TestParse(t *testing.T) {
 		}
 	}
 	badTopic := keyed("text")
-	proto.SetExtension(badTopic.GetMessageType()[0].GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: "Things"})
+	proto.SetExtension(badTopic.GetMessageType()[0].GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: "Things"})
 	alone, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{keyed("text")}})
 	if err != nil {
 		t.Fatal(err)

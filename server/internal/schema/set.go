@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // ErrUnknownType is returned for a type that the set doesn't hold.
@@ -225,11 +225,11 @@ func (s *Set) FileDescriptorSet(t *Type) *descriptorpb.FileDescriptorSet {
 }
 
 // eventOptions returns the event option of a message, or nil.
-func eventOptions(message protoreflect.MessageDescriptor) *tidingsv1.EventOptions {
+func eventOptions(message protoreflect.MessageDescriptor) *optionsv1.EventOptions {
 	options, ok := message.Options().(*descriptorpb.MessageOptions)
-	if !ok || !proto.HasExtension(options, tidingsv1.E_Event) {
+	if !ok || !proto.HasExtension(options, optionsv1.E_Event) {
 		return nil
 	}
-	event, _ := proto.GetExtension(options, tidingsv1.E_Event).(*tidingsv1.EventOptions)
+	event, _ := proto.GetExtension(options, optionsv1.E_Event).(*optionsv1.EventOptions)
 	return event
 }

@@ -69,12 +69,12 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 		return t, nil
 	}
 	if !topicName.MatchString(event.GetTopic()) {
-		return nil, fmt.Errorf("%s: option (tidings.v1.event).topic: %q is not a topic name", t.Name, event.GetTopic())
+		return nil, fmt.Errorf("%s: option (tidings.options.v1.event).topic: %q is not a topic name", t.Name, event.GetTopic())
 	}
 	t.Topic = event.GetTopic()
 	key, err := keyPath(message, event.GetKey())
 	if err != nil {
-		return nil, fmt.Errorf("%s: option (tidings.v1.event).key: %w", t.Name, err)
+		return nil, fmt.Errorf("%s: option (tidings.options.v1.event).key: %w", t.Name, err)
 	}
 	t.Key, t.key = event.GetKey(), key
 	return t, nil

@@ -14,7 +14,7 @@ import (
 
 // The names of the options.
 const (
-	eventName = "tidings.v1.event"
+	eventName = "tidings.options.v1.event"
 	errorName = "tidings.v1.error"
 )
 

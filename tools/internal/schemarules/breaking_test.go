@@ -309,30 +309,30 @@ func TestChangesOfEvents(t *testing.T) {
 	testCases(t, []ruleCase{
 		{
 			name: "a key is added, a topic is changed",
-			was: `message A { option (tidings.v1.event) = {topic: "a"}; string id = 1; }
-message B { option (tidings.v1.event).topic = "b"; }`,
+			was: `message A { option (tidings.options.v1.event) = {topic: "a"}; string id = 1; }
+message B { option (tidings.options.v1.event).topic = "b"; }`,
 			is: `message A {
-  option (tidings.v1.event) = {
+  option (tidings.options.v1.event) = {
     topic: "a"
     key: "id" //! TIDINGS_EVENT_SAME_KEY
   };
   string id = 1;
 }
 message B {
-  option (tidings.v1.event).topic = "c"; //! TIDINGS_EVENT_SAME_TOPIC
+  option (tidings.options.v1.event).topic = "c"; //! TIDINGS_EVENT_SAME_TOPIC
 }`,
 		},
 		{
 			name: "a key is removed",
-			was:  `message A { option (tidings.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
+			was:  `message A { option (tidings.options.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
 			is: `message A {
-  option (tidings.v1.event) = {topic: "a"}; //! TIDINGS_EVENT_SAME_KEY
+  option (tidings.options.v1.event) = {topic: "a"}; //! TIDINGS_EVENT_SAME_KEY
   string id = 1;
 }`,
 		},
 		{
 			name: "the option goes",
-			was:  `message A { option (tidings.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
+			was:  `message A { option (tidings.options.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
 			is: `message A { //! TIDINGS_EVENT_OPTION_NO_DELETE
   string id = 1;
 }`,
@@ -340,7 +340,7 @@ message B {
 		{
 			name: "a message becomes an event",
 			was:  "message A { string id = 1; }",
-			is:   `message A { option (tidings.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
+			is:   `message A { option (tidings.options.v1.event) = {topic: "a" key: "id"}; string id = 1; }`,
 		},
 	})
 }

@@ -93,9 +93,9 @@ const eventsFile = "proto/acme/parcels/v1/events.proto"
 const eventsBefore = `syntax = "proto3";
 package acme.parcels.v1;
 import "buf/validate/validate.proto";
-import "tidings/v1/options.proto";
+import "tidings/options/v1/options.proto";
 message ParcelLost {
-  option (tidings.v1.event) = {topic: "parcels" key: "id"};
+  option (tidings.options.v1.event) = {topic: "parcels" key: "id"};
   string id = 1 [(buf.validate.field).string.max_len = 64];
 }
 `

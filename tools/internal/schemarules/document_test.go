@@ -154,7 +154,7 @@ func schemaOf(text string) schemaFiles {
 	case name == "tidings.v1":
 		file += "import \"tidings/v1/error.proto\";\n"
 	default:
-		file += "import \"tidings/v1/options.proto\";\n"
+		file += "import \"tidings/options/v1/options.proto\";\n"
 	}
 	return schemaFiles{strings.ReplaceAll(name, ".", "/") + "/example.proto": file + text}
 }

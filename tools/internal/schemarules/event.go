@@ -33,7 +33,7 @@ func eventTopic() *check.RuleSpec {
 				case packages[message.ParentFile().Package()] && looksLikeEvent(message) && !parts[message.FullName()]:
 					s.AddAnnotation(
 						check.WithMessagef("%s is an event by its name or its file, and says no topic: "+
-							"it lacks the option tidings.v1.event.", describe(message)),
+							"it lacks the option tidings.options.v1.event.", describe(message)),
 						check.WithDescriptor(message))
 				}
 			}
@@ -60,7 +60,7 @@ func isTidings(name protoreflect.FullName) bool {
 }
 
 // optionsFile declares the option of events.
-const optionsFile = "tidings/v1/options.proto"
+const optionsFile = "tidings/options/v1/options.proto"
 
 // packagesWithOptions returns the packages of which a file imports the option of
 // events. The others have nothing to do with Tidings, whatever they call an event.

@@ -13,7 +13,7 @@ func eventOptionNoDelete() *check.RuleSpec {
 		onEvents(func(c change, message pair[protoreflect.MessageDescriptor], _, is *contract.Event) {
 			if is == nil {
 				c.AddAnnotation(
-					check.WithMessagef("%s has lost the option tidings.v1.event. "+
+					check.WithMessagef("%s has lost the option tidings.options.v1.event. "+
 						"Publishers that name no topic would be refused.", describe(message.is)),
 					check.WithDescriptor(message.is), check.WithAgainstDescriptor(message.was),
 				)

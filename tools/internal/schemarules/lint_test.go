@@ -21,7 +21,7 @@ message Parcel { message LostEvent {} }`,
 }
 message Parcel {}
 message Item {}
-message ParcelFound { option (tidings.v1.event) = {topic: "parcels"}; }`,
+message ParcelFound { option (tidings.options.v1.event) = {topic: "parcels"}; }`,
 		},
 		{name: "by the whole name of a file", file: "shop/parcels/v1/event.proto", is: "message A {} //! TIDINGS_EVENT_TOPIC"},
 		{name: "by the end of the file's name only", file: "shop/parcels/v1/events_of_old.proto", is: "message A {}"},
@@ -41,16 +41,16 @@ message LogEvent {}`,
 		{
 			name: "names that are none",
 			is: `message A {
-  option (tidings.v1.event) = {topic: ""}; //! TIDINGS_EVENT_TOPIC
+  option (tidings.options.v1.event) = {topic: ""}; //! TIDINGS_EVENT_TOPIC
 }
 message B {
-  option (tidings.v1.event) = {topic: "Parcels"}; //! TIDINGS_EVENT_TOPIC
+  option (tidings.options.v1.event) = {topic: "Parcels"}; //! TIDINGS_EVENT_TOPIC
 }
 message C {
-  option (tidings.v1.event) = {topic: "parcels-"}; //! TIDINGS_EVENT_TOPIC
+  option (tidings.options.v1.event) = {topic: "parcels-"}; //! TIDINGS_EVENT_TOPIC
 }
 message D {
-  option (tidings.v1.event).key = "id"; //! TIDINGS_EVENT_TOPIC
+  option (tidings.options.v1.event).key = "id"; //! TIDINGS_EVENT_TOPIC
   string id = 1;
 }`,
 		},
@@ -83,7 +83,7 @@ enum Kind { KIND_UNSPECIFIED = 0; }
 				mark = ""
 			}
 			ruleCase{is: `message A {
-  option (tidings.v1.event) = {
+  option (tidings.options.v1.event) = {
     topic: "a"
     key: "` + key + `" ` + mark + `
   };
@@ -178,7 +178,7 @@ extend google.protobuf.MessageOptions {
 		},
 		{
 			name: "a file says it before its package",
-			is: `// Old orders. Deprecated: use tidings.v1.EventOptions, removed in v2.
+			is: `// Old orders. Deprecated: use tidings.options.v1.EventOptions, removed in v2.
 package shop.orders.v1;
 option deprecated = true;`,
 		},

@@ -66,7 +66,7 @@ func (c ruleCase) complete(text string) string {
 		imports = append(imports, "tidings/v1/consumer_service.proto", "tidings/v1/error.proto", "tidings/v1/topic.proto")
 	case strings.Contains(text, "package elsewhere."):
 	default:
-		imports = append(imports, "tidings/v1/options.proto")
+		imports = append(imports, "tidings/options/v1/options.proto")
 	}
 	for _, path := range imports {
 		header += fmt.Sprintf(" import %q;", path)

@@ -7,7 +7,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { nestedTypes, reflect } from "@bufbuild/protobuf/reflect";
-import { event as eventOptions } from "@example/tidings/v1";
+import { event as eventOptions } from "@example/tidings/options/v1";
 
 /** A message that can be published. */
 export class EventType {

@@ -8,7 +8,12 @@ use std::{
 };
 
 /// The packages of the crate, by their directories.
-const PACKAGES: [&str; 3] = ["tidings/v1", "tidings/v1beta1", "tidings/conformance/v1"];
+const PACKAGES: [&str; 4] = [
+    "tidings/options/v1",
+    "tidings/v1",
+    "tidings/v1beta1",
+    "tidings/conformance/v1",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();

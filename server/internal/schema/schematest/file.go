@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // Event returns a file `things/PACKAGE.proto` with one event type, Noted. Its
@@ -17,7 +17,7 @@ func Event(pkg, topic string, fields ...string) *descriptorpb.FileDescriptorProt
 	message := &descriptorpb.DescriptorProto{Name: new("Noted")}
 	if topic != "" {
 		message.Options = new(descriptorpb.MessageOptions)
-		proto.SetExtension(message.GetOptions(), tidingsv1.E_Event, &tidingsv1.EventOptions{Topic: topic})
+		proto.SetExtension(message.GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: topic})
 	}
 	for i, field := range fields {
 		name, kind, _ := strings.Cut(field, " ")
@@ -30,7 +30,7 @@ func Event(pkg, topic string, fields ...string) *descriptorpb.FileDescriptorProt
 	}
 	return &descriptorpb.FileDescriptorProto{
 		Name: new("things/" + pkg + ".proto"), Package: &pkg, Syntax: new("proto3"),
-		Dependency:  []string{"tidings/v1/options.proto"},
+		Dependency:  []string{"tidings/options/v1/options.proto"},
 		MessageType: []*descriptorpb.DescriptorProto{message},
 	}
 }

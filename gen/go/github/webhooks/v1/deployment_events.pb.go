@@ -8,7 +8,7 @@ package webhooksv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	_ "example.com/tidings/gen/go/tidings/v1"
+	_ "example.com/tidings/gen/go/tidings/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -281,7 +281,7 @@ var File_github_webhooks_v1_deployment_events_proto protoreflect.FileDescriptor
 
 const file_github_webhooks_v1_deployment_events_proto_rawDesc = "" +
 	"\n" +
-	"*github/webhooks/v1/deployment_events.proto\x12\x12github.webhooks.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgithub/webhooks/v1/app.proto\x1a\x1egithub/webhooks/v1/check.proto\x1a#github/webhooks/v1/deployment.proto\x1a%github/webhooks/v1/organization.proto\x1a#github/webhooks/v1/repository.proto\x1a\x1dgithub/webhooks/v1/user.proto\x1a!github/webhooks/v1/workflow.proto\x1a\x18tidings/v1/options.proto\"\xf3\x04\n" +
+	"*github/webhooks/v1/deployment_events.proto\x12\x12github.webhooks.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgithub/webhooks/v1/app.proto\x1a\x1egithub/webhooks/v1/check.proto\x1a#github/webhooks/v1/deployment.proto\x1a%github/webhooks/v1/organization.proto\x1a#github/webhooks/v1/repository.proto\x1a\x1dgithub/webhooks/v1/user.proto\x1a!github/webhooks/v1/workflow.proto\x1a tidings/options/v1/options.proto\"\xf3\x04\n" +
 	"\x0fDeploymentEvent\x12F\n" +
 	"\n" +
 	"repository\x18\x01 \x01(\v2\x1e.github.webhooks.v1.RepositoryB\x06\xbaH\x03\xc8\x01\x01R\n" +

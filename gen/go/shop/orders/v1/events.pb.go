@@ -13,7 +13,7 @@ package ordersv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	_ "example.com/tidings/gen/go/tidings/v1"
+	_ "example.com/tidings/gen/go/tidings/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -356,7 +356,7 @@ var File_shop_orders_v1_events_proto protoreflect.FileDescriptor
 
 const file_shop_orders_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1bshop/orders/v1/events.proto\x12\x0eshop.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ashop/orders/v1/order.proto\x1a\x18tidings/v1/options.proto\"\xed\x03\n" +
+	"\x1bshop/orders/v1/events.proto\x12\x0eshop.orders.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ashop/orders/v1/order.proto\x1a tidings/options/v1/options.proto\"\xed\x03\n" +
 	"\vOrderPlaced\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12(\n" +
 	"\vcustomer_id\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +

@@ -12,7 +12,7 @@ package conformancev1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	_ "example.com/tidings/gen/go/tidings/v1"
+	_ "example.com/tidings/gen/go/tidings/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	anypb "google.golang.org/protobuf/types/known/anypb"
@@ -559,7 +559,7 @@ var File_tidings_conformance_v1_every_kind_proto protoreflect.FileDescriptor
 
 const file_tidings_conformance_v1_every_kind_proto_rawDesc = "" +
 	"\n" +
-	"'tidings/conformance/v1/every_kind.proto\x12\x16tidings.conformance.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a\x18tidings/v1/options.proto\"\x94\x0f\n" +
+	"'tidings/conformance/v1/every_kind.proto\x12\x16tidings.conformance.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a tidings/options/v1/options.proto\"\x94\x0f\n" +
 	"\tEveryKind\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04name\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +

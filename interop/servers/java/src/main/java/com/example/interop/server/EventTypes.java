@@ -1,7 +1,7 @@
 package com.example.interop.server;
 
-import com.example.tidings.v1.EventOptions;
-import com.example.tidings.v1.Options;
+import com.example.tidings.options.v1.EventOptions;
+import com.example.tidings.options.v1.Options;
 import com.google.protobuf.Descriptors.Descriptor;
 import com.google.protobuf.Descriptors.EnumValueDescriptor;
 import com.google.protobuf.Descriptors.FieldDescriptor;

@@ -2,13 +2,13 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: tidings/v1/options.proto
+// source: tidings/options/v1/options.proto
 
-// Package tidings.v1 is the stable contract of Tidings: the RPCs with which
-// services declare topics, publish events to them and read them back, and the
-// options with which a schema says that a message is an event.
+// Package tidings.options.v1 has the options with which a schema says that a
+// message is an event. It imports nothing of the services, so that code generated
+// from an event needs protobuf alone.
 
-package tidingsv1
+package optionsv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -48,7 +48,7 @@ type EventOptions struct {
 
 func (x *EventOptions) Reset() {
 	*x = EventOptions{}
-	mi := &file_tidings_v1_options_proto_msgTypes[0]
+	mi := &file_tidings_options_v1_options_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -60,7 +60,7 @@ func (x *EventOptions) String() string {
 func (*EventOptions) ProtoMessage() {}
 
 func (x *EventOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_options_proto_msgTypes[0]
+	mi := &file_tidings_options_v1_options_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -73,7 +73,7 @@ func (x *EventOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventOptions.ProtoReflect.Descriptor instead.
 func (*EventOptions) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_options_proto_rawDescGZIP(), []int{0}
+	return file_tidings_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *EventOptions) GetTopic() string {
@@ -90,14 +90,14 @@ func (x *EventOptions) GetKey() string {
 	return ""
 }
 
-var file_tidings_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
+var file_tidings_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
 		ExtensionType: (*EventOptions)(nil),
 		Field:         73100,
-		Name:          "tidings.v1.event",
+		Name:          "tidings.options.v1.event",
 		Tag:           "bytes,73100,opt,name=event",
-		Filename:      "tidings/v1/options.proto",
+		Filename:      "tidings/options/v1/options.proto",
 	},
 }
 
@@ -106,48 +106,49 @@ var (
 	// Declares that a message is an event, where it goes and what orders it:
 	//
 	//	message OrderPlaced {
-	//	  option (tidings.v1.event) = {topic: "orders", key: "order_id"};
+	//	  option (tidings.options.v1.event) = {topic: "orders", key: "order_id"};
 	//	  string order_id = 1;
 	//	}
 	//
-	// The number is from the range that protobuf leaves to organisations.
+	// The number is from 50000 to 99999, which protobuf leaves to options that are
+	// used inside of one organisation. Before release 1.0.0 the option gets a number
+	// from protobuf's global extension registry, which no other project may use.
 	//
-	// optional tidings.v1.EventOptions event = 73100;
-	E_Event = &file_tidings_v1_options_proto_extTypes[0]
+	// optional tidings.options.v1.EventOptions event = 73100;
+	E_Event = &file_tidings_options_v1_options_proto_extTypes[0]
 )
 
-var File_tidings_v1_options_proto protoreflect.FileDescriptor
+var File_tidings_options_v1_options_proto protoreflect.FileDescriptor
 
-const file_tidings_v1_options_proto_rawDesc = "" +
+const file_tidings_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x18tidings/v1/options.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\"\x91\x01\n" +
+	" tidings/options/v1/options.proto\x12\x12tidings.options.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\"\x91\x01\n" +
 	"\fEventOptions\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12A\n" +
-	"\x03key\x18\x02 \x01(\tB/\xbaH,r*2(^([a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*)?$R\x03key:Q\n" +
-	"\x05event\x12\x1f.google.protobuf.MessageOptions\x18\x8c\xbb\x04 \x01(\v2\x18.tidings.v1.EventOptionsR\x05eventBK\n" +
-	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
+	"\x03key\x18\x02 \x01(\tB/\xbaH,r*2(^([a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*)?$R\x03key:Y\n" +
+	"\x05event\x12\x1f.google.protobuf.MessageOptions\x18\x8c\xbb\x04 \x01(\v2 .tidings.options.v1.EventOptionsR\x05eventB[\n" +
+	"\x1ecom.example.tidings.options.v1P\x01Z7example.com/tidings/gen/go/tidings/options/v1;optionsv1b\x06proto3"
 
 var (
-	file_tidings_v1_options_proto_rawDescOnce sync.Once
-	file_tidings_v1_options_proto_rawDescData []byte
+	file_tidings_options_v1_options_proto_rawDescOnce sync.Once
+	file_tidings_options_v1_options_proto_rawDescData []byte
 )
 
-func file_tidings_v1_options_proto_rawDescGZIP() []byte {
-	file_tidings_v1_options_proto_rawDescOnce.Do(func() {
-		file_tidings_v1_options_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_tidings_v1_options_proto_rawDesc), len(file_tidings_v1_options_proto_rawDesc)))
+func file_tidings_options_v1_options_proto_rawDescGZIP() []byte {
+	file_tidings_options_v1_options_proto_rawDescOnce.Do(func() {
+		file_tidings_options_v1_options_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_tidings_options_v1_options_proto_rawDesc), len(file_tidings_options_v1_options_proto_rawDesc)))
 	})
-	return file_tidings_v1_options_proto_rawDescData
+	return file_tidings_options_v1_options_proto_rawDescData
 }
 
-var file_tidings_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
-var file_tidings_v1_options_proto_goTypes = []any{
-	(*EventOptions)(nil),                // 0: tidings.v1.EventOptions
+var file_tidings_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_tidings_options_v1_options_proto_goTypes = []any{
+	(*EventOptions)(nil),                // 0: tidings.options.v1.EventOptions
 	(*descriptorpb.MessageOptions)(nil), // 1: google.protobuf.MessageOptions
 }
-var file_tidings_v1_options_proto_depIdxs = []int32{
-	1, // 0: tidings.v1.event:extendee -> google.protobuf.MessageOptions
-	0, // 1: tidings.v1.event:type_name -> tidings.v1.EventOptions
+var file_tidings_options_v1_options_proto_depIdxs = []int32{
+	1, // 0: tidings.options.v1.event:extendee -> google.protobuf.MessageOptions
+	0, // 1: tidings.options.v1.event:type_name -> tidings.options.v1.EventOptions
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	1, // [1:2] is the sub-list for extension type_name
@@ -155,27 +156,27 @@ var file_tidings_v1_options_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for field type_name
 }
 
-func init() { file_tidings_v1_options_proto_init() }
-func file_tidings_v1_options_proto_init() {
-	if File_tidings_v1_options_proto != nil {
+func init() { file_tidings_options_v1_options_proto_init() }
+func file_tidings_options_v1_options_proto_init() {
+	if File_tidings_options_v1_options_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_options_proto_rawDesc), len(file_tidings_v1_options_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_options_v1_options_proto_rawDesc), len(file_tidings_options_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   1,
 			NumExtensions: 1,
 			NumServices:   0,
 		},
-		GoTypes:           file_tidings_v1_options_proto_goTypes,
-		DependencyIndexes: file_tidings_v1_options_proto_depIdxs,
-		MessageInfos:      file_tidings_v1_options_proto_msgTypes,
-		ExtensionInfos:    file_tidings_v1_options_proto_extTypes,
+		GoTypes:           file_tidings_options_v1_options_proto_goTypes,
+		DependencyIndexes: file_tidings_options_v1_options_proto_depIdxs,
+		MessageInfos:      file_tidings_options_v1_options_proto_msgTypes,
+		ExtensionInfos:    file_tidings_options_v1_options_proto_extTypes,
 	}.Build()
-	File_tidings_v1_options_proto = out.File
-	file_tidings_v1_options_proto_goTypes = nil
-	file_tidings_v1_options_proto_depIdxs = nil
+	File_tidings_options_v1_options_proto = out.File
+	file_tidings_options_v1_options_proto_goTypes = nil
+	file_tidings_options_v1_options_proto_depIdxs = nil
 }
