@@ -16,10 +16,14 @@ const (
 	bufYAML   = "version: v2\nmodules:\n  - path: proto\nbreaking:\n  use:\n    - FILE\n"
 	schema    = "syntax = \"proto3\";\n\npackage a.v1;\n\noption go_package = \"example.org/old/a/v1\";\n\nmessage A {\n  string x = 1;\n}\n"
 	protoFile = "proto/a/v1/a.proto"
+	otherFile = "proto/b/v1/b.proto"
 )
 
 // today is the day on which the tests take place.
 var today = time.Date(2030, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// otherSchema is the same in another package.
+var otherSchema = strings.NewReplacer("a.v1", "b.v1", "a/v1", "b/v1").Replace(schema)
 
 // withoutField is the schema with its field gone, which breaks everybody.
 var withoutField = strings.Replace(schema, "  string x = 1;\n", "", 1)
@@ -220,4 +224,29 @@ func TestRenamedModuleBreaksNobody(t *testing.T) {
 	// Any other change of a go_package is as breaking as ever.
 	c.write(protoFile, strings.Replace(schema, "example.org/old/a", "example.net/new/b", 1))
 	c.expect("", "1 breaking changes against reference.binpb", "FILE_SAME_GO_PACKAGE")
+}
+
+func TestModulesAreComparedTogether(t *testing.T) {
+	const moved = "more/a/v1/a.proto"
+	two := strings.Replace(bufYAML, "  - path: proto\n", "  - path: proto\n  - path: more\n", 1)
+	c := newCheckout(t)
+	c.write(otherFile, otherSchema)
+	c.release("v0.1.0")
+	c.commit("one module")
+	c.command("git", "checkout", "--quiet", "-b", "change")
+	c.write("buf.yaml", two)
+	c.write(moved, schema)
+	c.command("git", "rm", "--quiet", protoFile)
+	c.commit("two modules")
+	c.expect("", "")
+	c.write(moved, withoutField)
+	c.expect("", "1 breaking changes against v0.1.0.binpb", moved+":7:1: FIELD_NO_DELETE")
+
+	// And with two before.
+	c.write(moved, schema)
+	c.command("git", "branch", "--force", "main")
+	c.write("README.md", "on the branch")
+	c.commit("on the branch")
+	c.write(otherFile, strings.Replace(otherSchema, "  string x = 1;\n", "", 1))
+	c.expect("", "1 breaking changes against reference.binpb", otherFile+":7:1: FIELD_NO_DELETE")
 }

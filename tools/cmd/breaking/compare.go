@@ -31,6 +31,14 @@ func (f finding) String() string {
 	return fmt.Sprintf("%s: %s: %s", f.Path, f.Rule, f.Message)
 }
 
+// buildWorkingTree compiles the schemas of the working tree, of all modules
+// together: Buf compares an image with each module by itself, to which all of the
+// others would be gone.
+func (g gate) buildWorkingTree(ctx context.Context) error {
+	_, err := g.runBuf(ctx, "build", "-o", g.image)
+	return err
+}
+
 // compareCommit compares the working tree with the schemas of a commit.
 func (g gate) compareCommit(ctx context.Context, repo repository, commit string, rename moduleRename) error {
 	// The common directory, because in a linked work tree the other one has no objects.
@@ -38,13 +46,7 @@ func (g gate) compareCommit(ctx context.Context, repo repository, commit string,
 	if err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp("", "breaking-*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(temp) }()
-
-	path := filepath.Join(temp, "reference"+baselineExtension)
+	path := filepath.Join(g.temp, "reference"+baselineExtension)
 	if _, err := g.runBuf(ctx, "build", fmt.Sprintf("%s#format=git,commit=%s", gitDir, commit), "-o", path); err != nil {
 		return fmt.Errorf("build the schemas of %.12s: %w", commit, err)
 	}
@@ -85,7 +87,7 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 	for _, file := range reference.GetFile() {
 		g.packages[file.GetPackage()] = true
 	}
-	report, err := g.runBuf(ctx, "breaking", "--exclude-imports", "--error-format=json", "--against", image)
+	report, err := g.runBuf(ctx, "breaking", g.image, "--exclude-imports", "--error-format=json", "--against", image)
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {
 		return err
 	}
@@ -96,6 +98,7 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 			return fmt.Errorf("read the report of buf breaking: %w", err)
 		}
 		symbol, pkg := f.place(reference)
+		f.Path = g.sourcePath(f.Path)
 		w, ok := g.waivers.of(f, symbol, pkg)
 		if ok && promised.allow(w.waived, pkg) {
 			passed++
@@ -115,6 +118,17 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 		return err
 	}
 	return nil
+}
+
+// sourcePath returns where a file of the image lies, as seen from the root.
+func (g gate) sourcePath(file string) string {
+	for _, module := range g.modules {
+		path := filepath.Join(module, filepath.FromSlash(file))
+		if _, err := os.Stat(filepath.Join(g.root, path)); file != "" && err == nil {
+			return path
+		}
+	}
+	return file
 }
 
 func (g gate) runBuf(ctx context.Context, args ...string) ([]byte, error) {

@@ -12,7 +12,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
+
+	"example.com/tidings/tools/internal/workspace"
 )
 
 func main() {
@@ -30,8 +33,24 @@ func run(ctx context.Context, args []string, today time.Time, stdout io.Writer) 
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	modules, err := workspace.BufModules(*root)
+	if err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "breaking-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+
 	waivers, err := readWaivers(*root, today)
-	gate := gate{root: *root, buf: *bufPath, waivers: waivers, packages: make(map[string]bool), out: stdout}
+	gate := gate{
+		root: *root, buf: *bufPath, temp: temp, image: filepath.Join(temp, "working-tree"+baselineExtension),
+		modules: modules, waivers: waivers, packages: make(map[string]bool), out: stdout,
+	}
+	if err := gate.buildWorkingTree(ctx); err != nil {
+		return err
+	}
 	// Both are compared even if there is something wrong before: a developer wants
 	// to see everything at once.
 	err = errors.Join(err, gate.checkBaseline(ctx), gate.checkHistory(ctx, *base))
@@ -43,8 +62,13 @@ func run(ctx context.Context, args []string, today time.Time, stdout io.Writer) 
 
 // A gate compares the working tree of one checkout with references.
 type gate struct {
-	root    string
-	buf     string
+	root string
+	buf  string
+	// A directory for what is of no use afterwards, and in it the image of the
+	// working tree.
+	temp, image string
+	// The directories of the modules of Buf.
+	modules []string
 	waivers waivers
 	// The packages of all that was compared with.
 	packages map[string]bool
