@@ -32,6 +32,9 @@ func (f finding) place(reference *descriptorpb.FileDescriptorSet) (symbol, pkg s
 			break
 		}
 	}
+	if symbol == "" {
+		symbol, pkg = extensionIn(reference, names)
+	}
 	// Our own rules begin with the full name of what they are about.
 	if len(names) > 0 && (strings.HasPrefix(f.Rule, "TIDINGS_") || symbol == "") {
 		symbol = names[0]
@@ -40,6 +43,21 @@ func (f finding) place(reference *descriptorpb.FileDescriptorSet) (symbol, pkg s
 		pkg = symbol
 	}
 	return symbol, pkg
+}
+
+// extensionIn returns the extension that has one of the names as its number and
+// another as what it extends, with its package: Buf knows extensions by these, and
+// finds one that moved to another file in that file.
+func extensionIn(reference *descriptorpb.FileDescriptorSet, names []string) (symbol, pkg string) {
+	for _, file := range reference.GetFile() {
+		for _, extension := range file.GetExtension() {
+			if slices.Contains(names, strconv.Itoa(int(extension.GetNumber()))) &&
+				slices.Contains(names, strings.TrimPrefix(extension.GetExtendee(), ".")) {
+				return join(file.GetPackage(), extension.GetName()), file.GetPackage()
+			}
+		}
+	}
+	return "", ""
 }
 
 // symbolIn returns the full name of the innermost element of a file that is

@@ -96,6 +96,24 @@ func TestSymbolsOfFindings(t *testing.T) {
 	}
 }
 
+// TestMovedExtension finds the package whose users an extension was for, after it
+// moved to a file and a package that are new.
+func TestMovedExtension(t *testing.T) {
+	const file, extension = "proto/a/v1/note.proto", "syntax = \"proto3\";\npackage a.v1;\n" +
+		"import \"google/protobuf/descriptor.proto\";\nextend google.protobuf.MessageOptions { string note = 50001; }\n"
+	c := newCheckout(t)
+	c.write(file, extension)
+	c.write("VERSION", "0.1.0\n")
+	c.write("CHANGELOG.md", told)
+	c.release("v0.1.0")
+	c.commit("first")
+	c.command("git", "rm", "--quiet", file)
+	c.write("proto/c/v1/note.proto", strings.NewReplacer("a.v1", "c.v1", "string note", "int32 note").Replace(extension))
+	c.expect("", "3 breaking changes against v0.1.0.binpb", "FIELD_SAME_NAME", "FIELD_SAME_TYPE", "(a.v1.note)")
+	c.waivePackage("a.v1", "2030-03-01")
+	c.expect("", "", "waived until 2030-03-01")
+}
+
 func TestPlaceOfOurOwnFindings(t *testing.T) {
 	reference := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
 		{Name: new("a/v1/a.proto"), Package: new("a.v1")},
