@@ -33,11 +33,15 @@ const (
 	statusInterrupted = 130
 )
 
+// Version is the release that the command is of: what the file VERSION says.
+const Version = "0.1.0"
+
 const usage = `Usage:
   tidings-conformance --url URL [--grpc HOST:PORT] [flags]
   tidings-conformance schemas > FILE   write the schemas that the server has to know
   tidings-conformance list [--run PATTERN]
                                        show the cases
+  tidings-conformance version          print the version, as --version does
 
 Exit status: 0 the server conforms, 1 it doesn't, 2 wrong usage, 3 no server, 130 interrupted.
 
@@ -71,6 +75,7 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) int {
 	flags.StringVar(&s.json, "json", "", "write the results to this `file` as JSON")
 	flags.StringVar(&s.stop, "stop", "", "shell `command` that tells the server to stop, as its operator would; without it, what a server does then isn't tried")
 	flags.IntVar(&s.parallel, "parallel", 8*runtime.GOMAXPROCS(0), "how `many` cases run at the same time")
+	version := flags.Bool("version", false, "print the version, and do nothing else")
 	flags.DurationVar(&s.timeout, "timeout", 30*time.Second, "how `long` a step of a case may take")
 	name := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -84,6 +89,10 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if flags.NArg() > 0 {
 		fmt.Fprintf(errOut, "tidings-conformance: %q is neither a flag nor the command, which comes first\n", flags.Arg(0))
 		return statusUsage
+	}
+	if *version || name == "version" {
+		fmt.Fprintln(out, "tidings-conformance", Version)
+		return statusConforms
 	}
 	if err := s.load(); err != nil {
 		fmt.Fprintf(errOut, "tidings-conformance: %v\n", err)

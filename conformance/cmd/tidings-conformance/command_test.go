@@ -62,6 +62,15 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "--version"} {
+		status, out, errOut := call(t, arg)
+		if want := "tidings-conformance " + Version + "\n"; status != statusConforms || out != want || errOut != "" {
+			t.Errorf("%s: status %d, prints %q and %q, want %q", arg, status, out, errOut, want)
+		}
+	}
+}
+
 func TestNoServer(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -89,12 +89,14 @@ Exit status:
        some of the events. The same command is refused again.
   4    Not found: what the command names doesn't exist.
   130  Interrupted by SIGINT (Ctrl-C) or SIGTERM.`,
+		Version:       a.version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			*started = true
 		},
 	})
+	root.SetVersionTemplate(a.versionLine())
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.server, "server", "", "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for the gRPC protocol (environment: "+serverVariable+"; default "+defaultServer+")")
 	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long a call that answers once may take; 0: without bound")

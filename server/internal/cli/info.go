@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"strconv"
 	"strings"
@@ -70,8 +71,13 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version of this command",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tidings %s (%s %s/%s)\n", a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := io.WriteString(cmd.OutOrStdout(), a.versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what `tidings version` and `tidings --version` print.
+func (a *app) versionLine() string {
+	return fmt.Sprintf("tidings %s (%s %s/%s)\n", a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -25,9 +25,10 @@ const (
 // Packages in other languages take theirs from the file VERSION when they are
 // built.
 var sources = map[string]*regexp.Regexp{
-	versionFile:                         regexp.MustCompile(`^(\d+\.\d+\.\d+)\n$`),
-	"server/internal/daemon/command.go": regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
-	"interop/rust/Cargo.lock":           regexp.MustCompile(`(?m)^name = "tidings-contract"\nversion = "(\d+\.\d+\.\d+)"$`),
+	versionFile:                                      regexp.MustCompile(`^(\d+\.\d+\.\d+)\n$`),
+	"server/internal/daemon/command.go":              regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
+	"conformance/cmd/tidings-conformance/command.go": regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
+	"interop/rust/Cargo.lock":                        regexp.MustCompile(`(?m)^name = "tidings-contract"\nversion = "(\d+\.\d+\.\d+)"$`),
 }
 
 // shown are the forms in which documents show the version of what they describe.
