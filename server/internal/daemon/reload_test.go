@@ -10,8 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/server/internal/daemon"
@@ -132,6 +134,7 @@ func TestReload(t *testing.T) {
 		"half of a file":  {schematest.Image(schematest.Event("notes.v1", "notes", "text string"))[:30], "neither a Buf image nor a FileDescriptorSet"},
 		"nothing at all":  {nil, "it holds no file"},
 		"a wrong option":  {schematest.Image(schematest.Event("notes.v1", "No topic", "text string", "count int32")), "is not a topic name"},
+		"a wrong rule":    {schematest.Image(misruled()), "rules of notes.v1.Noted.text: failed to compile program string.pattern"},
 		"another's names": {schematest.Image(schematest.Event("notes.v1", "notes", "text string", "count int32"), elsewhere()), "Noted"},
 	} {
 		r.write(t, test.content)
@@ -177,6 +180,36 @@ func TestWrongBuf(t *testing.T) {
 }
 
 // elsewhere declares an event type that another file declares too.
+// misruled has a rule that can't be compiled.
+func misruled() *descriptorpb.FileDescriptorProto {
+	file := schematest.Event("notes.v1", "notes", "text string", "count int32")
+	file.Dependency = append(file.Dependency, "buf/validate/validate.proto")
+	options := new(descriptorpb.FieldOptions)
+	proto.SetExtension(options, validate.E_Field, &validate.FieldRules{
+		Type: &validate.FieldRules_String_{String_: &validate.StringRules{Pattern: new("(")}},
+	})
+	file.MessageType[0].Field[0].Options = options
+	return file
+}
+
+// A server doesn't start with rules that have a mistake: the first event would
+// show it.
+func TestStartWithWrongRules(t *testing.T) {
+	t.Parallel()
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir, cfg.Schemas = filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "schemas.binpb")
+	if err := os.WriteFile(cfg.Schemas, schematest.Image(misruled()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "schemas: " + cfg.Schemas + ": rules of notes.v1.Noted.text: failed to compile program string.pattern: error parsing regexp: missing closing ): `(`"
+	if err := daemon.Run(t.Context(), cfg, slog.New(slog.DiscardHandler)); fmt.Sprint(err) != want {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(cfg.DataDir); err == nil {
+		t.Error("it has opened its storage")
+	}
+}
+
 func elsewhere() *descriptorpb.FileDescriptorProto {
 	file := schematest.Event("notes.v1", "", "text string")
 	file.Name = new("elsewhere.proto")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/governance"
@@ -40,7 +41,7 @@ func loadTypes(ctx context.Context, path string) (types *schema.Set, content []b
 	if types, err = readTypes(path, content); err != nil {
 		return nil, nil, err
 	}
-	if err := types.CheckRules(ctx, types.Image()); err != nil {
+	if err := types.CheckRules(ctx, types.Image(), runtime.GOMAXPROCS(0)); err != nil {
 		return nil, nil, fmt.Errorf("schemas: %s: %w", path, err)
 	}
 	return types, content, nil

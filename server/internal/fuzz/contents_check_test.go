@@ -79,7 +79,7 @@ var kindOfProblem = regexp.MustCompile(`"[^"]*"|[a-z]+\.\S*|\d+|\n[\s\S]*`)
 func checkedSchema(image []byte) (*schema.Set, error) {
 	set, err := schema.Parse(image)
 	if err == nil {
-		err = set.CheckRules(context.Background(), set.Image())
+		err = set.CheckRules(context.Background(), set.Image(), 1)
 	}
 	return set, err
 }

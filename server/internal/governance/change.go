@@ -124,7 +124,7 @@ func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate,
 func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candidate, error) {
 	set, err := over.set.Image().Overlay(image).Set()
 	if err == nil {
-		err = set.CheckRules(ctx, image)
+		err = set.CheckRules(ctx, image, 1) // Calls go on beside it.
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

