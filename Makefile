@@ -97,6 +97,9 @@ IMAGE := server/internal/daemon/examples.binpb
 # The golden vectors: those of each release, and those of the schemas as they stand.
 GOLDEN := conformance/golden
 
+# What the documents say of the contract from the contract itself.
+APIDOCS := docs/errors.md docs/reference
+
 # The licences of what a program links, beside the go.mod of its module.
 LICENSES := THIRD_PARTY_LICENSES.txt
 
@@ -104,7 +107,7 @@ LICENSES := THIRD_PARTY_LICENSES.txt
 generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
 	@$(BUF) generate
 	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
-	@$(BIN)/errordocs -root . -buf "$(BUF)"
+	@$(BIN)/apidocs -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
 	@$(BIN)/licenses -C server -package ./cmd/tidings -o $(LICENSES)
 	@$(BIN)/licenses -C conformance -package ./cmd/tidings-conformance -o $(LICENSES)
@@ -181,9 +184,9 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 
 .PHONY: drift
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
-	@rm -rf gen $(IMAGE) $(GOLDEN)/next
+	@rm -rf gen $(IMAGE) $(GOLDEN)/next $(APIDOCS)
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) docs/errors.md '*/$(LICENSES)') || exit 1; \
+	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) $(APIDOCS) '*/$(LICENSES)') || exit 1; \
 	if [ -n "$$status" ]; then \
 		echo "drift: this is not what make generate writes; run it and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \

@@ -6,12 +6,9 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
-
-	"example.com/tidings/tools/internal/schemaimage"
 )
 
 // The names in the contract that this program reads.
@@ -36,17 +33,18 @@ type reason struct {
 	Metadata string // Empty: none.
 }
 
-// readCatalogue returns the errors that an image declares, in their order. Each
-// has to have a comment, a code and a word on retries.
-func readCatalogue(image []byte) ([]reason, error) {
-	set, err := schemaimage.Parse(image)
-	if err != nil {
-		return nil, err
+// names are those of the errors.
+func names(reasons []reason) []string {
+	var all []string
+	for _, r := range reasons {
+		all = append(all, r.Name)
 	}
-	files, err := protodesc.NewFiles(set)
-	if err != nil {
-		return nil, err
-	}
+	return all
+}
+
+// readCatalogue returns the errors that schemas declare, in their order. Each has to
+// have a comment, a code and a word on retries.
+func readCatalogue(files *protoregistry.Files) ([]reason, error) {
 	found, err := files.FindDescriptorByName(reasonsName)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", reasonsName, err)
