@@ -153,12 +153,12 @@ func TestPublishRefuses(t *testing.T) {
 		"unknown field of the payload": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
 			r.Events[2].Data.Value = append(r.Events[2].Data.Value, 0xa0, 0x06, 0x01)
 		}, eventInvalid.at("events[2].data.100"), []need{opaquePayloads}},
-		"type URL without a slash": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[2].Data.TypeUrl = orderPlaced },
-			eventInvalid.at("events[2].data.type_url"), nil},
+		"type URL without a name": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[2].Data.TypeUrl = "type.googleapis.com/" },
+			because(codes.InvalidArgument, "EVENT_MALFORMED").at("events[2].data.type_url"), []need{opaquePayloads}},
 		"a message of protobuf's own": {func(t *testing.T, r *tidingsv1.PublishRequest) { r.Events[1] = event(t, "1", timestamppb.Now()) },
 			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "google.protobuf.Timestamp").at("events[1].data.type_url"), nil},
 		"no type": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[2].Data = new(anypb.Any) },
-			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "").at("events[2].data.type_url"), nil},
+			because(codes.InvalidArgument, "EVENT_MALFORMED").at("events[2].data.type_url"), nil},
 		"no data": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[2].Data = nil }, eventInvalid.at("events[2].data"), nil},
 		"large event": {func(t *testing.T, r *tidingsv1.PublishRequest) { r.Events[1] = bulky(t, "1", testEventBytes) },
 			because(codes.InvalidArgument, "EVENT_TOO_LARGE", "limit", fmt.Sprint(testEventBytes), "size", anything), nil},

@@ -63,8 +63,8 @@ func (v *visit) inAny(h held) *refusal {
 
 // messageOf returns the message that a type URL names, or what is wrong with it.
 func (s *shared) messageOf(url string) (message protoreflect.MessageDescriptor, wrong string) {
-	if !IsTypeURL(url) {
-		return nil, fmt.Sprintf("%q is not a type URL: %s", url, TypeURLForm)
+	if !strings.Contains(url, "/") { // Then the libraries of some languages find no name in it.
+		return nil, fmt.Sprintf("%q is not a type URL: must end in a slash and the full name of a message, as %sshop.orders.v1.OrderPlaced does", url, urlPrefix)
 	}
 	t, err := s.types.FindMessageByURL(url)
 	if err != nil {
@@ -74,10 +74,3 @@ func (s *shared) messageOf(url string) (message protoreflect.MessageDescriptor, 
 	}
 	return t.Descriptor(), ""
 }
-
-// TypeURLForm says what a type URL has to be.
-const TypeURLForm = "must end in a slash and the full name of a message, as type.googleapis.com/shop.orders.v1.OrderPlaced does"
-
-// IsTypeURL reports whether the libraries of all languages take a text for the
-// URL of a type: without a slash some find no name in it.
-func IsTypeURL(url string) bool { return strings.Contains(url, "/") }

@@ -23,6 +23,8 @@ var ErrMalformed = errors.New("not an encoding of its type")
 type Type struct {
 	// Name is the full name of the message.
 	Name string
+	// URL is the normal form of the URLs of the type, which every library takes.
+	URL string
 	// Topic is the topic that the message declares, or empty.
 	Topic string
 	// Key is the path of the field that gives the partition key, or empty.
@@ -42,11 +44,16 @@ type Type struct {
 	loops      func() int // How deep they nest in the rules.
 }
 
+// urlPrefix begins the URL of a type: PHP's library and C++'s JSON take nothing
+// else.
+const urlPrefix = "type.googleapis.com/"
+
 var topicName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, error) {
 	t := &Type{
 		Name:       string(message.FullName()),
+		URL:        urlPrefix + string(message.FullName()),
 		descriptor: message,
 		shared:     shared,
 		plain:      sync.OnceValue(func() *plain { return shared.plainOf(message) }),

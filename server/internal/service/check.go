@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
@@ -37,16 +39,10 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 		return "", tooLarge(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
 			fmt.Sprintf("events[%d]", at), len(e.raw), c.limits.MaxEventBytes)
 	}
-	if e.typeURL != "" && !schema.IsTypeURL(e.typeURL) {
-		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, fmt.Sprintf("events[%d].data.type_url", at), schema.TypeURLForm)
-	}
 	name := e.typeName()
 	t, err := c.types.Type(name)
 	if err != nil {
-		// The name is cloned: it points into the request.
-		name = strings.Clone(name)
-		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
-			fmt.Sprintf("events[%d].data.type_url", at), c.types.Lacks(name), "type", name)
+		return "", c.unknown(at, strings.Clone(name)) // It points into the request.
 	}
 	if c.topic != nil {
 		if allowed := c.topic.Config.GetEventTypes(); len(allowed) > 0 && !slices.Contains(allowed, t.Name) {
@@ -54,6 +50,9 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 				fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("topic %q doesn't take events of type %s", c.topic.Name, t.Name),
 				"type", t.Name, "topic", c.topic.Name)
 		}
+	}
+	if e.typeURL != t.URL {
+		e.setTypeURL(t.URL)
 	}
 	key, err = t.Check(ctx, e.payload)
 	var invalid *schema.InvalidError
@@ -72,6 +71,16 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 characters, none of them a control character or a noncharacter")
 	}
 	return key, nil
+}
+
+// unknown is the error for what the type URL of an event names instead of a type.
+func (c *checker) unknown(at int64, name string) error {
+	field := fmt.Sprintf("events[%d].data.type_url", at)
+	if !protoreflect.FullName(name).IsValid() {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED, field, fmt.Sprintf(
+			"must be the full name of a message, such as shop.orders.v1.OrderPlaced, after type.googleapis.com/ or another prefix that ends in a slash; it names %q", name))
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field, c.types.Lacks(name), "type", name)
 }
 
 // maxKey is the number of characters that a partition key has at most.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -42,6 +43,27 @@ type event struct {
 // typeName is the full name of the event's type.
 func (e *event) typeName() string {
 	return eventlog.TypeName(e.typeURL)
+}
+
+// setTypeURL puts another type URL into the encoding of the event, in memory of
+// its own, and leaves all else as it was sent.
+func (e *event) setTypeURL(url string) {
+	const data = 7
+	raw := make([]byte, 0, len(e.raw)+len(url)+2*binary.MaxVarintLen32) // Both lengths may get longer.
+	for rest := e.raw; len(rest) > 0; {
+		number, _, size := protowire.ConsumeField(rest)
+		if number != data {
+			raw = append(raw, rest[:size]...)
+		} else {
+			content := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), url)
+			if len(e.payload) > 0 {
+				content = protowire.AppendBytes(protowire.AppendTag(content, 2, protowire.BytesType), e.payload)
+			}
+			raw = protowire.AppendBytes(protowire.AppendTag(raw, data, protowire.BytesType), content)
+		}
+		rest = rest[size:]
+	}
+	e.raw, e.typeURL = raw, url
 }
 
 // missing returns a key that the server determined where the event has none.

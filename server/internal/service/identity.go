@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -53,7 +54,8 @@ func digest(b []byte) engine.ID {
 }
 
 // sameEvent compares two encoded events by what they say: encodings of the same
-// event may differ in the order of map entries.
+// event may differ in the order of map entries, and earlier releases stored
+// type URLs as they came.
 func sameEvent(types *schema.Set, a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -64,7 +66,7 @@ func sameEvent(types *schema.Set, a, b []byte) bool {
 	}
 	leftData, rightData := left.GetData(), right.GetData()
 	left.Data, right.Data = nil, nil
-	if !proto.Equal(&left, &right) || leftData.GetTypeUrl() != rightData.GetTypeUrl() {
+	if !proto.Equal(&left, &right) || eventlog.TypeName(leftData.GetTypeUrl()) != eventlog.TypeName(rightData.GetTypeUrl()) {
 		return false
 	}
 	if bytes.Equal(leftData.GetValue(), rightData.GetValue()) {
