@@ -9,11 +9,17 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// The catalogue of errors.
+// The catalogues of errors: the one of tidings.v1 and those that other packages of
+// the contract add to it.
 const (
-	reasonsName  = "tidings.v1.ErrorReason"
+	reasonsName  = "ErrorReason"
 	reasonPrefix = "ERROR_REASON_"
 )
+
+// isReasons reports whether an enum is a catalogue of errors.
+func isReasons(enum protoreflect.Descriptor) bool {
+	return enum.Name() == reasonsName && contractPackage.MatchString(string(enum.ParentFile().Package()))
+}
 
 // contractPackage is the name of a package whose RPCs have the errors of the
 // catalogue. Others, such as those between the server's replicas, have their own.
@@ -48,7 +54,7 @@ func (s state) words() words {
 	w := words{reasons: make(map[string]bool), values: make(map[string]bool)}
 	for value := range of[protoreflect.EnumValueDescriptor](s.all) {
 		name := string(value.Name())
-		if value.Parent().FullName() == reasonsName {
+		if isReasons(value.Parent()) {
 			if value.Number() != 0 {
 				w.reasons[strings.TrimPrefix(name, reasonPrefix)] = true
 			}
@@ -77,7 +83,7 @@ func errorProblems(method protoreflect.MethodDescriptor, w words) []string {
 	text := comment(method)
 	mark := errorsMark.FindStringIndex(text)
 	if mark == nil {
-		return []string{`names no errors: its comment lacks "Errors: REASON, REASON." or "Errors: none."`}
+		return []string{`names no errors: its comment lacks "Errors: REASON, REASON." or "Errors: none of its own."`}
 	}
 	text = text[mark[1]:]
 	sentence := text
@@ -85,7 +91,7 @@ func errorProblems(method protoreflect.MethodDescriptor, w words) []string {
 		sentence = text[:end[0]]
 	}
 	var problems []string
-	named := sentence == "none"
+	named := sentence == "none of its own"
 	for _, name := range inCapitals.FindAllString(text, -1) {
 		if !w.reasons[name] && !w.values[name] {
 			problems = append(problems, fmt.Sprintf("names the error %s, which %s doesn't have", name, reasonsName))
@@ -112,7 +118,7 @@ func errorReasonOption() *check.RuleSpec {
 		"Checks that every error reason says its code and whether to retry.",
 		onState(func(s subject) error {
 			for value := range of[protoreflect.EnumValueDescriptor](s.files) {
-				if value.Parent().FullName() != reasonsName || value.Number() == 0 {
+				if !isReasons(value.Parent()) || value.Number() == 0 {
 					continue
 				}
 				unsaid, ok, err := s.options.Reason(value)

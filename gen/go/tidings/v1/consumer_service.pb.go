@@ -11,7 +11,6 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -23,194 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// NackKind is what shall become of an event that a consumer doesn't deal with.
-type NackKind int32
-
-const (
-	// The default: NACK_KIND_RETRY.
-	NackKind_NACK_KIND_UNSPECIFIED NackKind = 0
-	// It failed: deliver it again, by the retry policy, or make it a dead letter
-	// where it has had its attempts.
-	NackKind_NACK_KIND_RETRY NackKind = 1
-	// It can't succeed: make it a dead letter.
-	NackKind_NACK_KIND_DEAD_LETTER NackKind = 2
-	// It isn't wanted: don't deliver it again.
-	NackKind_NACK_KIND_DROP NackKind = 3
-	// It wasn't tried: deliver it again, at once unless a delay is given, with
-	// the same attempt.
-	NackKind_NACK_KIND_RELEASE NackKind = 4
-)
-
-// Enum value maps for NackKind.
-var (
-	NackKind_name = map[int32]string{
-		0: "NACK_KIND_UNSPECIFIED",
-		1: "NACK_KIND_RETRY",
-		2: "NACK_KIND_DEAD_LETTER",
-		3: "NACK_KIND_DROP",
-		4: "NACK_KIND_RELEASE",
-	}
-	NackKind_value = map[string]int32{
-		"NACK_KIND_UNSPECIFIED": 0,
-		"NACK_KIND_RETRY":       1,
-		"NACK_KIND_DEAD_LETTER": 2,
-		"NACK_KIND_DROP":        3,
-		"NACK_KIND_RELEASE":     4,
-	}
-)
-
-func (x NackKind) Enum() *NackKind {
-	p := new(NackKind)
-	*p = x
-	return p
-}
-
-func (x NackKind) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (NackKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_consumer_service_proto_enumTypes[0].Descriptor()
-}
-
-func (NackKind) Type() protoreflect.EnumType {
-	return &file_tidings_v1_consumer_service_proto_enumTypes[0]
-}
-
-func (x NackKind) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use NackKind.Descriptor instead.
-func (NackKind) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{0}
-}
-
-// SettlementStatus is what became of a settlement.
-type SettlementStatus int32
-
-const (
-	// Not said.
-	SettlementStatus_SETTLEMENT_STATUS_UNSPECIFIED SettlementStatus = 0
-	// It is stored: it holds, whatever happens to the server.
-	SettlementStatus_SETTLEMENT_STATUS_APPLIED SettlementStatus = 1
-	// It repeats one that was applied.
-	SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED SettlementStatus = 2
-	// It changed nothing: the deadline passed, the event was delivered anew, it
-	// was settled in another way, or the subscription was moved (see
-	// SeekSubscription).
-	SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST SettlementStatus = 3
-	// The token isn't one of this subscription.
-	SettlementStatus_SETTLEMENT_STATUS_MALFORMED SettlementStatus = 4
-	// Whether it was applied is not known. Send it again.
-	SettlementStatus_SETTLEMENT_STATUS_TRANSIENT SettlementStatus = 5
-)
-
-// Enum value maps for SettlementStatus.
-var (
-	SettlementStatus_name = map[int32]string{
-		0: "SETTLEMENT_STATUS_UNSPECIFIED",
-		1: "SETTLEMENT_STATUS_APPLIED",
-		2: "SETTLEMENT_STATUS_ALREADY_APPLIED",
-		3: "SETTLEMENT_STATUS_LEASE_LOST",
-		4: "SETTLEMENT_STATUS_MALFORMED",
-		5: "SETTLEMENT_STATUS_TRANSIENT",
-	}
-	SettlementStatus_value = map[string]int32{
-		"SETTLEMENT_STATUS_UNSPECIFIED":     0,
-		"SETTLEMENT_STATUS_APPLIED":         1,
-		"SETTLEMENT_STATUS_ALREADY_APPLIED": 2,
-		"SETTLEMENT_STATUS_LEASE_LOST":      3,
-		"SETTLEMENT_STATUS_MALFORMED":       4,
-		"SETTLEMENT_STATUS_TRANSIENT":       5,
-	}
-)
-
-func (x SettlementStatus) Enum() *SettlementStatus {
-	p := new(SettlementStatus)
-	*p = x
-	return p
-}
-
-func (x SettlementStatus) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (SettlementStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_consumer_service_proto_enumTypes[1].Descriptor()
-}
-
-func (SettlementStatus) Type() protoreflect.EnumType {
-	return &file_tidings_v1_consumer_service_proto_enumTypes[1]
-}
-
-func (x SettlementStatus) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use SettlementStatus.Descriptor instead.
-func (SettlementStatus) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{1}
-}
-
-// Window bounds what is leased to a stream and not settled. It is a hard bound:
-// nothing is sent that would exceed it.
-type Window struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The number of events. 1 to 10,000; 0: 1,000.
-	MaxEvents int32 `protobuf:"varint,1,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
-	// The size of the events in bytes, as tidings.v1.Event in protobuf. At most
-	// 256 MiB; 0: 8 MiB. A value below Limits.max_event_bytes is raised to it,
-	// or else some event might never fit.
-	MaxBytes      int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Window) Reset() {
-	*x = Window{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Window) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Window) ProtoMessage() {}
-
-func (x *Window) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Window.ProtoReflect.Descriptor instead.
-func (*Window) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Window) GetMaxEvents() int32 {
-	if x != nil {
-		return x.MaxEvents
-	}
-	return 0
-}
-
-func (x *Window) GetMaxBytes() int64 {
-	if x != nil {
-		return x.MaxBytes
-	}
-	return 0
-}
 
 // ConsumeRequest is what a consumer sends on the stream of Consume.
 type ConsumeRequest struct {
@@ -229,7 +40,7 @@ type ConsumeRequest struct {
 
 func (x *ConsumeRequest) Reset() {
 	*x = ConsumeRequest{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[1]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -241,7 +52,7 @@ func (x *ConsumeRequest) String() string {
 func (*ConsumeRequest) ProtoMessage() {}
 
 func (x *ConsumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[1]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -254,7 +65,7 @@ func (x *ConsumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeRequest.ProtoReflect.Descriptor instead.
 func (*ConsumeRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{1}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ConsumeRequest) GetRequest() isConsumeRequest_Request {
@@ -282,7 +93,7 @@ func (x *ConsumeRequest) GetSettle() *SettlementBatch {
 	return nil
 }
 
-func (x *ConsumeRequest) GetWindow() *Window {
+func (x *ConsumeRequest) GetWindow() *FlowControl {
 	if x != nil {
 		if x, ok := x.Request.(*ConsumeRequest_Window); ok {
 			return x.Window
@@ -308,7 +119,7 @@ type ConsumeRequest_Settle struct {
 type ConsumeRequest_Window struct {
 	// A new window. A smaller one takes nothing back: nothing more is delivered
 	// until what is leased fits it.
-	Window *Window `protobuf:"bytes,3,opt,name=window,proto3,oneof"`
+	Window *FlowControl `protobuf:"bytes,3,opt,name=window,proto3,oneof"`
 }
 
 func (*ConsumeRequest_Open) isConsumeRequest_Request() {}
@@ -323,13 +134,14 @@ type ConsumeOpen struct {
 	// The name of the subscription.
 	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// The window. Unset: that of its unset fields.
-	Window *Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window *FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	// How often to send a heartbeat while nothing else is sent. 1 second to
 	// 5 minutes; unset: 15 seconds.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// The tokens of the deliveries that the consumer holds from an earlier call
 	// and means to settle. Those that are still leased count in the window of
-	// this stream; `opened` says of each what it is worth. At most 10,000.
+	// this stream; `opened` says of each what it is worth. At most
+	// Limits.max_settlements_per_request.
 	HeldDeliveryTokens []string `protobuf:"bytes,4,rep,name=held_delivery_tokens,json=heldDeliveryTokens,proto3" json:"held_delivery_tokens,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -337,7 +149,7 @@ type ConsumeOpen struct {
 
 func (x *ConsumeOpen) Reset() {
 	*x = ConsumeOpen{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +161,7 @@ func (x *ConsumeOpen) String() string {
 func (*ConsumeOpen) ProtoMessage() {}
 
 func (x *ConsumeOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +174,7 @@ func (x *ConsumeOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeOpen.ProtoReflect.Descriptor instead.
 func (*ConsumeOpen) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ConsumeOpen) GetSubscription() string {
@@ -372,7 +184,7 @@ func (x *ConsumeOpen) GetSubscription() string {
 	return ""
 }
 
-func (x *ConsumeOpen) GetWindow() *Window {
+func (x *ConsumeOpen) GetWindow() *FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -389,369 +201,6 @@ func (x *ConsumeOpen) GetHeartbeatInterval() *durationpb.Duration {
 func (x *ConsumeOpen) GetHeldDeliveryTokens() []string {
 	if x != nil {
 		return x.HeldDeliveryTokens
-	}
-	return nil
-}
-
-// SettlementBatch is settlements that are answered together.
-type SettlementBatch struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The settlements, 1 to 10,000.
-	Settlements   []*Settlement `protobuf:"bytes,1,rep,name=settlements,proto3" json:"settlements,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SettlementBatch) Reset() {
-	*x = SettlementBatch{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SettlementBatch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SettlementBatch) ProtoMessage() {}
-
-func (x *SettlementBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SettlementBatch.ProtoReflect.Descriptor instead.
-func (*SettlementBatch) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *SettlementBatch) GetSettlements() []*Settlement {
-	if x != nil {
-		return x.Settlements
-	}
-	return nil
-}
-
-// Settlement says what became of a delivery.
-type Settlement struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The token of the delivery.
-	DeliveryToken string `protobuf:"bytes,1,opt,name=delivery_token,json=deliveryToken,proto3" json:"delivery_token,omitempty"`
-	// What became of it.
-	//
-	// Types that are valid to be assigned to Action:
-	//
-	//	*Settlement_Ack
-	//	*Settlement_Nack
-	//	*Settlement_Extend
-	Action        isSettlement_Action `protobuf_oneof:"action"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Settlement) Reset() {
-	*x = Settlement{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Settlement) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Settlement) ProtoMessage() {}
-
-func (x *Settlement) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Settlement.ProtoReflect.Descriptor instead.
-func (*Settlement) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Settlement) GetDeliveryToken() string {
-	if x != nil {
-		return x.DeliveryToken
-	}
-	return ""
-}
-
-func (x *Settlement) GetAction() isSettlement_Action {
-	if x != nil {
-		return x.Action
-	}
-	return nil
-}
-
-func (x *Settlement) GetAck() *Ack {
-	if x != nil {
-		if x, ok := x.Action.(*Settlement_Ack); ok {
-			return x.Ack
-		}
-	}
-	return nil
-}
-
-func (x *Settlement) GetNack() *Nack {
-	if x != nil {
-		if x, ok := x.Action.(*Settlement_Nack); ok {
-			return x.Nack
-		}
-	}
-	return nil
-}
-
-func (x *Settlement) GetExtend() *ExtendDeadline {
-	if x != nil {
-		if x, ok := x.Action.(*Settlement_Extend); ok {
-			return x.Extend
-		}
-	}
-	return nil
-}
-
-type isSettlement_Action interface {
-	isSettlement_Action()
-}
-
-type Settlement_Ack struct {
-	// The event is dealt with.
-	Ack *Ack `protobuf:"bytes,2,opt,name=ack,proto3,oneof"`
-}
-
-type Settlement_Nack struct {
-	// The consumer doesn't deal with the event.
-	Nack *Nack `protobuf:"bytes,3,opt,name=nack,proto3,oneof"`
-}
-
-type Settlement_Extend struct {
-	// The consumer needs more time.
-	Extend *ExtendDeadline `protobuf:"bytes,4,opt,name=extend,proto3,oneof"`
-}
-
-func (*Settlement_Ack) isSettlement_Action() {}
-
-func (*Settlement_Nack) isSettlement_Action() {}
-
-func (*Settlement_Extend) isSettlement_Action() {}
-
-// Ack says that an event is dealt with: it isn't delivered again.
-type Ack struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Ack) Reset() {
-	*x = Ack{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Ack) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Ack) ProtoMessage() {}
-
-func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Ack.ProtoReflect.Descriptor instead.
-func (*Ack) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{5}
-}
-
-// Nack says that a consumer doesn't deal with an event.
-type Nack struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What shall become of the event. Unspecified: NACK_KIND_RETRY.
-	Kind NackKind `protobuf:"varint,1,opt,name=kind,proto3,enum=tidings.v1.NackKind" json:"kind,omitempty"`
-	// After what delay to deliver it again, instead of what the retry policy
-	// says. For NACK_KIND_RETRY and NACK_KIND_RELEASE. Up to 1 day.
-	Delay *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
-	// Why, for people. It travels with the next attempt and with the dead letter.
-	// At most 1,024 characters.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Nack) Reset() {
-	*x = Nack{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Nack) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Nack) ProtoMessage() {}
-
-func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Nack.ProtoReflect.Descriptor instead.
-func (*Nack) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *Nack) GetKind() NackKind {
-	if x != nil {
-		return x.Kind
-	}
-	return NackKind_NACK_KIND_UNSPECIFIED
-}
-
-func (x *Nack) GetDelay() *durationpb.Duration {
-	if x != nil {
-		return x.Delay
-	}
-	return nil
-}
-
-func (x *Nack) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-// ExtendDeadline moves the deadline of a lease.
-type ExtendDeadline struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The new deadline, from now. 1 second to 1 hour.
-	Duration      *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExtendDeadline) Reset() {
-	*x = ExtendDeadline{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExtendDeadline) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExtendDeadline) ProtoMessage() {}
-
-func (x *ExtendDeadline) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExtendDeadline.ProtoReflect.Descriptor instead.
-func (*ExtendDeadline) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *ExtendDeadline) GetDuration() *durationpb.Duration {
-	if x != nil {
-		return x.Duration
-	}
-	return nil
-}
-
-// SettlementResult says what became of a settlement.
-type SettlementResult struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What became of it.
-	Status SettlementStatus `protobuf:"varint,1,opt,name=status,proto3,enum=tidings.v1.SettlementStatus" json:"status,omitempty"`
-	// The deadline as it is now, after an extension that was applied.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SettlementResult) Reset() {
-	*x = SettlementResult{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SettlementResult) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SettlementResult) ProtoMessage() {}
-
-func (x *SettlementResult) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SettlementResult.ProtoReflect.Descriptor instead.
-func (*SettlementResult) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *SettlementResult) GetStatus() SettlementStatus {
-	if x != nil {
-		return x.Status
-	}
-	return SettlementStatus_SETTLEMENT_STATUS_UNSPECIFIED
-}
-
-func (x *SettlementResult) GetDeadline() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Deadline
 	}
 	return nil
 }
@@ -776,7 +225,7 @@ type ConsumeResponse struct {
 
 func (x *ConsumeResponse) Reset() {
 	*x = ConsumeResponse{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[9]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +237,7 @@ func (x *ConsumeResponse) String() string {
 func (*ConsumeResponse) ProtoMessage() {}
 
 func (x *ConsumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[9]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +250,7 @@ func (x *ConsumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeResponse.ProtoReflect.Descriptor instead.
 func (*ConsumeResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{9}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ConsumeResponse) GetFrame() isConsumeResponse_Frame {
@@ -838,7 +287,7 @@ func (x *ConsumeResponse) GetSettled() *SettlementResults {
 	return nil
 }
 
-func (x *ConsumeResponse) GetWindow() *Window {
+func (x *ConsumeResponse) GetWindow() *FlowControl {
 	if x != nil {
 		if x, ok := x.Frame.(*ConsumeResponse_Window); ok {
 			return x.Window
@@ -886,7 +335,7 @@ type ConsumeResponse_Settled struct {
 
 type ConsumeResponse_Window struct {
 	// The window, after it was changed.
-	Window *Window `protobuf:"bytes,4,opt,name=window,proto3,oneof"`
+	Window *FlowControl `protobuf:"bytes,4,opt,name=window,proto3,oneof"`
 }
 
 type ConsumeResponse_Heartbeat struct {
@@ -916,7 +365,7 @@ func (*ConsumeResponse_Draining) isConsumeResponse_Frame() {}
 type ConsumeOpened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The window.
-	Window *Window `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	Window *FlowControl `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
 	// The heartbeat interval.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// The time that a consumer has for a delivery.
@@ -933,7 +382,7 @@ type ConsumeOpened struct {
 
 func (x *ConsumeOpened) Reset() {
 	*x = ConsumeOpened{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[10]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +394,7 @@ func (x *ConsumeOpened) String() string {
 func (*ConsumeOpened) ProtoMessage() {}
 
 func (x *ConsumeOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[10]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,10 +407,10 @@ func (x *ConsumeOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeOpened.ProtoReflect.Descriptor instead.
 func (*ConsumeOpened) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{10}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *ConsumeOpened) GetWindow() *Window {
+func (x *ConsumeOpened) GetWindow() *FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -996,200 +445,6 @@ func (x *ConsumeOpened) GetStreamId() string {
 	return ""
 }
 
-// SettlementResults are the results of a batch of settlements.
-type SettlementResults struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which batch of this call, from 0.
-	Batch int64 `protobuf:"varint,1,opt,name=batch,proto3" json:"batch,omitempty"`
-	// The results, in the order of the settlements.
-	Results       []*SettlementResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SettlementResults) Reset() {
-	*x = SettlementResults{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SettlementResults) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SettlementResults) ProtoMessage() {}
-
-func (x *SettlementResults) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SettlementResults.ProtoReflect.Descriptor instead.
-func (*SettlementResults) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *SettlementResults) GetBatch() int64 {
-	if x != nil {
-		return x.Batch
-	}
-	return 0
-}
-
-func (x *SettlementResults) GetResults() []*SettlementResult {
-	if x != nil {
-		return x.Results
-	}
-	return nil
-}
-
-// DeliveryBatch is a run of deliveries.
-type DeliveryBatch struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The deliveries. At least one.
-	Deliveries    []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DeliveryBatch) Reset() {
-	*x = DeliveryBatch{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeliveryBatch) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeliveryBatch) ProtoMessage() {}
-
-func (x *DeliveryBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeliveryBatch.ProtoReflect.Descriptor instead.
-func (*DeliveryBatch) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *DeliveryBatch) GetDeliveries() []*Delivery {
-	if x != nil {
-		return x.Deliveries
-	}
-	return nil
-}
-
-// Delivery is an event that is leased to a consumer.
-type Delivery struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event.
-	Event *RecordedEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
-	// What to settle it with. Opaque; good for this subscription and this
-	// delivery only.
-	DeliveryToken string `protobuf:"bytes,2,opt,name=delivery_token,json=deliveryToken,proto3" json:"delivery_token,omitempty"`
-	// Which attempt this is, from 1.
-	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// When the lease ends unless it is extended, by the server's clock.
-	Deadline *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	// The reason of the last nack of this event. Empty: there was none, or it is
-	// the first attempt after a redrive.
-	LastNackReason string `protobuf:"bytes,5,opt,name=last_nack_reason,json=lastNackReason,proto3" json:"last_nack_reason,omitempty"`
-	// The event had been a dead letter and was redriven.
-	Redriven      bool `protobuf:"varint,6,opt,name=redriven,proto3" json:"redriven,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Delivery) Reset() {
-	*x = Delivery{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Delivery) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Delivery) ProtoMessage() {}
-
-func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
-func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *Delivery) GetEvent() *RecordedEvent {
-	if x != nil {
-		return x.Event
-	}
-	return nil
-}
-
-func (x *Delivery) GetDeliveryToken() string {
-	if x != nil {
-		return x.DeliveryToken
-	}
-	return ""
-}
-
-func (x *Delivery) GetAttempt() int32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
-func (x *Delivery) GetDeadline() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Deadline
-	}
-	return nil
-}
-
-func (x *Delivery) GetLastNackReason() string {
-	if x != nil {
-		return x.LastNackReason
-	}
-	return ""
-}
-
-func (x *Delivery) GetRedriven() bool {
-	if x != nil {
-		return x.Redriven
-	}
-	return false
-}
-
 // ConsumeHeartbeat says that the call is alive and nothing came.
 type ConsumeHeartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1199,7 +454,7 @@ type ConsumeHeartbeat struct {
 
 func (x *ConsumeHeartbeat) Reset() {
 	*x = ConsumeHeartbeat{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[14]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +466,7 @@ func (x *ConsumeHeartbeat) String() string {
 func (*ConsumeHeartbeat) ProtoMessage() {}
 
 func (x *ConsumeHeartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[14]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +479,7 @@ func (x *ConsumeHeartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeHeartbeat.ProtoReflect.Descriptor instead.
 func (*ConsumeHeartbeat) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{14}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{4}
 }
 
 // ConsumeDraining says that the server is about to end the call.
@@ -1236,7 +491,7 @@ type ConsumeDraining struct {
 
 func (x *ConsumeDraining) Reset() {
 	*x = ConsumeDraining{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[15]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +503,7 @@ func (x *ConsumeDraining) String() string {
 func (*ConsumeDraining) ProtoMessage() {}
 
 func (x *ConsumeDraining) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[15]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +516,7 @@ func (x *ConsumeDraining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsumeDraining.ProtoReflect.Descriptor instead.
 func (*ConsumeDraining) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{15}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{5}
 }
 
 // ReceiveRequest is the request of Receive.
@@ -1270,7 +525,7 @@ type ReceiveRequest struct {
 	// The name of the subscription.
 	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// The window. Unset: that of its unset fields. SettleRequest can change it.
-	Window *Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window *FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	// See ConsumeOpen.heartbeat_interval.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// See ConsumeOpen.held_delivery_tokens.
@@ -1281,7 +536,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[16]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +548,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[16]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +561,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{16}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReceiveRequest) GetSubscription() string {
@@ -1316,7 +571,7 @@ func (x *ReceiveRequest) GetSubscription() string {
 	return ""
 }
 
-func (x *ReceiveRequest) GetWindow() *Window {
+func (x *ReceiveRequest) GetWindow() *FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -1356,7 +611,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[17]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +623,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[17]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +636,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{17}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReceiveResponse) GetFrame() isReceiveResponse_Frame {
@@ -1409,7 +664,7 @@ func (x *ReceiveResponse) GetOpened() *ConsumeOpened {
 	return nil
 }
 
-func (x *ReceiveResponse) GetWindow() *Window {
+func (x *ReceiveResponse) GetWindow() *FlowControl {
 	if x != nil {
 		if x, ok := x.Frame.(*ReceiveResponse_Window); ok {
 			return x.Window
@@ -1452,7 +707,7 @@ type ReceiveResponse_Opened struct {
 
 type ReceiveResponse_Window struct {
 	// The window, after it was changed.
-	Window *Window `protobuf:"bytes,4,opt,name=window,proto3,oneof"`
+	Window *FlowControl `protobuf:"bytes,4,opt,name=window,proto3,oneof"`
 }
 
 type ReceiveResponse_Heartbeat struct {
@@ -1481,8 +736,8 @@ type PullRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the subscription.
 	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
-	// How many events to deliver at most, up to 1,000. 0: 100. The server may
-	// deliver fewer than there are; 4 MiB of them at the most, or a single one.
+	// How many events to deliver at most. 0: 100. The server may deliver fewer
+	// than there are; 4 MiB of them at the most, or a single one.
 	MaxEvents int32 `protobuf:"varint,2,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
 	// How long to wait where there is nothing. Up to 1 minute; unset: not at all.
 	MaxWait       *durationpb.Duration `protobuf:"bytes,3,opt,name=max_wait,json=maxWait,proto3" json:"max_wait,omitempty"`
@@ -1492,7 +747,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[18]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1504,7 +759,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[18]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1517,7 +772,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{18}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PullRequest) GetSubscription() string {
@@ -1552,7 +807,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[19]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +819,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[19]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +832,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{19}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PullResponse) GetDeliveries() []*Delivery {
@@ -1592,17 +847,17 @@ type SettleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the subscription.
 	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
-	// The settlements, at most 10,000.
+	// The settlements, as in SettlementBatch; none where only the window changes.
 	Settlements []*Settlement `protobuf:"bytes,2,rep,name=settlements,proto3" json:"settlements,omitempty"`
 	// A new window for a stream of Receive. Unset: it stays.
-	Window        *StreamWindow `protobuf:"bytes,3,opt,name=window,proto3" json:"window,omitempty"`
+	Window        *StreamFlowControl `protobuf:"bytes,3,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SettleRequest) Reset() {
 	*x = SettleRequest{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[20]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +869,7 @@ func (x *SettleRequest) String() string {
 func (*SettleRequest) ProtoMessage() {}
 
 func (x *SettleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[20]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +882,7 @@ func (x *SettleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
 func (*SettleRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{20}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SettleRequest) GetSubscription() string {
@@ -1644,62 +899,7 @@ func (x *SettleRequest) GetSettlements() []*Settlement {
 	return nil
 }
 
-func (x *SettleRequest) GetWindow() *StreamWindow {
-	if x != nil {
-		return x.Window
-	}
-	return nil
-}
-
-// StreamWindow is a new window for a stream of Receive.
-type StreamWindow struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// ConsumeOpened.stream_id of the stream.
-	StreamId string `protobuf:"bytes,1,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
-	// The window.
-	Window        *Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StreamWindow) Reset() {
-	*x = StreamWindow{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StreamWindow) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StreamWindow) ProtoMessage() {}
-
-func (x *StreamWindow) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StreamWindow.ProtoReflect.Descriptor instead.
-func (*StreamWindow) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *StreamWindow) GetStreamId() string {
-	if x != nil {
-		return x.StreamId
-	}
-	return ""
-}
-
-func (x *StreamWindow) GetWindow() *Window {
+func (x *SettleRequest) GetWindow() *StreamFlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -1713,14 +913,14 @@ type SettleResponse struct {
 	Results []*SettlementResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	// The window of the stream, where it was changed. Unset also where the stream
 	// has ended.
-	Window        *Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window        *FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SettleResponse) Reset() {
 	*x = SettleResponse{}
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[22]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +932,7 @@ func (x *SettleResponse) String() string {
 func (*SettleResponse) ProtoMessage() {}
 
 func (x *SettleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_consumer_service_proto_msgTypes[22]
+	mi := &file_tidings_v1_consumer_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +945,7 @@ func (x *SettleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
 func (*SettleResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{22}
+	return file_tidings_v1_consumer_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SettleResponse) GetResults() []*SettlementResult {
@@ -1755,7 +955,7 @@ func (x *SettleResponse) GetResults() []*SettlementResult {
 	return nil
 }
 
-func (x *SettleResponse) GetWindow() *Window {
+func (x *SettleResponse) GetWindow() *FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -1767,128 +967,70 @@ var File_tidings_v1_consumer_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_consumer_service_proto_rawDesc = "" +
 	"\n" +
 	"!tidings/v1/consumer_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\"_\n" +
-	"\x06Window\x12)\n" +
-	"\n" +
-	"max_events\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\x90N(\x00R\tmaxEvents\x12*\n" +
-	"\tmax_bytes\x18\x02 \x01(\x03B\r\xbaH\n" +
-	"\"\b\x18\x80\x80\x80\x80\x01(\x00R\bmaxBytes\"\xb6\x01\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x19tidings/v1/delivery.proto\x1a\x1dtidings/v1/flow_control.proto\x1a\x1btidings/v1/settlement.proto\"\xbb\x01\n" +
 	"\x0eConsumeRequest\x12-\n" +
 	"\x04open\x18\x01 \x01(\v2\x17.tidings.v1.ConsumeOpenH\x00R\x04open\x125\n" +
-	"\x06settle\x18\x02 \x01(\v2\x1b.tidings.v1.SettlementBatchH\x00R\x06settle\x12,\n" +
-	"\x06window\x18\x03 \x01(\v2\x12.tidings.v1.WindowH\x00R\x06windowB\x10\n" +
-	"\arequest\x12\x05\xbaH\x02\b\x01\"\xa6\x02\n" +
+	"\x06settle\x18\x02 \x01(\v2\x1b.tidings.v1.SettlementBatchH\x00R\x06settle\x121\n" +
+	"\x06window\x18\x03 \x01(\v2\x17.tidings.v1.FlowControlH\x00R\x06windowB\x10\n" +
+	"\arequest\x12\x05\xbaH\x02\b\x01\"\x99\x02\n" +
 	"\vConsumeOpen\x12L\n" +
-	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12*\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\x12Y\n" +
-	"\x12heartbeat_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\x12B\n" +
-	"\x14held_delivery_tokens\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n" +
-	"\x10\x90N\"\x05r\x03\x18\x80\x02R\x12heldDeliveryTokens\"X\n" +
-	"\x0fSettlementBatch\x12E\n" +
-	"\vsettlements\x18\x01 \x03(\v2\x16.tidings.v1.SettlementB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\vsettlements\"\xd1\x01\n" +
-	"\n" +
-	"Settlement\x12/\n" +
-	"\x0edelivery_token\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\rdeliveryToken\x12#\n" +
-	"\x03ack\x18\x02 \x01(\v2\x0f.tidings.v1.AckH\x00R\x03ack\x12&\n" +
-	"\x04nack\x18\x03 \x01(\v2\x10.tidings.v1.NackH\x00R\x04nack\x124\n" +
-	"\x06extend\x18\x04 \x01(\v2\x1a.tidings.v1.ExtendDeadlineH\x00R\x06extendB\x0f\n" +
-	"\x06action\x12\x05\xbaH\x02\b\x01\"\x05\n" +
-	"\x03Ack\"\x9d\x01\n" +
-	"\x04Nack\x122\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\x14.tidings.v1.NackKindB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04kind\x12?\n" +
-	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\x05delay\x12 \n" +
-	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x06reason\"[\n" +
-	"\x0eExtendDeadline\x12I\n" +
-	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\bduration\"\x80\x01\n" +
-	"\x10SettlementResult\x124\n" +
-	"\x06status\x18\x01 \x01(\x0e2\x1c.tidings.v1.SettlementStatusR\x06status\x126\n" +
-	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\xee\x02\n" +
+	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12/\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12Y\n" +
+	"\x12heartbeat_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\x120\n" +
+	"\x14held_delivery_tokens\x18\x04 \x03(\tR\x12heldDeliveryTokens\"\xf3\x02\n" +
 	"\x0fConsumeResponse\x12;\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\v2\x19.tidings.v1.DeliveryBatchH\x00R\n" +
 	"deliveries\x123\n" +
 	"\x06opened\x18\x02 \x01(\v2\x19.tidings.v1.ConsumeOpenedH\x00R\x06opened\x129\n" +
-	"\asettled\x18\x03 \x01(\v2\x1d.tidings.v1.SettlementResultsH\x00R\asettled\x12,\n" +
-	"\x06window\x18\x04 \x01(\v2\x12.tidings.v1.WindowH\x00R\x06window\x12<\n" +
+	"\asettled\x18\x03 \x01(\v2\x1d.tidings.v1.SettlementResultsH\x00R\asettled\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x17.tidings.v1.FlowControlH\x00R\x06window\x12<\n" +
 	"\theartbeat\x18\x05 \x01(\v2\x1c.tidings.v1.ConsumeHeartbeatH\x00R\theartbeat\x129\n" +
 	"\bdraining\x18\x06 \x01(\v2\x1b.tidings.v1.ConsumeDrainingH\x00R\bdrainingB\a\n" +
-	"\x05frame\"\x92\x02\n" +
-	"\rConsumeOpened\x12*\n" +
-	"\x06window\x18\x01 \x01(\v2\x12.tidings.v1.WindowR\x06window\x12H\n" +
+	"\x05frame\"\x97\x02\n" +
+	"\rConsumeOpened\x12/\n" +
+	"\x06window\x18\x01 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12H\n" +
 	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x12<\n" +
 	"\fack_deadline\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vackDeadline\x120\n" +
 	"\x04held\x18\x04 \x03(\v2\x1c.tidings.v1.SettlementResultR\x04held\x12\x1b\n" +
-	"\tstream_id\x18\x05 \x01(\tR\bstreamId\"a\n" +
-	"\x11SettlementResults\x12\x14\n" +
-	"\x05batch\x18\x01 \x01(\x03R\x05batch\x126\n" +
-	"\aresults\x18\x02 \x03(\v2\x1c.tidings.v1.SettlementResultR\aresults\"E\n" +
-	"\rDeliveryBatch\x124\n" +
-	"\n" +
-	"deliveries\x18\x01 \x03(\v2\x14.tidings.v1.DeliveryR\n" +
-	"deliveries\"\xfa\x01\n" +
-	"\bDelivery\x12/\n" +
-	"\x05event\x18\x01 \x01(\v2\x19.tidings.v1.RecordedEventR\x05event\x12%\n" +
-	"\x0edelivery_token\x18\x02 \x01(\tR\rdeliveryToken\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\x126\n" +
-	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12(\n" +
-	"\x10last_nack_reason\x18\x05 \x01(\tR\x0elastNackReason\x12\x1a\n" +
-	"\bredriven\x18\x06 \x01(\bR\bredriven\"\x12\n" +
+	"\tstream_id\x18\x05 \x01(\tR\bstreamId\"\x12\n" +
 	"\x10ConsumeHeartbeat\"\x11\n" +
-	"\x0fConsumeDraining\"\xa9\x02\n" +
+	"\x0fConsumeDraining\"\x9c\x02\n" +
 	"\x0eReceiveRequest\x12L\n" +
-	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12*\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\x12Y\n" +
-	"\x12heartbeat_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\x12B\n" +
-	"\x14held_delivery_tokens\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n" +
-	"\x10\x90N\"\x05r\x03\x18\x80\x02R\x12heldDeliveryTokens\"\xb9\x02\n" +
+	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12/\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12Y\n" +
+	"\x12heartbeat_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\x120\n" +
+	"\x14held_delivery_tokens\x18\x04 \x03(\tR\x12heldDeliveryTokens\"\xbe\x02\n" +
 	"\x0fReceiveResponse\x12;\n" +
 	"\n" +
 	"deliveries\x18\x01 \x01(\v2\x19.tidings.v1.DeliveryBatchH\x00R\n" +
 	"deliveries\x123\n" +
-	"\x06opened\x18\x02 \x01(\v2\x19.tidings.v1.ConsumeOpenedH\x00R\x06opened\x12,\n" +
-	"\x06window\x18\x04 \x01(\v2\x12.tidings.v1.WindowH\x00R\x06window\x12<\n" +
+	"\x06opened\x18\x02 \x01(\v2\x19.tidings.v1.ConsumeOpenedH\x00R\x06opened\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x17.tidings.v1.FlowControlH\x00R\x06window\x12<\n" +
 	"\theartbeat\x18\x05 \x01(\v2\x1c.tidings.v1.ConsumeHeartbeatH\x00R\theartbeat\x129\n" +
 	"\bdraining\x18\x06 \x01(\v2\x1b.tidings.v1.ConsumeDrainingH\x00R\bdrainingB\a\n" +
-	"\x05frameJ\x04\b\x03\x10\x04\"\xca\x01\n" +
+	"\x05frameJ\x04\b\x03\x10\x04\"\xc7\x01\n" +
 	"\vPullRequest\x12L\n" +
-	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12)\n" +
+	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12&\n" +
 	"\n" +
-	"max_events\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\tmaxEvents\x12B\n" +
+	"max_events\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tmaxEvents\x12B\n" +
 	"\bmax_wait\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\amaxWait\"D\n" +
 	"\fPullResponse\x124\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x14.tidings.v1.DeliveryR\n" +
-	"deliveries\"\xd4\x01\n" +
+	"deliveries\"\xdb\x01\n" +
 	"\rSettleRequest\x12L\n" +
-	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12C\n" +
-	"\vsettlements\x18\x02 \x03(\v2\x16.tidings.v1.SettlementB\t\xbaH\x06\x92\x01\x03\x10\x90NR\vsettlements\x120\n" +
-	"\x06window\x18\x03 \x01(\v2\x18.tidings.v1.StreamWindowR\x06window\"j\n" +
-	"\fStreamWindow\x12&\n" +
-	"\tstream_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bstreamId\x122\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowB\x06\xbaH\x03\xc8\x01\x01R\x06window\"t\n" +
+	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x12E\n" +
+	"\vsettlements\x18\x02 \x03(\v2\x16.tidings.v1.SettlementB\v\xbaH\b\x92\x01\x05\"\x03\xd8\x01\x03R\vsettlements\x125\n" +
+	"\x06window\x18\x03 \x01(\v2\x1d.tidings.v1.StreamFlowControlR\x06window\"y\n" +
 	"\x0eSettleResponse\x126\n" +
-	"\aresults\x18\x01 \x03(\v2\x1c.tidings.v1.SettlementResultR\aresults\x12*\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window*\x80\x01\n" +
-	"\bNackKind\x12\x19\n" +
-	"\x15NACK_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
-	"\x0fNACK_KIND_RETRY\x10\x01\x12\x19\n" +
-	"\x15NACK_KIND_DEAD_LETTER\x10\x02\x12\x12\n" +
-	"\x0eNACK_KIND_DROP\x10\x03\x12\x15\n" +
-	"\x11NACK_KIND_RELEASE\x10\x04*\xdf\x01\n" +
-	"\x10SettlementStatus\x12!\n" +
-	"\x1dSETTLEMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n" +
-	"\x19SETTLEMENT_STATUS_APPLIED\x10\x01\x12%\n" +
-	"!SETTLEMENT_STATUS_ALREADY_APPLIED\x10\x02\x12 \n" +
-	"\x1cSETTLEMENT_STATUS_LEASE_LOST\x10\x03\x12\x1f\n" +
-	"\x1bSETTLEMENT_STATUS_MALFORMED\x10\x04\x12\x1f\n" +
-	"\x1bSETTLEMENT_STATUS_TRANSIENT\x10\x052\x9b\x02\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.tidings.v1.SettlementResultR\aresults\x12/\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window2\xa0\x02\n" +
 	"\x0fConsumerService\x12F\n" +
 	"\aConsume\x12\x1a.tidings.v1.ConsumeRequest\x1a\x1b.tidings.v1.ConsumeResponse(\x010\x01\x12D\n" +
 	"\aReceive\x12\x1a.tidings.v1.ReceiveRequest\x1a\x1b.tidings.v1.ReceiveResponse0\x01\x129\n" +
-	"\x04Pull\x12\x17.tidings.v1.PullRequest\x1a\x18.tidings.v1.PullResponse\x12?\n" +
-	"\x06Settle\x12\x19.tidings.v1.SettleRequest\x1a\x1a.tidings.v1.SettleResponseBK\n" +
+	"\x04Pull\x12\x17.tidings.v1.PullRequest\x1a\x18.tidings.v1.PullResponse\x12D\n" +
+	"\x06Settle\x12\x19.tidings.v1.SettleRequest\x1a\x1a.tidings.v1.SettleResponse\"\x03\x90\x02\x02BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (
@@ -1903,94 +1045,72 @@ func file_tidings_v1_consumer_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_consumer_service_proto_rawDescData
 }
 
-var file_tidings_v1_consumer_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tidings_v1_consumer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_tidings_v1_consumer_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_tidings_v1_consumer_service_proto_goTypes = []any{
-	(NackKind)(0),                 // 0: tidings.v1.NackKind
-	(SettlementStatus)(0),         // 1: tidings.v1.SettlementStatus
-	(*Window)(nil),                // 2: tidings.v1.Window
-	(*ConsumeRequest)(nil),        // 3: tidings.v1.ConsumeRequest
-	(*ConsumeOpen)(nil),           // 4: tidings.v1.ConsumeOpen
-	(*SettlementBatch)(nil),       // 5: tidings.v1.SettlementBatch
-	(*Settlement)(nil),            // 6: tidings.v1.Settlement
-	(*Ack)(nil),                   // 7: tidings.v1.Ack
-	(*Nack)(nil),                  // 8: tidings.v1.Nack
-	(*ExtendDeadline)(nil),        // 9: tidings.v1.ExtendDeadline
-	(*SettlementResult)(nil),      // 10: tidings.v1.SettlementResult
-	(*ConsumeResponse)(nil),       // 11: tidings.v1.ConsumeResponse
-	(*ConsumeOpened)(nil),         // 12: tidings.v1.ConsumeOpened
-	(*SettlementResults)(nil),     // 13: tidings.v1.SettlementResults
-	(*DeliveryBatch)(nil),         // 14: tidings.v1.DeliveryBatch
-	(*Delivery)(nil),              // 15: tidings.v1.Delivery
-	(*ConsumeHeartbeat)(nil),      // 16: tidings.v1.ConsumeHeartbeat
-	(*ConsumeDraining)(nil),       // 17: tidings.v1.ConsumeDraining
-	(*ReceiveRequest)(nil),        // 18: tidings.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),       // 19: tidings.v1.ReceiveResponse
-	(*PullRequest)(nil),           // 20: tidings.v1.PullRequest
-	(*PullResponse)(nil),          // 21: tidings.v1.PullResponse
-	(*SettleRequest)(nil),         // 22: tidings.v1.SettleRequest
-	(*StreamWindow)(nil),          // 23: tidings.v1.StreamWindow
-	(*SettleResponse)(nil),        // 24: tidings.v1.SettleResponse
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*RecordedEvent)(nil),         // 27: tidings.v1.RecordedEvent
+	(*ConsumeRequest)(nil),      // 0: tidings.v1.ConsumeRequest
+	(*ConsumeOpen)(nil),         // 1: tidings.v1.ConsumeOpen
+	(*ConsumeResponse)(nil),     // 2: tidings.v1.ConsumeResponse
+	(*ConsumeOpened)(nil),       // 3: tidings.v1.ConsumeOpened
+	(*ConsumeHeartbeat)(nil),    // 4: tidings.v1.ConsumeHeartbeat
+	(*ConsumeDraining)(nil),     // 5: tidings.v1.ConsumeDraining
+	(*ReceiveRequest)(nil),      // 6: tidings.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),     // 7: tidings.v1.ReceiveResponse
+	(*PullRequest)(nil),         // 8: tidings.v1.PullRequest
+	(*PullResponse)(nil),        // 9: tidings.v1.PullResponse
+	(*SettleRequest)(nil),       // 10: tidings.v1.SettleRequest
+	(*SettleResponse)(nil),      // 11: tidings.v1.SettleResponse
+	(*SettlementBatch)(nil),     // 12: tidings.v1.SettlementBatch
+	(*FlowControl)(nil),         // 13: tidings.v1.FlowControl
+	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(*DeliveryBatch)(nil),       // 15: tidings.v1.DeliveryBatch
+	(*SettlementResults)(nil),   // 16: tidings.v1.SettlementResults
+	(*SettlementResult)(nil),    // 17: tidings.v1.SettlementResult
+	(*Delivery)(nil),            // 18: tidings.v1.Delivery
+	(*Settlement)(nil),          // 19: tidings.v1.Settlement
+	(*StreamFlowControl)(nil),   // 20: tidings.v1.StreamFlowControl
 }
 var file_tidings_v1_consumer_service_proto_depIdxs = []int32{
-	4,  // 0: tidings.v1.ConsumeRequest.open:type_name -> tidings.v1.ConsumeOpen
-	5,  // 1: tidings.v1.ConsumeRequest.settle:type_name -> tidings.v1.SettlementBatch
-	2,  // 2: tidings.v1.ConsumeRequest.window:type_name -> tidings.v1.Window
-	2,  // 3: tidings.v1.ConsumeOpen.window:type_name -> tidings.v1.Window
-	25, // 4: tidings.v1.ConsumeOpen.heartbeat_interval:type_name -> google.protobuf.Duration
-	6,  // 5: tidings.v1.SettlementBatch.settlements:type_name -> tidings.v1.Settlement
-	7,  // 6: tidings.v1.Settlement.ack:type_name -> tidings.v1.Ack
-	8,  // 7: tidings.v1.Settlement.nack:type_name -> tidings.v1.Nack
-	9,  // 8: tidings.v1.Settlement.extend:type_name -> tidings.v1.ExtendDeadline
-	0,  // 9: tidings.v1.Nack.kind:type_name -> tidings.v1.NackKind
-	25, // 10: tidings.v1.Nack.delay:type_name -> google.protobuf.Duration
-	25, // 11: tidings.v1.ExtendDeadline.duration:type_name -> google.protobuf.Duration
-	1,  // 12: tidings.v1.SettlementResult.status:type_name -> tidings.v1.SettlementStatus
-	26, // 13: tidings.v1.SettlementResult.deadline:type_name -> google.protobuf.Timestamp
-	14, // 14: tidings.v1.ConsumeResponse.deliveries:type_name -> tidings.v1.DeliveryBatch
-	12, // 15: tidings.v1.ConsumeResponse.opened:type_name -> tidings.v1.ConsumeOpened
-	13, // 16: tidings.v1.ConsumeResponse.settled:type_name -> tidings.v1.SettlementResults
-	2,  // 17: tidings.v1.ConsumeResponse.window:type_name -> tidings.v1.Window
-	16, // 18: tidings.v1.ConsumeResponse.heartbeat:type_name -> tidings.v1.ConsumeHeartbeat
-	17, // 19: tidings.v1.ConsumeResponse.draining:type_name -> tidings.v1.ConsumeDraining
-	2,  // 20: tidings.v1.ConsumeOpened.window:type_name -> tidings.v1.Window
-	25, // 21: tidings.v1.ConsumeOpened.heartbeat_interval:type_name -> google.protobuf.Duration
-	25, // 22: tidings.v1.ConsumeOpened.ack_deadline:type_name -> google.protobuf.Duration
-	10, // 23: tidings.v1.ConsumeOpened.held:type_name -> tidings.v1.SettlementResult
-	10, // 24: tidings.v1.SettlementResults.results:type_name -> tidings.v1.SettlementResult
-	15, // 25: tidings.v1.DeliveryBatch.deliveries:type_name -> tidings.v1.Delivery
-	27, // 26: tidings.v1.Delivery.event:type_name -> tidings.v1.RecordedEvent
-	26, // 27: tidings.v1.Delivery.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 28: tidings.v1.ReceiveRequest.window:type_name -> tidings.v1.Window
-	25, // 29: tidings.v1.ReceiveRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	14, // 30: tidings.v1.ReceiveResponse.deliveries:type_name -> tidings.v1.DeliveryBatch
-	12, // 31: tidings.v1.ReceiveResponse.opened:type_name -> tidings.v1.ConsumeOpened
-	2,  // 32: tidings.v1.ReceiveResponse.window:type_name -> tidings.v1.Window
-	16, // 33: tidings.v1.ReceiveResponse.heartbeat:type_name -> tidings.v1.ConsumeHeartbeat
-	17, // 34: tidings.v1.ReceiveResponse.draining:type_name -> tidings.v1.ConsumeDraining
-	25, // 35: tidings.v1.PullRequest.max_wait:type_name -> google.protobuf.Duration
-	15, // 36: tidings.v1.PullResponse.deliveries:type_name -> tidings.v1.Delivery
-	6,  // 37: tidings.v1.SettleRequest.settlements:type_name -> tidings.v1.Settlement
-	23, // 38: tidings.v1.SettleRequest.window:type_name -> tidings.v1.StreamWindow
-	2,  // 39: tidings.v1.StreamWindow.window:type_name -> tidings.v1.Window
-	10, // 40: tidings.v1.SettleResponse.results:type_name -> tidings.v1.SettlementResult
-	2,  // 41: tidings.v1.SettleResponse.window:type_name -> tidings.v1.Window
-	3,  // 42: tidings.v1.ConsumerService.Consume:input_type -> tidings.v1.ConsumeRequest
-	18, // 43: tidings.v1.ConsumerService.Receive:input_type -> tidings.v1.ReceiveRequest
-	20, // 44: tidings.v1.ConsumerService.Pull:input_type -> tidings.v1.PullRequest
-	22, // 45: tidings.v1.ConsumerService.Settle:input_type -> tidings.v1.SettleRequest
-	11, // 46: tidings.v1.ConsumerService.Consume:output_type -> tidings.v1.ConsumeResponse
-	19, // 47: tidings.v1.ConsumerService.Receive:output_type -> tidings.v1.ReceiveResponse
-	21, // 48: tidings.v1.ConsumerService.Pull:output_type -> tidings.v1.PullResponse
-	24, // 49: tidings.v1.ConsumerService.Settle:output_type -> tidings.v1.SettleResponse
-	46, // [46:50] is the sub-list for method output_type
-	42, // [42:46] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	1,  // 0: tidings.v1.ConsumeRequest.open:type_name -> tidings.v1.ConsumeOpen
+	12, // 1: tidings.v1.ConsumeRequest.settle:type_name -> tidings.v1.SettlementBatch
+	13, // 2: tidings.v1.ConsumeRequest.window:type_name -> tidings.v1.FlowControl
+	13, // 3: tidings.v1.ConsumeOpen.window:type_name -> tidings.v1.FlowControl
+	14, // 4: tidings.v1.ConsumeOpen.heartbeat_interval:type_name -> google.protobuf.Duration
+	15, // 5: tidings.v1.ConsumeResponse.deliveries:type_name -> tidings.v1.DeliveryBatch
+	3,  // 6: tidings.v1.ConsumeResponse.opened:type_name -> tidings.v1.ConsumeOpened
+	16, // 7: tidings.v1.ConsumeResponse.settled:type_name -> tidings.v1.SettlementResults
+	13, // 8: tidings.v1.ConsumeResponse.window:type_name -> tidings.v1.FlowControl
+	4,  // 9: tidings.v1.ConsumeResponse.heartbeat:type_name -> tidings.v1.ConsumeHeartbeat
+	5,  // 10: tidings.v1.ConsumeResponse.draining:type_name -> tidings.v1.ConsumeDraining
+	13, // 11: tidings.v1.ConsumeOpened.window:type_name -> tidings.v1.FlowControl
+	14, // 12: tidings.v1.ConsumeOpened.heartbeat_interval:type_name -> google.protobuf.Duration
+	14, // 13: tidings.v1.ConsumeOpened.ack_deadline:type_name -> google.protobuf.Duration
+	17, // 14: tidings.v1.ConsumeOpened.held:type_name -> tidings.v1.SettlementResult
+	13, // 15: tidings.v1.ReceiveRequest.window:type_name -> tidings.v1.FlowControl
+	14, // 16: tidings.v1.ReceiveRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	15, // 17: tidings.v1.ReceiveResponse.deliveries:type_name -> tidings.v1.DeliveryBatch
+	3,  // 18: tidings.v1.ReceiveResponse.opened:type_name -> tidings.v1.ConsumeOpened
+	13, // 19: tidings.v1.ReceiveResponse.window:type_name -> tidings.v1.FlowControl
+	4,  // 20: tidings.v1.ReceiveResponse.heartbeat:type_name -> tidings.v1.ConsumeHeartbeat
+	5,  // 21: tidings.v1.ReceiveResponse.draining:type_name -> tidings.v1.ConsumeDraining
+	14, // 22: tidings.v1.PullRequest.max_wait:type_name -> google.protobuf.Duration
+	18, // 23: tidings.v1.PullResponse.deliveries:type_name -> tidings.v1.Delivery
+	19, // 24: tidings.v1.SettleRequest.settlements:type_name -> tidings.v1.Settlement
+	20, // 25: tidings.v1.SettleRequest.window:type_name -> tidings.v1.StreamFlowControl
+	17, // 26: tidings.v1.SettleResponse.results:type_name -> tidings.v1.SettlementResult
+	13, // 27: tidings.v1.SettleResponse.window:type_name -> tidings.v1.FlowControl
+	0,  // 28: tidings.v1.ConsumerService.Consume:input_type -> tidings.v1.ConsumeRequest
+	6,  // 29: tidings.v1.ConsumerService.Receive:input_type -> tidings.v1.ReceiveRequest
+	8,  // 30: tidings.v1.ConsumerService.Pull:input_type -> tidings.v1.PullRequest
+	10, // 31: tidings.v1.ConsumerService.Settle:input_type -> tidings.v1.SettleRequest
+	2,  // 32: tidings.v1.ConsumerService.Consume:output_type -> tidings.v1.ConsumeResponse
+	7,  // 33: tidings.v1.ConsumerService.Receive:output_type -> tidings.v1.ReceiveResponse
+	9,  // 34: tidings.v1.ConsumerService.Pull:output_type -> tidings.v1.PullResponse
+	11, // 35: tidings.v1.ConsumerService.Settle:output_type -> tidings.v1.SettleResponse
+	32, // [32:36] is the sub-list for method output_type
+	28, // [28:32] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_consumer_service_proto_init() }
@@ -1998,18 +1118,15 @@ func file_tidings_v1_consumer_service_proto_init() {
 	if File_tidings_v1_consumer_service_proto != nil {
 		return
 	}
-	file_tidings_v1_event_proto_init()
-	file_tidings_v1_consumer_service_proto_msgTypes[1].OneofWrappers = []any{
+	file_tidings_v1_delivery_proto_init()
+	file_tidings_v1_flow_control_proto_init()
+	file_tidings_v1_settlement_proto_init()
+	file_tidings_v1_consumer_service_proto_msgTypes[0].OneofWrappers = []any{
 		(*ConsumeRequest_Open)(nil),
 		(*ConsumeRequest_Settle)(nil),
 		(*ConsumeRequest_Window)(nil),
 	}
-	file_tidings_v1_consumer_service_proto_msgTypes[4].OneofWrappers = []any{
-		(*Settlement_Ack)(nil),
-		(*Settlement_Nack)(nil),
-		(*Settlement_Extend)(nil),
-	}
-	file_tidings_v1_consumer_service_proto_msgTypes[9].OneofWrappers = []any{
+	file_tidings_v1_consumer_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*ConsumeResponse_Deliveries)(nil),
 		(*ConsumeResponse_Opened)(nil),
 		(*ConsumeResponse_Settled)(nil),
@@ -2017,7 +1134,7 @@ func file_tidings_v1_consumer_service_proto_init() {
 		(*ConsumeResponse_Heartbeat)(nil),
 		(*ConsumeResponse_Draining)(nil),
 	}
-	file_tidings_v1_consumer_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_tidings_v1_consumer_service_proto_msgTypes[7].OneofWrappers = []any{
 		(*ReceiveResponse_Deliveries)(nil),
 		(*ReceiveResponse_Opened)(nil),
 		(*ReceiveResponse_Window)(nil),
@@ -2029,14 +1146,13 @@ func file_tidings_v1_consumer_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_consumer_service_proto_rawDesc), len(file_tidings_v1_consumer_service_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   23,
+			NumEnums:      0,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tidings_v1_consumer_service_proto_goTypes,
 		DependencyIndexes: file_tidings_v1_consumer_service_proto_depIdxs,
-		EnumInfos:         file_tidings_v1_consumer_service_proto_enumTypes,
 		MessageInfos:      file_tidings_v1_consumer_service_proto_msgTypes,
 	}.Build()
 	File_tidings_v1_consumer_service_proto = out.File

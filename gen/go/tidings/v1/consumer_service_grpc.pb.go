@@ -30,14 +30,16 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // ConsumerService delivers the events of subscriptions to consumers who share
-// the work, and takes their answers. Consume, Receive and Pull are three doors
-// to the same leases: what one delivered may be settled through any, at any
-// server.
+// the work, and takes their answers. Consume, Receive and Pull are three ways to
+// receive from the same leases: what one delivered may be settled through any, at
+// any replica of the server.
 //
 // Each event is leased to one consumer at a time. The consumer settles it with
 // the token of its delivery, or the lease ends at its deadline and the event
-// is delivered again. So an event is delivered at least once, and again only
-// with a higher attempt, or the same one where the consumer released it.
+// is delivered again. So an event is delivered at least once. A redelivery has a
+// higher `attempt`, unless the consumer released the event.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ConsumerServiceClient interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
@@ -47,10 +49,9 @@ type ConsumerServiceClient interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted
-	// while it is consumed), TOPIC_NOT_FOUND where the subscription is detached,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
+	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ConsumeRequest, ConsumeResponse], error)
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
@@ -66,8 +67,8 @@ type ConsumerServiceClient interface {
 	// Settle settles deliveries. The call succeeds whatever becomes of each: its
 	// result says so.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND. May be retried: what was
-	// applied gives ALREADY_APPLIED.
+	// Errors: SUBSCRIPTION_NOT_FOUND. May be retried: what was applied gives
+	// ALREADY_APPLIED.
 	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error)
 }
 
@@ -136,14 +137,16 @@ func (c *consumerServiceClient) Settle(ctx context.Context, in *SettleRequest, o
 // for forward compatibility.
 //
 // ConsumerService delivers the events of subscriptions to consumers who share
-// the work, and takes their answers. Consume, Receive and Pull are three doors
-// to the same leases: what one delivered may be settled through any, at any
-// server.
+// the work, and takes their answers. Consume, Receive and Pull are three ways to
+// receive from the same leases: what one delivered may be settled through any, at
+// any replica of the server.
 //
 // Each event is leased to one consumer at a time. The consumer settles it with
 // the token of its delivery, or the lease ends at its deadline and the event
-// is delivered again. So an event is delivered at least once, and again only
-// with a higher attempt, or the same one where the consumer released it.
+// is delivered again. So an event is delivered at least once. A redelivery has a
+// higher `attempt`, unless the consumer released the event.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ConsumerServiceServer interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
@@ -153,10 +156,9 @@ type ConsumerServiceServer interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted
-	// while it is consumed), TOPIC_NOT_FOUND where the subscription is detached,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
+	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	Consume(grpc.BidiStreamingServer[ConsumeRequest, ConsumeResponse]) error
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
@@ -172,8 +174,8 @@ type ConsumerServiceServer interface {
 	// Settle settles deliveries. The call succeeds whatever becomes of each: its
 	// result says so.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND. May be retried: what was
-	// applied gives ALREADY_APPLIED.
+	// Errors: SUBSCRIPTION_NOT_FOUND. May be retried: what was applied gives
+	// ALREADY_APPLIED.
 	Settle(context.Context, *SettleRequest) (*SettleResponse, error)
 	mustEmbedUnimplementedConsumerServiceServer()
 }

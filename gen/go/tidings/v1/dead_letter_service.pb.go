@@ -10,7 +10,6 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -23,237 +22,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// DeadLetterCause is why an event became a dead letter.
-type DeadLetterCause int32
-
-const (
-	// Not said.
-	DeadLetterCause_DEAD_LETTER_CAUSE_UNSPECIFIED DeadLetterCause = 0
-	// A consumer said so: NACK_KIND_DEAD_LETTER.
-	DeadLetterCause_DEAD_LETTER_CAUSE_NACK DeadLetterCause = 1
-	// It had its attempts, and the last ended with a nack.
-	DeadLetterCause_DEAD_LETTER_CAUSE_MAX_ATTEMPTS DeadLetterCause = 2
-	// It had its attempts, and the last ended with its deadline.
-	DeadLetterCause_DEAD_LETTER_CAUSE_DEADLINE DeadLetterCause = 3
-)
-
-// Enum value maps for DeadLetterCause.
-var (
-	DeadLetterCause_name = map[int32]string{
-		0: "DEAD_LETTER_CAUSE_UNSPECIFIED",
-		1: "DEAD_LETTER_CAUSE_NACK",
-		2: "DEAD_LETTER_CAUSE_MAX_ATTEMPTS",
-		3: "DEAD_LETTER_CAUSE_DEADLINE",
-	}
-	DeadLetterCause_value = map[string]int32{
-		"DEAD_LETTER_CAUSE_UNSPECIFIED":  0,
-		"DEAD_LETTER_CAUSE_NACK":         1,
-		"DEAD_LETTER_CAUSE_MAX_ATTEMPTS": 2,
-		"DEAD_LETTER_CAUSE_DEADLINE":     3,
-	}
-)
-
-func (x DeadLetterCause) Enum() *DeadLetterCause {
-	p := new(DeadLetterCause)
-	*p = x
-	return p
-}
-
-func (x DeadLetterCause) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (DeadLetterCause) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_dead_letter_service_proto_enumTypes[0].Descriptor()
-}
-
-func (DeadLetterCause) Type() protoreflect.EnumType {
-	return &file_tidings_v1_dead_letter_service_proto_enumTypes[0]
-}
-
-func (x DeadLetterCause) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use DeadLetterCause.Descriptor instead.
-func (DeadLetterCause) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{0}
-}
-
-// DeadLetter is an event that a subscription gave up on.
-type DeadLetter struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event, unchanged.
-	Event *RecordedEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
-	// Why it became a dead letter.
-	Cause DeadLetterCause `protobuf:"varint,2,opt,name=cause,proto3,enum=tidings.v1.DeadLetterCause" json:"cause,omitempty"`
-	// The attempts that it had.
-	Attempts int32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	// The reason of its last nack. Empty: there was none.
-	LastNackReason string `protobuf:"bytes,4,opt,name=last_nack_reason,json=lastNackReason,proto3" json:"last_nack_reason,omitempty"`
-	// When its first attempt began. After a redrive, the first since then.
-	FirstAttemptTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_attempt_time,json=firstAttemptTime,proto3" json:"first_attempt_time,omitempty"`
-	// When it became a dead letter.
-	DeadLetterTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=dead_letter_time,json=deadLetterTime,proto3" json:"dead_letter_time,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *DeadLetter) Reset() {
-	*x = DeadLetter{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeadLetter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeadLetter) ProtoMessage() {}
-
-func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
-func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *DeadLetter) GetEvent() *RecordedEvent {
-	if x != nil {
-		return x.Event
-	}
-	return nil
-}
-
-func (x *DeadLetter) GetCause() DeadLetterCause {
-	if x != nil {
-		return x.Cause
-	}
-	return DeadLetterCause_DEAD_LETTER_CAUSE_UNSPECIFIED
-}
-
-func (x *DeadLetter) GetAttempts() int32 {
-	if x != nil {
-		return x.Attempts
-	}
-	return 0
-}
-
-func (x *DeadLetter) GetLastNackReason() string {
-	if x != nil {
-		return x.LastNackReason
-	}
-	return ""
-}
-
-func (x *DeadLetter) GetFirstAttemptTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.FirstAttemptTime
-	}
-	return nil
-}
-
-func (x *DeadLetter) GetDeadLetterTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.DeadLetterTime
-	}
-	return nil
-}
-
-// DeadLetterFilter says which dead letters are meant. Every condition that is
-// set must hold.
-type DeadLetterFilter struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Conditions on the event.
-	Event *EventFilter `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
-	// The causes. Empty: every cause.
-	Causes []DeadLetterCause `protobuf:"varint,2,rep,packed,name=causes,proto3,enum=tidings.v1.DeadLetterCause" json:"causes,omitempty"`
-	// Those that became dead letters at this time or later.
-	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
-	// Those that became dead letters before this time.
-	Before *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
-	// The sequences of the events. Empty: every one. At most 1,000.
-	Sequences     []int64 `protobuf:"varint,5,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DeadLetterFilter) Reset() {
-	*x = DeadLetterFilter{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeadLetterFilter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeadLetterFilter) ProtoMessage() {}
-
-func (x *DeadLetterFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeadLetterFilter.ProtoReflect.Descriptor instead.
-func (*DeadLetterFilter) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *DeadLetterFilter) GetEvent() *EventFilter {
-	if x != nil {
-		return x.Event
-	}
-	return nil
-}
-
-func (x *DeadLetterFilter) GetCauses() []DeadLetterCause {
-	if x != nil {
-		return x.Causes
-	}
-	return nil
-}
-
-func (x *DeadLetterFilter) GetSince() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Since
-	}
-	return nil
-}
-
-func (x *DeadLetterFilter) GetBefore() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Before
-	}
-	return nil
-}
-
-func (x *DeadLetterFilter) GetSequences() []int64 {
-	if x != nil {
-		return x.Sequences
-	}
-	return nil
-}
-
 // ListDeadLettersRequest is the request of ListDeadLetters.
 type ListDeadLettersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -261,11 +29,10 @@ type ListDeadLettersRequest struct {
 	Subscription string `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// Which ones. Unset: all.
 	Filter *DeadLetterFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// How many to return at most, up to 1,000. 0: 100. A page may hold fewer,
-	// or none, and still not be the last; it ends before it has 3 MiB, unless one
-	// alone is larger.
+	// How many to return at most. 0: 100. A page may hold fewer, or none, and
+	// still not be the last.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the response before. Empty: from the beginning.
+	// The `next_page_token` of the response before. Empty: from the first.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -273,7 +40,7 @@ type ListDeadLettersRequest struct {
 
 func (x *ListDeadLettersRequest) Reset() {
 	*x = ListDeadLettersRequest{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +52,7 @@ func (x *ListDeadLettersRequest) String() string {
 func (*ListDeadLettersRequest) ProtoMessage() {}
 
 func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +65,7 @@ func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ListDeadLettersRequest) GetSubscription() string {
@@ -334,7 +101,7 @@ type ListDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The dead letters.
 	DeadLetters []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
-	// The page_token for the rest. Empty: there is no more.
+	// The token of the next page. Empty: this page is the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -342,7 +109,7 @@ type ListDeadLettersResponse struct {
 
 func (x *ListDeadLettersResponse) Reset() {
 	*x = ListDeadLettersResponse{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[3]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +121,7 @@ func (x *ListDeadLettersResponse) String() string {
 func (*ListDeadLettersResponse) ProtoMessage() {}
 
 func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[3]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +134,7 @@ func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{3}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
@@ -399,7 +166,7 @@ type RedriveDeadLettersRequest struct {
 
 func (x *RedriveDeadLettersRequest) Reset() {
 	*x = RedriveDeadLettersRequest{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +178,7 @@ func (x *RedriveDeadLettersRequest) String() string {
 func (*RedriveDeadLettersRequest) ProtoMessage() {}
 
 func (x *RedriveDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +191,7 @@ func (x *RedriveDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedriveDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*RedriveDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{4}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RedriveDeadLettersRequest) GetSubscription() string {
@@ -453,8 +220,9 @@ type RedriveDeadLettersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many were redriven or, in a dry run, would be.
 	RedrivenCount int64 `protobuf:"varint,1,opt,name=redriven_count,json=redrivenCount,proto3" json:"redriven_count,omitempty"`
-	// How many were left, because a subscription has at most 50,000 events on
-	// their way: redrive again when these are settled.
+	// How many were left, because a subscription has at most
+	// Limits.max_unsettled_events unsettled events: redrive again when these are
+	// settled.
 	RemainingCount int64 `protobuf:"varint,2,opt,name=remaining_count,json=remainingCount,proto3" json:"remaining_count,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -462,7 +230,7 @@ type RedriveDeadLettersResponse struct {
 
 func (x *RedriveDeadLettersResponse) Reset() {
 	*x = RedriveDeadLettersResponse{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +242,7 @@ func (x *RedriveDeadLettersResponse) String() string {
 func (*RedriveDeadLettersResponse) ProtoMessage() {}
 
 func (x *RedriveDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +255,7 @@ func (x *RedriveDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedriveDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*RedriveDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RedriveDeadLettersResponse) GetRedrivenCount() int64 {
@@ -519,7 +287,7 @@ type PurgeDeadLettersRequest struct {
 
 func (x *PurgeDeadLettersRequest) Reset() {
 	*x = PurgeDeadLettersRequest{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +299,7 @@ func (x *PurgeDeadLettersRequest) String() string {
 func (*PurgeDeadLettersRequest) ProtoMessage() {}
 
 func (x *PurgeDeadLettersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +312,7 @@ func (x *PurgeDeadLettersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeDeadLettersRequest.ProtoReflect.Descriptor instead.
 func (*PurgeDeadLettersRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{6}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PurgeDeadLettersRequest) GetSubscription() string {
@@ -579,7 +347,7 @@ type PurgeDeadLettersResponse struct {
 
 func (x *PurgeDeadLettersResponse) Reset() {
 	*x = PurgeDeadLettersResponse{}
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +359,7 @@ func (x *PurgeDeadLettersResponse) String() string {
 func (*PurgeDeadLettersResponse) ProtoMessage() {}
 
 func (x *PurgeDeadLettersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_dead_letter_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +372,7 @@ func (x *PurgeDeadLettersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PurgeDeadLettersResponse.ProtoReflect.Descriptor instead.
 func (*PurgeDeadLettersResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{7}
+	return file_tidings_v1_dead_letter_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PurgeDeadLettersResponse) GetPurgedCount() int64 {
@@ -619,28 +387,13 @@ var File_tidings_v1_dead_letter_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_dead_letter_service_proto_rawDesc = "" +
 	"\n" +
 	"$tidings/v1/dead_letter_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x1ftidings/v1/reader_service.proto\"\xc6\x02\n" +
-	"\n" +
-	"DeadLetter\x12/\n" +
-	"\x05event\x18\x01 \x01(\v2\x19.tidings.v1.RecordedEventR\x05event\x121\n" +
-	"\x05cause\x18\x02 \x01(\x0e2\x1b.tidings.v1.DeadLetterCauseR\x05cause\x12\x1a\n" +
-	"\battempts\x18\x03 \x01(\x05R\battempts\x12(\n" +
-	"\x10last_nack_reason\x18\x04 \x01(\tR\x0elastNackReason\x12H\n" +
-	"\x12first_attempt_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10firstAttemptTime\x12D\n" +
-	"\x10dead_letter_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0edeadLetterTime\"\xa0\x02\n" +
-	"\x10DeadLetterFilter\x12-\n" +
-	"\x05event\x18\x01 \x01(\v2\x17.tidings.v1.EventFilterR\x05event\x12H\n" +
-	"\x06causes\x18\x02 \x03(\x0e2\x1b.tidings.v1.DeadLetterCauseB\x13\xbaH\x10\x92\x01\r\x10\x10\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06causes\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x122\n" +
-	"\x06before\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06before\x12-\n" +
-	"\tsequences\x18\x05 \x03(\x03B\x0f\xbaH\f\x92\x01\t\x10\xe8\a\"\x04\"\x02(\x01R\tsequences\"\xee\x01\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ctidings/v1/dead_letter.proto\"\xeb\x01\n" +
 	"\x16ListDeadLettersRequest\x12L\n" +
 	"\fsubscription\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\fsubscription\x124\n" +
-	"\x06filter\x18\x02 \x01(\v2\x1c.tidings.v1.DeadLetterFilterR\x06filter\x12'\n" +
-	"\tpage_size\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x06filter\x18\x02 \x01(\v2\x1c.tidings.v1.DeadLetterFilterR\x06filter\x12$\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"|\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"|\n" +
 	"\x17ListDeadLettersResponse\x129\n" +
 	"\fdead_letters\x18\x01 \x03(\v2\x16.tidings.v1.DeadLetterR\vdeadLetters\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb8\x01\n" +
@@ -656,16 +409,11 @@ const file_tidings_v1_dead_letter_service_proto_rawDesc = "" +
 	"\x06filter\x18\x02 \x01(\v2\x1c.tidings.v1.DeadLetterFilterR\x06filter\x12\x17\n" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"=\n" +
 	"\x18PurgeDeadLettersResponse\x12!\n" +
-	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount*\x94\x01\n" +
-	"\x0fDeadLetterCause\x12!\n" +
-	"\x1dDEAD_LETTER_CAUSE_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16DEAD_LETTER_CAUSE_NACK\x10\x01\x12\"\n" +
-	"\x1eDEAD_LETTER_CAUSE_MAX_ATTEMPTS\x10\x02\x12\x1e\n" +
-	"\x1aDEAD_LETTER_CAUSE_DEADLINE\x10\x032\xb8\x02\n" +
+	"\fpurged_count\x18\x01 \x01(\x03R\vpurgedCount2\xc2\x02\n" +
 	"\x11DeadLetterService\x12_\n" +
-	"\x0fListDeadLetters\x12\".tidings.v1.ListDeadLettersRequest\x1a#.tidings.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12c\n" +
-	"\x12RedriveDeadLetters\x12%.tidings.v1.RedriveDeadLettersRequest\x1a&.tidings.v1.RedriveDeadLettersResponse\x12]\n" +
-	"\x10PurgeDeadLetters\x12#.tidings.v1.PurgeDeadLettersRequest\x1a$.tidings.v1.PurgeDeadLettersResponseBK\n" +
+	"\x0fListDeadLetters\x12\".tidings.v1.ListDeadLettersRequest\x1a#.tidings.v1.ListDeadLettersResponse\"\x03\x90\x02\x01\x12h\n" +
+	"\x12RedriveDeadLetters\x12%.tidings.v1.RedriveDeadLettersRequest\x1a&.tidings.v1.RedriveDeadLettersResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\x10PurgeDeadLetters\x12#.tidings.v1.PurgeDeadLettersRequest\x1a$.tidings.v1.PurgeDeadLettersResponse\"\x03\x90\x02\x02BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (
@@ -680,46 +428,33 @@ func file_tidings_v1_dead_letter_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_dead_letter_service_proto_rawDescData
 }
 
-var file_tidings_v1_dead_letter_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidings_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tidings_v1_dead_letter_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tidings_v1_dead_letter_service_proto_goTypes = []any{
-	(DeadLetterCause)(0),               // 0: tidings.v1.DeadLetterCause
-	(*DeadLetter)(nil),                 // 1: tidings.v1.DeadLetter
-	(*DeadLetterFilter)(nil),           // 2: tidings.v1.DeadLetterFilter
-	(*ListDeadLettersRequest)(nil),     // 3: tidings.v1.ListDeadLettersRequest
-	(*ListDeadLettersResponse)(nil),    // 4: tidings.v1.ListDeadLettersResponse
-	(*RedriveDeadLettersRequest)(nil),  // 5: tidings.v1.RedriveDeadLettersRequest
-	(*RedriveDeadLettersResponse)(nil), // 6: tidings.v1.RedriveDeadLettersResponse
-	(*PurgeDeadLettersRequest)(nil),    // 7: tidings.v1.PurgeDeadLettersRequest
-	(*PurgeDeadLettersResponse)(nil),   // 8: tidings.v1.PurgeDeadLettersResponse
-	(*RecordedEvent)(nil),              // 9: tidings.v1.RecordedEvent
-	(*timestamppb.Timestamp)(nil),      // 10: google.protobuf.Timestamp
-	(*EventFilter)(nil),                // 11: tidings.v1.EventFilter
+	(*ListDeadLettersRequest)(nil),     // 0: tidings.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),    // 1: tidings.v1.ListDeadLettersResponse
+	(*RedriveDeadLettersRequest)(nil),  // 2: tidings.v1.RedriveDeadLettersRequest
+	(*RedriveDeadLettersResponse)(nil), // 3: tidings.v1.RedriveDeadLettersResponse
+	(*PurgeDeadLettersRequest)(nil),    // 4: tidings.v1.PurgeDeadLettersRequest
+	(*PurgeDeadLettersResponse)(nil),   // 5: tidings.v1.PurgeDeadLettersResponse
+	(*DeadLetterFilter)(nil),           // 6: tidings.v1.DeadLetterFilter
+	(*DeadLetter)(nil),                 // 7: tidings.v1.DeadLetter
 }
 var file_tidings_v1_dead_letter_service_proto_depIdxs = []int32{
-	9,  // 0: tidings.v1.DeadLetter.event:type_name -> tidings.v1.RecordedEvent
-	0,  // 1: tidings.v1.DeadLetter.cause:type_name -> tidings.v1.DeadLetterCause
-	10, // 2: tidings.v1.DeadLetter.first_attempt_time:type_name -> google.protobuf.Timestamp
-	10, // 3: tidings.v1.DeadLetter.dead_letter_time:type_name -> google.protobuf.Timestamp
-	11, // 4: tidings.v1.DeadLetterFilter.event:type_name -> tidings.v1.EventFilter
-	0,  // 5: tidings.v1.DeadLetterFilter.causes:type_name -> tidings.v1.DeadLetterCause
-	10, // 6: tidings.v1.DeadLetterFilter.since:type_name -> google.protobuf.Timestamp
-	10, // 7: tidings.v1.DeadLetterFilter.before:type_name -> google.protobuf.Timestamp
-	2,  // 8: tidings.v1.ListDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
-	1,  // 9: tidings.v1.ListDeadLettersResponse.dead_letters:type_name -> tidings.v1.DeadLetter
-	2,  // 10: tidings.v1.RedriveDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
-	2,  // 11: tidings.v1.PurgeDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
-	3,  // 12: tidings.v1.DeadLetterService.ListDeadLetters:input_type -> tidings.v1.ListDeadLettersRequest
-	5,  // 13: tidings.v1.DeadLetterService.RedriveDeadLetters:input_type -> tidings.v1.RedriveDeadLettersRequest
-	7,  // 14: tidings.v1.DeadLetterService.PurgeDeadLetters:input_type -> tidings.v1.PurgeDeadLettersRequest
-	4,  // 15: tidings.v1.DeadLetterService.ListDeadLetters:output_type -> tidings.v1.ListDeadLettersResponse
-	6,  // 16: tidings.v1.DeadLetterService.RedriveDeadLetters:output_type -> tidings.v1.RedriveDeadLettersResponse
-	8,  // 17: tidings.v1.DeadLetterService.PurgeDeadLetters:output_type -> tidings.v1.PurgeDeadLettersResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6, // 0: tidings.v1.ListDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
+	7, // 1: tidings.v1.ListDeadLettersResponse.dead_letters:type_name -> tidings.v1.DeadLetter
+	6, // 2: tidings.v1.RedriveDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
+	6, // 3: tidings.v1.PurgeDeadLettersRequest.filter:type_name -> tidings.v1.DeadLetterFilter
+	0, // 4: tidings.v1.DeadLetterService.ListDeadLetters:input_type -> tidings.v1.ListDeadLettersRequest
+	2, // 5: tidings.v1.DeadLetterService.RedriveDeadLetters:input_type -> tidings.v1.RedriveDeadLettersRequest
+	4, // 6: tidings.v1.DeadLetterService.PurgeDeadLetters:input_type -> tidings.v1.PurgeDeadLettersRequest
+	1, // 7: tidings.v1.DeadLetterService.ListDeadLetters:output_type -> tidings.v1.ListDeadLettersResponse
+	3, // 8: tidings.v1.DeadLetterService.RedriveDeadLetters:output_type -> tidings.v1.RedriveDeadLettersResponse
+	5, // 9: tidings.v1.DeadLetterService.PurgeDeadLetters:output_type -> tidings.v1.PurgeDeadLettersResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_dead_letter_service_proto_init() }
@@ -727,21 +462,19 @@ func file_tidings_v1_dead_letter_service_proto_init() {
 	if File_tidings_v1_dead_letter_service_proto != nil {
 		return
 	}
-	file_tidings_v1_event_proto_init()
-	file_tidings_v1_reader_service_proto_init()
+	file_tidings_v1_dead_letter_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_dead_letter_service_proto_rawDesc), len(file_tidings_v1_dead_letter_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   8,
+			NumEnums:      0,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tidings_v1_dead_letter_service_proto_goTypes,
 		DependencyIndexes: file_tidings_v1_dead_letter_service_proto_depIdxs,
-		EnumInfos:         file_tidings_v1_dead_letter_service_proto_enumTypes,
 		MessageInfos:      file_tidings_v1_dead_letter_service_proto_msgTypes,
 	}.Build()
 	File_tidings_v1_dead_letter_service_proto = out.File

@@ -29,28 +29,28 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // DeadLetterService deals with the events that a subscription gave up on.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type DeadLetterServiceClient interface {
-	// ListDeadLetters lists the dead letters of a subscription, the one that
-	// became one first first.
+	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
+	// the order in which they became dead letters.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
 	// RedriveDeadLetters delivers dead letters again, beginning with attempt 1.
 	// Each stops being a dead letter; it becomes one again if it fails again. One
-	// that is on its way already isn't redriven twice.
+	// that is redriven and not yet settled isn't redriven twice.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND where the
-	// subscription is detached, EVENT_TYPE_NOT_FOUND, FILTER_INVALID,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	RedriveDeadLetters(ctx context.Context, in *RedriveDeadLettersRequest, opts ...grpc.CallOption) (*RedriveDeadLettersResponse, error)
-	// PurgeDeadLetters deletes dead letters for good.
+	// PurgeDeadLetters deletes dead letters permanently.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_NOT_FOUND,
-	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_UNKNOWN, FILTER_INVALID,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried.
 	PurgeDeadLetters(ctx context.Context, in *PurgeDeadLettersRequest, opts ...grpc.CallOption) (*PurgeDeadLettersResponse, error)
 }
 
@@ -97,28 +97,28 @@ func (c *deadLetterServiceClient) PurgeDeadLetters(ctx context.Context, in *Purg
 // for forward compatibility.
 //
 // DeadLetterService deals with the events that a subscription gave up on.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type DeadLetterServiceServer interface {
-	// ListDeadLetters lists the dead letters of a subscription, the one that
-	// became one first first.
+	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
+	// the order in which they became dead letters.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
 	// RedriveDeadLetters delivers dead letters again, beginning with attempt 1.
 	// Each stops being a dead letter; it becomes one again if it fails again. One
-	// that is on its way already isn't redriven twice.
+	// that is redriven and not yet settled isn't redriven twice.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND where the
-	// subscription is detached, EVENT_TYPE_NOT_FOUND, FILTER_INVALID,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	RedriveDeadLetters(context.Context, *RedriveDeadLettersRequest) (*RedriveDeadLettersResponse, error)
-	// PurgeDeadLetters deletes dead letters for good.
+	// PurgeDeadLetters deletes dead letters permanently.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_NOT_FOUND,
-	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_UNKNOWN, FILTER_INVALID,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried.
 	PurgeDeadLetters(context.Context, *PurgeDeadLettersRequest) (*PurgeDeadLettersResponse, error)
 	mustEmbedUnimplementedDeadLetterServiceServer()
 }

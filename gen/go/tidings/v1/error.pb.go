@@ -197,6 +197,11 @@ func (Retry) EnumDescriptor() ([]byte, []int) {
 // than 4 kB: where it can't name all fields, `violations` in the metadata says
 // how many there are, and texts that are too long end in `…`. Reasons are only
 // ever added: treat one you don't know by its status code.
+//
+// Every call may end with REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
+// UNAUTHENTICATED, PERMISSION_DENIED, QUOTA_EXCEEDED, SERVER_DRAINING,
+// DEADLINE_EXCEEDED, CANCELLED or INTERNAL. The comment of each RPC names the
+// others, after `Errors:`.
 type ErrorReason int32
 
 const (
@@ -221,7 +226,9 @@ const (
 	// The content of an event isn't an encoding of the message that its type URL
 	// names.
 	ErrorReason_ERROR_REASON_EVENT_MALFORMED ErrorReason = 6
-	// The server has not been given the type of an event. Metadata: `type`.
+	// The server has not been given a type that the request uses: that of an event,
+	// or one that a filter or a topic's settings name. BadRequest names the field.
+	// Metadata: `type`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN ErrorReason = 7
 	// The topic doesn't take events of this type. Metadata: `type`, `topic`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED ErrorReason = 8
@@ -230,18 +237,19 @@ const (
 	ErrorReason_ERROR_REASON_EVENT_TOO_LARGE ErrorReason = 9
 	// The request names no topic and its events don't agree on one.
 	ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED ErrorReason = 10
-	// The identity of an event or of a request (see Topic.dedupe) is taken by
-	// other content. Metadata: `topic`, `sequence` of the event that is stored,
-	// and the identity as `id` and `source` or as `request_id`.
+	// The identity of an event, or that of a request by its events (see
+	// tidings.options.v1.Dedupe), is taken by other content. Metadata: `topic`,
+	// `sequence` of the event that is stored, and its `id` and `source`.
 	ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT ErrorReason = 11
-	// The last event isn't the expected one. Metadata: `expected` and `actual`,
-	// the sequences, and `partition_key` where the precondition is about one.
-	// `actual` is 0 where there is none: of a key also where retention removed its
-	// events.
+	// A precondition doesn't hold; BadRequest names it. Metadata: `expected`, a
+	// sequence, `some` or `none`; `actual`, the sequence of the last event or
+	// `none`; and `partition_key` where it is about one.
 	ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH ErrorReason = 12
-	// A precondition about a partition key needs a topic with
-	// `dedupe = DEDUPE_EVENT`. Metadata: `topic`.
-	ErrorReason_ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED ErrorReason = 13
+	// The server can't check these preconditions in this topic: several, where its
+	// features lack MULTIPLE_PRECONDITIONS, or one about a key, where they lack
+	// KEY_PRECONDITIONS and the topic isn't DEDUPE_EVENT or an event has another
+	// key. Metadata: `topic`.
+	ErrorReason_ERROR_REASON_PRECONDITION_UNSUPPORTED ErrorReason = 13
 	// The topic doesn't exist. Metadata: `topic`.
 	ErrorReason_ERROR_REASON_TOPIC_NOT_FOUND ErrorReason = 14
 	// A topic of this name exists. Metadata: `topic`.
@@ -249,8 +257,8 @@ const (
 	// The topic has been changed since the etag was read. Metadata: `topic`,
 	// `etag` as it is now.
 	ErrorReason_ERROR_REASON_TOPIC_ETAG_MISMATCH ErrorReason = 16
-	// The update mask names a field that doesn't exist or that can't change
-	// after creation. BadRequest names it.
+	// The update mask names a field that doesn't exist or that the server sets, or
+	// joins `*` with others. BadRequest names it.
 	ErrorReason_ERROR_REASON_UPDATE_MASK_INVALID ErrorReason = 17
 	// No event has this sequence: it never had one, or retention removed it.
 	// Metadata: `topic`, `sequence`.
@@ -261,7 +269,8 @@ const (
 	// `earliest_cursor` from which everything that is left can be read, and
 	// `earliest_sequence`.
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 20
-	// The server has not been given a type of this name. Metadata: `type`.
+	// The event type that the request names as its resource isn't one that the
+	// server has been given. Metadata: `type`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND ErrorReason = 21
 	// The storage is full. Nothing of the request is stored. What takes no room
 	// goes on: reading, delivering and settling, and deleting, which makes room.
@@ -293,23 +302,6 @@ const (
 	// expression doesn't suit one of the types. BadRequest names the field.
 	// Metadata: `type` where it is about one.
 	ErrorReason_ERROR_REASON_FILTER_INVALID ErrorReason = 32
-	// The image can't be used: it isn't an image, doesn't hold what it imports,
-	// doesn't fit together with the schemas that the server has, or has an event
-	// option or a rule of protovalidate with a mistake. The message says what and
-	// where.
-	ErrorReason_ERROR_REASON_SCHEMA_INVALID ErrorReason = 33
-	// The schemas would break readers or writers of events. BadRequest has the
-	// first changes: the place (`shop/orders/v1/orders.proto:12`) as its field,
-	// the id of Buf's rule as its reason. CheckCompatibility lists all. Metadata:
-	// `violations`, how many there are, and of the first one `rule`, `element` and
-	// `against_revision`.
-	ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ErrorReason = 34
-	// The schemas of the server have another revision than the expected one.
-	// Metadata: `expected` and `actual`.
-	ErrorReason_ERROR_REASON_SCHEMA_REVISION_MISMATCH ErrorReason = 35
-	// The server has been given no Buf to compare schemas with (`tidings serve
-	// --buf`), so it takes none while it runs.
-	ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE ErrorReason = 36
 	// The server has as many topics or subscriptions as it may: one has to be
 	// deleted before another is created. Metadata: `limit`.
 	ErrorReason_ERROR_REASON_TOO_MANY ErrorReason = 37
@@ -317,6 +309,31 @@ const (
 	// sent in its place. Other events can be read, also those after it. Metadata:
 	// `topic` where it is about one, and `place`, which says what is damaged.
 	ErrorReason_ERROR_REASON_STORAGE_DAMAGED ErrorReason = 38
+	// The caller didn't say who it is, or the credential isn't valid. A server that
+	// asks for none never sends it.
+	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 39
+	// The caller may not do this. Whether what the request names exists isn't told.
+	// A server that asks for no credential never sends it.
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 40
+	// The caller has used up what it may for the moment. `google.rpc.QuotaFailure`
+	// names the quota, `google.rpc.RetryInfo` when to try again. A server without
+	// quotas never sends it.
+	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 41
+	// The update would change a field that can't change after creation. BadRequest
+	// names it.
+	ErrorReason_ERROR_REASON_FIELD_IMMUTABLE ErrorReason = 42
+	// The schemas declare the settings of the topic: they are changed there.
+	// BadRequest names the field. Metadata: `topic`.
+	ErrorReason_ERROR_REASON_TOPIC_DECLARED ErrorReason = 43
+	// The topic of the subscription has been deleted: nothing can be delivered.
+	// Metadata: `subscription`, `topic`.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_DETACHED ErrorReason = 44
+	// The `request_id` is taken by a request with other content. Metadata: `topic`,
+	// `request_id`, and `sequence` of its first stored event.
+	ErrorReason_ERROR_REASON_REQUEST_ID_CONFLICT ErrorReason = 45
+	// The server was never given this revision of the event type. Metadata: `type`,
+	// `revision`.
+	ErrorReason_ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND ErrorReason = 46
 )
 
 // Enum value maps for ErrorReason.
@@ -335,7 +352,7 @@ var (
 		10: "ERROR_REASON_TOPIC_UNDETERMINED",
 		11: "ERROR_REASON_EVENT_ID_CONFLICT",
 		12: "ERROR_REASON_SEQUENCE_MISMATCH",
-		13: "ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED",
+		13: "ERROR_REASON_PRECONDITION_UNSUPPORTED",
 		14: "ERROR_REASON_TOPIC_NOT_FOUND",
 		15: "ERROR_REASON_TOPIC_ALREADY_EXISTS",
 		16: "ERROR_REASON_TOPIC_ETAG_MISMATCH",
@@ -355,53 +372,61 @@ var (
 		30: "ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH",
 		31: "ERROR_REASON_SUBSCRIPTION_UNAVAILABLE",
 		32: "ERROR_REASON_FILTER_INVALID",
-		33: "ERROR_REASON_SCHEMA_INVALID",
-		34: "ERROR_REASON_SCHEMA_INCOMPATIBLE",
-		35: "ERROR_REASON_SCHEMA_REVISION_MISMATCH",
-		36: "ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE",
 		37: "ERROR_REASON_TOO_MANY",
 		38: "ERROR_REASON_STORAGE_DAMAGED",
+		39: "ERROR_REASON_UNAUTHENTICATED",
+		40: "ERROR_REASON_PERMISSION_DENIED",
+		41: "ERROR_REASON_QUOTA_EXCEEDED",
+		42: "ERROR_REASON_FIELD_IMMUTABLE",
+		43: "ERROR_REASON_TOPIC_DECLARED",
+		44: "ERROR_REASON_SUBSCRIPTION_DETACHED",
+		45: "ERROR_REASON_REQUEST_ID_CONFLICT",
+		46: "ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":                  0,
-		"ERROR_REASON_REQUEST_MALFORMED":            1,
-		"ERROR_REASON_REQUEST_INVALID":              2,
-		"ERROR_REASON_REQUEST_TOO_LARGE":            3,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":           4,
-		"ERROR_REASON_EVENT_INVALID":                5,
-		"ERROR_REASON_EVENT_MALFORMED":              6,
-		"ERROR_REASON_EVENT_TYPE_UNKNOWN":           7,
-		"ERROR_REASON_EVENT_TYPE_NOT_ALLOWED":       8,
-		"ERROR_REASON_EVENT_TOO_LARGE":              9,
-		"ERROR_REASON_TOPIC_UNDETERMINED":           10,
-		"ERROR_REASON_EVENT_ID_CONFLICT":            11,
-		"ERROR_REASON_SEQUENCE_MISMATCH":            12,
-		"ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED": 13,
-		"ERROR_REASON_TOPIC_NOT_FOUND":              14,
-		"ERROR_REASON_TOPIC_ALREADY_EXISTS":         15,
-		"ERROR_REASON_TOPIC_ETAG_MISMATCH":          16,
-		"ERROR_REASON_UPDATE_MASK_INVALID":          17,
-		"ERROR_REASON_EVENT_NOT_FOUND":              18,
-		"ERROR_REASON_CURSOR_INVALID":               19,
-		"ERROR_REASON_CURSOR_EXPIRED":               20,
-		"ERROR_REASON_EVENT_TYPE_NOT_FOUND":         21,
-		"ERROR_REASON_STORAGE_FULL":                 22,
-		"ERROR_REASON_STORAGE_UNAVAILABLE":          23,
-		"ERROR_REASON_SERVER_DRAINING":              24,
-		"ERROR_REASON_DEADLINE_EXCEEDED":            25,
-		"ERROR_REASON_CANCELLED":                    26,
-		"ERROR_REASON_INTERNAL":                     27,
-		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":       28,
-		"ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS":  29,
-		"ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH":   30,
-		"ERROR_REASON_SUBSCRIPTION_UNAVAILABLE":     31,
-		"ERROR_REASON_FILTER_INVALID":               32,
-		"ERROR_REASON_SCHEMA_INVALID":               33,
-		"ERROR_REASON_SCHEMA_INCOMPATIBLE":          34,
-		"ERROR_REASON_SCHEMA_REVISION_MISMATCH":     35,
-		"ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE":    36,
-		"ERROR_REASON_TOO_MANY":                     37,
-		"ERROR_REASON_STORAGE_DAMAGED":              38,
+		"ERROR_REASON_UNSPECIFIED":                   0,
+		"ERROR_REASON_REQUEST_MALFORMED":             1,
+		"ERROR_REASON_REQUEST_INVALID":               2,
+		"ERROR_REASON_REQUEST_TOO_LARGE":             3,
+		"ERROR_REASON_PAGE_TOKEN_INVALID":            4,
+		"ERROR_REASON_EVENT_INVALID":                 5,
+		"ERROR_REASON_EVENT_MALFORMED":               6,
+		"ERROR_REASON_EVENT_TYPE_UNKNOWN":            7,
+		"ERROR_REASON_EVENT_TYPE_NOT_ALLOWED":        8,
+		"ERROR_REASON_EVENT_TOO_LARGE":               9,
+		"ERROR_REASON_TOPIC_UNDETERMINED":            10,
+		"ERROR_REASON_EVENT_ID_CONFLICT":             11,
+		"ERROR_REASON_SEQUENCE_MISMATCH":             12,
+		"ERROR_REASON_PRECONDITION_UNSUPPORTED":      13,
+		"ERROR_REASON_TOPIC_NOT_FOUND":               14,
+		"ERROR_REASON_TOPIC_ALREADY_EXISTS":          15,
+		"ERROR_REASON_TOPIC_ETAG_MISMATCH":           16,
+		"ERROR_REASON_UPDATE_MASK_INVALID":           17,
+		"ERROR_REASON_EVENT_NOT_FOUND":               18,
+		"ERROR_REASON_CURSOR_INVALID":                19,
+		"ERROR_REASON_CURSOR_EXPIRED":                20,
+		"ERROR_REASON_EVENT_TYPE_NOT_FOUND":          21,
+		"ERROR_REASON_STORAGE_FULL":                  22,
+		"ERROR_REASON_STORAGE_UNAVAILABLE":           23,
+		"ERROR_REASON_SERVER_DRAINING":               24,
+		"ERROR_REASON_DEADLINE_EXCEEDED":             25,
+		"ERROR_REASON_CANCELLED":                     26,
+		"ERROR_REASON_INTERNAL":                      27,
+		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":        28,
+		"ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS":   29,
+		"ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH":    30,
+		"ERROR_REASON_SUBSCRIPTION_UNAVAILABLE":      31,
+		"ERROR_REASON_FILTER_INVALID":                32,
+		"ERROR_REASON_TOO_MANY":                      37,
+		"ERROR_REASON_STORAGE_DAMAGED":               38,
+		"ERROR_REASON_UNAUTHENTICATED":               39,
+		"ERROR_REASON_PERMISSION_DENIED":             40,
+		"ERROR_REASON_QUOTA_EXCEEDED":                41,
+		"ERROR_REASON_FIELD_IMMUTABLE":               42,
+		"ERROR_REASON_TOPIC_DECLARED":                43,
+		"ERROR_REASON_SUBSCRIPTION_DETACHED":         44,
+		"ERROR_REASON_REQUEST_ID_CONFLICT":           45,
+		"ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND": 46,
 	}
 )
 
@@ -487,9 +512,9 @@ func (x *ErrorReasonOptions) GetRetry() Retry {
 	return Retry_RETRY_UNSPECIFIED
 }
 
-// Error says inside a response why one event or one batch was refused, where
+// ErrorDetail says inside a response why one event or one batch was refused, where
 // the rest of the call goes on.
-type Error struct {
+type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reason, from the catalogue.
 	Reason ErrorReason `protobuf:"varint,1,opt,name=reason,proto3,enum=tidings.v1.ErrorReason" json:"reason,omitempty"`
@@ -508,20 +533,20 @@ type Error struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Error) Reset() {
-	*x = Error{}
+func (x *ErrorDetail) Reset() {
+	*x = ErrorDetail{}
 	mi := &file_tidings_v1_error_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Error) String() string {
+func (x *ErrorDetail) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Error) ProtoMessage() {}
+func (*ErrorDetail) ProtoMessage() {}
 
-func (x *Error) ProtoReflect() protoreflect.Message {
+func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 	mi := &file_tidings_v1_error_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -533,47 +558,47 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Error.ProtoReflect.Descriptor instead.
-func (*Error) Descriptor() ([]byte, []int) {
+// Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
+func (*ErrorDetail) Descriptor() ([]byte, []int) {
 	return file_tidings_v1_error_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Error) GetReason() ErrorReason {
+func (x *ErrorDetail) GetReason() ErrorReason {
 	if x != nil {
 		return x.Reason
 	}
 	return ErrorReason_ERROR_REASON_UNSPECIFIED
 }
 
-func (x *Error) GetCode() StatusCode {
+func (x *ErrorDetail) GetCode() StatusCode {
 	if x != nil {
 		return x.Code
 	}
 	return StatusCode_STATUS_CODE_UNSPECIFIED
 }
 
-func (x *Error) GetMessage() string {
+func (x *ErrorDetail) GetMessage() string {
 	if x != nil {
 		return x.Message
 	}
 	return ""
 }
 
-func (x *Error) GetMetadata() map[string]string {
+func (x *ErrorDetail) GetMetadata() map[string]string {
 	if x != nil {
 		return x.Metadata
 	}
 	return nil
 }
 
-func (x *Error) GetFieldViolations() []*FieldViolation {
+func (x *ErrorDetail) GetFieldViolations() []*FieldViolation {
 	if x != nil {
 		return x.FieldViolations
 	}
 	return nil
 }
 
-func (x *Error) GetRetryDelay() *durationpb.Duration {
+func (x *ErrorDetail) GetRetryDelay() *durationpb.Duration {
 	if x != nil {
 		return x.RetryDelay
 	}
@@ -671,12 +696,12 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"tidings.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"i\n" +
 	"\x12ErrorReasonOptions\x12*\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x16.tidings.v1.StatusCodeR\x04code\x12'\n" +
-	"\x05retry\x18\x02 \x01(\x0e2\x11.tidings.v1.RetryR\x05retry\"\xfb\x02\n" +
-	"\x05Error\x12/\n" +
+	"\x05retry\x18\x02 \x01(\x0e2\x11.tidings.v1.RetryR\x05retry\"\x87\x03\n" +
+	"\vErrorDetail\x12/\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x17.tidings.v1.ErrorReasonR\x06reason\x12*\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x16.tidings.v1.StatusCodeR\x04code\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\x12;\n" +
-	"\bmetadata\x18\x04 \x03(\v2\x1f.tidings.v1.Error.MetadataEntryR\bmetadata\x12E\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12A\n" +
+	"\bmetadata\x18\x04 \x03(\v2%.tidings.v1.ErrorDetail.MetadataEntryR\bmetadata\x12E\n" +
 	"\x10field_violations\x18\x05 \x03(\v2\x1a.tidings.v1.FieldViolationR\x0ffieldViolations\x12:\n" +
 	"\vretry_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryDelay\x1a;\n" +
@@ -710,12 +735,12 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\x91\x0e\n" +
+	"\rRETRY_BACKOFF\x10\x02*\xc5\x0f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x02\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12,\n" +
-	"\x1eERROR_REASON_REQUEST_TOO_LARGE\x10\x03\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12-\n" +
+	"\x1eERROR_REASON_REQUEST_TOO_LARGE\x10\x03\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12-\n" +
 	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\x04\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12(\n" +
 	"\x1aERROR_REASON_EVENT_INVALID\x10\x05\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
 	"\x1cERROR_REASON_EVENT_MALFORMED\x10\x06\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12-\n" +
@@ -726,8 +751,8 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12,\n" +
 	"\x1eERROR_REASON_EVENT_ID_CONFLICT\x10\v\x1a\b\xea\xd8#\x04\b\x06\x10\x01\x12,\n" +
 	"\x1eERROR_REASON_SEQUENCE_MISMATCH\x10\f\x1a\b\xea\xd8#\x04\b\n" +
-	"\x10\x01\x127\n" +
-	")ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED\x10\r\x1a\b\xea\xd8#\x04\b\t\x10\x01\x12*\n" +
+	"\x10\x01\x123\n" +
+	"%ERROR_REASON_PRECONDITION_UNSUPPORTED\x10\r\x1a\b\xea\xd8#\x04\b\t\x10\x01\x12*\n" +
 	"\x1cERROR_REASON_TOPIC_NOT_FOUND\x10\x0e\x1a\b\xea\xd8#\x04\b\x05\x10\x01\x12/\n" +
 	"!ERROR_REASON_TOPIC_ALREADY_EXISTS\x10\x0f\x1a\b\xea\xd8#\x04\b\x06\x10\x01\x12.\n" +
 	" ERROR_REASON_TOPIC_ETAG_MISMATCH\x10\x10\x1a\b\xea\xd8#\x04\b\n" +
@@ -748,14 +773,17 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"'ERROR_REASON_SUBSCRIPTION_ETAG_MISMATCH\x10\x1e\x1a\b\xea\xd8#\x04\b\n" +
 	"\x10\x01\x123\n" +
 	"%ERROR_REASON_SUBSCRIPTION_UNAVAILABLE\x10\x1f\x1a\b\xea\xd8#\x04\b\x0e\x10\x02\x12)\n" +
-	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12)\n" +
-	"\x1bERROR_REASON_SCHEMA_INVALID\x10!\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12.\n" +
-	" ERROR_REASON_SCHEMA_INCOMPATIBLE\x10\"\x1a\b\xea\xd8#\x04\b\t\x10\x01\x123\n" +
-	"%ERROR_REASON_SCHEMA_REVISION_MISMATCH\x10#\x1a\b\xea\xd8#\x04\b\n" +
-	"\x10\x01\x124\n" +
-	"&ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE\x10$\x1a\b\xea\xd8#\x04\b\f\x10\x01\x12#\n" +
+	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12#\n" +
 	"\x15ERROR_REASON_TOO_MANY\x10%\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12*\n" +
-	"\x1cERROR_REASON_STORAGE_DAMAGED\x10&\x1a\b\xea\xd8#\x04\b\x0f\x10\x01:Y\n" +
+	"\x1cERROR_REASON_STORAGE_DAMAGED\x10&\x1a\b\xea\xd8#\x04\b\x0f\x10\x01\x12*\n" +
+	"\x1cERROR_REASON_UNAUTHENTICATED\x10'\x1a\b\xea\xd8#\x04\b\x10\x10\x01\x12,\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10(\x1a\b\xea\xd8#\x04\b\a\x10\x01\x12)\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10)\x1a\b\xea\xd8#\x04\b\b\x10\x02\x12*\n" +
+	"\x1cERROR_REASON_FIELD_IMMUTABLE\x10*\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12)\n" +
+	"\x1bERROR_REASON_TOPIC_DECLARED\x10+\x1a\b\xea\xd8#\x04\b\t\x10\x01\x120\n" +
+	"\"ERROR_REASON_SUBSCRIPTION_DETACHED\x10,\x1a\b\xea\xd8#\x04\b\t\x10\x01\x12.\n" +
+	" ERROR_REASON_REQUEST_ID_CONFLICT\x10-\x1a\b\xea\xd8#\x04\b\x06\x10\x01\x128\n" +
+	"*ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND\x10.\x1a\b\xea\xd8#\x04\b\x05\x10\x01\"\x04\b!\x10$:Y\n" +
 	"\x05error\x12!.google.protobuf.EnumValueOptions\x18\x8d\xbb\x04 \x01(\v2\x1e.tidings.v1.ErrorReasonOptionsR\x05errorBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
@@ -778,20 +806,20 @@ var file_tidings_v1_error_proto_goTypes = []any{
 	(Retry)(0),                            // 1: tidings.v1.Retry
 	(ErrorReason)(0),                      // 2: tidings.v1.ErrorReason
 	(*ErrorReasonOptions)(nil),            // 3: tidings.v1.ErrorReasonOptions
-	(*Error)(nil),                         // 4: tidings.v1.Error
+	(*ErrorDetail)(nil),                   // 4: tidings.v1.ErrorDetail
 	(*FieldViolation)(nil),                // 5: tidings.v1.FieldViolation
-	nil,                                   // 6: tidings.v1.Error.MetadataEntry
+	nil,                                   // 6: tidings.v1.ErrorDetail.MetadataEntry
 	(*durationpb.Duration)(nil),           // 7: google.protobuf.Duration
 	(*descriptorpb.EnumValueOptions)(nil), // 8: google.protobuf.EnumValueOptions
 }
 var file_tidings_v1_error_proto_depIdxs = []int32{
 	0, // 0: tidings.v1.ErrorReasonOptions.code:type_name -> tidings.v1.StatusCode
 	1, // 1: tidings.v1.ErrorReasonOptions.retry:type_name -> tidings.v1.Retry
-	2, // 2: tidings.v1.Error.reason:type_name -> tidings.v1.ErrorReason
-	0, // 3: tidings.v1.Error.code:type_name -> tidings.v1.StatusCode
-	6, // 4: tidings.v1.Error.metadata:type_name -> tidings.v1.Error.MetadataEntry
-	5, // 5: tidings.v1.Error.field_violations:type_name -> tidings.v1.FieldViolation
-	7, // 6: tidings.v1.Error.retry_delay:type_name -> google.protobuf.Duration
+	2, // 2: tidings.v1.ErrorDetail.reason:type_name -> tidings.v1.ErrorReason
+	0, // 3: tidings.v1.ErrorDetail.code:type_name -> tidings.v1.StatusCode
+	6, // 4: tidings.v1.ErrorDetail.metadata:type_name -> tidings.v1.ErrorDetail.MetadataEntry
+	5, // 5: tidings.v1.ErrorDetail.field_violations:type_name -> tidings.v1.FieldViolation
+	7, // 6: tidings.v1.ErrorDetail.retry_delay:type_name -> google.protobuf.Duration
 	8, // 7: tidings.v1.error:extendee -> google.protobuf.EnumValueOptions
 	3, // 8: tidings.v1.error:type_name -> tidings.v1.ErrorReasonOptions
 	9, // [9:9] is the sub-list for method output_type

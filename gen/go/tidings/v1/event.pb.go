@@ -26,13 +26,15 @@ const (
 
 // Event is something that happened, as its producer describes it.
 //
-// It maps one to one to CloudEvents 1.0 (https://github.com/cloudevents/spec):
-// `id`, `source`, `subject` and `time` are the attributes of the same name,
+// Every Event is a CloudEvent 1.0 (https://github.com/cloudevents/spec): `id`,
+// `source`, `subject` and `time` are the attributes of the same name,
 // `partition_key` is the extension `partitionkey`, `attributes` are the other
 // extensions, the message name in `data.type_url` is `type`, and
 // `datacontenttype` is always `application/protobuf`. So its texts are Strings of
 // CloudEvents: without control characters (U+0000 to U+001F, U+007F to U+009F)
-// and without what Unicode calls noncharacters.
+// and without what Unicode calls noncharacters. Not every CloudEvent is an Event:
+// its data must be a protobuf message whose name is the type, and extensions with
+// other types than String become their canonical strings.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The producer's identifier of the event. `source` and `id` together name
@@ -50,18 +52,21 @@ type Event struct {
 	// server never fills it (RecordedEvent.publish_time is the server's clock).
 	// From year 1 to 9999, as JSON has no form for others.
 	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	// Events with the same key keep their order. Empty: the server fills it from
-	// the field that the event type's `key` option names, if any. At most 512
-	// characters.
-	PartitionKey string `protobuf:"bytes,5,opt,name=partition_key,json=partitionKey,proto3" json:"partition_key,omitempty"`
+	// What orders the event: Read gives all events of a topic in their order, and a
+	// subscription with ORDERING_KEY delivers those of the same key in their order.
+	// Unset: the server fills it from the field that the event type's `key` option
+	// names, if any. Set and empty: the event has no key. At most 512 characters.
+	PartitionKey *string `protobuf:"bytes,5,opt,name=partition_key,json=partitionKey,proto3,oneof" json:"partition_key,omitempty"`
 	// CloudEvents extension attributes, for what routes and traces an event
 	// without being part of it. At most 64. A name is 1 to 20 lower-case letters
-	// and digits and not a name that CloudEvents itself or this message takes; a
-	// value is the attribute's canonical string form, at most 4,096 characters.
+	// and digits and not a name that CloudEvents itself or this message takes; those
+	// that begin with `tidings` are reserved. A value is the attribute's canonical
+	// string form, at most 4,096 characters.
 	Attributes map[string]string `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The content. Its type URL ends in the full name of a message that the
-	// server has been given (SchemaService.ListEventTypes), by convention after
-	// `type.googleapis.com/`. In JSON the content is readable, beside `@type`.
+	// server has been given (SchemaService.ListEventTypes). It is stored and
+	// delivered as `type.googleapis.com/` and that name, whatever came before the
+	// name. In JSON the content is readable, beside `@type`.
 	Data          *anypb.Any `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -126,8 +131,8 @@ func (x *Event) GetTime() *timestamppb.Timestamp {
 }
 
 func (x *Event) GetPartitionKey() string {
-	if x != nil {
-		return x.PartitionKey
+	if x != nil && x.PartitionKey != nil {
+		return *x.PartitionKey
 	}
 	return ""
 }
@@ -149,13 +154,14 @@ func (x *Event) GetData() *anypb.Any {
 // RecordedEvent is an event as its topic holds it.
 type RecordedEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event as it was published, with `partition_key` filled.
+	// The event as it was published, with `partition_key` filled and the type URL
+	// in its normal form.
 	Event *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	// The topic that holds it.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The position in the topic, from 4,096 on. A later event has a higher
-	// sequence; sequences have gaps, and no more than the order may be concluded
-	// from them.
+	// The position in the topic. It is positive, and a later event has a higher
+	// one. Sequences may have gaps: nothing but the order may be concluded from
+	// them.
 	Sequence int64 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// An opaque name of the position just after this event: reading from it
 	// gives what follows. It is bound to this topic, stays valid while the topic
@@ -163,8 +169,9 @@ type RecordedEvent struct {
 	Cursor string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// When the server stored the event, by the server's clock.
 	PublishTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`
-	// The revision of the schemas that the server checked the event against when
-	// it stored it: 16 hexadecimal digits. Empty: an earlier release stored it.
+	// The revision of the event's type that the server checked the event against
+	// when it stored it; GetEventType takes it. 16 hexadecimal digits; empty where
+	// it isn't known.
 	SchemaRevision string `protobuf:"bytes,6,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -247,7 +254,7 @@ var File_tidings_v1_event_proto protoreflect.FileDescriptor
 const file_tidings_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/event.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x12\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x13\n" +
 	"\x05Event\x12\xef\x03\n" +
 	"\x02id\x18\x01 \x01(\tB\xde\x03\xbaH\xda\x03\xba\x01\xba\x03\n" +
 	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x1a\x10\x01\x18\x80\x022\x13^[^\\x00-\\x1f\\x7f]*$R\x02id\x12%\n" +
@@ -255,18 +262,20 @@ const file_tidings_v1_event_proto_rawDesc = "" +
 	"r\b\x10\x01\x18\x80\x04\x90\x01\x01R\x06source\x12\xf7\x03\n" +
 	"\asubject\x18\x03 \x01(\tB\xdc\x03\xbaH\xd8\x03\xba\x01\xba\x03\n" +
 	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80\b2\x13^[^\\x00-\\x1f\\x7f]*$R\asubject\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x82\x04\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x87\x04\n" +
 	"\rpartition_key\x18\x05 \x01(\tB\xdc\x03\xbaH\xd8\x03\xba\x01\xba\x03\n" +
-	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80\x042\x13^[^\\x00-\\x1f\\x7f]*$R\fpartitionKey\x12\x9e\x05\n" +
+	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80\x042\x13^[^\\x00-\\x1f\\x7f]*$H\x00R\fpartitionKey\x88\x01\x01\x12\xff\x05\n" +
 	"\n" +
-	"attributes\x18\x06 \x03(\v2!.tidings.v1.Event.AttributesEntryB\xda\x04\xbaH\xd6\x04\x9a\x01\xd2\x04\x10@\"srq2\x10^[a-z0-9]{1,20}$Z\x02idZ\x06sourceZ\x04typeZ\vspecversionZ\asubjectZ\x04timeZ\x04dataZ\x0fdatacontenttypeZ\n" +
+	"attributes\x18\x06 \x03(\v2!.tidings.v1.Event.AttributesEntryB\xbb\x05\xbaH\xb7\x05\x9a\x01\xb3\x05\x10@\"\xd3\x01\xba\x01]\n" +
+	"\x12attribute.reserved\x12*names that begin with tidings are reserved\x1a\x1b!this.startsWith('tidings')rq2\x10^[a-z0-9]{1,20}$Z\x02idZ\x06sourceZ\x04typeZ\vspecversionZ\asubjectZ\x04timeZ\x04dataZ\x0fdatacontenttypeZ\n" +
 	"dataschemaZ\fpartitionkey*\xd8\x03\xba\x01\xba\x03\n" +
 	"\x10event.characters\x12?must have no control characters and no noncharacters of Unicode\x1a\xe4\x02!this.matches(r'[\\x{80}-\\x{9f}\\x{fdd0}-\\x{fdef}\\x{fffe}\\x{ffff}\\x{1fffe}\\x{1ffff}\\x{2fffe}\\x{2ffff}\\x{3fffe}\\x{3ffff}\\x{4fffe}\\x{4ffff}\\x{5fffe}\\x{5ffff}\\x{6fffe}\\x{6ffff}\\x{7fffe}\\x{7ffff}\\x{8fffe}\\x{8ffff}\\x{9fffe}\\x{9ffff}\\x{afffe}\\x{affff}\\x{bfffe}\\x{bffff}\\x{cfffe}\\x{cffff}\\x{dfffe}\\x{dffff}\\x{efffe}\\x{effff}\\x{ffffe}\\x{fffff}\\x{10fffe}\\x{10ffff}]')r\x18\x18\x80 2\x13^[^\\x00-\\x1f\\x7f]*$R\n" +
 	"attributes\x120\n" +
 	"\x04data\x18\a \x01(\v2\x14.google.protobuf.AnyB\x06\xbaH\x03\xc8\x01\x01R\x04data\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x10\n" +
+	"\x0e_partition_key\"\xea\x01\n" +
 	"\rRecordedEvent\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.tidings.v1.EventR\x05event\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1a\n" +
@@ -314,6 +323,7 @@ func file_tidings_v1_event_proto_init() {
 	if File_tidings_v1_event_proto != nil {
 		return
 	}
+	file_tidings_v1_event_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -22,6 +22,77 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// EventFilter says which events are wanted. Every condition that is set must
+// hold. At most 64 KiB in all, encoded.
+type EventFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The full names of the event types. Empty: every type.
+	EventTypes []string `protobuf:"bytes,1,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// A condition on the event's CloudEvents attributes. Unset: none.
+	Attributes *AttributeFilter `protobuf:"bytes,2,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	// A condition in CEL, the Common Expression Language (https://cel.dev), on
+	// `event`, the tidings.v1.Event, and `data`, its payload as the message that
+	// it is: `data.total.minor_units > 10000`, `event.subject == "x"`. It must
+	// be a bool for each of `event_types` or, where that is empty, for each of
+	// the topic's types. An event on which it fails (a key that a map doesn't
+	// hold, a cost above the server's limit) doesn't meet it. Empty: none. At
+	// most 4,096 characters.
+	Cel           string `protobuf:"bytes,3,opt,name=cel,proto3" json:"cel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventFilter) Reset() {
+	*x = EventFilter{}
+	mi := &file_tidings_v1_filter_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventFilter) ProtoMessage() {}
+
+func (x *EventFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_v1_filter_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventFilter.ProtoReflect.Descriptor instead.
+func (*EventFilter) Descriptor() ([]byte, []int) {
+	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *EventFilter) GetEventTypes() []string {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *EventFilter) GetAttributes() *AttributeFilter {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *EventFilter) GetCel() string {
+	if x != nil {
+		return x.Cel
+	}
+	return ""
+}
+
 // AttributeFilter is a condition on the CloudEvents attributes of an event: one
 // of the dialects `exact`, `prefix`, `suffix`, `all`, `any` and `not` of
 // CloudEvents Subscriptions 1.0
@@ -46,7 +117,7 @@ type AttributeFilter struct {
 
 func (x *AttributeFilter) Reset() {
 	*x = AttributeFilter{}
-	mi := &file_tidings_v1_filter_proto_msgTypes[0]
+	mi := &file_tidings_v1_filter_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -58,7 +129,7 @@ func (x *AttributeFilter) String() string {
 func (*AttributeFilter) ProtoMessage() {}
 
 func (x *AttributeFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_filter_proto_msgTypes[0]
+	mi := &file_tidings_v1_filter_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -71,7 +142,7 @@ func (x *AttributeFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeFilter.ProtoReflect.Descriptor instead.
 func (*AttributeFilter) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{0}
+	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *AttributeFilter) GetCondition() isAttributeFilter_Condition {
@@ -192,7 +263,7 @@ type AttributeFilters struct {
 
 func (x *AttributeFilters) Reset() {
 	*x = AttributeFilters{}
-	mi := &file_tidings_v1_filter_proto_msgTypes[1]
+	mi := &file_tidings_v1_filter_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +275,7 @@ func (x *AttributeFilters) String() string {
 func (*AttributeFilters) ProtoMessage() {}
 
 func (x *AttributeFilters) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_filter_proto_msgTypes[1]
+	mi := &file_tidings_v1_filter_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +288,7 @@ func (x *AttributeFilters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeFilters.ProtoReflect.Descriptor instead.
 func (*AttributeFilters) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{1}
+	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttributeFilters) GetFilters() []*AttributeFilter {
@@ -243,7 +314,7 @@ type AttributeValues struct {
 
 func (x *AttributeValues) Reset() {
 	*x = AttributeValues{}
-	mi := &file_tidings_v1_filter_proto_msgTypes[2]
+	mi := &file_tidings_v1_filter_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +326,7 @@ func (x *AttributeValues) String() string {
 func (*AttributeValues) ProtoMessage() {}
 
 func (x *AttributeValues) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_filter_proto_msgTypes[2]
+	mi := &file_tidings_v1_filter_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +339,7 @@ func (x *AttributeValues) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeValues.ProtoReflect.Descriptor instead.
 func (*AttributeValues) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_filter_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AttributeValues) GetValues() map[string]string {
@@ -283,7 +354,14 @@ var File_tidings_v1_filter_proto protoreflect.FileDescriptor
 const file_tidings_v1_filter_proto_rawDesc = "" +
 	"\n" +
 	"\x17tidings/v1/filter.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\"\xdd\x02\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\"\xd0\x01\n" +
+	"\vEventFilter\x12h\n" +
+	"\vevent_types\x18\x01 \x03(\tBG\xbaHD\x92\x01A\x10\x80\x02\x18\x01\":r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\n" +
+	"eventTypes\x12;\n" +
+	"\n" +
+	"attributes\x18\x02 \x01(\v2\x1b.tidings.v1.AttributeFilterR\n" +
+	"attributes\x12\x1a\n" +
+	"\x03cel\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x03cel\"\xdd\x02\n" +
 	"\x0fAttributeFilter\x123\n" +
 	"\x05exact\x18\x01 \x01(\v2\x1b.tidings.v1.AttributeValuesH\x00R\x05exact\x125\n" +
 	"\x06prefix\x18\x02 \x01(\v2\x1b.tidings.v1.AttributeValuesH\x00R\x06prefix\x125\n" +
@@ -314,27 +392,29 @@ func file_tidings_v1_filter_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_filter_proto_rawDescData
 }
 
-var file_tidings_v1_filter_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_tidings_v1_filter_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_tidings_v1_filter_proto_goTypes = []any{
-	(*AttributeFilter)(nil),  // 0: tidings.v1.AttributeFilter
-	(*AttributeFilters)(nil), // 1: tidings.v1.AttributeFilters
-	(*AttributeValues)(nil),  // 2: tidings.v1.AttributeValues
-	nil,                      // 3: tidings.v1.AttributeValues.ValuesEntry
+	(*EventFilter)(nil),      // 0: tidings.v1.EventFilter
+	(*AttributeFilter)(nil),  // 1: tidings.v1.AttributeFilter
+	(*AttributeFilters)(nil), // 2: tidings.v1.AttributeFilters
+	(*AttributeValues)(nil),  // 3: tidings.v1.AttributeValues
+	nil,                      // 4: tidings.v1.AttributeValues.ValuesEntry
 }
 var file_tidings_v1_filter_proto_depIdxs = []int32{
-	2, // 0: tidings.v1.AttributeFilter.exact:type_name -> tidings.v1.AttributeValues
-	2, // 1: tidings.v1.AttributeFilter.prefix:type_name -> tidings.v1.AttributeValues
-	2, // 2: tidings.v1.AttributeFilter.suffix:type_name -> tidings.v1.AttributeValues
-	1, // 3: tidings.v1.AttributeFilter.all:type_name -> tidings.v1.AttributeFilters
-	1, // 4: tidings.v1.AttributeFilter.any:type_name -> tidings.v1.AttributeFilters
-	0, // 5: tidings.v1.AttributeFilter.not:type_name -> tidings.v1.AttributeFilter
-	0, // 6: tidings.v1.AttributeFilters.filters:type_name -> tidings.v1.AttributeFilter
-	3, // 7: tidings.v1.AttributeValues.values:type_name -> tidings.v1.AttributeValues.ValuesEntry
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	1, // 0: tidings.v1.EventFilter.attributes:type_name -> tidings.v1.AttributeFilter
+	3, // 1: tidings.v1.AttributeFilter.exact:type_name -> tidings.v1.AttributeValues
+	3, // 2: tidings.v1.AttributeFilter.prefix:type_name -> tidings.v1.AttributeValues
+	3, // 3: tidings.v1.AttributeFilter.suffix:type_name -> tidings.v1.AttributeValues
+	2, // 4: tidings.v1.AttributeFilter.all:type_name -> tidings.v1.AttributeFilters
+	2, // 5: tidings.v1.AttributeFilter.any:type_name -> tidings.v1.AttributeFilters
+	1, // 6: tidings.v1.AttributeFilter.not:type_name -> tidings.v1.AttributeFilter
+	1, // 7: tidings.v1.AttributeFilters.filters:type_name -> tidings.v1.AttributeFilter
+	4, // 8: tidings.v1.AttributeValues.values:type_name -> tidings.v1.AttributeValues.ValuesEntry
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_filter_proto_init() }
@@ -342,7 +422,7 @@ func file_tidings_v1_filter_proto_init() {
 	if File_tidings_v1_filter_proto != nil {
 		return
 	}
-	file_tidings_v1_filter_proto_msgTypes[0].OneofWrappers = []any{
+	file_tidings_v1_filter_proto_msgTypes[1].OneofWrappers = []any{
 		(*AttributeFilter_Exact)(nil),
 		(*AttributeFilter_Prefix)(nil),
 		(*AttributeFilter_Suffix)(nil),
@@ -356,7 +436,7 @@ func file_tidings_v1_filter_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_filter_proto_rawDesc), len(file_tidings_v1_filter_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

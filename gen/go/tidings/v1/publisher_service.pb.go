@@ -28,18 +28,25 @@ type PublishRequest struct {
 	// The topic. Empty: the topic that the types of the events declare, which
 	// must be the same for all.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The events, in order.
+	// The events, in order. At most as many as GetServerInfo says.
 	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	// Names the request in its topic, for recognising a retry. Empty: the
-	// request is recognised by the `source` and `id` of its events. Not used
-	// where the topic's dedupe is DEDUPE_EVENT. At most 128 characters.
+	// request is recognised by the `source` and `id` of its events, as they were
+	// sent. Not used where the topic's dedupe is DEDUPE_EVENT. At most 128
+	// characters.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Stores the valid events and reports the others, rather than refusing all.
 	// Where none is valid, nothing is stored and the response has no receipts.
+	// Send the corrected events alone, in a request of their own: the whole request
+	// sent again with corrections is recognised, and refused with EVENT_ID_CONFLICT
+	// or REQUEST_ID_CONFLICT.
 	SkipInvalid bool `protobuf:"varint,4,opt,name=skip_invalid,json=skipInvalid,proto3" json:"skip_invalid,omitempty"`
-	// What must hold for the events to be stored. Unset: nothing. A retry that
-	// is recognised gives its receipts whatever the precondition says.
-	Precondition  *Precondition `protobuf:"bytes,5,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	// What must hold for the events to be stored; all of it is checked before
+	// anything is stored, also where no event is valid. A retry that is recognised
+	// gives its receipts whatever the preconditions say. At most 16, each about
+	// another key or the topic; where GetServerInfo's features lack
+	// MULTIPLE_PRECONDITIONS, at most one.
+	Preconditions []*Precondition `protobuf:"bytes,5,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -102,72 +109,11 @@ func (x *PublishRequest) GetSkipInvalid() bool {
 	return false
 }
 
-func (x *PublishRequest) GetPrecondition() *Precondition {
+func (x *PublishRequest) GetPreconditions() []*Precondition {
 	if x != nil {
-		return x.Precondition
+		return x.Preconditions
 	}
 	return nil
-}
-
-// Precondition is what must hold of a topic for events to be stored.
-type Precondition struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sequence that must be the last of the topic or of the key. 0: the topic
-	// must never have had an event, or must hold none of the key. The two differ
-	// where retention removes events: a topic remembers its last sequence, while a
-	// key whose events are all removed counts as one that never had any.
-	ExpectedLastSequence int64 `protobuf:"varint,1,opt,name=expected_last_sequence,json=expectedLastSequence,proto3" json:"expected_last_sequence,omitempty"`
-	// The partition key that the expectation is about; every event of the
-	// request must have it. Empty: the expectation is about the topic. Where
-	// GetServerInfo's features lack `key-preconditions`, it needs a topic with
-	// `dedupe = DEDUPE_EVENT`.
-	PartitionKey  string `protobuf:"bytes,2,opt,name=partition_key,json=partitionKey,proto3" json:"partition_key,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Precondition) Reset() {
-	*x = Precondition{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Precondition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Precondition) ProtoMessage() {}
-
-func (x *Precondition) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Precondition.ProtoReflect.Descriptor instead.
-func (*Precondition) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Precondition) GetExpectedLastSequence() int64 {
-	if x != nil {
-		return x.ExpectedLastSequence
-	}
-	return 0
-}
-
-func (x *Precondition) GetPartitionKey() string {
-	if x != nil {
-		return x.PartitionKey
-	}
-	return ""
 }
 
 // PublishResponse is the response of Publish.
@@ -186,7 +132,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -198,7 +144,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -211,7 +157,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *PublishResponse) GetTopic() string {
@@ -235,159 +181,23 @@ func (x *PublishResponse) GetRefusedEvents() []*RefusedEvent {
 	return nil
 }
 
-// Receipt says that an event is stored.
-type Receipt struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The index of the event in the request, from 0.
-	Index int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// The sequence of the event in its topic.
-	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// Whether the event was stored by an earlier request, to which this receipt
-	// belongs.
-	Duplicate     bool `protobuf:"varint,3,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Receipt) Reset() {
-	*x = Receipt{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Receipt) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Receipt) ProtoMessage() {}
-
-func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
-func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Receipt) GetIndex() int32 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-func (x *Receipt) GetSequence() int64 {
-	if x != nil {
-		return x.Sequence
-	}
-	return 0
-}
-
-func (x *Receipt) GetDuplicate() bool {
-	if x != nil {
-		return x.Duplicate
-	}
-	return false
-}
-
-// RefusedEvent says why an event was not stored.
-type RefusedEvent struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The index of the event in the request, from 0; for Import, in the whole
-	// stream.
-	Index int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// The id of the event.
-	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// Why it was refused. Paths start at the request.
-	Error         *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RefusedEvent) Reset() {
-	*x = RefusedEvent{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RefusedEvent) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RefusedEvent) ProtoMessage() {}
-
-func (x *RefusedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RefusedEvent.ProtoReflect.Descriptor instead.
-func (*RefusedEvent) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *RefusedEvent) GetIndex() int64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-func (x *RefusedEvent) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *RefusedEvent) GetError() *Error {
-	if x != nil {
-		return x.Error
-	}
-	return nil
-}
-
-// PublishStreamRequest is a batch of PublishStream. The fields are those of
-// PublishRequest.
+// PublishStreamRequest is a batch of PublishStream.
 type PublishStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The topic. Empty: the topic that the types of the events declare, which
-	// must be the same for all.
-	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The events, in order.
-	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	// Names the batch in its topic, for recognising a retry; see
-	// PublishRequest.request_id. At most 128 characters.
-	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Stores the valid events and reports the others, rather than refusing all.
-	SkipInvalid bool `protobuf:"varint,4,opt,name=skip_invalid,json=skipInvalid,proto3" json:"skip_invalid,omitempty"`
-	// What must hold for the events to be stored. Unset: nothing.
-	Precondition  *Precondition `protobuf:"bytes,5,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	// The batch.
+	Publish *PublishRequest `protobuf:"bytes,1,opt,name=publish,proto3" json:"publish,omitempty"`
+	// Ends the call after the response to the first batch of which anything was
+	// refused or isn't known to be stored, with success; nothing of a later batch
+	// is stored. So what is stored of the stream is always a beginning of it. The
+	// first message says it for all.
+	StopOnError   bool `protobuf:"varint,2,opt,name=stop_on_error,json=stopOnError,proto3" json:"stop_on_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishStreamRequest) Reset() {
 	*x = PublishStreamRequest{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +209,7 @@ func (x *PublishStreamRequest) String() string {
 func (*PublishStreamRequest) ProtoMessage() {}
 
 func (x *PublishStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,42 +222,21 @@ func (x *PublishStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishStreamRequest.ProtoReflect.Descriptor instead.
 func (*PublishStreamRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{5}
+	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *PublishStreamRequest) GetTopic() string {
+func (x *PublishStreamRequest) GetPublish() *PublishRequest {
 	if x != nil {
-		return x.Topic
-	}
-	return ""
-}
-
-func (x *PublishStreamRequest) GetEvents() []*Event {
-	if x != nil {
-		return x.Events
+		return x.Publish
 	}
 	return nil
 }
 
-func (x *PublishStreamRequest) GetRequestId() string {
+func (x *PublishStreamRequest) GetStopOnError() bool {
 	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-func (x *PublishStreamRequest) GetSkipInvalid() bool {
-	if x != nil {
-		return x.SkipInvalid
+		return x.StopOnError
 	}
 	return false
-}
-
-func (x *PublishStreamRequest) GetPrecondition() *Precondition {
-	if x != nil {
-		return x.Precondition
-	}
-	return nil
 }
 
 // PublishStreamResponse answers one batch of PublishStream.
@@ -468,7 +257,7 @@ type PublishStreamResponse struct {
 
 func (x *PublishStreamResponse) Reset() {
 	*x = PublishStreamResponse{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +269,7 @@ func (x *PublishStreamResponse) String() string {
 func (*PublishStreamResponse) ProtoMessage() {}
 
 func (x *PublishStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +282,7 @@ func (x *PublishStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishStreamResponse.ProtoReflect.Descriptor instead.
 func (*PublishStreamResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{6}
+	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PublishStreamResponse) GetBatch() int64 {
@@ -519,7 +308,7 @@ func (x *PublishStreamResponse) GetPublished() *PublishResponse {
 	return nil
 }
 
-func (x *PublishStreamResponse) GetError() *Error {
+func (x *PublishStreamResponse) GetError() *ErrorDetail {
 	if x != nil {
 		if x, ok := x.Result.(*PublishStreamResponse_Error); ok {
 			return x.Error
@@ -538,35 +327,29 @@ type PublishStreamResponse_Published struct {
 }
 
 type PublishStreamResponse_Error struct {
-	// Nothing of the batch is stored, or, where the reason says so, that isn't
+	// The batch wasn't stored; for some reasons (see ErrorReason) that isn't
 	// known.
-	Error *Error `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+	Error *ErrorDetail `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
 }
 
 func (*PublishStreamResponse_Published) isPublishStreamResponse_Result() {}
 
 func (*PublishStreamResponse_Error) isPublishStreamResponse_Result() {}
 
-// ImportRequest is a part of the events of Import. Its fields have the numbers
-// that they have in PublishRequest.
+// ImportRequest is a part of the events of Import.
 type ImportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The topic. Empty: the topic that the types of the events declare, which
-	// must be the same for all. The first message says it for all; in the others
-	// it is empty or the same.
-	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The events, in order.
-	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	// Stores the valid events and counts the others, rather than ending at the
-	// first. The first message says it for all.
-	SkipInvalid   bool `protobuf:"varint,4,opt,name=skip_invalid,json=skipInvalid,proto3" json:"skip_invalid,omitempty"`
+	// The events, as for Publish. The first message says `topic` and `skip_invalid`
+	// for all; in the others they are unset or the same. `request_id` and
+	// `preconditions` are not for Import.
+	Publish       *PublishRequest `protobuf:"bytes,1,opt,name=publish,proto3" json:"publish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +361,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,28 +374,14 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{7}
+	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *ImportRequest) GetTopic() string {
+func (x *ImportRequest) GetPublish() *PublishRequest {
 	if x != nil {
-		return x.Topic
-	}
-	return ""
-}
-
-func (x *ImportRequest) GetEvents() []*Event {
-	if x != nil {
-		return x.Events
+		return x.Publish
 	}
 	return nil
-}
-
-func (x *ImportRequest) GetSkipInvalid() bool {
-	if x != nil {
-		return x.SkipInvalid
-	}
-	return false
 }
 
 // ImportResponse is the summary of Import.
@@ -640,7 +409,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[8]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +421,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_publisher_service_proto_msgTypes[8]
+	mi := &file_tidings_v1_publisher_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +434,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{8}
+	return file_tidings_v1_publisher_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ImportResponse) GetTopic() string {
@@ -729,45 +498,29 @@ var File_tidings_v1_publisher_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_publisher_service_proto_rawDesc = "" +
 	"\n" +
 	"\"tidings/v1/publisher_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16tidings/v1/error.proto\x1a\x16tidings/v1/event.proto\"\xaa\x02\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16tidings/v1/error.proto\x1a\x16tidings/v1/event.proto\x1a\x1dtidings/v1/precondition.proto\x1a\x18tidings/v1/receipt.proto\"\xb3\x02\n" +
 	"\x0ePublishRequest\x12A\n" +
-	"\x05topic\x18\x01 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x126\n" +
-	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\x06events\x12<\n" +
+	"\x05topic\x18\x01 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x123\n" +
+	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventB\b\xbaH\x05\x92\x01\x02\b\x01R\x06events\x12<\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\x012\x13^[^\\x00-\\x1f\\x7f]*$R\trequestId\x12!\n" +
-	"\fskip_invalid\x18\x04 \x01(\bR\vskipInvalid\x12<\n" +
-	"\fprecondition\x18\x05 \x01(\v2\x18.tidings.v1.PreconditionR\fprecondition\"\x91\x01\n" +
-	"\fPrecondition\x12=\n" +
-	"\x16expected_last_sequence\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x14expectedLastSequence\x12B\n" +
-	"\rpartition_key\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\x042\x13^[^\\x00-\\x1f\\x7f]*$R\fpartitionKey\"\x99\x01\n" +
+	"\fskip_invalid\x18\x04 \x01(\bR\vskipInvalid\x12H\n" +
+	"\rpreconditions\x18\x05 \x03(\v2\x18.tidings.v1.PreconditionB\b\xbaH\x05\x92\x01\x02\x10\x10R\rpreconditions\"\x99\x01\n" +
 	"\x0fPublishResponse\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12/\n" +
 	"\breceipts\x18\x02 \x03(\v2\x13.tidings.v1.ReceiptR\breceipts\x12?\n" +
-	"\x0erefused_events\x18\x03 \x03(\v2\x18.tidings.v1.RefusedEventR\rrefusedEvents\"Y\n" +
-	"\aReceipt\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x03R\bsequence\x12\x1c\n" +
-	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"]\n" +
-	"\fRefusedEvent\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x03R\x05index\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\x12'\n" +
-	"\x05error\x18\x03 \x01(\v2\x11.tidings.v1.ErrorR\x05error\"\xb0\x02\n" +
-	"\x14PublishStreamRequest\x12A\n" +
-	"\x05topic\x18\x01 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x126\n" +
-	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\x06events\x12<\n" +
-	"\n" +
-	"request_id\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\x80\x012\x13^[^\\x00-\\x1f\\x7f]*$R\trequestId\x12!\n" +
-	"\fskip_invalid\x18\x04 \x01(\bR\vskipInvalid\x12<\n" +
-	"\fprecondition\x18\x05 \x01(\v2\x18.tidings.v1.PreconditionR\fprecondition\"\x9f\x01\n" +
+	"\x0erefused_events\x18\x03 \x03(\v2\x18.tidings.v1.RefusedEventR\rrefusedEvents\"x\n" +
+	"\x14PublishStreamRequest\x12<\n" +
+	"\apublish\x18\x01 \x01(\v2\x1a.tidings.v1.PublishRequestB\x06\xbaH\x03\xc8\x01\x01R\apublish\x12\"\n" +
+	"\rstop_on_error\x18\x02 \x01(\bR\vstopOnError\"\xa5\x01\n" +
 	"\x15PublishStreamResponse\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\x03R\x05batch\x12;\n" +
-	"\tpublished\x18\x02 \x01(\v2\x1b.tidings.v1.PublishResponseH\x00R\tpublished\x12)\n" +
-	"\x05error\x18\x03 \x01(\v2\x11.tidings.v1.ErrorH\x00R\x05errorB\b\n" +
-	"\x06result\"\xad\x01\n" +
-	"\rImportRequest\x12A\n" +
-	"\x05topic\x18\x01 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x126\n" +
-	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\x06events\x12!\n" +
-	"\fskip_invalid\x18\x04 \x01(\bR\vskipInvalid\"\xcb\x02\n" +
+	"\tpublished\x18\x02 \x01(\v2\x1b.tidings.v1.PublishResponseH\x00R\tpublished\x12/\n" +
+	"\x05error\x18\x03 \x01(\v2\x17.tidings.v1.ErrorDetailH\x00R\x05errorB\b\n" +
+	"\x06result\"\xd0\x01\n" +
+	"\rImportRequest\x12\xbe\x01\n" +
+	"\apublish\x18\x01 \x01(\v2\x1a.tidings.v1.PublishRequestB\x87\x01\xbaH\x83\x01\xba\x01}\n" +
+	"\x11import.unary_only\x12/request_id and preconditions are not for Import\x1a7this.request_id == '' && this.preconditions.size() == 0\xc8\x01\x01R\apublish\"\xcb\x02\n" +
 	"\x0eImportResponse\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12%\n" +
 	"\x0ereceived_count\x18\x02 \x01(\x03R\rreceivedCount\x12!\n" +
@@ -776,9 +529,9 @@ const file_tidings_v1_publisher_service_proto_rawDesc = "" +
 	"\rrefused_count\x18\x05 \x01(\x03R\frefusedCount\x12?\n" +
 	"\x0erefused_events\x18\x06 \x03(\v2\x18.tidings.v1.RefusedEventR\rrefusedEvents\x12%\n" +
 	"\x0efirst_sequence\x18\a \x01(\x03R\rfirstSequence\x12#\n" +
-	"\rlast_sequence\x18\b \x01(\x03R\flastSequence2\xf3\x01\n" +
-	"\x10PublisherService\x12B\n" +
-	"\aPublish\x12\x1a.tidings.v1.PublishRequest\x1a\x1b.tidings.v1.PublishResponse\x12X\n" +
+	"\rlast_sequence\x18\b \x01(\x03R\flastSequence2\xf8\x01\n" +
+	"\x10PublisherService\x12G\n" +
+	"\aPublish\x12\x1a.tidings.v1.PublishRequest\x1a\x1b.tidings.v1.PublishResponse\"\x03\x90\x02\x02\x12X\n" +
 	"\rPublishStream\x12 .tidings.v1.PublishStreamRequest\x1a!.tidings.v1.PublishStreamResponse(\x010\x01\x12A\n" +
 	"\x06Import\x12\x19.tidings.v1.ImportRequest\x1a\x1a.tidings.v1.ImportResponse(\x01BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
@@ -795,43 +548,41 @@ func file_tidings_v1_publisher_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_publisher_service_proto_rawDescData
 }
 
-var file_tidings_v1_publisher_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_tidings_v1_publisher_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tidings_v1_publisher_service_proto_goTypes = []any{
 	(*PublishRequest)(nil),        // 0: tidings.v1.PublishRequest
-	(*Precondition)(nil),          // 1: tidings.v1.Precondition
-	(*PublishResponse)(nil),       // 2: tidings.v1.PublishResponse
-	(*Receipt)(nil),               // 3: tidings.v1.Receipt
-	(*RefusedEvent)(nil),          // 4: tidings.v1.RefusedEvent
-	(*PublishStreamRequest)(nil),  // 5: tidings.v1.PublishStreamRequest
-	(*PublishStreamResponse)(nil), // 6: tidings.v1.PublishStreamResponse
-	(*ImportRequest)(nil),         // 7: tidings.v1.ImportRequest
-	(*ImportResponse)(nil),        // 8: tidings.v1.ImportResponse
-	(*Event)(nil),                 // 9: tidings.v1.Event
-	(*Error)(nil),                 // 10: tidings.v1.Error
+	(*PublishResponse)(nil),       // 1: tidings.v1.PublishResponse
+	(*PublishStreamRequest)(nil),  // 2: tidings.v1.PublishStreamRequest
+	(*PublishStreamResponse)(nil), // 3: tidings.v1.PublishStreamResponse
+	(*ImportRequest)(nil),         // 4: tidings.v1.ImportRequest
+	(*ImportResponse)(nil),        // 5: tidings.v1.ImportResponse
+	(*Event)(nil),                 // 6: tidings.v1.Event
+	(*Precondition)(nil),          // 7: tidings.v1.Precondition
+	(*Receipt)(nil),               // 8: tidings.v1.Receipt
+	(*RefusedEvent)(nil),          // 9: tidings.v1.RefusedEvent
+	(*ErrorDetail)(nil),           // 10: tidings.v1.ErrorDetail
 }
 var file_tidings_v1_publisher_service_proto_depIdxs = []int32{
-	9,  // 0: tidings.v1.PublishRequest.events:type_name -> tidings.v1.Event
-	1,  // 1: tidings.v1.PublishRequest.precondition:type_name -> tidings.v1.Precondition
-	3,  // 2: tidings.v1.PublishResponse.receipts:type_name -> tidings.v1.Receipt
-	4,  // 3: tidings.v1.PublishResponse.refused_events:type_name -> tidings.v1.RefusedEvent
-	10, // 4: tidings.v1.RefusedEvent.error:type_name -> tidings.v1.Error
-	9,  // 5: tidings.v1.PublishStreamRequest.events:type_name -> tidings.v1.Event
-	1,  // 6: tidings.v1.PublishStreamRequest.precondition:type_name -> tidings.v1.Precondition
-	2,  // 7: tidings.v1.PublishStreamResponse.published:type_name -> tidings.v1.PublishResponse
-	10, // 8: tidings.v1.PublishStreamResponse.error:type_name -> tidings.v1.Error
-	9,  // 9: tidings.v1.ImportRequest.events:type_name -> tidings.v1.Event
-	4,  // 10: tidings.v1.ImportResponse.refused_events:type_name -> tidings.v1.RefusedEvent
-	0,  // 11: tidings.v1.PublisherService.Publish:input_type -> tidings.v1.PublishRequest
-	5,  // 12: tidings.v1.PublisherService.PublishStream:input_type -> tidings.v1.PublishStreamRequest
-	7,  // 13: tidings.v1.PublisherService.Import:input_type -> tidings.v1.ImportRequest
-	2,  // 14: tidings.v1.PublisherService.Publish:output_type -> tidings.v1.PublishResponse
-	6,  // 15: tidings.v1.PublisherService.PublishStream:output_type -> tidings.v1.PublishStreamResponse
-	8,  // 16: tidings.v1.PublisherService.Import:output_type -> tidings.v1.ImportResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	6,  // 0: tidings.v1.PublishRequest.events:type_name -> tidings.v1.Event
+	7,  // 1: tidings.v1.PublishRequest.preconditions:type_name -> tidings.v1.Precondition
+	8,  // 2: tidings.v1.PublishResponse.receipts:type_name -> tidings.v1.Receipt
+	9,  // 3: tidings.v1.PublishResponse.refused_events:type_name -> tidings.v1.RefusedEvent
+	0,  // 4: tidings.v1.PublishStreamRequest.publish:type_name -> tidings.v1.PublishRequest
+	1,  // 5: tidings.v1.PublishStreamResponse.published:type_name -> tidings.v1.PublishResponse
+	10, // 6: tidings.v1.PublishStreamResponse.error:type_name -> tidings.v1.ErrorDetail
+	0,  // 7: tidings.v1.ImportRequest.publish:type_name -> tidings.v1.PublishRequest
+	9,  // 8: tidings.v1.ImportResponse.refused_events:type_name -> tidings.v1.RefusedEvent
+	0,  // 9: tidings.v1.PublisherService.Publish:input_type -> tidings.v1.PublishRequest
+	2,  // 10: tidings.v1.PublisherService.PublishStream:input_type -> tidings.v1.PublishStreamRequest
+	4,  // 11: tidings.v1.PublisherService.Import:input_type -> tidings.v1.ImportRequest
+	1,  // 12: tidings.v1.PublisherService.Publish:output_type -> tidings.v1.PublishResponse
+	3,  // 13: tidings.v1.PublisherService.PublishStream:output_type -> tidings.v1.PublishStreamResponse
+	5,  // 14: tidings.v1.PublisherService.Import:output_type -> tidings.v1.ImportResponse
+	12, // [12:15] is the sub-list for method output_type
+	9,  // [9:12] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_publisher_service_proto_init() }
@@ -841,7 +592,9 @@ func file_tidings_v1_publisher_service_proto_init() {
 	}
 	file_tidings_v1_error_proto_init()
 	file_tidings_v1_event_proto_init()
-	file_tidings_v1_publisher_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_tidings_v1_precondition_proto_init()
+	file_tidings_v1_receipt_proto_init()
+	file_tidings_v1_publisher_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*PublishStreamResponse_Published)(nil),
 		(*PublishStreamResponse_Error)(nil),
 	}
@@ -851,7 +604,7 @@ func file_tidings_v1_publisher_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_publisher_service_proto_rawDesc), len(file_tidings_v1_publisher_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

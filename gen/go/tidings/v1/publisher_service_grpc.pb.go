@@ -31,24 +31,26 @@ const (
 // PublisherService stores events. Every event of a request is checked before
 // any of them is stored, and a receipt means that the event is stored, as
 // durably as GetServerInfo says.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type PublisherServiceClient interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.
 	//
 	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
-	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
+	// Errors: EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
-	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
-	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
-	// was stored is recognised and its receipts come again.
+	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, REQUEST_ID_CONFLICT, SEQUENCE_MISMATCH,
+	// PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried within the topic's `dedupe_window`: what was
+	// stored is recognised and its receipts come again.
 	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: responses
-	// come in the order of the requests, and a batch that is refused fails
-	// alone. Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: they are
+	// stored in the order in which they were sent, and responses come in that
+	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
+	// Close the sending side to end the call once all have been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have
@@ -119,24 +121,26 @@ type PublisherService_ImportClient = grpc.ClientStreamingClient[ImportRequest, I
 // PublisherService stores events. Every event of a request is checked before
 // any of them is stored, and a receipt means that the event is stored, as
 // durably as GetServerInfo says.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type PublisherServiceServer interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.
 	//
 	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
-	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
+	// Errors: EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
-	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
-	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
-	// was stored is recognised and its receipts come again.
+	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, REQUEST_ID_CONFLICT, SEQUENCE_MISMATCH,
+	// PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried within the topic's `dedupe_window`: what was
+	// stored is recognised and its receipts come again.
 	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: responses
-	// come in the order of the requests, and a batch that is refused fails
-	// alone. Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: they are
+	// stored in the order in which they were sent, and responses come in that
+	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
+	// Close the sending side to end the call once all have been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have

@@ -11,7 +11,6 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -23,63 +22,6 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
-
-// StartBoundary is an end of a topic at which reading begins.
-type StartBoundary int32
-
-const (
-	// Not said: not allowed.
-	StartBoundary_START_BOUNDARY_UNSPECIFIED StartBoundary = 0
-	// At the earliest event that the topic holds.
-	StartBoundary_START_BOUNDARY_EARLIEST StartBoundary = 1
-	// At the latest event that the topic holds.
-	StartBoundary_START_BOUNDARY_LATEST StartBoundary = 2
-	// After the latest event: only what is stored from now on.
-	StartBoundary_START_BOUNDARY_NEW StartBoundary = 3
-)
-
-// Enum value maps for StartBoundary.
-var (
-	StartBoundary_name = map[int32]string{
-		0: "START_BOUNDARY_UNSPECIFIED",
-		1: "START_BOUNDARY_EARLIEST",
-		2: "START_BOUNDARY_LATEST",
-		3: "START_BOUNDARY_NEW",
-	}
-	StartBoundary_value = map[string]int32{
-		"START_BOUNDARY_UNSPECIFIED": 0,
-		"START_BOUNDARY_EARLIEST":    1,
-		"START_BOUNDARY_LATEST":      2,
-		"START_BOUNDARY_NEW":         3,
-	}
-)
-
-func (x StartBoundary) Enum() *StartBoundary {
-	p := new(StartBoundary)
-	*p = x
-	return p
-}
-
-func (x StartBoundary) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (StartBoundary) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_reader_service_proto_enumTypes[0].Descriptor()
-}
-
-func (StartBoundary) Type() protoreflect.EnumType {
-	return &file_tidings_v1_reader_service_proto_enumTypes[0]
-}
-
-func (x StartBoundary) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use StartBoundary.Descriptor instead.
-func (StartBoundary) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{0}
-}
 
 // ReadRequest is the request of Read.
 type ReadRequest struct {
@@ -173,305 +115,6 @@ func (x *ReadRequest) GetHeartbeatInterval() *durationpb.Duration {
 	return nil
 }
 
-// StartPosition is where reading begins.
-type StartPosition struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The position.
-	//
-	// Types that are valid to be assigned to Position:
-	//
-	//	*StartPosition_Boundary
-	//	*StartPosition_Sequence
-	//	*StartPosition_Cursor
-	//	*StartPosition_Time
-	Position      isStartPosition_Position `protobuf_oneof:"position"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StartPosition) Reset() {
-	*x = StartPosition{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StartPosition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StartPosition) ProtoMessage() {}
-
-func (x *StartPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StartPosition.ProtoReflect.Descriptor instead.
-func (*StartPosition) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *StartPosition) GetPosition() isStartPosition_Position {
-	if x != nil {
-		return x.Position
-	}
-	return nil
-}
-
-func (x *StartPosition) GetBoundary() StartBoundary {
-	if x != nil {
-		if x, ok := x.Position.(*StartPosition_Boundary); ok {
-			return x.Boundary
-		}
-	}
-	return StartBoundary_START_BOUNDARY_UNSPECIFIED
-}
-
-func (x *StartPosition) GetSequence() int64 {
-	if x != nil {
-		if x, ok := x.Position.(*StartPosition_Sequence); ok {
-			return x.Sequence
-		}
-	}
-	return 0
-}
-
-func (x *StartPosition) GetCursor() string {
-	if x != nil {
-		if x, ok := x.Position.(*StartPosition_Cursor); ok {
-			return x.Cursor
-		}
-	}
-	return ""
-}
-
-func (x *StartPosition) GetTime() *timestamppb.Timestamp {
-	if x != nil {
-		if x, ok := x.Position.(*StartPosition_Time); ok {
-			return x.Time
-		}
-	}
-	return nil
-}
-
-type isStartPosition_Position interface {
-	isStartPosition_Position()
-}
-
-type StartPosition_Boundary struct {
-	// At an end of the topic.
-	Boundary StartBoundary `protobuf:"varint,1,opt,name=boundary,proto3,enum=tidings.v1.StartBoundary,oneof"`
-}
-
-type StartPosition_Sequence struct {
-	// At the event with this sequence, or else at the first after it. At
-	// least 1.
-	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3,oneof"`
-}
-
-type StartPosition_Cursor struct {
-	// After the event or frame that had this cursor.
-	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3,oneof"`
-}
-
-type StartPosition_Time struct {
-	// At the first event stored at this time or later. The time may be yet to
-	// come: events that are stored before it aren't sent.
-	Time *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3,oneof"`
-}
-
-func (*StartPosition_Boundary) isStartPosition_Position() {}
-
-func (*StartPosition_Sequence) isStartPosition_Position() {}
-
-func (*StartPosition_Cursor) isStartPosition_Position() {}
-
-func (*StartPosition_Time) isStartPosition_Position() {}
-
-// StopPosition is where reading ends. The call then ends without an error.
-type StopPosition struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The position.
-	//
-	// Types that are valid to be assigned to Position:
-	//
-	//	*StopPosition_CaughtUp
-	//	*StopPosition_Sequence
-	//	*StopPosition_Time
-	Position      isStopPosition_Position `protobuf_oneof:"position"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StopPosition) Reset() {
-	*x = StopPosition{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StopPosition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StopPosition) ProtoMessage() {}
-
-func (x *StopPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StopPosition.ProtoReflect.Descriptor instead.
-func (*StopPosition) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *StopPosition) GetPosition() isStopPosition_Position {
-	if x != nil {
-		return x.Position
-	}
-	return nil
-}
-
-func (x *StopPosition) GetCaughtUp() bool {
-	if x != nil {
-		if x, ok := x.Position.(*StopPosition_CaughtUp); ok {
-			return x.CaughtUp
-		}
-	}
-	return false
-}
-
-func (x *StopPosition) GetSequence() int64 {
-	if x != nil {
-		if x, ok := x.Position.(*StopPosition_Sequence); ok {
-			return x.Sequence
-		}
-	}
-	return 0
-}
-
-func (x *StopPosition) GetTime() *timestamppb.Timestamp {
-	if x != nil {
-		if x, ok := x.Position.(*StopPosition_Time); ok {
-			return x.Time
-		}
-	}
-	return nil
-}
-
-type isStopPosition_Position interface {
-	isStopPosition_Position()
-}
-
-type StopPosition_CaughtUp struct {
-	// After the last event that the topic held when the call began.
-	CaughtUp bool `protobuf:"varint,1,opt,name=caught_up,json=caughtUp,proto3,oneof"`
-}
-
-type StopPosition_Sequence struct {
-	// After the event with this sequence, or else before the first after it.
-	Sequence int64 `protobuf:"varint,2,opt,name=sequence,proto3,oneof"`
-}
-
-type StopPosition_Time struct {
-	// Before the first event stored at this time or later. Where the time is
-	// yet to come, the call ends then.
-	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3,oneof"`
-}
-
-func (*StopPosition_CaughtUp) isStopPosition_Position() {}
-
-func (*StopPosition_Sequence) isStopPosition_Position() {}
-
-func (*StopPosition_Time) isStopPosition_Position() {}
-
-// EventFilter says which events are wanted. Every condition that is set must
-// hold. At most 64 KiB in all, encoded.
-type EventFilter struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The full names of the event types. Empty: every type.
-	EventTypes []string `protobuf:"bytes,1,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	// A condition on the event's CloudEvents attributes. Unset: none.
-	Attributes *AttributeFilter `protobuf:"bytes,2,opt,name=attributes,proto3" json:"attributes,omitempty"`
-	// A condition in CEL, the Common Expression Language (https://cel.dev), on
-	// `event`, the tidings.v1.Event, and `data`, its payload as the message that
-	// it is: `data.total.minor_units > 10000`, `event.subject == "x"`. It must
-	// be a bool for each of `event_types` or, where that is empty, for each of
-	// the topic's types. An event on which it fails (a key that a map doesn't
-	// hold, a cost above the server's limit) doesn't meet it. Empty: none. At
-	// most 4,096 characters.
-	Cel           string `protobuf:"bytes,3,opt,name=cel,proto3" json:"cel,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EventFilter) Reset() {
-	*x = EventFilter{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EventFilter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EventFilter) ProtoMessage() {}
-
-func (x *EventFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EventFilter.ProtoReflect.Descriptor instead.
-func (*EventFilter) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *EventFilter) GetEventTypes() []string {
-	if x != nil {
-		return x.EventTypes
-	}
-	return nil
-}
-
-func (x *EventFilter) GetAttributes() *AttributeFilter {
-	if x != nil {
-		return x.Attributes
-	}
-	return nil
-}
-
-func (x *EventFilter) GetCel() string {
-	if x != nil {
-		return x.Cel
-	}
-	return ""
-}
-
 // ReadResponse is one frame of Read.
 type ReadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -492,7 +135,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +147,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +160,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{4}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ReadResponse) GetFrame() isReadResponse_Frame {
@@ -639,7 +282,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +294,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +307,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{5}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EventBatch) GetEvents() []*RecordedEvent {
@@ -685,7 +328,7 @@ type CaughtUp struct {
 
 func (x *CaughtUp) Reset() {
 	*x = CaughtUp{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +340,7 @@ func (x *CaughtUp) String() string {
 func (*CaughtUp) ProtoMessage() {}
 
 func (x *CaughtUp) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +353,7 @@ func (x *CaughtUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaughtUp.ProtoReflect.Descriptor instead.
 func (*CaughtUp) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{6}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CaughtUp) GetCursor() string {
@@ -732,7 +375,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +387,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +400,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{7}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Checkpoint) GetCursor() string {
@@ -765,63 +408,6 @@ func (x *Checkpoint) GetCursor() string {
 		return x.Cursor
 	}
 	return ""
-}
-
-// Gap says that retention removed events that were asked for. Those from
-// `first_sequence` to just before `next_sequence` can't be read any more.
-type Gap struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The lowest sequence that is gone; an event with exactly this sequence need
-	// not have existed. 0: not known, because reading began at a time.
-	FirstSequence int64 `protobuf:"varint,1,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
-	// The sequence from which the topic holds everything.
-	NextSequence  int64 `protobuf:"varint,2,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Gap) Reset() {
-	*x = Gap{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Gap) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Gap) ProtoMessage() {}
-
-func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Gap.ProtoReflect.Descriptor instead.
-func (*Gap) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *Gap) GetFirstSequence() int64 {
-	if x != nil {
-		return x.FirstSequence
-	}
-	return 0
-}
-
-func (x *Gap) GetNextSequence() int64 {
-	if x != nil {
-		return x.NextSequence
-	}
-	return 0
 }
 
 // Heartbeat says that the call is alive and nothing came.
@@ -836,7 +422,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[9]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +434,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[9]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +447,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{9}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Heartbeat) GetCursor() string {
@@ -882,7 +468,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[10]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +480,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[10]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +493,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{10}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Draining) GetCursor() string {
@@ -930,7 +516,7 @@ type GetEventRequest struct {
 
 func (x *GetEventRequest) Reset() {
 	*x = GetEventRequest{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[11]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +528,7 @@ func (x *GetEventRequest) String() string {
 func (*GetEventRequest) ProtoMessage() {}
 
 func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[11]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +541,7 @@ func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventRequest.ProtoReflect.Descriptor instead.
 func (*GetEventRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{11}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetEventRequest) GetTopic() string {
@@ -976,14 +562,14 @@ func (x *GetEventRequest) GetSequence() int64 {
 type GetEventResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The event.
-	Event         *RecordedEvent `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
+	Recorded      *RecordedEvent `protobuf:"bytes,1,opt,name=recorded,proto3" json:"recorded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetEventResponse) Reset() {
 	*x = GetEventResponse{}
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[12]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +581,7 @@ func (x *GetEventResponse) String() string {
 func (*GetEventResponse) ProtoMessage() {}
 
 func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_reader_service_proto_msgTypes[12]
+	mi := &file_tidings_v1_reader_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,12 +594,12 @@ func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventResponse.ProtoReflect.Descriptor instead.
 func (*GetEventResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{12}
+	return file_tidings_v1_reader_service_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *GetEventResponse) GetEvent() *RecordedEvent {
+func (x *GetEventResponse) GetRecorded() *RecordedEvent {
 	if x != nil {
-		return x.Event
+		return x.Recorded
 	}
 	return nil
 }
@@ -1023,7 +609,7 @@ var File_tidings_v1_reader_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_reader_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1ftidings/v1/reader_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x17tidings/v1/filter.proto\"\xe0\x02\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x16tidings/v1/event.proto\x1a\x17tidings/v1/filter.proto\x1a\x19tidings/v1/position.proto\"\xe0\x02\n" +
 	"\vReadRequest\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12/\n" +
 	"\x05start\x18\x02 \x01(\v2\x19.tidings.v1.StartPositionR\x05start\x12,\n" +
@@ -1031,27 +617,7 @@ const file_tidings_v1_reader_service_proto_rawDesc = "" +
 	"\x06filter\x18\x04 \x01(\v2\x17.tidings.v1.EventFilterR\x06filter\x12&\n" +
 	"\n" +
 	"max_events\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\tmaxEvents\x12Y\n" +
-	"\x12heartbeat_interval\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\"\xe6\x01\n" +
-	"\rStartPosition\x12C\n" +
-	"\bboundary\x18\x01 \x01(\x0e2\x19.tidings.v1.StartBoundaryB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\bboundary\x12%\n" +
-	"\bsequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\bsequence\x12$\n" +
-	"\x06cursor\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\x06cursor\x120\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04timeB\x11\n" +
-	"\bposition\x12\x05\xbaH\x02\b\x01\"\xa2\x01\n" +
-	"\fStopPosition\x12&\n" +
-	"\tcaught_up\x18\x01 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\bcaughtUp\x12%\n" +
-	"\bsequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\bsequence\x120\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\x04timeB\x11\n" +
-	"\bposition\x12\x05\xbaH\x02\b\x01\"\xd0\x01\n" +
-	"\vEventFilter\x12h\n" +
-	"\vevent_types\x18\x01 \x03(\tBG\xbaHD\x92\x01A\x10\x80\x02\x18\x01\":r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\n" +
-	"eventTypes\x12;\n" +
-	"\n" +
-	"attributes\x18\x02 \x01(\v2\x1b.tidings.v1.AttributeFilterR\n" +
-	"attributes\x12\x1a\n" +
-	"\x03cel\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\x03cel\"\xc8\x02\n" +
+	"\x12heartbeat_interval\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatInterval\"\xc8\x02\n" +
 	"\fReadResponse\x120\n" +
 	"\x06events\x18\x01 \x01(\v2\x16.tidings.v1.EventBatchH\x00R\x06events\x123\n" +
 	"\tcaught_up\x18\x02 \x01(\v2\x14.tidings.v1.CaughtUpH\x00R\bcaughtUp\x128\n" +
@@ -1069,24 +635,16 @@ const file_tidings_v1_reader_service_proto_rawDesc = "" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\"$\n" +
 	"\n" +
 	"Checkpoint\x12\x16\n" +
-	"\x06cursor\x18\x01 \x01(\tR\x06cursor\"Q\n" +
-	"\x03Gap\x12%\n" +
-	"\x0efirst_sequence\x18\x01 \x01(\x03R\rfirstSequence\x12#\n" +
-	"\rnext_sequence\x18\x02 \x01(\x03R\fnextSequence\"#\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\"#\n" +
 	"\tHeartbeat\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\"\"\n" +
 	"\bDraining\x12\x16\n" +
 	"\x06cursor\x18\x01 \x01(\tR\x06cursor\"v\n" +
 	"\x0fGetEventRequest\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12#\n" +
-	"\bsequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\bsequence\"C\n" +
-	"\x10GetEventResponse\x12/\n" +
-	"\x05event\x18\x01 \x01(\v2\x19.tidings.v1.RecordedEventR\x05event*\x7f\n" +
-	"\rStartBoundary\x12\x1e\n" +
-	"\x1aSTART_BOUNDARY_UNSPECIFIED\x10\x00\x12\x1b\n" +
-	"\x17START_BOUNDARY_EARLIEST\x10\x01\x12\x19\n" +
-	"\x15START_BOUNDARY_LATEST\x10\x02\x12\x16\n" +
-	"\x12START_BOUNDARY_NEW\x10\x032\x9d\x01\n" +
+	"\bsequence\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\bsequence\"I\n" +
+	"\x10GetEventResponse\x125\n" +
+	"\brecorded\x18\x01 \x01(\v2\x19.tidings.v1.RecordedEventR\brecorded2\x9d\x01\n" +
 	"\rReaderService\x12@\n" +
 	"\x04Read\x12\x17.tidings.v1.ReadRequest\x1a\x18.tidings.v1.ReadResponse\"\x03\x90\x02\x010\x01\x12J\n" +
 	"\bGetEvent\x12\x1b.tidings.v1.GetEventRequest\x1a\x1c.tidings.v1.GetEventResponse\"\x03\x90\x02\x01BK\n" +
@@ -1104,54 +662,46 @@ func file_tidings_v1_reader_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_reader_service_proto_rawDescData
 }
 
-var file_tidings_v1_reader_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidings_v1_reader_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_tidings_v1_reader_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tidings_v1_reader_service_proto_goTypes = []any{
-	(StartBoundary)(0),            // 0: tidings.v1.StartBoundary
-	(*ReadRequest)(nil),           // 1: tidings.v1.ReadRequest
-	(*StartPosition)(nil),         // 2: tidings.v1.StartPosition
-	(*StopPosition)(nil),          // 3: tidings.v1.StopPosition
-	(*EventFilter)(nil),           // 4: tidings.v1.EventFilter
-	(*ReadResponse)(nil),          // 5: tidings.v1.ReadResponse
-	(*EventBatch)(nil),            // 6: tidings.v1.EventBatch
-	(*CaughtUp)(nil),              // 7: tidings.v1.CaughtUp
-	(*Checkpoint)(nil),            // 8: tidings.v1.Checkpoint
-	(*Gap)(nil),                   // 9: tidings.v1.Gap
-	(*Heartbeat)(nil),             // 10: tidings.v1.Heartbeat
-	(*Draining)(nil),              // 11: tidings.v1.Draining
-	(*GetEventRequest)(nil),       // 12: tidings.v1.GetEventRequest
-	(*GetEventResponse)(nil),      // 13: tidings.v1.GetEventResponse
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*AttributeFilter)(nil),       // 16: tidings.v1.AttributeFilter
-	(*RecordedEvent)(nil),         // 17: tidings.v1.RecordedEvent
+	(*ReadRequest)(nil),         // 0: tidings.v1.ReadRequest
+	(*ReadResponse)(nil),        // 1: tidings.v1.ReadResponse
+	(*EventBatch)(nil),          // 2: tidings.v1.EventBatch
+	(*CaughtUp)(nil),            // 3: tidings.v1.CaughtUp
+	(*Checkpoint)(nil),          // 4: tidings.v1.Checkpoint
+	(*Heartbeat)(nil),           // 5: tidings.v1.Heartbeat
+	(*Draining)(nil),            // 6: tidings.v1.Draining
+	(*GetEventRequest)(nil),     // 7: tidings.v1.GetEventRequest
+	(*GetEventResponse)(nil),    // 8: tidings.v1.GetEventResponse
+	(*StartPosition)(nil),       // 9: tidings.v1.StartPosition
+	(*StopPosition)(nil),        // 10: tidings.v1.StopPosition
+	(*EventFilter)(nil),         // 11: tidings.v1.EventFilter
+	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
+	(*Gap)(nil),                 // 13: tidings.v1.Gap
+	(*RecordedEvent)(nil),       // 14: tidings.v1.RecordedEvent
 }
 var file_tidings_v1_reader_service_proto_depIdxs = []int32{
-	2,  // 0: tidings.v1.ReadRequest.start:type_name -> tidings.v1.StartPosition
-	3,  // 1: tidings.v1.ReadRequest.stop:type_name -> tidings.v1.StopPosition
-	4,  // 2: tidings.v1.ReadRequest.filter:type_name -> tidings.v1.EventFilter
-	14, // 3: tidings.v1.ReadRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	0,  // 4: tidings.v1.StartPosition.boundary:type_name -> tidings.v1.StartBoundary
-	15, // 5: tidings.v1.StartPosition.time:type_name -> google.protobuf.Timestamp
-	15, // 6: tidings.v1.StopPosition.time:type_name -> google.protobuf.Timestamp
-	16, // 7: tidings.v1.EventFilter.attributes:type_name -> tidings.v1.AttributeFilter
-	6,  // 8: tidings.v1.ReadResponse.events:type_name -> tidings.v1.EventBatch
-	7,  // 9: tidings.v1.ReadResponse.caught_up:type_name -> tidings.v1.CaughtUp
-	8,  // 10: tidings.v1.ReadResponse.checkpoint:type_name -> tidings.v1.Checkpoint
-	9,  // 11: tidings.v1.ReadResponse.gap:type_name -> tidings.v1.Gap
-	10, // 12: tidings.v1.ReadResponse.heartbeat:type_name -> tidings.v1.Heartbeat
-	11, // 13: tidings.v1.ReadResponse.draining:type_name -> tidings.v1.Draining
-	17, // 14: tidings.v1.EventBatch.events:type_name -> tidings.v1.RecordedEvent
-	17, // 15: tidings.v1.GetEventResponse.event:type_name -> tidings.v1.RecordedEvent
-	1,  // 16: tidings.v1.ReaderService.Read:input_type -> tidings.v1.ReadRequest
-	12, // 17: tidings.v1.ReaderService.GetEvent:input_type -> tidings.v1.GetEventRequest
-	5,  // 18: tidings.v1.ReaderService.Read:output_type -> tidings.v1.ReadResponse
-	13, // 19: tidings.v1.ReaderService.GetEvent:output_type -> tidings.v1.GetEventResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	9,  // 0: tidings.v1.ReadRequest.start:type_name -> tidings.v1.StartPosition
+	10, // 1: tidings.v1.ReadRequest.stop:type_name -> tidings.v1.StopPosition
+	11, // 2: tidings.v1.ReadRequest.filter:type_name -> tidings.v1.EventFilter
+	12, // 3: tidings.v1.ReadRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	2,  // 4: tidings.v1.ReadResponse.events:type_name -> tidings.v1.EventBatch
+	3,  // 5: tidings.v1.ReadResponse.caught_up:type_name -> tidings.v1.CaughtUp
+	4,  // 6: tidings.v1.ReadResponse.checkpoint:type_name -> tidings.v1.Checkpoint
+	13, // 7: tidings.v1.ReadResponse.gap:type_name -> tidings.v1.Gap
+	5,  // 8: tidings.v1.ReadResponse.heartbeat:type_name -> tidings.v1.Heartbeat
+	6,  // 9: tidings.v1.ReadResponse.draining:type_name -> tidings.v1.Draining
+	14, // 10: tidings.v1.EventBatch.events:type_name -> tidings.v1.RecordedEvent
+	14, // 11: tidings.v1.GetEventResponse.recorded:type_name -> tidings.v1.RecordedEvent
+	0,  // 12: tidings.v1.ReaderService.Read:input_type -> tidings.v1.ReadRequest
+	7,  // 13: tidings.v1.ReaderService.GetEvent:input_type -> tidings.v1.GetEventRequest
+	1,  // 14: tidings.v1.ReaderService.Read:output_type -> tidings.v1.ReadResponse
+	8,  // 15: tidings.v1.ReaderService.GetEvent:output_type -> tidings.v1.GetEventResponse
+	14, // [14:16] is the sub-list for method output_type
+	12, // [12:14] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_reader_service_proto_init() }
@@ -1161,18 +711,8 @@ func file_tidings_v1_reader_service_proto_init() {
 	}
 	file_tidings_v1_event_proto_init()
 	file_tidings_v1_filter_proto_init()
+	file_tidings_v1_position_proto_init()
 	file_tidings_v1_reader_service_proto_msgTypes[1].OneofWrappers = []any{
-		(*StartPosition_Boundary)(nil),
-		(*StartPosition_Sequence)(nil),
-		(*StartPosition_Cursor)(nil),
-		(*StartPosition_Time)(nil),
-	}
-	file_tidings_v1_reader_service_proto_msgTypes[2].OneofWrappers = []any{
-		(*StopPosition_CaughtUp)(nil),
-		(*StopPosition_Sequence)(nil),
-		(*StopPosition_Time)(nil),
-	}
-	file_tidings_v1_reader_service_proto_msgTypes[4].OneofWrappers = []any{
 		(*ReadResponse_Events)(nil),
 		(*ReadResponse_CaughtUp)(nil),
 		(*ReadResponse_Checkpoint)(nil),
@@ -1185,14 +725,13 @@ func file_tidings_v1_reader_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_reader_service_proto_rawDesc), len(file_tidings_v1_reader_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   13,
+			NumEnums:      0,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tidings_v1_reader_service_proto_goTypes,
 		DependencyIndexes: file_tidings_v1_reader_service_proto_depIdxs,
-		EnumInfos:         file_tidings_v1_reader_service_proto_enumTypes,
 		MessageInfos:      file_tidings_v1_reader_service_proto_msgTypes,
 	}.Build()
 	File_tidings_v1_reader_service_proto = out.File

@@ -29,21 +29,22 @@ const (
 //
 // ReaderService reads topics: from any position, as often as wished, without
 // leaving a trace on the server. The reader remembers its cursor.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ReaderServiceClient interface {
 	// Read replays a topic from a position and then follows it, until the stop
 	// position or the caller ends the call. Events come in the order of their
 	// sequence, each once.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
-	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
-	// retried after the last cursor.
+	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
+	// type that the server has not been given, FILTER_INVALID,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// GetEvent shows one event.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: TOPIC_NOT_FOUND, EVENT_NOT_FOUND, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*GetEventResponse, error)
 }
 
@@ -90,21 +91,22 @@ func (c *readerServiceClient) GetEvent(ctx context.Context, in *GetEventRequest,
 //
 // ReaderService reads topics: from any position, as often as wished, without
 // leaving a trace on the server. The reader remembers its cursor.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ReaderServiceServer interface {
 	// Read replays a topic from a position and then follows it, until the stop
 	// position or the caller ends the call. Events come in the order of their
 	// sequence, each once.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
-	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
-	// retried after the last cursor.
+	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
+	// type that the server has not been given, FILTER_INVALID,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// GetEvent shows one event.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: TOPIC_NOT_FOUND, EVENT_NOT_FOUND, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	GetEvent(context.Context, *GetEventRequest) (*GetEventResponse, error)
 	mustEmbedUnimplementedReaderServiceServer()
 }

@@ -23,94 +23,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// EventType is a message that may be the content of an event.
-type EventType struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The full name of the message: `shop.orders.v1.OrderPlaced`.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The topic that the message declares. Empty: it declares none, and an event
-	// of this type must be published with a topic.
-	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The path of the field that fills Event.partition_key. Empty: none.
-	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	// The comment of the message in its schema, where the server was given it.
-	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// Whether the schema marks the message as deprecated.
-	Deprecated    bool `protobuf:"varint,5,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EventType) Reset() {
-	*x = EventType{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EventType) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EventType) ProtoMessage() {}
-
-func (x *EventType) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EventType.ProtoReflect.Descriptor instead.
-func (*EventType) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *EventType) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *EventType) GetTopic() string {
-	if x != nil {
-		return x.Topic
-	}
-	return ""
-}
-
-func (x *EventType) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *EventType) GetDescription() string {
-	if x != nil {
-		return x.Description
-	}
-	return ""
-}
-
-func (x *EventType) GetDeprecated() bool {
-	if x != nil {
-		return x.Deprecated
-	}
-	return false
-}
-
 // ListEventTypesRequest is the request of ListEventTypes.
 type ListEventTypesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many types to return at most. 0: 100. At most 1,000. A page also ends
-	// before it has 3 MiB.
+	// How many types to return at most. 0: 100. The server may return fewer, also
+	// where it has more.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the response before. Empty: from the first.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -125,7 +42,7 @@ type ListEventTypesRequest struct {
 
 func (x *ListEventTypesRequest) Reset() {
 	*x = ListEventTypesRequest{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[1]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -137,7 +54,7 @@ func (x *ListEventTypesRequest) String() string {
 func (*ListEventTypesRequest) ProtoMessage() {}
 
 func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[1]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -150,7 +67,7 @@ func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListEventTypesRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{1}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ListEventTypesRequest) GetPageSize() int32 {
@@ -194,7 +111,7 @@ type ListEventTypesResponse struct {
 
 func (x *ListEventTypesResponse) Reset() {
 	*x = ListEventTypesResponse{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +123,7 @@ func (x *ListEventTypesResponse) String() string {
 func (*ListEventTypesResponse) ProtoMessage() {}
 
 func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +136,7 @@ func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListEventTypesResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ListEventTypesResponse) GetEventTypes() []*EventType {
@@ -240,14 +157,16 @@ func (x *ListEventTypesResponse) GetNextPageToken() string {
 type GetEventTypeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The full name of the message.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The revision. Empty: the present one.
+	Revision      string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetEventTypeRequest) Reset() {
 	*x = GetEventTypeRequest{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[3]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -259,7 +178,7 @@ func (x *GetEventTypeRequest) String() string {
 func (*GetEventTypeRequest) ProtoMessage() {}
 
 func (x *GetEventTypeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[3]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -272,12 +191,19 @@ func (x *GetEventTypeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventTypeRequest.ProtoReflect.Descriptor instead.
 func (*GetEventTypeRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{3}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GetEventTypeRequest) GetName() string {
 	if x != nil {
 		return x.Name
+	}
+	return ""
+}
+
+func (x *GetEventTypeRequest) GetRevision() string {
+	if x != nil {
+		return x.Revision
 	}
 	return ""
 }
@@ -297,7 +223,7 @@ type GetEventTypeResponse struct {
 
 func (x *GetEventTypeResponse) Reset() {
 	*x = GetEventTypeResponse{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +235,7 @@ func (x *GetEventTypeResponse) String() string {
 func (*GetEventTypeResponse) ProtoMessage() {}
 
 func (x *GetEventTypeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[4]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +248,7 @@ func (x *GetEventTypeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventTypeResponse.ProtoReflect.Descriptor instead.
 func (*GetEventTypeResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{4}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetEventTypeResponse) GetEventType() *EventType {
@@ -339,10 +265,131 @@ func (x *GetEventTypeResponse) GetFileDescriptorSet() *descriptorpb.FileDescript
 	return nil
 }
 
+// ListEventTypeRevisionsRequest is the request of ListEventTypeRevisions.
+type ListEventTypeRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The full name of the message.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many revisions to return at most. 0: 100. The server may return fewer,
+	// also where it has more.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `next_page_token` of the response before. Empty: from the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventTypeRevisionsRequest) Reset() {
+	*x = ListEventTypeRevisionsRequest{}
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventTypeRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventTypeRevisionsRequest) ProtoMessage() {}
+
+func (x *ListEventTypeRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventTypeRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventTypeRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListEventTypeRevisionsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListEventTypeRevisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEventTypeRevisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListEventTypeRevisionsResponse is the response of ListEventTypeRevisions.
+type ListEventTypeRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The revisions, newest first. The first of all is the present one, where the
+	// server still has the type.
+	Revisions []*EventTypeRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	// The token of the next page. Empty: this page is the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventTypeRevisionsResponse) Reset() {
+	*x = ListEventTypeRevisionsResponse{}
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventTypeRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventTypeRevisionsResponse) ProtoMessage() {}
+
+func (x *ListEventTypeRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventTypeRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventTypeRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListEventTypeRevisionsResponse) GetRevisions() []*EventTypeRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *ListEventTypeRevisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // ValidateEventsRequest is the request of ValidateEvents.
 type ValidateEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The events.
+	// The events. At most as many as GetServerInfo says.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// The topic for which to check. Empty: the events are checked against their
 	// types alone.
@@ -353,7 +400,7 @@ type ValidateEventsRequest struct {
 
 func (x *ValidateEventsRequest) Reset() {
 	*x = ValidateEventsRequest{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +412,7 @@ func (x *ValidateEventsRequest) String() string {
 func (*ValidateEventsRequest) ProtoMessage() {}
 
 func (x *ValidateEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[5]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +425,7 @@ func (x *ValidateEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateEventsRequest.ProtoReflect.Descriptor instead.
 func (*ValidateEventsRequest) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{5}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ValidateEventsRequest) GetEvents() []*Event {
@@ -406,7 +453,7 @@ type ValidateEventsResponse struct {
 
 func (x *ValidateEventsResponse) Reset() {
 	*x = ValidateEventsResponse{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +465,7 @@ func (x *ValidateEventsResponse) String() string {
 func (*ValidateEventsResponse) ProtoMessage() {}
 
 func (x *ValidateEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[6]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +478,7 @@ func (x *ValidateEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateEventsResponse.ProtoReflect.Descriptor instead.
 func (*ValidateEventsResponse) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{6}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ValidateEventsResponse) GetResults() []*ValidationResult {
@@ -447,7 +494,7 @@ type ValidationResult struct {
 	// Whether it would be.
 	Valid bool `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
 	// Why not. Unset where it is valid.
-	Error *Error `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Error *ErrorDetail `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
 	// The partition key that the event would get.
 	PartitionKey  string `protobuf:"bytes,3,opt,name=partition_key,json=partitionKey,proto3" json:"partition_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -456,7 +503,7 @@ type ValidationResult struct {
 
 func (x *ValidationResult) Reset() {
 	*x = ValidationResult{}
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +515,7 @@ func (x *ValidationResult) String() string {
 func (*ValidationResult) ProtoMessage() {}
 
 func (x *ValidationResult) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_schema_service_proto_msgTypes[7]
+	mi := &file_tidings_v1_schema_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +528,7 @@ func (x *ValidationResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidationResult.ProtoReflect.Descriptor instead.
 func (*ValidationResult) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{7}
+	return file_tidings_v1_schema_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ValidationResult) GetValid() bool {
@@ -491,7 +538,7 @@ func (x *ValidationResult) GetValid() bool {
 	return false
 }
 
-func (x *ValidationResult) GetError() *Error {
+func (x *ValidationResult) GetError() *ErrorDetail {
 	if x != nil {
 		return x.Error
 	}
@@ -510,18 +557,9 @@ var File_tidings_v1_schema_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_schema_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1ftidings/v1/schema_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\x1a\x16tidings/v1/error.proto\x1a\x16tidings/v1/event.proto\"\x89\x01\n" +
-	"\tEventType\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1e\n" +
-	"\n" +
-	"deprecated\x18\x05 \x01(\bR\n" +
-	"deprecated\"\xdb\x01\n" +
-	"\x15ListEventTypesRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\x1a\x16tidings/v1/error.proto\x1a\x16tidings/v1/event.proto\x1a\x1btidings/v1/event_type.proto\"\xd8\x01\n" +
+	"\x15ListEventTypesRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12A\n" +
 	"\x05topic\x18\x03 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x12-\n" +
@@ -529,26 +567,36 @@ const file_tidings_v1_schema_service_proto_rawDesc = "" +
 	"\x16ListEventTypesResponse\x126\n" +
 	"\vevent_types\x18\x01 \x03(\v2\x15.tidings.v1.EventTypeR\n" +
 	"eventTypes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"h\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n" +
 	"\x13GetEventTypeRequest\x12Q\n" +
-	"\x04name\x18\x01 \x01(\tB=\xbaH:r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\x04name\"\xa0\x01\n" +
+	"\x04name\x18\x01 \x01(\tB=\xbaH:r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\x04name\x124\n" +
+	"\brevision\x18\x02 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{16})?$R\brevision\"\xa0\x01\n" +
 	"\x14GetEventTypeResponse\x124\n" +
 	"\n" +
 	"event_type\x18\x01 \x01(\v2\x15.tidings.v1.EventTypeR\teventType\x12R\n" +
-	"\x13file_descriptor_set\x18\x02 \x01(\v2\".google.protobuf.FileDescriptorSetR\x11fileDescriptorSet\"\x92\x01\n" +
-	"\x15ValidateEventsRequest\x126\n" +
-	"\x06events\x18\x01 \x03(\v2\x11.tidings.v1.EventB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80 R\x06events\x12A\n" +
+	"\x13file_descriptor_set\x18\x02 \x01(\v2\".google.protobuf.FileDescriptorSetR\x11fileDescriptorSet\"\xc1\x01\n" +
+	"\x1dListEventTypeRevisionsRequest\x12Q\n" +
+	"\x04name\x18\x01 \x01(\tB=\xbaH:r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\x04name\x12$\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x85\x01\n" +
+	"\x1eListEventTypeRevisionsResponse\x12;\n" +
+	"\trevisions\x18\x01 \x03(\v2\x1d.tidings.v1.EventTypeRevisionR\trevisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x01\n" +
+	"\x15ValidateEventsRequest\x123\n" +
+	"\x06events\x18\x01 \x03(\v2\x11.tidings.v1.EventB\b\xbaH\x05\x92\x01\x02\b\x01R\x06events\x12A\n" +
 	"\x05topic\x18\x02 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\"P\n" +
 	"\x16ValidateEventsResponse\x126\n" +
-	"\aresults\x18\x01 \x03(\v2\x1c.tidings.v1.ValidationResultR\aresults\"v\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.tidings.v1.ValidationResultR\aresults\"|\n" +
 	"\x10ValidationResult\x12\x14\n" +
-	"\x05valid\x18\x01 \x01(\bR\x05valid\x12'\n" +
-	"\x05error\x18\x02 \x01(\v2\x11.tidings.v1.ErrorR\x05error\x12#\n" +
-	"\rpartition_key\x18\x03 \x01(\tR\fpartitionKey2\xa3\x02\n" +
+	"\x05valid\x18\x01 \x01(\bR\x05valid\x12-\n" +
+	"\x05error\x18\x02 \x01(\v2\x17.tidings.v1.ErrorDetailR\x05error\x12#\n" +
+	"\rpartition_key\x18\x03 \x01(\tR\fpartitionKey2\x99\x03\n" +
 	"\rSchemaService\x12\\\n" +
-	"\x0eListEventTypes\x12!.tidings.v1.ListEventTypesRequest\x1a\".tidings.v1.ListEventTypesResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\x0eListEventTypes\x12!.tidings.v1.ListEventTypesRequest\x1a\".tidings.v1.ListEventTypesResponse\"\x03\x90\x02\x01\x12t\n" +
+	"\x16ListEventTypeRevisions\x12).tidings.v1.ListEventTypeRevisionsRequest\x1a*.tidings.v1.ListEventTypeRevisionsResponse\"\x03\x90\x02\x01\x12V\n" +
 	"\fGetEventType\x12\x1f.tidings.v1.GetEventTypeRequest\x1a .tidings.v1.GetEventTypeResponse\"\x03\x90\x02\x01\x12\\\n" +
-	"\x0eValidateEvents\x12!.tidings.v1.ValidateEventsRequest\x1a\".tidings.v1.ValidateEventsResponse\"\x03\x90\x02\x01BK\n" +
+	"\x0eValidateEvents\x12!.tidings.v1.ValidateEventsRequest\x1a\".tidings.v1.ValidateEventsResponse\"\x03\x90\x02\x02BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (
@@ -563,38 +611,44 @@ func file_tidings_v1_schema_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_schema_service_proto_rawDescData
 }
 
-var file_tidings_v1_schema_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_tidings_v1_schema_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_tidings_v1_schema_service_proto_goTypes = []any{
-	(*EventType)(nil),                      // 0: tidings.v1.EventType
-	(*ListEventTypesRequest)(nil),          // 1: tidings.v1.ListEventTypesRequest
-	(*ListEventTypesResponse)(nil),         // 2: tidings.v1.ListEventTypesResponse
-	(*GetEventTypeRequest)(nil),            // 3: tidings.v1.GetEventTypeRequest
-	(*GetEventTypeResponse)(nil),           // 4: tidings.v1.GetEventTypeResponse
-	(*ValidateEventsRequest)(nil),          // 5: tidings.v1.ValidateEventsRequest
-	(*ValidateEventsResponse)(nil),         // 6: tidings.v1.ValidateEventsResponse
-	(*ValidationResult)(nil),               // 7: tidings.v1.ValidationResult
-	(*descriptorpb.FileDescriptorSet)(nil), // 8: google.protobuf.FileDescriptorSet
-	(*Event)(nil),                          // 9: tidings.v1.Event
-	(*Error)(nil),                          // 10: tidings.v1.Error
+	(*ListEventTypesRequest)(nil),          // 0: tidings.v1.ListEventTypesRequest
+	(*ListEventTypesResponse)(nil),         // 1: tidings.v1.ListEventTypesResponse
+	(*GetEventTypeRequest)(nil),            // 2: tidings.v1.GetEventTypeRequest
+	(*GetEventTypeResponse)(nil),           // 3: tidings.v1.GetEventTypeResponse
+	(*ListEventTypeRevisionsRequest)(nil),  // 4: tidings.v1.ListEventTypeRevisionsRequest
+	(*ListEventTypeRevisionsResponse)(nil), // 5: tidings.v1.ListEventTypeRevisionsResponse
+	(*ValidateEventsRequest)(nil),          // 6: tidings.v1.ValidateEventsRequest
+	(*ValidateEventsResponse)(nil),         // 7: tidings.v1.ValidateEventsResponse
+	(*ValidationResult)(nil),               // 8: tidings.v1.ValidationResult
+	(*EventType)(nil),                      // 9: tidings.v1.EventType
+	(*descriptorpb.FileDescriptorSet)(nil), // 10: google.protobuf.FileDescriptorSet
+	(*EventTypeRevision)(nil),              // 11: tidings.v1.EventTypeRevision
+	(*Event)(nil),                          // 12: tidings.v1.Event
+	(*ErrorDetail)(nil),                    // 13: tidings.v1.ErrorDetail
 }
 var file_tidings_v1_schema_service_proto_depIdxs = []int32{
-	0,  // 0: tidings.v1.ListEventTypesResponse.event_types:type_name -> tidings.v1.EventType
-	0,  // 1: tidings.v1.GetEventTypeResponse.event_type:type_name -> tidings.v1.EventType
-	8,  // 2: tidings.v1.GetEventTypeResponse.file_descriptor_set:type_name -> google.protobuf.FileDescriptorSet
-	9,  // 3: tidings.v1.ValidateEventsRequest.events:type_name -> tidings.v1.Event
-	7,  // 4: tidings.v1.ValidateEventsResponse.results:type_name -> tidings.v1.ValidationResult
-	10, // 5: tidings.v1.ValidationResult.error:type_name -> tidings.v1.Error
-	1,  // 6: tidings.v1.SchemaService.ListEventTypes:input_type -> tidings.v1.ListEventTypesRequest
-	3,  // 7: tidings.v1.SchemaService.GetEventType:input_type -> tidings.v1.GetEventTypeRequest
-	5,  // 8: tidings.v1.SchemaService.ValidateEvents:input_type -> tidings.v1.ValidateEventsRequest
-	2,  // 9: tidings.v1.SchemaService.ListEventTypes:output_type -> tidings.v1.ListEventTypesResponse
-	4,  // 10: tidings.v1.SchemaService.GetEventType:output_type -> tidings.v1.GetEventTypeResponse
-	6,  // 11: tidings.v1.SchemaService.ValidateEvents:output_type -> tidings.v1.ValidateEventsResponse
-	9,  // [9:12] is the sub-list for method output_type
-	6,  // [6:9] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	9,  // 0: tidings.v1.ListEventTypesResponse.event_types:type_name -> tidings.v1.EventType
+	9,  // 1: tidings.v1.GetEventTypeResponse.event_type:type_name -> tidings.v1.EventType
+	10, // 2: tidings.v1.GetEventTypeResponse.file_descriptor_set:type_name -> google.protobuf.FileDescriptorSet
+	11, // 3: tidings.v1.ListEventTypeRevisionsResponse.revisions:type_name -> tidings.v1.EventTypeRevision
+	12, // 4: tidings.v1.ValidateEventsRequest.events:type_name -> tidings.v1.Event
+	8,  // 5: tidings.v1.ValidateEventsResponse.results:type_name -> tidings.v1.ValidationResult
+	13, // 6: tidings.v1.ValidationResult.error:type_name -> tidings.v1.ErrorDetail
+	0,  // 7: tidings.v1.SchemaService.ListEventTypes:input_type -> tidings.v1.ListEventTypesRequest
+	4,  // 8: tidings.v1.SchemaService.ListEventTypeRevisions:input_type -> tidings.v1.ListEventTypeRevisionsRequest
+	2,  // 9: tidings.v1.SchemaService.GetEventType:input_type -> tidings.v1.GetEventTypeRequest
+	6,  // 10: tidings.v1.SchemaService.ValidateEvents:input_type -> tidings.v1.ValidateEventsRequest
+	1,  // 11: tidings.v1.SchemaService.ListEventTypes:output_type -> tidings.v1.ListEventTypesResponse
+	5,  // 12: tidings.v1.SchemaService.ListEventTypeRevisions:output_type -> tidings.v1.ListEventTypeRevisionsResponse
+	3,  // 13: tidings.v1.SchemaService.GetEventType:output_type -> tidings.v1.GetEventTypeResponse
+	7,  // 14: tidings.v1.SchemaService.ValidateEvents:output_type -> tidings.v1.ValidateEventsResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_schema_service_proto_init() }
@@ -604,13 +658,14 @@ func file_tidings_v1_schema_service_proto_init() {
 	}
 	file_tidings_v1_error_proto_init()
 	file_tidings_v1_event_proto_init()
+	file_tidings_v1_event_type_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_schema_service_proto_rawDesc), len(file_tidings_v1_schema_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

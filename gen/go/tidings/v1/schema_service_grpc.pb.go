@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SchemaService_ListEventTypes_FullMethodName = "/tidings.v1.SchemaService/ListEventTypes"
-	SchemaService_GetEventType_FullMethodName   = "/tidings.v1.SchemaService/GetEventType"
-	SchemaService_ValidateEvents_FullMethodName = "/tidings.v1.SchemaService/ValidateEvents"
+	SchemaService_ListEventTypes_FullMethodName         = "/tidings.v1.SchemaService/ListEventTypes"
+	SchemaService_ListEventTypeRevisions_FullMethodName = "/tidings.v1.SchemaService/ListEventTypeRevisions"
+	SchemaService_GetEventType_FullMethodName           = "/tidings.v1.SchemaService/GetEventType"
+	SchemaService_ValidateEvents_FullMethodName         = "/tidings.v1.SchemaService/ValidateEvents"
 )
 
 // SchemaServiceClient is the client API for SchemaService service.
@@ -30,19 +31,30 @@ const (
 //
 // SchemaService shows the event types that the server has been given, and
 // checks events against them without storing anything.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type SchemaServiceClient interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error)
-	// GetEventType shows an event type and everything needed to decode it.
+	// ListEventTypeRevisions lists the revisions of an event type that the server
+	// has been given, newest first, a page at a time. Events of any of them may be
+	// stored.
 	//
-	// Errors: REQUEST_INVALID, EVENT_TYPE_NOT_FOUND. May be retried.
+	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
+	// retried.
+	ListEventTypeRevisions(ctx context.Context, in *ListEventTypeRevisionsRequest, opts ...grpc.CallOption) (*ListEventTypeRevisionsResponse, error)
+	// GetEventType shows an event type and everything needed to decode it: as it
+	// is now, or in the revision that a stored event names.
+	//
+	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
+	// STORAGE_UNAVAILABLE. May be retried.
 	GetEventType(ctx context.Context, in *GetEventTypeRequest, opts ...grpc.CallOption) (*GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE. What is
-	// wrong with an event is in its result. May be retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
+	// in its result. May be retried.
 	ValidateEvents(ctx context.Context, in *ValidateEventsRequest, opts ...grpc.CallOption) (*ValidateEventsResponse, error)
 }
 
@@ -58,6 +70,16 @@ func (c *schemaServiceClient) ListEventTypes(ctx context.Context, in *ListEventT
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListEventTypesResponse)
 	err := c.cc.Invoke(ctx, SchemaService_ListEventTypes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *schemaServiceClient) ListEventTypeRevisions(ctx context.Context, in *ListEventTypeRevisionsRequest, opts ...grpc.CallOption) (*ListEventTypeRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventTypeRevisionsResponse)
+	err := c.cc.Invoke(ctx, SchemaService_ListEventTypeRevisions_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,19 +112,30 @@ func (c *schemaServiceClient) ValidateEvents(ctx context.Context, in *ValidateEv
 //
 // SchemaService shows the event types that the server has been given, and
 // checks events against them without storing anything.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type SchemaServiceServer interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error)
-	// GetEventType shows an event type and everything needed to decode it.
+	// ListEventTypeRevisions lists the revisions of an event type that the server
+	// has been given, newest first, a page at a time. Events of any of them may be
+	// stored.
 	//
-	// Errors: REQUEST_INVALID, EVENT_TYPE_NOT_FOUND. May be retried.
+	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
+	// retried.
+	ListEventTypeRevisions(context.Context, *ListEventTypeRevisionsRequest) (*ListEventTypeRevisionsResponse, error)
+	// GetEventType shows an event type and everything needed to decode it: as it
+	// is now, or in the revision that a stored event names.
+	//
+	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
+	// STORAGE_UNAVAILABLE. May be retried.
 	GetEventType(context.Context, *GetEventTypeRequest) (*GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE. What is
-	// wrong with an event is in its result. May be retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
+	// in its result. May be retried.
 	ValidateEvents(context.Context, *ValidateEventsRequest) (*ValidateEventsResponse, error)
 	mustEmbedUnimplementedSchemaServiceServer()
 }
@@ -116,6 +149,9 @@ type UnimplementedSchemaServiceServer struct{}
 
 func (UnimplementedSchemaServiceServer) ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEventTypes not implemented")
+}
+func (UnimplementedSchemaServiceServer) ListEventTypeRevisions(context.Context, *ListEventTypeRevisionsRequest) (*ListEventTypeRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEventTypeRevisions not implemented")
 }
 func (UnimplementedSchemaServiceServer) GetEventType(context.Context, *GetEventTypeRequest) (*GetEventTypeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEventType not implemented")
@@ -158,6 +194,24 @@ func _SchemaService_ListEventTypes_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SchemaServiceServer).ListEventTypes(ctx, req.(*ListEventTypesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SchemaService_ListEventTypeRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventTypeRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SchemaServiceServer).ListEventTypeRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SchemaService_ListEventTypeRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SchemaServiceServer).ListEventTypeRevisions(ctx, req.(*ListEventTypeRevisionsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -208,6 +262,10 @@ var SchemaService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEventTypes",
 			Handler:    _SchemaService_ListEventTypes_Handler,
+		},
+		{
+			MethodName: "ListEventTypeRevisions",
+			Handler:    _SchemaService_ListEventTypeRevisions_Handler,
 		},
 		{
 			MethodName: "GetEventType",

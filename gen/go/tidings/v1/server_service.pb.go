@@ -21,35 +21,122 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Durability is what a receipt means.
+// Feature is what one server has and another may lack. The names travel as
+// strings, in GetServerInfoResponse.features, so that a client can read those
+// that it doesn't know.
+type Feature int32
+
+const (
+	// Never sent.
+	Feature_FEATURE_UNSPECIFIED Feature = 0
+	// SubscriptionService, ConsumerService and DeadLetterService.
+	Feature_FEATURE_SUBSCRIPTIONS Feature = 1
+	// EventFilter.cel.
+	Feature_FEATURE_CEL_FILTERS Feature = 2
+	// Topics that schemas declare are created and updated with their settings.
+	Feature_FEATURE_DECLARED_TOPICS Feature = 3
+	// Revisions of event types: GetEventTypeRequest.revision and
+	// ListEventTypeRevisions.
+	Feature_FEATURE_EVENT_TYPE_REVISIONS Feature = 4
+	// tidings.v1beta1.SchemaService: schemas can be registered while the server
+	// runs.
+	Feature_FEATURE_SCHEMA_REGISTRATION Feature = 5
+	// A precondition may be about a key in every topic, and of any key.
+	Feature_FEATURE_KEY_PRECONDITIONS Feature = 6
+	// A request may have several preconditions.
+	Feature_FEATURE_MULTIPLE_PRECONDITIONS Feature = 7
+	// TopicStatistics.event_count and SubscriptionStatistics.backlog_events are
+	// never estimates.
+	Feature_FEATURE_EXACT_COUNTS Feature = 8
+	// Reading the events of one partition key costs what that key has, not what
+	// the topic has.
+	Feature_FEATURE_KEY_INDEX Feature = 9
+)
+
+// Enum value maps for Feature.
+var (
+	Feature_name = map[int32]string{
+		0: "FEATURE_UNSPECIFIED",
+		1: "FEATURE_SUBSCRIPTIONS",
+		2: "FEATURE_CEL_FILTERS",
+		3: "FEATURE_DECLARED_TOPICS",
+		4: "FEATURE_EVENT_TYPE_REVISIONS",
+		5: "FEATURE_SCHEMA_REGISTRATION",
+		6: "FEATURE_KEY_PRECONDITIONS",
+		7: "FEATURE_MULTIPLE_PRECONDITIONS",
+		8: "FEATURE_EXACT_COUNTS",
+		9: "FEATURE_KEY_INDEX",
+	}
+	Feature_value = map[string]int32{
+		"FEATURE_UNSPECIFIED":            0,
+		"FEATURE_SUBSCRIPTIONS":          1,
+		"FEATURE_CEL_FILTERS":            2,
+		"FEATURE_DECLARED_TOPICS":        3,
+		"FEATURE_EVENT_TYPE_REVISIONS":   4,
+		"FEATURE_SCHEMA_REGISTRATION":    5,
+		"FEATURE_KEY_PRECONDITIONS":      6,
+		"FEATURE_MULTIPLE_PRECONDITIONS": 7,
+		"FEATURE_EXACT_COUNTS":           8,
+		"FEATURE_KEY_INDEX":              9,
+	}
+)
+
+func (x Feature) Enum() *Feature {
+	p := new(Feature)
+	*p = x
+	return p
+}
+
+func (x Feature) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Feature) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidings_v1_server_service_proto_enumTypes[0].Descriptor()
+}
+
+func (Feature) Type() protoreflect.EnumType {
+	return &file_tidings_v1_server_service_proto_enumTypes[0]
+}
+
+func (x Feature) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Feature.Descriptor instead.
+func (Feature) EnumDescriptor() ([]byte, []int) {
+	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{0}
+}
+
+// Durability is what an event with a receipt survives.
 type Durability int32
 
 const (
 	// Not said.
 	Durability_DURABILITY_UNSPECIFIED Durability = 0
-	// The event is handed to the operating system: it survives the end of the
-	// server process, however abrupt, but not that of the machine.
-	Durability_DURABILITY_WRITTEN Durability = 1
-	// The event is on the disk: it survives the end of the machine.
-	Durability_DURABILITY_FSYNC Durability = 2
-	// An outside NATS server or cluster has acknowledged the event: what that
-	// means is its operator's setting.
-	Durability_DURABILITY_EXTERNAL Durability = 3
+	// The end of the server process, however abrupt, but not that of the machine:
+	// the event is handed to the operating system.
+	Durability_DURABILITY_PROCESS Durability = 1
+	// The end of the machine, by loss of power or otherwise: the event is on its
+	// disk.
+	Durability_DURABILITY_MACHINE Durability = 2
+	// The loss of a machine with its disk: the event is on several.
+	Durability_DURABILITY_NODE Durability = 3
 )
 
 // Enum value maps for Durability.
 var (
 	Durability_name = map[int32]string{
 		0: "DURABILITY_UNSPECIFIED",
-		1: "DURABILITY_WRITTEN",
-		2: "DURABILITY_FSYNC",
-		3: "DURABILITY_EXTERNAL",
+		1: "DURABILITY_PROCESS",
+		2: "DURABILITY_MACHINE",
+		3: "DURABILITY_NODE",
 	}
 	Durability_value = map[string]int32{
 		"DURABILITY_UNSPECIFIED": 0,
-		"DURABILITY_WRITTEN":     1,
-		"DURABILITY_FSYNC":       2,
-		"DURABILITY_EXTERNAL":    3,
+		"DURABILITY_PROCESS":     1,
+		"DURABILITY_MACHINE":     2,
+		"DURABILITY_NODE":        3,
 	}
 )
 
@@ -64,11 +151,11 @@ func (x Durability) String() string {
 }
 
 func (Durability) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_server_service_proto_enumTypes[0].Descriptor()
+	return file_tidings_v1_server_service_proto_enumTypes[1].Descriptor()
 }
 
 func (Durability) Type() protoreflect.EnumType {
-	return &file_tidings_v1_server_service_proto_enumTypes[0]
+	return &file_tidings_v1_server_service_proto_enumTypes[1]
 }
 
 func (x Durability) Number() protoreflect.EnumNumber {
@@ -77,7 +164,7 @@ func (x Durability) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Durability.Descriptor instead.
 func (Durability) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{0}
+	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{1}
 }
 
 // GetServerInfoRequest is the request of GetServerInfo.
@@ -126,11 +213,8 @@ type GetServerInfoResponse struct {
 	Limits *Limits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
 	// What a receipt means.
 	Durability Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=tidings.v1.Durability" json:"durability,omitempty"`
-	// The optional features that the server has, by name. Ignore a name that you
-	// don't know. `key-preconditions`: a precondition may be about a key in every
-	// topic. `exact-backlog`: SubscriptionStatistics.backlog_events is never an
-	// estimate. `key-index`: reading the events of one key costs what that key has,
-	// not what the topic has.
+	// The features that the server has: names of Feature without their prefix,
+	// such as `KEY_INDEX`. Ignore a name that you don't know.
 	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -205,16 +289,22 @@ type Limits struct {
 	MaxEventsPerRequest int32 `protobuf:"varint,3,opt,name=max_events_per_request,json=maxEventsPerRequest,proto3" json:"max_events_per_request,omitempty"`
 	// The number of events of a request, in a topic with DEDUPE_EVENT.
 	MaxEventsPerDedupeEventRequest int32 `protobuf:"varint,4,opt,name=max_events_per_dedupe_event_request,json=maxEventsPerDedupeEventRequest,proto3" json:"max_events_per_dedupe_event_request,omitempty"`
-	// The events of a subscription that can be on their way at a time: leased,
-	// waiting to be retried, or waiting for an earlier one of their key. Where
-	// there are so many, nothing new is delivered.
+	// The events of a subscription that can be delivered and not settled at a
+	// time: leased, waiting to be retried, or waiting for an earlier one of their
+	// key. Where there are so many, nothing new is delivered.
 	MaxUnsettledEvents int32 `protobuf:"varint,5,opt,name=max_unsettled_events,json=maxUnsettledEvents,proto3" json:"max_unsettled_events,omitempty"`
 	// The number of topics. 0: no bound.
 	MaxTopics int32 `protobuf:"varint,6,opt,name=max_topics,json=maxTopics,proto3" json:"max_topics,omitempty"`
 	// The number of subscriptions. 0: no bound.
 	MaxSubscriptions int32 `protobuf:"varint,7,opt,name=max_subscriptions,json=maxSubscriptions,proto3" json:"max_subscriptions,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The events of a stream's window (FlowControl).
+	MaxWindowEvents int32 `protobuf:"varint,8,opt,name=max_window_events,json=maxWindowEvents,proto3" json:"max_window_events,omitempty"`
+	// The bytes of a stream's window (FlowControl).
+	MaxWindowBytes int64 `protobuf:"varint,9,opt,name=max_window_bytes,json=maxWindowBytes,proto3" json:"max_window_bytes,omitempty"`
+	// The settlements of a request, and the held tokens of one.
+	MaxSettlementsPerRequest int32 `protobuf:"varint,10,opt,name=max_settlements_per_request,json=maxSettlementsPerRequest,proto3" json:"max_settlements_per_request,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -296,6 +386,27 @@ func (x *Limits) GetMaxSubscriptions() int32 {
 	return 0
 }
 
+func (x *Limits) GetMaxWindowEvents() int32 {
+	if x != nil {
+		return x.MaxWindowEvents
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxWindowBytes() int64 {
+	if x != nil {
+		return x.MaxWindowBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxSettlementsPerRequest() int32 {
+	if x != nil {
+		return x.MaxSettlementsPerRequest
+	}
+	return 0
+}
+
 var File_tidings_v1_server_service_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_server_service_proto_rawDesc = "" +
@@ -309,7 +420,7 @@ const file_tidings_v1_server_service_proto_rawDesc = "" +
 	"\n" +
 	"durability\x18\x03 \x01(\x0e2\x16.tidings.v1.DurabilityR\n" +
 	"durability\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xdc\x02\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xf1\x03\n" +
 	"\x06Limits\x12*\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x03R\x0fmaxRequestBytes\x12&\n" +
 	"\x0fmax_event_bytes\x18\x02 \x01(\x03R\rmaxEventBytes\x123\n" +
@@ -318,13 +429,28 @@ const file_tidings_v1_server_service_proto_rawDesc = "" +
 	"\x14max_unsettled_events\x18\x05 \x01(\x05R\x12maxUnsettledEvents\x12\x1d\n" +
 	"\n" +
 	"max_topics\x18\x06 \x01(\x05R\tmaxTopics\x12+\n" +
-	"\x11max_subscriptions\x18\a \x01(\x05R\x10maxSubscriptions*o\n" +
+	"\x11max_subscriptions\x18\a \x01(\x05R\x10maxSubscriptions\x12*\n" +
+	"\x11max_window_events\x18\b \x01(\x05R\x0fmaxWindowEvents\x12(\n" +
+	"\x10max_window_bytes\x18\t \x01(\x03R\x0emaxWindowBytes\x12=\n" +
+	"\x1bmax_settlements_per_request\x18\n" +
+	" \x01(\x05R\x18maxSettlementsPerRequest*\xaa\x02\n" +
+	"\aFeature\x12\x17\n" +
+	"\x13FEATURE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15FEATURE_SUBSCRIPTIONS\x10\x01\x12\x17\n" +
+	"\x13FEATURE_CEL_FILTERS\x10\x02\x12\x1b\n" +
+	"\x17FEATURE_DECLARED_TOPICS\x10\x03\x12 \n" +
+	"\x1cFEATURE_EVENT_TYPE_REVISIONS\x10\x04\x12\x1f\n" +
+	"\x1bFEATURE_SCHEMA_REGISTRATION\x10\x05\x12\x1d\n" +
+	"\x19FEATURE_KEY_PRECONDITIONS\x10\x06\x12\"\n" +
+	"\x1eFEATURE_MULTIPLE_PRECONDITIONS\x10\a\x12\x18\n" +
+	"\x14FEATURE_EXACT_COUNTS\x10\b\x12\x15\n" +
+	"\x11FEATURE_KEY_INDEX\x10\t*m\n" +
 	"\n" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x16\n" +
-	"\x12DURABILITY_WRITTEN\x10\x01\x12\x14\n" +
-	"\x10DURABILITY_FSYNC\x10\x02\x12\x17\n" +
-	"\x13DURABILITY_EXTERNAL\x10\x032j\n" +
+	"\x12DURABILITY_PROCESS\x10\x01\x12\x16\n" +
+	"\x12DURABILITY_MACHINE\x10\x02\x12\x13\n" +
+	"\x0fDURABILITY_NODE\x10\x032j\n" +
 	"\rServerService\x12Y\n" +
 	"\rGetServerInfo\x12 .tidings.v1.GetServerInfoRequest\x1a!.tidings.v1.GetServerInfoResponse\"\x03\x90\x02\x01BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
@@ -341,19 +467,20 @@ func file_tidings_v1_server_service_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_server_service_proto_rawDescData
 }
 
-var file_tidings_v1_server_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tidings_v1_server_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_tidings_v1_server_service_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_tidings_v1_server_service_proto_goTypes = []any{
-	(Durability)(0),               // 0: tidings.v1.Durability
-	(*GetServerInfoRequest)(nil),  // 1: tidings.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil), // 2: tidings.v1.GetServerInfoResponse
-	(*Limits)(nil),                // 3: tidings.v1.Limits
+	(Feature)(0),                  // 0: tidings.v1.Feature
+	(Durability)(0),               // 1: tidings.v1.Durability
+	(*GetServerInfoRequest)(nil),  // 2: tidings.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil), // 3: tidings.v1.GetServerInfoResponse
+	(*Limits)(nil),                // 4: tidings.v1.Limits
 }
 var file_tidings_v1_server_service_proto_depIdxs = []int32{
-	3, // 0: tidings.v1.GetServerInfoResponse.limits:type_name -> tidings.v1.Limits
-	0, // 1: tidings.v1.GetServerInfoResponse.durability:type_name -> tidings.v1.Durability
-	1, // 2: tidings.v1.ServerService.GetServerInfo:input_type -> tidings.v1.GetServerInfoRequest
-	2, // 3: tidings.v1.ServerService.GetServerInfo:output_type -> tidings.v1.GetServerInfoResponse
+	4, // 0: tidings.v1.GetServerInfoResponse.limits:type_name -> tidings.v1.Limits
+	1, // 1: tidings.v1.GetServerInfoResponse.durability:type_name -> tidings.v1.Durability
+	2, // 2: tidings.v1.ServerService.GetServerInfo:input_type -> tidings.v1.GetServerInfoRequest
+	3, // 3: tidings.v1.ServerService.GetServerInfo:output_type -> tidings.v1.GetServerInfoResponse
 	3, // [3:4] is the sub-list for method output_type
 	2, // [2:3] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -371,7 +498,7 @@ func file_tidings_v1_server_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_server_service_proto_rawDesc), len(file_tidings_v1_server_service_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -27,11 +27,13 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // ServerService says what server this is.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ServerServiceClient interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.
 	//
-	// Errors: none. May be retried.
+	// Errors: none of its own. May be retried.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 }
 
@@ -58,11 +60,13 @@ func (c *serverServiceClient) GetServerInfo(ctx context.Context, in *GetServerIn
 // for forward compatibility.
 //
 // ServerService says what server this is.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type ServerServiceServer interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.
 	//
-	// Errors: none. May be retried.
+	// Errors: none of its own. May be retried.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	mustEmbedUnimplementedServerServiceServer()
 }

@@ -90,18 +90,18 @@ func (Ordering) EnumDescriptor() ([]byte, []int) {
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name: lower-case letters, digits and hyphens, at most 63, starting
-	// with a letter and not ending with a hyphen. It never changes.
+	// with a letter and not ending with a hyphen. Names that begin with `tidings-`
+	// are reserved. Immutable.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The topic whose events are delivered. Required when a subscription is
-	// created; it can't change after that.
+	// created. Immutable.
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
 	// What the subscription is for. At most 1,024 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// Which events are delivered; the others count as settled. A change applies
 	// to the events that no consumer has been given yet. Unset: all.
 	Filter *EventFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
-	// In which order events are delivered. It can't change after creation.
-	// Unspecified: ORDERING_NONE.
+	// In which order events are delivered. Unspecified: ORDERING_NONE. Immutable.
 	Ordering Ordering `protobuf:"varint,5,opt,name=ordering,proto3,enum=tidings.v1.Ordering" json:"ordering,omitempty"`
 	// For how long a delivered event is leased to its consumer, who settles it
 	// or extends its deadline in that time. 1 second to 1 hour; unset: 30
@@ -116,8 +116,8 @@ type Subscription struct {
 	// Nothing is delivered while this is set. What is leased can be settled.
 	Paused bool `protobuf:"varint,9,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Changes whenever the subscription's settings are changed.
-	// UpdateSubscription and DeleteSubscription accept it as a precondition.
-	// Output only, except there.
+	// UpdateSubscription and DeleteSubscription accept it as a precondition;
+	// elsewhere it is output only.
 	Etag string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
 	// When the subscription was created. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -273,11 +273,15 @@ type RetryPolicy struct {
 	// The longest delay. Up to 1 day, and not below `min_backoff`; unset: 5
 	// minutes, or `min_backoff` where that is longer.
 	MaxBackoff *durationpb.Duration `protobuf:"bytes,2,opt,name=max_backoff,json=maxBackoff,proto3" json:"max_backoff,omitempty"`
-	// By what each delay is longer than the one before. 1 to 10; 0: 2.
-	Multiplier float64 `protobuf:"fixed64,3,opt,name=multiplier,proto3" json:"multiplier,omitempty"`
-	// The attempts after which an event becomes a dead letter. 0: 10. -1: it
-	// never does. At most 1,000.
-	MaxAttempts   int32 `protobuf:"varint,4,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// By what each delay is longer than the one before. 1 to 10; unset: 2.
+	Multiplier *float64 `protobuf:"fixed64,3,opt,name=multiplier,proto3,oneof" json:"multiplier,omitempty"`
+	// How many attempts an event has. Unset: 10.
+	//
+	// Types that are valid to be assigned to Attempts:
+	//
+	//	*RetryPolicy_MaxAttempts
+	//	*RetryPolicy_UnlimitedAttempts
+	Attempts      isRetryPolicy_Attempts `protobuf_oneof:"attempts"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -327,18 +331,54 @@ func (x *RetryPolicy) GetMaxBackoff() *durationpb.Duration {
 }
 
 func (x *RetryPolicy) GetMultiplier() float64 {
-	if x != nil {
-		return x.Multiplier
+	if x != nil && x.Multiplier != nil {
+		return *x.Multiplier
 	}
 	return 0
 }
 
+func (x *RetryPolicy) GetAttempts() isRetryPolicy_Attempts {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
 func (x *RetryPolicy) GetMaxAttempts() int32 {
 	if x != nil {
-		return x.MaxAttempts
+		if x, ok := x.Attempts.(*RetryPolicy_MaxAttempts); ok {
+			return x.MaxAttempts
+		}
 	}
 	return 0
 }
+
+func (x *RetryPolicy) GetUnlimitedAttempts() bool {
+	if x != nil {
+		if x, ok := x.Attempts.(*RetryPolicy_UnlimitedAttempts); ok {
+			return x.UnlimitedAttempts
+		}
+	}
+	return false
+}
+
+type isRetryPolicy_Attempts interface {
+	isRetryPolicy_Attempts()
+}
+
+type RetryPolicy_MaxAttempts struct {
+	// The attempts after which it becomes a dead letter. 1 to 1,000.
+	MaxAttempts int32 `protobuf:"varint,4,opt,name=max_attempts,json=maxAttempts,proto3,oneof"`
+}
+
+type RetryPolicy_UnlimitedAttempts struct {
+	// It never becomes a dead letter by its attempts.
+	UnlimitedAttempts bool `protobuf:"varint,5,opt,name=unlimited_attempts,json=unlimitedAttempts,proto3,oneof"`
+}
+
+func (*RetryPolicy_MaxAttempts) isRetryPolicy_Attempts() {}
+
+func (*RetryPolicy_UnlimitedAttempts) isRetryPolicy_Attempts() {}
 
 // SubscriptionStatistics is how far the consumers of a subscription are.
 type SubscriptionStatistics struct {
@@ -496,38 +536,42 @@ var File_tidings_v1_subscription_proto protoreflect.FileDescriptor
 const file_tidings_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"\x1dtidings/v1/subscription.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftidings/v1/reader_service.proto\"\x9c\x06\n" +
-	"\fSubscription\x12<\n" +
-	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12A\n" +
-	"\x05topic\x18\x02 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\x12*\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftidings/v1/field_behavior.proto\x1a\x17tidings/v1/filter.proto\x1a\x19tidings/v1/position.proto\"\xc0\x06\n" +
+	"\fSubscription\x12@\n" +
+	"\x04name\x18\x01 \x01(\tB,\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$\xf8\xd8#\x02R\x04name\x12E\n" +
+	"\x05topic\x18\x02 \x01(\tB/\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$\xf8\xd8#\x02R\x05topic\x12*\n" +
 	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vdescription\x12/\n" +
-	"\x06filter\x18\x04 \x01(\v2\x17.tidings.v1.EventFilterR\x06filter\x12:\n" +
-	"\bordering\x18\x05 \x01(\x0e2\x14.tidings.v1.OrderingB\b\xbaH\x05\x82\x01\x02\x10\x01R\bordering\x12M\n" +
+	"\x06filter\x18\x04 \x01(\v2\x17.tidings.v1.EventFilterR\x06filter\x12>\n" +
+	"\bordering\x18\x05 \x01(\x0e2\x14.tidings.v1.OrderingB\f\xbaH\x05\x82\x01\x02\x10\x01\xf8\xd8#\x02R\bordering\x12M\n" +
 	"\fack_deadline\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\vackDeadline\x12:\n" +
 	"\fretry_policy\x18\a \x01(\v2\x17.tidings.v1.RetryPolicyR\vretryPolicy\x12X\n" +
 	"\x11expire_after_idle\x18\b \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\x8a\x8a\x0f2\x02\b<R\x0fexpireAfterIdle\x12\x16\n" +
 	"\x06paused\x18\t \x01(\bR\x06paused\x12\x1b\n" +
 	"\x04etag\x18\n" +
-	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12;\n" +
-	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12;\n" +
-	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x12\x1a\n" +
-	"\bdetached\x18\r \x01(\bR\bdetached\x12B\n" +
+	" \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12A\n" +
+	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x04\xf8\xd8#\x01R\n" +
+	"createTime\x12A\n" +
+	"\vupdate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x04\xf8\xd8#\x01R\n" +
+	"updateTime\x12 \n" +
+	"\bdetached\x18\r \x01(\bB\x04\xf8\xd8#\x01R\bdetached\x12H\n" +
 	"\n" +
-	"statistics\x18\x0e \x01(\v2\".tidings.v1.SubscriptionStatisticsR\n" +
-	"statistics\"\xbf\x04\n" +
+	"statistics\x18\x0e \x01(\v2\".tidings.v1.SubscriptionStatisticsB\x04\xf8\xd8#\x01R\n" +
+	"statistics\"\xa1\x04\n" +
 	"\vRetryPolicy\x12J\n" +
 	"\vmin_backoff\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\n" +
 	"minBackoff\x12J\n" +
 	"\vmax_backoff\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\n" +
-	"maxBackoff\x129\n" +
+	"maxBackoff\x12>\n" +
 	"\n" +
-	"multiplier\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\x00\x00R\n" +
-	"multiplier\x126\n" +
-	"\fmax_attempts\x18\x04 \x01(\x05B\x13\xbaH\x10\x1a\x0e\x18\xe8\a(\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01R\vmaxAttempts:\xa4\x02\xbaH\xa0\x02\x1ao\n" +
-	"\x17retry_policy.multiplier\x12\"multiplier must be 0 or at least 1\x1a0this.multiplier == 0.0 || this.multiplier >= 1.0\x1a\xac\x01\n" +
-	"\x14retry_policy.backoff\x12)max_backoff must not be below min_backoff\x1ai!has(this.max_backoff) || this.max_backoff >= (has(this.min_backoff) ? this.min_backoff : duration('1s'))\"\xe3\x04\n" +
+	"multiplier\x18\x03 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00$@)\x00\x00\x00\x00\x00\x00\xf0?H\x01R\n" +
+	"multiplier\x88\x01\x01\x12/\n" +
+	"\fmax_attempts\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01H\x00R\vmaxAttempts\x128\n" +
+	"\x12unlimited_attempts\x18\x05 \x01(\bB\a\xbaH\x04j\x02\b\x01H\x00R\x11unlimitedAttempts:\xb3\x01\xbaH\xaf\x01\x1a\xac\x01\n" +
+	"\x14retry_policy.backoff\x12)max_backoff must not be below min_backoff\x1ai!has(this.max_backoff) || this.max_backoff >= (has(this.min_backoff) ? this.min_backoff : duration('1s'))B\n" +
+	"\n" +
+	"\battemptsB\r\n" +
+	"\v_multiplier\"\xe3\x04\n" +
 	"\x16SubscriptionStatistics\x12%\n" +
 	"\x0ebacklog_events\x18\x01 \x01(\x03R\rbacklogEvents\x12+\n" +
 	"\x11backlog_estimated\x18\x02 \x01(\bR\x10backlogEstimated\x12#\n" +
@@ -600,7 +644,13 @@ func file_tidings_v1_subscription_proto_init() {
 	if File_tidings_v1_subscription_proto != nil {
 		return
 	}
-	file_tidings_v1_reader_service_proto_init()
+	file_tidings_v1_field_behavior_proto_init()
+	file_tidings_v1_filter_proto_init()
+	file_tidings_v1_position_proto_init()
+	file_tidings_v1_subscription_proto_msgTypes[1].OneofWrappers = []any{
+		(*RetryPolicy_MaxAttempts)(nil),
+		(*RetryPolicy_UnlimitedAttempts)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -219,10 +219,10 @@ func (x *GetSubscriptionResponse) GetSubscription() *Subscription {
 // ListSubscriptionsRequest is the request of ListSubscriptions.
 type ListSubscriptionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many subscriptions to return at most, up to 1,000. 0: 100. A page also
-	// ends before it has 3 MiB.
+	// How many subscriptions to return at most. 0: 100. The server may return
+	// fewer, also where it has more.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the response before. Empty: from the beginning.
+	// The `next_page_token` of the response before. Empty: from the first.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Only the subscriptions of this topic. Empty: of every topic.
 	Topic         string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -286,7 +286,7 @@ type ListSubscriptionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The subscriptions.
 	Subscriptions []*Subscription `protobuf:"bytes,1,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
-	// The page_token for the rest. Empty: there is no more.
+	// The token of the next page. Empty: this page is the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -342,9 +342,10 @@ type UpdateSubscriptionRequest struct {
 	// The subscription: `name` says which, `etag`, unless it is empty, which
 	// state of it.
 	Subscription *Subscription `protobuf:"bytes,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
-	// The fields to change: `description`, `filter`, `ack_deadline`,
-	// `retry_policy` and its fields, `expire_after_idle`, `paused`. Unset: those
-	// of them that have a value. `*` is no field: it is refused.
+	// The fields to change, as paths from the subscription: `paused`,
+	// `retry_policy.min_backoff`. `*` replaces everything that can change. Unset:
+	// what is set in `subscription` is merged into what there is; `filter` is
+	// replaced as a whole.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -592,9 +593,13 @@ type SeekSubscriptionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The position: reading from it gives what will be delivered and, where the
 	// position is a time that is yet to come, what is stored until then.
-	Cursor        string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The position from before, of the oldest event that wasn't settled: seeking to
+	// it goes back. What lies after it and had been settled is then delivered
+	// again.
+	PreviousCursor string `protobuf:"bytes,2,opt,name=previous_cursor,json=previousCursor,proto3" json:"previous_cursor,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SeekSubscriptionResponse) Reset() {
@@ -634,26 +639,33 @@ func (x *SeekSubscriptionResponse) GetCursor() string {
 	return ""
 }
 
+func (x *SeekSubscriptionResponse) GetPreviousCursor() string {
+	if x != nil {
+		return x.PreviousCursor
+	}
+	return ""
+}
+
 var File_tidings_v1_subscription_service_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_subscription_service_proto_rawDesc = "" +
 	"\n" +
 	"%tidings/v1/subscription_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1ftidings/v1/reader_service.proto\x1a\x1dtidings/v1/subscription.proto\"\x92\x01\n" +
-	"\x19CreateSubscriptionRequest\x12D\n" +
-	"\fsubscription\x18\x01 \x01(\v2\x18.tidings.v1.SubscriptionB\x06\xbaH\x03\xc8\x01\x01R\fsubscription\x12/\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x19tidings/v1/position.proto\x1a\x1dtidings/v1/subscription.proto\"\xfd\x01\n" +
+	"\x19CreateSubscriptionRequest\x12\xae\x01\n" +
+	"\fsubscription\x18\x01 \x01(\v2\x18.tidings.v1.SubscriptionBp\xbaHm\xba\x01g\n" +
+	"\x15subscription.reserved\x12+names that begin with tidings- are reserved\x1a!!this.name.startsWith('tidings-')\xc8\x01\x01R\fsubscription\x12/\n" +
 	"\x05start\x18\x02 \x01(\v2\x19.tidings.v1.StartPositionR\x05start\"Z\n" +
 	"\x1aCreateSubscriptionResponse\x12<\n" +
 	"\fsubscription\x18\x01 \x01(\v2\x18.tidings.v1.SubscriptionR\fsubscription\"V\n" +
 	"\x16GetSubscriptionRequest\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\"W\n" +
 	"\x17GetSubscriptionResponse\x12<\n" +
-	"\fsubscription\x18\x01 \x01(\v2\x18.tidings.v1.SubscriptionR\fsubscription\"\xaf\x01\n" +
-	"\x18ListSubscriptionsRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\fsubscription\x18\x01 \x01(\v2\x18.tidings.v1.SubscriptionR\fsubscription\"\xac\x01\n" +
+	"\x18ListSubscriptionsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\x12A\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12A\n" +
 	"\x05topic\x18\x03 \x01(\tB+\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$R\x05topic\"\x83\x01\n" +
 	"\x19ListSubscriptionsResponse\x12>\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x18.tidings.v1.SubscriptionR\rsubscriptions\x12&\n" +
@@ -670,16 +682,17 @@ const file_tidings_v1_subscription_service_proto_rawDesc = "" +
 	"\x1aDeleteSubscriptionResponse\"\x96\x01\n" +
 	"\x17SeekSubscriptionRequest\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12=\n" +
-	"\bposition\x18\x02 \x01(\v2\x19.tidings.v1.StartPositionB\x06\xbaH\x03\xc8\x01\x01R\bposition\"2\n" +
+	"\bposition\x18\x02 \x01(\v2\x19.tidings.v1.StartPositionB\x06\xbaH\x03\xc8\x01\x01R\bposition\"[\n" +
 	"\x18SeekSubscriptionResponse\x12\x16\n" +
-	"\x06cursor\x18\x01 \x01(\tR\x06cursor2\xeb\x04\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12'\n" +
+	"\x0fprevious_cursor\x18\x02 \x01(\tR\x0epreviousCursor2\xfa\x04\n" +
 	"\x13SubscriptionService\x12c\n" +
 	"\x12CreateSubscription\x12%.tidings.v1.CreateSubscriptionRequest\x1a&.tidings.v1.CreateSubscriptionResponse\x12_\n" +
 	"\x0fGetSubscription\x12\".tidings.v1.GetSubscriptionRequest\x1a#.tidings.v1.GetSubscriptionResponse\"\x03\x90\x02\x01\x12e\n" +
-	"\x11ListSubscriptions\x12$.tidings.v1.ListSubscriptionsRequest\x1a%.tidings.v1.ListSubscriptionsResponse\"\x03\x90\x02\x01\x12c\n" +
-	"\x12UpdateSubscription\x12%.tidings.v1.UpdateSubscriptionRequest\x1a&.tidings.v1.UpdateSubscriptionResponse\x12c\n" +
-	"\x12DeleteSubscription\x12%.tidings.v1.DeleteSubscriptionRequest\x1a&.tidings.v1.DeleteSubscriptionResponse\x12]\n" +
-	"\x10SeekSubscription\x12#.tidings.v1.SeekSubscriptionRequest\x1a$.tidings.v1.SeekSubscriptionResponseBK\n" +
+	"\x11ListSubscriptions\x12$.tidings.v1.ListSubscriptionsRequest\x1a%.tidings.v1.ListSubscriptionsResponse\"\x03\x90\x02\x01\x12h\n" +
+	"\x12UpdateSubscription\x12%.tidings.v1.UpdateSubscriptionRequest\x1a&.tidings.v1.UpdateSubscriptionResponse\"\x03\x90\x02\x02\x12h\n" +
+	"\x12DeleteSubscription\x12%.tidings.v1.DeleteSubscriptionRequest\x1a&.tidings.v1.DeleteSubscriptionResponse\"\x03\x90\x02\x02\x12b\n" +
+	"\x10SeekSubscription\x12#.tidings.v1.SeekSubscriptionRequest\x1a$.tidings.v1.SeekSubscriptionResponse\"\x03\x90\x02\x02BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (
@@ -746,7 +759,7 @@ func file_tidings_v1_subscription_service_proto_init() {
 	if File_tidings_v1_subscription_service_proto != nil {
 		return
 	}
-	file_tidings_v1_reader_service_proto_init()
+	file_tidings_v1_position_proto_init()
 	file_tidings_v1_subscription_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

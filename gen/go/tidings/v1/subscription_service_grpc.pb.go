@@ -32,38 +32,41 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // SubscriptionService manages subscriptions.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type SubscriptionServiceClient interface {
 	// CreateSubscription creates a subscription.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
-	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
+	// where the filter names a type that the server has not been given,
+	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(ctx context.Context, in *CreateSubscriptionRequest, opts ...grpc.CallOption) (*CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
 	// STORAGE_UNAVAILABLE. May be retried.
 	GetSubscription(ctx context.Context, in *GetSubscriptionRequest, opts ...grpc.CallOption) (*GetSubscriptionResponse, error)
 	// ListSubscriptions lists the subscriptions, ordered by name, without
 	// statistics.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsRequest, opts ...grpc.CallOption) (*ListSubscriptionsResponse, error)
-	// UpdateSubscription changes a subscription. When it returns, the change is
-	// in force for every consumer.
+	// UpdateSubscription changes the fields that the update mask names, after
+	// AIP-134 (https://google.aip.dev/134). When it returns, the change is in force
+	// for every consumer.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried; with an
-	// etag, a retry of what succeeded gives SUBSCRIPTION_ETAG_MISMATCH.
+	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
+	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(ctx context.Context, in *UpdateSubscriptionRequest, opts ...grpc.CallOption) (*UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND,
-	// SUBSCRIPTION_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried; a retry
-	// of what succeeded gives SUBSCRIPTION_NOT_FOUND.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_ETAG_MISMATCH,
+	// STORAGE_UNAVAILABLE. May be retried; a retry of what took effect gives
+	// SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(ctx context.Context, in *DeleteSubscriptionRequest, opts ...grpc.CallOption) (*DeleteSubscriptionResponse, error)
 	// SeekSubscription moves a subscription to a position: everything from there
 	// on is delivered, again or for the first time, beginning with attempt 1, and
@@ -71,9 +74,9 @@ type SubscriptionServiceClient interface {
 	// before it, and the tokens of what was leased settle nothing. Dead letters
 	// stay; those that had been redriven and not settled are dead letters again.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND,
-	// CURSOR_INVALID, CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, CURSOR_INVALID,
+	// CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	SeekSubscription(ctx context.Context, in *SeekSubscriptionRequest, opts ...grpc.CallOption) (*SeekSubscriptionResponse, error)
 }
 
@@ -150,38 +153,41 @@ func (c *subscriptionServiceClient) SeekSubscription(ctx context.Context, in *Se
 // for forward compatibility.
 //
 // SubscriptionService manages subscriptions.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type SubscriptionServiceServer interface {
 	// CreateSubscription creates a subscription.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
-	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
+	// where the filter names a type that the server has not been given,
+	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(context.Context, *CreateSubscriptionRequest) (*CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
 	// STORAGE_UNAVAILABLE. May be retried.
 	GetSubscription(context.Context, *GetSubscriptionRequest) (*GetSubscriptionResponse, error)
 	// ListSubscriptions lists the subscriptions, ordered by name, without
 	// statistics.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListSubscriptions(context.Context, *ListSubscriptionsRequest) (*ListSubscriptionsResponse, error)
-	// UpdateSubscription changes a subscription. When it returns, the change is
-	// in force for every consumer.
+	// UpdateSubscription changes the fields that the update mask names, after
+	// AIP-134 (https://google.aip.dev/134). When it returns, the change is in force
+	// for every consumer.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried; with an
-	// etag, a retry of what succeeded gives SUBSCRIPTION_ETAG_MISMATCH.
+	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
+	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *UpdateSubscriptionRequest) (*UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND,
-	// SUBSCRIPTION_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried; a retry
-	// of what succeeded gives SUBSCRIPTION_NOT_FOUND.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_ETAG_MISMATCH,
+	// STORAGE_UNAVAILABLE. May be retried; a retry of what took effect gives
+	// SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(context.Context, *DeleteSubscriptionRequest) (*DeleteSubscriptionResponse, error)
 	// SeekSubscription moves a subscription to a position: everything from there
 	// on is delivered, again or for the first time, beginning with attempt 1, and
@@ -189,9 +195,9 @@ type SubscriptionServiceServer interface {
 	// before it, and the tokens of what was leased settle nothing. Dead letters
 	// stay; those that had been redriven and not settled are dead letters again.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND,
-	// CURSOR_INVALID, CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, CURSOR_INVALID,
+	// CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	SeekSubscription(context.Context, *SeekSubscriptionRequest) (*SeekSubscriptionResponse, error)
 	mustEmbedUnimplementedSubscriptionServiceServer()
 }

@@ -8,9 +8,9 @@ package tidingsv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "example.com/tidings/gen/go/tidings/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,93 +24,30 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Dedupe is what makes a repeated publish safe.
-type Dedupe int32
-
-const (
-	// The default: DEDUPE_REQUEST.
-	Dedupe_DEDUPE_UNSPECIFIED Dedupe = 0
-	// A request is recognised: by its `request_id`, or else by the `source` and
-	// `id` of its events in their order. Sent again it stores nothing and gives
-	// the original receipts. Costs one identity a request.
-	Dedupe_DEDUPE_REQUEST Dedupe = 1
-	// An event is recognised by its `source` and `id`, in whatever request it
-	// comes. Costs one identity an event. A request holds at most as many events
-	// as GetServerInfo says in `max_events_per_dedupe_event_request`.
-	Dedupe_DEDUPE_EVENT Dedupe = 2
-)
-
-// Enum value maps for Dedupe.
-var (
-	Dedupe_name = map[int32]string{
-		0: "DEDUPE_UNSPECIFIED",
-		1: "DEDUPE_REQUEST",
-		2: "DEDUPE_EVENT",
-	}
-	Dedupe_value = map[string]int32{
-		"DEDUPE_UNSPECIFIED": 0,
-		"DEDUPE_REQUEST":     1,
-		"DEDUPE_EVENT":       2,
-	}
-)
-
-func (x Dedupe) Enum() *Dedupe {
-	p := new(Dedupe)
-	*p = x
-	return p
-}
-
-func (x Dedupe) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Dedupe) Descriptor() protoreflect.EnumDescriptor {
-	return file_tidings_v1_topic_proto_enumTypes[0].Descriptor()
-}
-
-func (Dedupe) Type() protoreflect.EnumType {
-	return &file_tidings_v1_topic_proto_enumTypes[0]
-}
-
-func (x Dedupe) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Dedupe.Descriptor instead.
-func (Dedupe) EnumDescriptor() ([]byte, []int) {
-	return file_tidings_v1_topic_proto_rawDescGZIP(), []int{0}
-}
-
 // Topic is a named, ordered log of events.
 type Topic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name: lower-case letters, digits and hyphens, at most 63, starting
-	// with a letter and not ending with a hyphen. It never changes.
+	// with a letter and not ending with a hyphen. Names that begin with `tidings-`
+	// are reserved. Immutable.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What the topic is for. At most 1,024 characters.
-	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// The full names of the event types that the topic takes. Empty: every type
-	// that the server has been given. At most 256.
-	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	// What makes a repeated publish safe. It can't change after creation.
-	// Unspecified: DEDUPE_REQUEST.
-	Dedupe Dedupe `protobuf:"varint,4,opt,name=dedupe,proto3,enum=tidings.v1.Dedupe" json:"dedupe,omitempty"`
-	// For how long an identity is remembered. 1 second to 7 days; unset:
-	// 2 minutes. It is never longer than `retention.max_age`: while that is
-	// shorter, it is the window, and shown as such. What an identity costs while it
-	// is remembered depends on the storage: docs/operations.md says it.
-	DedupeWindow *durationpb.Duration `protobuf:"bytes,5,opt,name=dedupe_window,json=dedupeWindow,proto3" json:"dedupe_window,omitempty"`
-	// When old events are removed. Unset: never.
-	Retention *Retention `protobuf:"bytes,6,opt,name=retention,proto3" json:"retention,omitempty"`
+	// The settings. In responses what has a default is set. `settings.dedupe` is
+	// immutable. `settings.dedupe_window` is shown as it was set, also while
+	// `settings.retention.max_age` is shorter.
+	Settings *v1.TopicSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Whether the schemas that the server was given declare the settings, with
+	// (tidings.options.v1.topic). They are changed there, and nowhere else. Output
+	// only.
+	Declared bool `protobuf:"varint,3,opt,name=declared,proto3" json:"declared,omitempty"`
 	// Changes whenever the topic is changed. UpdateTopic and DeleteTopic accept
-	// it as a precondition. Output only, except there.
-	Etag string `protobuf:"bytes,7,opt,name=etag,proto3" json:"etag,omitempty"`
+	// it as a precondition; elsewhere it is output only.
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
 	// When the topic was created. Output only.
-	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When the topic was created or last changed. Output only.
-	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What the topic holds. Output only; unset in ListTopics.
-	Statistics    *TopicStatistics `protobuf:"bytes,10,opt,name=statistics,proto3" json:"statistics,omitempty"`
+	Statistics    *TopicStatistics `protobuf:"bytes,7,opt,name=statistics,proto3" json:"statistics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,39 +89,18 @@ func (x *Topic) GetName() string {
 	return ""
 }
 
-func (x *Topic) GetDescription() string {
+func (x *Topic) GetSettings() *v1.TopicSettings {
 	if x != nil {
-		return x.Description
-	}
-	return ""
-}
-
-func (x *Topic) GetEventTypes() []string {
-	if x != nil {
-		return x.EventTypes
+		return x.Settings
 	}
 	return nil
 }
 
-func (x *Topic) GetDedupe() Dedupe {
+func (x *Topic) GetDeclared() bool {
 	if x != nil {
-		return x.Dedupe
+		return x.Declared
 	}
-	return Dedupe_DEDUPE_UNSPECIFIED
-}
-
-func (x *Topic) GetDedupeWindow() *durationpb.Duration {
-	if x != nil {
-		return x.DedupeWindow
-	}
-	return nil
-}
-
-func (x *Topic) GetRetention() *Retention {
-	if x != nil {
-		return x.Retention
-	}
-	return nil
+	return false
 }
 
 func (x *Topic) GetEtag() string {
@@ -215,83 +131,32 @@ func (x *Topic) GetStatistics() *TopicStatistics {
 	return nil
 }
 
-// Retention is when old events are removed. They go in their order, a stored
-// request at a time.
-type Retention struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The age after which events are removed. At least 1 second; unset: never.
-	MaxAge *durationpb.Duration `protobuf:"bytes,1,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	// The size of the topic in stored bytes above which the oldest events are
-	// removed; those of the newest request stay, however large it is. It reserves
-	// nothing. 0: no bound.
-	MaxBytes      int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Retention) Reset() {
-	*x = Retention{}
-	mi := &file_tidings_v1_topic_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Retention) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Retention) ProtoMessage() {}
-
-func (x *Retention) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_topic_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
-func (*Retention) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_topic_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Retention) GetMaxAge() *durationpb.Duration {
-	if x != nil {
-		return x.MaxAge
-	}
-	return nil
-}
-
-func (x *Retention) GetMaxBytes() int64 {
-	if x != nil {
-		return x.MaxBytes
-	}
-	return 0
-}
-
 // TopicStatistics is what a topic holds.
 type TopicStatistics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The lowest sequence that an event of the topic can have now. 0: the topic
 	// is empty.
 	EarliestSequence int64 `protobuf:"varint,1,opt,name=earliest_sequence,json=earliestSequence,proto3" json:"earliest_sequence,omitempty"`
-	// The sequence of the last event. 0: the topic never had one.
+	// The sequence of the last event, also when retention has removed it. 0: the
+	// topic never had one.
 	LatestSequence int64 `protobuf:"varint,2,opt,name=latest_sequence,json=latestSequence,proto3" json:"latest_sequence,omitempty"`
 	// The storage that the topic takes, in bytes.
 	StoredBytes int64 `protobuf:"varint,3,opt,name=stored_bytes,json=storedBytes,proto3" json:"stored_bytes,omitempty"`
 	// When the last event was stored. Unset where there is none.
 	LatestPublishTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=latest_publish_time,json=latestPublishTime,proto3" json:"latest_publish_time,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// The number of events that the topic holds.
+	EventCount int64 `protobuf:"varint,5,opt,name=event_count,json=eventCount,proto3" json:"event_count,omitempty"`
+	// `event_count` is an estimate: the number of stored requests × their mean
+	// number of events, from a sample. Never where GetServerInfo's features have
+	// EXACT_COUNTS.
+	EventCountEstimated bool `protobuf:"varint,6,opt,name=event_count_estimated,json=eventCountEstimated,proto3" json:"event_count_estimated,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *TopicStatistics) Reset() {
 	*x = TopicStatistics{}
-	mi := &file_tidings_v1_topic_proto_msgTypes[2]
+	mi := &file_tidings_v1_topic_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +168,7 @@ func (x *TopicStatistics) String() string {
 func (*TopicStatistics) ProtoMessage() {}
 
 func (x *TopicStatistics) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_topic_proto_msgTypes[2]
+	mi := &file_tidings_v1_topic_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +181,7 @@ func (x *TopicStatistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopicStatistics.ProtoReflect.Descriptor instead.
 func (*TopicStatistics) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_topic_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_topic_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *TopicStatistics) GetEarliestSequence() int64 {
@@ -347,42 +212,46 @@ func (x *TopicStatistics) GetLatestPublishTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *TopicStatistics) GetEventCount() int64 {
+	if x != nil {
+		return x.EventCount
+	}
+	return 0
+}
+
+func (x *TopicStatistics) GetEventCountEstimated() bool {
+	if x != nil {
+		return x.EventCountEstimated
+	}
+	return false
+}
+
 var File_tidings_v1_topic_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_topic_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/topic.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x04\n" +
-	"\x05Topic\x12<\n" +
-	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12*\n" +
-	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vdescription\x12h\n" +
-	"\vevent_types\x18\x03 \x03(\tBG\xbaHD\x92\x01A\x10\x80\x02\x18\x01\":r8\x18\x80\x0423^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$R\n" +
-	"eventTypes\x124\n" +
-	"\x06dedupe\x18\x04 \x01(\x0e2\x12.tidings.v1.DedupeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06dedupe\x12P\n" +
-	"\rdedupe_window\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
-	"\"\x04\b\x80\xf5$2\x02\b\x01R\fdedupeWindow\x123\n" +
-	"\tretention\x18\x06 \x01(\v2\x15.tidings.v1.RetentionR\tretention\x12\x1b\n" +
-	"\x04etag\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12;\n" +
-	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\x12;\n" +
-	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\x12;\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tidings/options/v1/options.proto\x1a\x1ftidings/v1/field_behavior.proto\"\x90\x03\n" +
+	"\x05Topic\x12@\n" +
+	"\x04name\x18\x01 \x01(\tB,\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$\xf8\xd8#\x02R\x04name\x12=\n" +
+	"\bsettings\x18\x02 \x01(\v2!.tidings.options.v1.TopicSettingsR\bsettings\x12 \n" +
+	"\bdeclared\x18\x03 \x01(\bB\x04\xf8\xd8#\x01R\bdeclared\x12\x1b\n" +
+	"\x04etag\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\x12A\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xf8\xd8#\x01R\n" +
+	"createTime\x12A\n" +
+	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xf8\xd8#\x01R\n" +
+	"updateTime\x12A\n" +
 	"\n" +
-	"statistics\x18\n" +
-	" \x01(\v2\x1b.tidings.v1.TopicStatisticsR\n" +
-	"statistics\"y\n" +
-	"\tRetention\x12F\n" +
-	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x06\b\x80\xbc\xe0\xdf\v2\x02\b\x01R\x06maxAge\x12$\n" +
-	"\tmax_bytes\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bmaxBytes\"\xd6\x01\n" +
+	"statistics\x18\a \x01(\v2\x1b.tidings.v1.TopicStatisticsB\x04\xf8\xd8#\x01R\n" +
+	"statistics\"\xab\x02\n" +
 	"\x0fTopicStatistics\x12+\n" +
 	"\x11earliest_sequence\x18\x01 \x01(\x03R\x10earliestSequence\x12'\n" +
 	"\x0flatest_sequence\x18\x02 \x01(\x03R\x0elatestSequence\x12!\n" +
 	"\fstored_bytes\x18\x03 \x01(\x03R\vstoredBytes\x12J\n" +
-	"\x13latest_publish_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x11latestPublishTime*F\n" +
-	"\x06Dedupe\x12\x16\n" +
-	"\x12DEDUPE_UNSPECIFIED\x10\x00\x12\x12\n" +
-	"\x0eDEDUPE_REQUEST\x10\x01\x12\x10\n" +
-	"\fDEDUPE_EVENT\x10\x02BK\n" +
+	"\x13latest_publish_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x11latestPublishTime\x12\x1f\n" +
+	"\vevent_count\x18\x05 \x01(\x03R\n" +
+	"eventCount\x122\n" +
+	"\x15event_count_estimated\x18\x06 \x01(\bR\x13eventCountEstimatedBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (
@@ -397,30 +266,24 @@ func file_tidings_v1_topic_proto_rawDescGZIP() []byte {
 	return file_tidings_v1_topic_proto_rawDescData
 }
 
-var file_tidings_v1_topic_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tidings_v1_topic_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tidings_v1_topic_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_tidings_v1_topic_proto_goTypes = []any{
-	(Dedupe)(0),                   // 0: tidings.v1.Dedupe
-	(*Topic)(nil),                 // 1: tidings.v1.Topic
-	(*Retention)(nil),             // 2: tidings.v1.Retention
-	(*TopicStatistics)(nil),       // 3: tidings.v1.TopicStatistics
-	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Topic)(nil),                 // 0: tidings.v1.Topic
+	(*TopicStatistics)(nil),       // 1: tidings.v1.TopicStatistics
+	(*v1.TopicSettings)(nil),      // 2: tidings.options.v1.TopicSettings
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
 }
 var file_tidings_v1_topic_proto_depIdxs = []int32{
-	0, // 0: tidings.v1.Topic.dedupe:type_name -> tidings.v1.Dedupe
-	4, // 1: tidings.v1.Topic.dedupe_window:type_name -> google.protobuf.Duration
-	2, // 2: tidings.v1.Topic.retention:type_name -> tidings.v1.Retention
-	5, // 3: tidings.v1.Topic.create_time:type_name -> google.protobuf.Timestamp
-	5, // 4: tidings.v1.Topic.update_time:type_name -> google.protobuf.Timestamp
-	3, // 5: tidings.v1.Topic.statistics:type_name -> tidings.v1.TopicStatistics
-	4, // 6: tidings.v1.Retention.max_age:type_name -> google.protobuf.Duration
-	5, // 7: tidings.v1.TopicStatistics.latest_publish_time:type_name -> google.protobuf.Timestamp
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2, // 0: tidings.v1.Topic.settings:type_name -> tidings.options.v1.TopicSettings
+	3, // 1: tidings.v1.Topic.create_time:type_name -> google.protobuf.Timestamp
+	3, // 2: tidings.v1.Topic.update_time:type_name -> google.protobuf.Timestamp
+	1, // 3: tidings.v1.Topic.statistics:type_name -> tidings.v1.TopicStatistics
+	3, // 4: tidings.v1.TopicStatistics.latest_publish_time:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_topic_proto_init() }
@@ -428,19 +291,19 @@ func file_tidings_v1_topic_proto_init() {
 	if File_tidings_v1_topic_proto != nil {
 		return
 	}
+	file_tidings_v1_field_behavior_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_topic_proto_rawDesc), len(file_tidings_v1_topic_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      0,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_tidings_v1_topic_proto_goTypes,
 		DependencyIndexes: file_tidings_v1_topic_proto_depIdxs,
-		EnumInfos:         file_tidings_v1_topic_proto_enumTypes,
 		MessageInfos:      file_tidings_v1_topic_proto_msgTypes,
 	}.Build()
 	File_tidings_v1_topic_proto = out.File

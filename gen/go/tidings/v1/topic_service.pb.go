@@ -210,8 +210,8 @@ func (x *GetTopicResponse) GetTopic() *Topic {
 // ListTopicsRequest is the request of ListTopics.
 type ListTopicsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many topics to return at most. 0: 100. At most 1,000. A page also ends
-	// before it has 3 MiB.
+	// How many topics to return at most. 0: 100. The server may return fewer,
+	// also where it has more.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The `next_page_token` of the response before. Empty: from the first.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -324,9 +324,9 @@ type UpdateTopicRequest struct {
 	// The topic, named by its `name`, with the new values. Where `etag` is set,
 	// the update is refused unless it is the topic's present one.
 	Topic *Topic `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The fields to change: `description`, `event_types`, `dedupe_window`,
-	// `retention`, `retention.max_age` and `retention.max_bytes`. Unset: all of
-	// them that are set in `topic`. `*` is no field: it is refused.
+	// The fields to change, as paths from the topic: `settings.description`,
+	// `settings.retention.max_age`. `*` replaces everything that can change. Unset:
+	// what is set in `topic` is merged into what there is; a list replaces the list.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -519,18 +519,18 @@ var File_tidings_v1_topic_service_proto protoreflect.FileDescriptor
 const file_tidings_v1_topic_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1etidings/v1/topic_service.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x16tidings/v1/topic.proto\"E\n" +
-	"\x12CreateTopicRequest\x12/\n" +
-	"\x05topic\x18\x01 \x01(\v2\x11.tidings.v1.TopicB\x06\xbaH\x03\xc8\x01\x01R\x05topic\">\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x16tidings/v1/topic.proto\"\xa9\x01\n" +
+	"\x12CreateTopicRequest\x12\x92\x01\n" +
+	"\x05topic\x18\x01 \x01(\v2\x11.tidings.v1.TopicBi\xbaHf\xba\x01`\n" +
+	"\x0etopic.reserved\x12+names that begin with tidings- are reserved\x1a!!this.name.startsWith('tidings-')\xc8\x01\x01R\x05topic\">\n" +
 	"\x13CreateTopicResponse\x12'\n" +
 	"\x05topic\x18\x01 \x01(\v2\x11.tidings.v1.TopicR\x05topic\"O\n" +
 	"\x0fGetTopicRequest\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\";\n" +
 	"\x10GetTopicResponse\x12'\n" +
-	"\x05topic\x18\x01 \x01(\v2\x11.tidings.v1.TopicR\x05topic\"e\n" +
-	"\x11ListTopicsRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x05topic\x18\x01 \x01(\v2\x11.tidings.v1.TopicR\x05topic\"b\n" +
+	"\x11ListTopicsRequest\x12$\n" +
+	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"g\n" +
 	"\x12ListTopicsResponse\x12)\n" +
@@ -545,14 +545,14 @@ const file_tidings_v1_topic_service_proto_rawDesc = "" +
 	"\x12DeleteTopicRequest\x12<\n" +
 	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x15\n" +
-	"\x13DeleteTopicResponse2\x9c\x03\n" +
+	"\x13DeleteTopicResponse2\xa6\x03\n" +
 	"\fTopicService\x12N\n" +
 	"\vCreateTopic\x12\x1e.tidings.v1.CreateTopicRequest\x1a\x1f.tidings.v1.CreateTopicResponse\x12J\n" +
 	"\bGetTopic\x12\x1b.tidings.v1.GetTopicRequest\x1a\x1c.tidings.v1.GetTopicResponse\"\x03\x90\x02\x01\x12P\n" +
 	"\n" +
-	"ListTopics\x12\x1d.tidings.v1.ListTopicsRequest\x1a\x1e.tidings.v1.ListTopicsResponse\"\x03\x90\x02\x01\x12N\n" +
-	"\vUpdateTopic\x12\x1e.tidings.v1.UpdateTopicRequest\x1a\x1f.tidings.v1.UpdateTopicResponse\x12N\n" +
-	"\vDeleteTopic\x12\x1e.tidings.v1.DeleteTopicRequest\x1a\x1f.tidings.v1.DeleteTopicResponseBK\n" +
+	"ListTopics\x12\x1d.tidings.v1.ListTopicsRequest\x1a\x1e.tidings.v1.ListTopicsResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\vUpdateTopic\x12\x1e.tidings.v1.UpdateTopicRequest\x1a\x1f.tidings.v1.UpdateTopicResponse\"\x03\x90\x02\x02\x12S\n" +
+	"\vDeleteTopic\x12\x1e.tidings.v1.DeleteTopicRequest\x1a\x1f.tidings.v1.DeleteTopicResponse\"\x03\x90\x02\x02BK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (

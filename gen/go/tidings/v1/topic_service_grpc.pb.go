@@ -31,38 +31,41 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // TopicService creates, shows, changes and deletes topics. The topics that
-// event types declare are there already: the server creates them when it
-// starts.
+// schemas declare are there already: the server creates and updates them when it
+// loads the schemas.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type TopicServiceClient interface {
 	// CreateTopic creates a topic.
 	//
-	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
-	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
-	// topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
+	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(ctx context.Context, in *CreateTopicRequest, opts ...grpc.CallOption) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be retried.
 	GetTopic(ctx context.Context, in *GetTopicRequest, opts ...grpc.CallOption) (*GetTopicResponse, error)
 	// ListTopics lists the topics by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be retried.
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
-	// UpdateTopic changes the fields that the update mask names.
+	// UpdateTopic changes the fields that the update mask names, after AIP-134
+	// (https://google.aip.dev/134). The settings of a topic that the schemas
+	// declare are changed there: changing them here gives TOPIC_DECLARED.
 	//
-	// Errors: REQUEST_INVALID, UPDATE_MASK_INVALID, EVENT_TYPE_UNKNOWN,
-	// TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives TOPIC_ETAG_MISMATCH.
+	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
+	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
+	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(ctx context.Context, in *UpdateTopicRequest, opts ...grpc.CallOption) (*UpdateTopicResponse, error)
 	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
-	// the deleted topic don't fit a later one of the same name. A topic that an
-	// event type declares comes back empty when the server starts again.
+	// the deleted topic don't fit a later one of the same name. A topic that the
+	// schemas declare, or an event type names, comes back empty when the server
+	// loads them again.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH,
-	// STORAGE_UNAVAILABLE. A retry of what took effect gives TOPIC_NOT_FOUND.
+	// Errors: TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be
+	// retried; a retry of what took effect gives TOPIC_NOT_FOUND.
 	DeleteTopic(ctx context.Context, in *DeleteTopicRequest, opts ...grpc.CallOption) (*DeleteTopicResponse, error)
 }
 
@@ -129,38 +132,41 @@ func (c *topicServiceClient) DeleteTopic(ctx context.Context, in *DeleteTopicReq
 // for forward compatibility.
 //
 // TopicService creates, shows, changes and deletes topics. The topics that
-// event types declare are there already: the server creates them when it
-// starts.
+// schemas declare are there already: the server creates and updates them when it
+// loads the schemas.
+//
+// Every call may also end with an error that ErrorReason names for every call.
 type TopicServiceServer interface {
 	// CreateTopic creates a topic.
 	//
-	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
-	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
-	// topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
+	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *CreateTopicRequest) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be retried.
 	GetTopic(context.Context, *GetTopicRequest) (*GetTopicResponse, error)
 	// ListTopics lists the topics by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be retried.
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
-	// UpdateTopic changes the fields that the update mask names.
+	// UpdateTopic changes the fields that the update mask names, after AIP-134
+	// (https://google.aip.dev/134). The settings of a topic that the schemas
+	// declare are changed there: changing them here gives TOPIC_DECLARED.
 	//
-	// Errors: REQUEST_INVALID, UPDATE_MASK_INVALID, EVENT_TYPE_UNKNOWN,
-	// TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives TOPIC_ETAG_MISMATCH.
+	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
+	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
+	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *UpdateTopicRequest) (*UpdateTopicResponse, error)
 	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
-	// the deleted topic don't fit a later one of the same name. A topic that an
-	// event type declares comes back empty when the server starts again.
+	// the deleted topic don't fit a later one of the same name. A topic that the
+	// schemas declare, or an event type names, comes back empty when the server
+	// loads them again.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH,
-	// STORAGE_UNAVAILABLE. A retry of what took effect gives TOPIC_NOT_FOUND.
+	// Errors: TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be
+	// retried; a retry of what took effect gives TOPIC_NOT_FOUND.
 	DeleteTopic(context.Context, *DeleteTopicRequest) (*DeleteTopicResponse, error)
 	mustEmbedUnimplementedTopicServiceServer()
 }

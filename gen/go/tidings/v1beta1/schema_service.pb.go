@@ -451,10 +451,10 @@ const file_tidings_v1beta1_schema_service_proto_rawDesc = "" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fOUTCOME_CREATED\x10\x01\x12\x15\n" +
-	"\x11OUTCOME_UNCHANGED\x10\x022\xe6\x01\n" +
+	"\x11OUTCOME_UNCHANGED\x10\x022\xeb\x01\n" +
 	"\rSchemaService\x12r\n" +
-	"\x12CheckCompatibility\x12*.tidings.v1beta1.CheckCompatibilityRequest\x1a+.tidings.v1beta1.CheckCompatibilityResponse\"\x03\x90\x02\x02\x12a\n" +
-	"\x0eRegisterSchema\x12&.tidings.v1beta1.RegisterSchemaRequest\x1a'.tidings.v1beta1.RegisterSchemaResponseBZ\n" +
+	"\x12CheckCompatibility\x12*.tidings.v1beta1.CheckCompatibilityRequest\x1a+.tidings.v1beta1.CheckCompatibilityResponse\"\x03\x90\x02\x02\x12f\n" +
+	"\x0eRegisterSchema\x12&.tidings.v1beta1.RegisterSchemaRequest\x1a'.tidings.v1beta1.RegisterSchemaResponse\"\x03\x90\x02\x02BZ\n" +
 	"\x1bcom.example.tidings.v1beta1P\x01Z9example.com/tidings/gen/go/tidings/v1beta1;tidingsv1beta1b\x06proto3"
 
 var (

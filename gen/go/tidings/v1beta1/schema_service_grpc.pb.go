@@ -44,28 +44,30 @@ const (
 // TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_VALIDATION_COMPARABLE,
 // TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
 // TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
+//
+// Every call may also end with an error that tidings.v1.ErrorReason names for
+// every call.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in the response. May be
-	// retried. It takes a fraction of a second for each live revision.
+	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
+	// the response. May be retried. It takes a fraction of a second for each live
+	// revision.
 	CheckCompatibility(ctx context.Context, in *CheckCompatibilityRequest, opts ...grpc.CallOption) (*CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
 	// and keep them over restarts. The replica that answers uses them at once, the
-	// others within moments. Topics that new event types declare are created.
+	// others within moments. Topics that the image declares are created and updated.
 	//
 	// What the image declares replaces what the server has under the same names,
 	// in whichever files; files that it leaves out stay as they are. What is
 	// registered goes before what the server was started with.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried: what is registered
-	// already changes nothing. With `expected_revision`, a retry of what took
-	// effect gives SCHEMA_REVISION_MISMATCH.
+	// Errors: SCHEMA_INVALID, SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH,
+	// SCHEMA_CHECKS_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried:
+	// what is registered already changes nothing. With `expected_revision`, a retry
+	// of what took effect gives SCHEMA_REVISION_MISMATCH.
 	RegisterSchema(ctx context.Context, in *RegisterSchemaRequest, opts ...grpc.CallOption) (*RegisterSchemaResponse, error)
 }
 
@@ -115,28 +117,30 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, in *RegisterSc
 // TIDINGS_VALIDATION_NO_TIGHTEN, TIDINGS_VALIDATION_COMPARABLE,
 // TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
 // TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
+//
+// Every call may also end with an error that tidings.v1.ErrorReason names for
+// every call.
 type SchemaServiceServer interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in the response. May be
-	// retried. It takes a fraction of a second for each live revision.
+	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
+	// the response. May be retried. It takes a fraction of a second for each live
+	// revision.
 	CheckCompatibility(context.Context, *CheckCompatibilityRequest) (*CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
 	// and keep them over restarts. The replica that answers uses them at once, the
-	// others within moments. Topics that new event types declare are created.
+	// others within moments. Topics that the image declares are created and updated.
 	//
 	// What the image declares replaces what the server has under the same names,
 	// in whichever files; files that it leaves out stay as they are. What is
 	// registered goes before what the server was started with.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried: what is registered
-	// already changes nothing. With `expected_revision`, a retry of what took
-	// effect gives SCHEMA_REVISION_MISMATCH.
+	// Errors: SCHEMA_INVALID, SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH,
+	// SCHEMA_CHECKS_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried:
+	// what is registered already changes nothing. With `expected_revision`, a retry
+	// of what took effect gives SCHEMA_REVISION_MISMATCH.
 	RegisterSchema(context.Context, *RegisterSchemaRequest) (*RegisterSchemaResponse, error)
 	mustEmbedUnimplementedSchemaServiceServer()
 }

@@ -4,9 +4,9 @@
 // 	protoc        (unknown)
 // source: tidings/options/v1/options.proto
 
-// Package tidings.options.v1 has the options with which a schema says that a
-// message is an event. It imports nothing of the services, so that code generated
-// from an event needs protobuf alone.
+// Package tidings.options.v1 is what a schema says about its events and their
+// topics. It depends on nothing of the services, so that the generated code of
+// an event doesn't either.
 
 package optionsv1
 
@@ -15,6 +15,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -27,14 +28,73 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Dedupe is what makes a repeated publish safe.
+type Dedupe int32
+
+const (
+	// The default: DEDUPE_REQUEST.
+	Dedupe_DEDUPE_UNSPECIFIED Dedupe = 0
+	// A request is recognised: by its `request_id`, or else by the `source` and
+	// `id` of all its events in their order, whether they were valid or not. Sent
+	// again it stores nothing and gives the original receipts. Costs one identity a
+	// request.
+	Dedupe_DEDUPE_REQUEST Dedupe = 1
+	// An event is recognised by its `source` and `id`, in whatever request it
+	// comes. Costs one identity an event. A request holds at most as many events
+	// as GetServerInfo says in `max_events_per_dedupe_event_request`.
+	Dedupe_DEDUPE_EVENT Dedupe = 2
+)
+
+// Enum value maps for Dedupe.
+var (
+	Dedupe_name = map[int32]string{
+		0: "DEDUPE_UNSPECIFIED",
+		1: "DEDUPE_REQUEST",
+		2: "DEDUPE_EVENT",
+	}
+	Dedupe_value = map[string]int32{
+		"DEDUPE_UNSPECIFIED": 0,
+		"DEDUPE_REQUEST":     1,
+		"DEDUPE_EVENT":       2,
+	}
+)
+
+func (x Dedupe) Enum() *Dedupe {
+	p := new(Dedupe)
+	*p = x
+	return p
+}
+
+func (x Dedupe) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Dedupe) Descriptor() protoreflect.EnumDescriptor {
+	return file_tidings_options_v1_options_proto_enumTypes[0].Descriptor()
+}
+
+func (Dedupe) Type() protoreflect.EnumType {
+	return &file_tidings_options_v1_options_proto_enumTypes[0]
+}
+
+func (x Dedupe) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Dedupe.Descriptor instead.
+func (Dedupe) EnumDescriptor() ([]byte, []int) {
+	return file_tidings_options_v1_options_proto_rawDescGZIP(), []int{0}
+}
+
 // EventOptions says of a message that it is an event.
 type EventOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The topic to which events of this type go when a publisher names none.
-	// The server creates it with default settings when it starts. It follows the
-	// rules of Topic.name.
+	// The server creates it where it doesn't exist, with the settings that the
+	// schemas declare for it or else with the defaults. It follows the rules of
+	// TopicOptions.name.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The path of the field whose value becomes Event.partition_key when a
+	// The path of the field whose value becomes the event's partition key when a
 	// publisher sets none, as field names joined by dots: `order_id`,
 	// `repository.full_name`. Every field on the path is singular; the last is a
 	// string, an integer, a bool or an enum. An integer becomes a decimal number,
@@ -90,6 +150,220 @@ func (x *EventOptions) GetKey() string {
 	return ""
 }
 
+// TopicOptions declares a topic. The server creates it when it loads the schemas
+// and, when the declaration has changed, updates it. A declaration that asks for
+// what can't change on the topic that exists is refused, and the schemas with it.
+type TopicOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name: lower-case letters, digits and hyphens, at most 63, starting
+	// with a letter and not ending with a hyphen. Names that begin with `tidings-`
+	// are reserved.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The settings. What is unset has its default.
+	Settings      *TopicSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopicOptions) Reset() {
+	*x = TopicOptions{}
+	mi := &file_tidings_options_v1_options_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopicOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopicOptions) ProtoMessage() {}
+
+func (x *TopicOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_options_v1_options_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopicOptions.ProtoReflect.Descriptor instead.
+func (*TopicOptions) Descriptor() ([]byte, []int) {
+	return file_tidings_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TopicOptions) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TopicOptions) GetSettings() *TopicSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// TopicSettings are the settings of a topic: those that a schema declares and
+// those that CreateTopic and UpdateTopic take.
+type TopicSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the topic is for. At most 1,024 characters.
+	Description string `protobuf:"bytes,1,opt,name=description,proto3" json:"description,omitempty"`
+	// Who answers for the topic, for people: a team, an address. At most 256
+	// characters.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The full names of the event types that the topic takes; `*` stands for
+	// every type that the server has been given. Empty: the types that declare the
+	// topic or, where none does, every type. At most 256.
+	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// What makes a repeated publish safe. Immutable. Unspecified: DEDUPE_REQUEST.
+	Dedupe Dedupe `protobuf:"varint,4,opt,name=dedupe,proto3,enum=tidings.options.v1.Dedupe" json:"dedupe,omitempty"`
+	// For how long an identity is remembered. 1 second to 7 days; unset:
+	// 2 minutes. Where `retention.max_age` is shorter, that is the window. What an
+	// identity costs while it is remembered depends on the storage of the server.
+	DedupeWindow *durationpb.Duration `protobuf:"bytes,5,opt,name=dedupe_window,json=dedupeWindow,proto3" json:"dedupe_window,omitempty"`
+	// When old events are removed. Unset: never.
+	Retention     *Retention `protobuf:"bytes,6,opt,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopicSettings) Reset() {
+	*x = TopicSettings{}
+	mi := &file_tidings_options_v1_options_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopicSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopicSettings) ProtoMessage() {}
+
+func (x *TopicSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_options_v1_options_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopicSettings.ProtoReflect.Descriptor instead.
+func (*TopicSettings) Descriptor() ([]byte, []int) {
+	return file_tidings_options_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TopicSettings) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *TopicSettings) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *TopicSettings) GetEventTypes() []string {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *TopicSettings) GetDedupe() Dedupe {
+	if x != nil {
+		return x.Dedupe
+	}
+	return Dedupe_DEDUPE_UNSPECIFIED
+}
+
+func (x *TopicSettings) GetDedupeWindow() *durationpb.Duration {
+	if x != nil {
+		return x.DedupeWindow
+	}
+	return nil
+}
+
+func (x *TopicSettings) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+// Retention is when old events are removed. They go in their order, a stored
+// request at a time.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The age after which events are removed. 1 second to 100 years; unset: never.
+	MaxAge *durationpb.Duration `protobuf:"bytes,1,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// The size of the topic in stored bytes above which the oldest events are
+	// removed; those of the newest request stay, however large it is. It reserves
+	// nothing. 0: no bound.
+	MaxBytes      int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_tidings_options_v1_options_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_options_v1_options_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_tidings_options_v1_options_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Retention) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *Retention) GetMaxBytes() int64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
 var file_tidings_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MessageOptions)(nil),
@@ -97,6 +371,14 @@ var file_tidings_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Field:         73100,
 		Name:          "tidings.options.v1.event",
 		Tag:           "bytes,73100,opt,name=event",
+		Filename:      "tidings/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*descriptorpb.FileOptions)(nil),
+		ExtensionType: ([]*TopicOptions)(nil),
+		Field:         73102,
+		Name:          "tidings.options.v1.topic",
+		Tag:           "bytes,73102,rep,name=topic",
 		Filename:      "tidings/options/v1/options.proto",
 	},
 }
@@ -110,23 +392,58 @@ var (
 	//	  string order_id = 1;
 	//	}
 	//
-	// The number is from 50000 to 99999, which protobuf leaves to options that are
-	// used inside of one organisation. Before release 1.0.0 the option gets a number
-	// from protobuf's global extension registry, which no other project may use.
-	//
 	// optional tidings.options.v1.EventOptions event = 73100;
 	E_Event = &file_tidings_options_v1_options_proto_extTypes[0]
+)
+
+// Extension fields to descriptorpb.FileOptions.
+var (
+	// Declares topics with their settings. A topic is declared once in all schemas
+	// that a server is given, in any file:
+	//
+	//	option (tidings.options.v1.topic) = {
+	//	  name: "orders"
+	//	  settings: {
+	//	    owner: "checkout team"
+	//	    dedupe: DEDUPE_EVENT
+	//	    retention: {max_age: {seconds: 31536000}}
+	//	  }
+	//	};
+	//
+	// repeated tidings.options.v1.TopicOptions topic = 73102;
+	E_Topic = &file_tidings_options_v1_options_proto_extTypes[1]
 )
 
 var File_tidings_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_tidings_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" tidings/options/v1/options.proto\x12\x12tidings.options.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\"\x91\x01\n" +
+	" tidings/options/v1/options.proto\x12\x12tidings.options.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x91\x01\n" +
 	"\fEventOptions\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12A\n" +
-	"\x03key\x18\x02 \x01(\tB/\xbaH,r*2(^([a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*)?$R\x03key:Y\n" +
-	"\x05event\x12\x1f.google.protobuf.MessageOptions\x18\x8c\xbb\x04 \x01(\v2 .tidings.options.v1.EventOptionsR\x05eventB[\n" +
+	"\x03key\x18\x02 \x01(\tB/\xbaH,r*2(^([a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*)?$R\x03key\"\xec\x01\n" +
+	"\fTopicOptions\x12\x9c\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\x87\x01\xbaH\x83\x01\xba\x01[\n" +
+	"\x0etopic.reserved\x12+names that begin with tidings- are reserved\x1a\x1c!this.startsWith('tidings-')r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12=\n" +
+	"\bsettings\x18\x02 \x01(\v2!.tidings.options.v1.TopicSettingsR\bsettings\"\x97\x03\n" +
+	"\rTopicSettings\x12*\n" +
+	"\vdescription\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vdescription\x12\x1e\n" +
+	"\x05owner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05owner\x12m\n" +
+	"\vevent_types\x18\x03 \x03(\tBL\xbaHI\x92\x01F\x10\x80\x02\x18\x01\"?r=\x18\x80\x0428^(\\*|[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*)$R\n" +
+	"eventTypes\x12<\n" +
+	"\x06dedupe\x18\x04 \x01(\x0e2\x1a.tidings.options.v1.DedupeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06dedupe\x12P\n" +
+	"\rdedupe_window\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\fdedupeWindow\x12;\n" +
+	"\tretention\x18\x06 \x01(\v2\x1d.tidings.options.v1.RetentionR\tretention\"y\n" +
+	"\tRetention\x12F\n" +
+	"\amax_age\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x06\b\x80\xbc\xe0\xdf\v2\x02\b\x01R\x06maxAge\x12$\n" +
+	"\tmax_bytes\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\bmaxBytes*F\n" +
+	"\x06Dedupe\x12\x16\n" +
+	"\x12DEDUPE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eDEDUPE_REQUEST\x10\x01\x12\x10\n" +
+	"\fDEDUPE_EVENT\x10\x02:Y\n" +
+	"\x05event\x12\x1f.google.protobuf.MessageOptions\x18\x8c\xbb\x04 \x01(\v2 .tidings.options.v1.EventOptionsR\x05event:V\n" +
+	"\x05topic\x12\x1c.google.protobuf.FileOptions\x18\x8e\xbb\x04 \x03(\v2 .tidings.options.v1.TopicOptionsR\x05topicB[\n" +
 	"\x1ecom.example.tidings.options.v1P\x01Z7example.com/tidings/gen/go/tidings/options/v1;optionsv1b\x06proto3"
 
 var (
@@ -141,19 +458,33 @@ func file_tidings_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_tidings_options_v1_options_proto_rawDescData
 }
 
-var file_tidings_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_tidings_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_tidings_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tidings_options_v1_options_proto_goTypes = []any{
-	(*EventOptions)(nil),                // 0: tidings.options.v1.EventOptions
-	(*descriptorpb.MessageOptions)(nil), // 1: google.protobuf.MessageOptions
+	(Dedupe)(0),                         // 0: tidings.options.v1.Dedupe
+	(*EventOptions)(nil),                // 1: tidings.options.v1.EventOptions
+	(*TopicOptions)(nil),                // 2: tidings.options.v1.TopicOptions
+	(*TopicSettings)(nil),               // 3: tidings.options.v1.TopicSettings
+	(*Retention)(nil),                   // 4: tidings.options.v1.Retention
+	(*durationpb.Duration)(nil),         // 5: google.protobuf.Duration
+	(*descriptorpb.MessageOptions)(nil), // 6: google.protobuf.MessageOptions
+	(*descriptorpb.FileOptions)(nil),    // 7: google.protobuf.FileOptions
 }
 var file_tidings_options_v1_options_proto_depIdxs = []int32{
-	1, // 0: tidings.options.v1.event:extendee -> google.protobuf.MessageOptions
-	0, // 1: tidings.options.v1.event:type_name -> tidings.options.v1.EventOptions
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	1, // [1:2] is the sub-list for extension type_name
-	0, // [0:1] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	3, // 0: tidings.options.v1.TopicOptions.settings:type_name -> tidings.options.v1.TopicSettings
+	0, // 1: tidings.options.v1.TopicSettings.dedupe:type_name -> tidings.options.v1.Dedupe
+	5, // 2: tidings.options.v1.TopicSettings.dedupe_window:type_name -> google.protobuf.Duration
+	4, // 3: tidings.options.v1.TopicSettings.retention:type_name -> tidings.options.v1.Retention
+	5, // 4: tidings.options.v1.Retention.max_age:type_name -> google.protobuf.Duration
+	6, // 5: tidings.options.v1.event:extendee -> google.protobuf.MessageOptions
+	7, // 6: tidings.options.v1.topic:extendee -> google.protobuf.FileOptions
+	1, // 7: tidings.options.v1.event:type_name -> tidings.options.v1.EventOptions
+	2, // 8: tidings.options.v1.topic:type_name -> tidings.options.v1.TopicOptions
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	7, // [7:9] is the sub-list for extension type_name
+	5, // [5:7] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_tidings_options_v1_options_proto_init() }
@@ -166,13 +497,14 @@ func file_tidings_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_options_v1_options_proto_rawDesc), len(file_tidings_options_v1_options_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
-			NumExtensions: 1,
+			NumEnums:      1,
+			NumMessages:   4,
+			NumExtensions: 2,
 			NumServices:   0,
 		},
 		GoTypes:           file_tidings_options_v1_options_proto_goTypes,
 		DependencyIndexes: file_tidings_options_v1_options_proto_depIdxs,
+		EnumInfos:         file_tidings_options_v1_options_proto_enumTypes,
 		MessageInfos:      file_tidings_options_v1_options_proto_msgTypes,
 		ExtensionInfos:    file_tidings_options_v1_options_proto_extTypes,
 	}.Build()

@@ -387,7 +387,7 @@ type OwnerResponse struct {
 	// Of Redrive: how many there was no room for.
 	Remaining int64 `protobuf:"varint,8,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	// Of Lease: the window, where it was changed since the last one.
-	Window *v1.Window `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
+	Window *v1.FlowControl `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
 	// Of Attach and Ping: names the owner, anew each time that a server takes the
 	// subscription over.
 	Owner         string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -481,7 +481,7 @@ func (x *OwnerResponse) GetRemaining() int64 {
 	return 0
 }
 
-func (x *OwnerResponse) GetWindow() *v1.Window {
+func (x *OwnerResponse) GetWindow() *v1.FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -539,7 +539,7 @@ type Attach struct {
 	// Names the session. Random.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// Its window, within the bounds.
-	Window *v1.Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window *v1.FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	// Deliveries that count in the window, if they are leased.
 	Held []*LeaseRef `protobuf:"bytes,3,rep,name=held,proto3" json:"held,omitempty"`
 	// The session is a Pull: it isn't counted as a consumer.
@@ -585,7 +585,7 @@ func (x *Attach) GetSession() string {
 	return ""
 }
 
-func (x *Attach) GetWindow() *v1.Window {
+func (x *Attach) GetWindow() *v1.FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -695,7 +695,7 @@ type Resize struct {
 	// The session.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// The window, within the bounds.
-	Window        *v1.Window `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window        *v1.FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,7 +737,7 @@ func (x *Resize) GetSession() string {
 	return ""
 }
 
-func (x *Resize) GetWindow() *v1.Window {
+func (x *Resize) GetWindow() *v1.FlowControl {
 	if x != nil {
 		return x.Window
 	}
@@ -1265,7 +1265,7 @@ var File_tidings_replica_v1_owner_proto protoreflect.FileDescriptor
 
 const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\n" +
-	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tidings/v1/consumer_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xad\x05\n" +
+	"\x1etidings/replica/v1/owner.proto\x12\x12tidings.replica.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtidings/v1/flow_control.proto\x1a\x1btidings/v1/settlement.proto\x1a\x1dtidings/v1/subscription.proto\"\xad\x05\n" +
 	"\fOwnerRequest\x123\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
 	"\x05owner\x18\r \x01(\tR\x05owner\x124\n" +
@@ -1281,7 +1281,7 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	" \x01(\v2\x1b.tidings.replica.v1.RedriveH\x00R\aredrive\x121\n" +
 	"\x05purge\x18\v \x01(\v2\x19.tidings.replica.v1.PurgeH\x00R\x05purge\x12.\n" +
 	"\x04ping\x18\f \x01(\v2\x18.tidings.replica.v1.PingH\x00R\x04pingB\t\n" +
-	"\arequest\"\xb1\x03\n" +
+	"\arequest\"\xb6\x03\n" +
 	"\rOwnerResponse\x124\n" +
 	"\x05error\x18\x01 \x01(\x0e2\x1e.tidings.replica.v1.OwnerErrorR\x05error\x12\x1e\n" +
 	"\n" +
@@ -1294,14 +1294,14 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"statistics\x12\x1a\n" +
 	"\bredriven\x18\x06 \x03(\x03R\bredriven\x12\x14\n" +
 	"\x05count\x18\a \x01(\x03R\x05count\x12\x1c\n" +
-	"\tremaining\x18\b \x01(\x03R\tremaining\x12*\n" +
-	"\x06window\x18\t \x01(\v2\x12.tidings.v1.WindowR\x06window\x12\x14\n" +
+	"\tremaining\x18\b \x01(\x03R\tremaining\x12/\n" +
+	"\x06window\x18\t \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12\x14\n" +
 	"\x05owner\x18\n" +
 	" \x01(\tR\x05owner\"\x06\n" +
-	"\x04Ping\"\x94\x01\n" +
+	"\x04Ping\"\x99\x01\n" +
 	"\x06Attach\x12\x18\n" +
-	"\asession\x18\x01 \x01(\tR\asession\x12*\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\x120\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x120\n" +
 	"\x04held\x18\x03 \x03(\v2\x1c.tidings.replica.v1.LeaseRefR\x04held\x12\x12\n" +
 	"\x04once\x18\x04 \x01(\bR\x04once\"\xa4\x01\n" +
 	"\x05Lease\x12\x18\n" +
@@ -1310,10 +1310,10 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\n" +
 	"max_events\x18\x03 \x01(\x05R\tmaxEvents\x12\x1b\n" +
 	"\tmax_bytes\x18\x04 \x01(\x05R\bmaxBytes\x12-\n" +
-	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"N\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"S\n" +
 	"\x06Resize\x12\x18\n" +
-	"\asession\x18\x01 \x01(\tR\asession\x12*\n" +
-	"\x06window\x18\x02 \x01(\v2\x12.tidings.v1.WindowR\x06window\"6\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\"6\n" +
 	"\x06Detach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\x03R\x04sent\"b\n" +
@@ -1391,7 +1391,7 @@ var file_tidings_replica_v1_owner_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),       // 16: google.protobuf.Duration
 	(*v1.SettlementResult)(nil),       // 17: tidings.v1.SettlementResult
 	(*v1.SubscriptionStatistics)(nil), // 18: tidings.v1.SubscriptionStatistics
-	(*v1.Window)(nil),                 // 19: tidings.v1.Window
+	(*v1.FlowControl)(nil),            // 19: tidings.v1.FlowControl
 	(*v1.Ack)(nil),                    // 20: tidings.v1.Ack
 	(*v1.Nack)(nil),                   // 21: tidings.v1.Nack
 	(*v1.ExtendDeadline)(nil),         // 22: tidings.v1.ExtendDeadline
@@ -1414,11 +1414,11 @@ var file_tidings_replica_v1_owner_proto_depIdxs = []int32{
 	17, // 13: tidings.replica.v1.OwnerResponse.results:type_name -> tidings.v1.SettlementResult
 	16, // 14: tidings.replica.v1.OwnerResponse.ack_deadline:type_name -> google.protobuf.Duration
 	18, // 15: tidings.replica.v1.OwnerResponse.statistics:type_name -> tidings.v1.SubscriptionStatistics
-	19, // 16: tidings.replica.v1.OwnerResponse.window:type_name -> tidings.v1.Window
-	19, // 17: tidings.replica.v1.Attach.window:type_name -> tidings.v1.Window
+	19, // 16: tidings.replica.v1.OwnerResponse.window:type_name -> tidings.v1.FlowControl
+	19, // 17: tidings.replica.v1.Attach.window:type_name -> tidings.v1.FlowControl
 	8,  // 18: tidings.replica.v1.Attach.held:type_name -> tidings.replica.v1.LeaseRef
 	16, // 19: tidings.replica.v1.Lease.wait:type_name -> google.protobuf.Duration
-	19, // 20: tidings.replica.v1.Resize.window:type_name -> tidings.v1.Window
+	19, // 20: tidings.replica.v1.Resize.window:type_name -> tidings.v1.FlowControl
 	10, // 21: tidings.replica.v1.Settle.settlements:type_name -> tidings.replica.v1.Settlement
 	8,  // 22: tidings.replica.v1.Settlement.lease:type_name -> tidings.replica.v1.LeaseRef
 	20, // 23: tidings.replica.v1.Settlement.ack:type_name -> tidings.v1.Ack

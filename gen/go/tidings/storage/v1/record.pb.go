@@ -12,6 +12,7 @@
 package storagev1
 
 import (
+	v11 "example.com/tidings/gen/go/tidings/options/v1"
 	v1 "example.com/tidings/gen/go/tidings/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -41,11 +42,12 @@ type Record struct {
 	// least 1 and at most 4,096; in JetStream exactly 1 in
 	// a topic with DEDUPE_EVENT.
 	Events []*v1.Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
-	// The revision of the schemas that the events were checked against: 8 bytes.
-	// Empty: an earlier release stored them.
-	SchemaRevision []byte `protobuf:"bytes,3,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The revisions of the types that the events were checked against, 8 bytes
+	// each: of the only one, or one for each event. Empty: an earlier release stored
+	// them.
+	TypeRevisions []byte `protobuf:"bytes,4,opt,name=type_revisions,json=typeRevisions,proto3" json:"type_revisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
@@ -92,9 +94,9 @@ func (x *Record) GetEvents() []*v1.Event {
 	return nil
 }
 
-func (x *Record) GetSchemaRevision() []byte {
+func (x *Record) GetTypeRevisions() []byte {
 	if x != nil {
-		return x.SchemaRevision
+		return x.TypeRevisions
 	}
 	return nil
 }
@@ -108,23 +110,25 @@ type TopicConfig struct {
 	// Tells this topic from earlier and later ones of the same name: it is part
 	// of every cursor. Random.
 	Uid uint64 `protobuf:"fixed64,2,opt,name=uid,proto3" json:"uid,omitempty"`
-	// See Topic.description.
+	// See TopicSettings.description.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// See Topic.event_types.
+	// See TopicSettings.event_types.
 	EventTypes []string `protobuf:"bytes,4,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
-	// See Topic.dedupe. Never unspecified.
-	Dedupe v1.Dedupe `protobuf:"varint,5,opt,name=dedupe,proto3,enum=tidings.v1.Dedupe" json:"dedupe,omitempty"`
-	// See Topic.dedupe_window. Always set.
+	// See TopicSettings.dedupe. Never unspecified.
+	Dedupe v11.Dedupe `protobuf:"varint,5,opt,name=dedupe,proto3,enum=tidings.options.v1.Dedupe" json:"dedupe,omitempty"`
+	// See TopicSettings.dedupe_window. Always set.
 	DedupeWindow *durationpb.Duration `protobuf:"bytes,6,opt,name=dedupe_window,json=dedupeWindow,proto3" json:"dedupe_window,omitempty"`
-	// See Topic.retention.
-	Retention *v1.Retention `protobuf:"bytes,7,opt,name=retention,proto3" json:"retention,omitempty"`
+	// See TopicSettings.retention.
+	Retention *v11.Retention `protobuf:"bytes,7,opt,name=retention,proto3" json:"retention,omitempty"`
 	// See Topic.create_time.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// See Topic.update_time.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The topic is being deleted: its stream may or may not be gone, and for
 	// clients the topic doesn't exist.
-	Deleting      bool `protobuf:"varint,10,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	Deleting bool `protobuf:"varint,10,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	// See TopicSettings.owner.
+	Owner         string `protobuf:"bytes,11,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -187,11 +191,11 @@ func (x *TopicConfig) GetEventTypes() []string {
 	return nil
 }
 
-func (x *TopicConfig) GetDedupe() v1.Dedupe {
+func (x *TopicConfig) GetDedupe() v11.Dedupe {
 	if x != nil {
 		return x.Dedupe
 	}
-	return v1.Dedupe(0)
+	return v11.Dedupe(0)
 }
 
 func (x *TopicConfig) GetDedupeWindow() *durationpb.Duration {
@@ -201,7 +205,7 @@ func (x *TopicConfig) GetDedupeWindow() *durationpb.Duration {
 	return nil
 }
 
-func (x *TopicConfig) GetRetention() *v1.Retention {
+func (x *TopicConfig) GetRetention() *v11.Retention {
 	if x != nil {
 		return x.Retention
 	}
@@ -229,30 +233,38 @@ func (x *TopicConfig) GetDeleting() bool {
 	return false
 }
 
+func (x *TopicConfig) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 var File_tidings_storage_v1_record_proto protoreflect.FileDescriptor
 
 const file_tidings_storage_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tidings/v1/event.proto\x1a\x16tidings/v1/topic.proto\"t\n" +
+	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tidings/options/v1/options.proto\x1a\x16tidings/v1/event.proto\"\x89\x01\n" +
 	"\x06Record\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12)\n" +
-	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventR\x06events\x12'\n" +
-	"\x0fschema_revision\x18\x03 \x01(\fR\x0eschemaRevision\"\xb1\x03\n" +
+	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventR\x06events\x12%\n" +
+	"\x0etype_revisions\x18\x04 \x01(\fR\rtypeRevisionsJ\x04\b\x03\x10\x04R\x0fschema_revision\"\xd7\x03\n" +
 	"\vTopicConfig\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\x06R\x03uid\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1f\n" +
 	"\vevent_types\x18\x04 \x03(\tR\n" +
-	"eventTypes\x12*\n" +
-	"\x06dedupe\x18\x05 \x01(\x0e2\x12.tidings.v1.DedupeR\x06dedupe\x12>\n" +
-	"\rdedupe_window\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\fdedupeWindow\x123\n" +
-	"\tretention\x18\a \x01(\v2\x15.tidings.v1.RetentionR\tretention\x12;\n" +
+	"eventTypes\x122\n" +
+	"\x06dedupe\x18\x05 \x01(\x0e2\x1a.tidings.options.v1.DedupeR\x06dedupe\x12>\n" +
+	"\rdedupe_window\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\fdedupeWindow\x12;\n" +
+	"\tretention\x18\a \x01(\v2\x1d.tidings.options.v1.RetentionR\tretention\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1a\n" +
 	"\bdeleting\x18\n" +
-	" \x01(\bR\bdeletingB[\n" +
+	" \x01(\bR\bdeleting\x12\x14\n" +
+	"\x05owner\x18\v \x01(\tR\x05ownerB[\n" +
 	"\x1ecom.example.tidings.storage.v1P\x01Z7example.com/tidings/gen/go/tidings/storage/v1;storagev1b\x06proto3"
 
 var (
@@ -272,16 +284,16 @@ var file_tidings_storage_v1_record_proto_goTypes = []any{
 	(*Record)(nil),                // 0: tidings.storage.v1.Record
 	(*TopicConfig)(nil),           // 1: tidings.storage.v1.TopicConfig
 	(*v1.Event)(nil),              // 2: tidings.v1.Event
-	(v1.Dedupe)(0),                // 3: tidings.v1.Dedupe
+	(v11.Dedupe)(0),               // 3: tidings.options.v1.Dedupe
 	(*durationpb.Duration)(nil),   // 4: google.protobuf.Duration
-	(*v1.Retention)(nil),          // 5: tidings.v1.Retention
+	(*v11.Retention)(nil),         // 5: tidings.options.v1.Retention
 	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_tidings_storage_v1_record_proto_depIdxs = []int32{
 	2, // 0: tidings.storage.v1.Record.events:type_name -> tidings.v1.Event
-	3, // 1: tidings.storage.v1.TopicConfig.dedupe:type_name -> tidings.v1.Dedupe
+	3, // 1: tidings.storage.v1.TopicConfig.dedupe:type_name -> tidings.options.v1.Dedupe
 	4, // 2: tidings.storage.v1.TopicConfig.dedupe_window:type_name -> google.protobuf.Duration
-	5, // 3: tidings.storage.v1.TopicConfig.retention:type_name -> tidings.v1.Retention
+	5, // 3: tidings.storage.v1.TopicConfig.retention:type_name -> tidings.options.v1.Retention
 	6, // 4: tidings.storage.v1.TopicConfig.create_time:type_name -> google.protobuf.Timestamp
 	6, // 5: tidings.storage.v1.TopicConfig.update_time:type_name -> google.protobuf.Timestamp
 	6, // [6:6] is the sub-list for method output_type

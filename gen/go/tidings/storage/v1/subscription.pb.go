@@ -1940,7 +1940,7 @@ var File_tidings_storage_v1_subscription_proto protoreflect.FileDescriptor
 
 const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
-	"%tidings/storage/v1/subscription.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tidings/v1/dead_letter_service.proto\x1a\x16tidings/v1/event.proto\x1a\x1ftidings/v1/reader_service.proto\x1a\x1dtidings/v1/subscription.proto\"\xe4\x05\n" +
+	"%tidings/storage/v1/subscription.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctidings/v1/dead_letter.proto\x1a\x16tidings/v1/event.proto\x1a\x17tidings/v1/filter.proto\x1a\x19tidings/v1/position.proto\x1a\x1dtidings/v1/subscription.proto\"\xe4\x05\n" +
 	"\x12SubscriptionConfig\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\x06R\x03uid\x12\x1a\n" +

@@ -53,10 +53,9 @@ type ConsumerServiceClient interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted
-	// while it is consumed), TOPIC_NOT_FOUND where the subscription is detached,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
+	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	Consume(context.Context) (*connect.BidiStreamForClientSimple[v1.ConsumeRequest, v1.ConsumeResponse], error)
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
@@ -72,8 +71,8 @@ type ConsumerServiceClient interface {
 	// Settle settles deliveries. The call succeeds whatever becomes of each: its
 	// result says so.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND. May be retried: what was
-	// applied gives ALREADY_APPLIED.
+	// Errors: SUBSCRIPTION_NOT_FOUND. May be retried: what was applied gives
+	// ALREADY_APPLIED.
 	Settle(context.Context, *v1.SettleRequest) (*v1.SettleResponse, error)
 }
 
@@ -110,6 +109,7 @@ func NewConsumerServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			httpClient,
 			baseURL+ConsumerServiceSettleProcedure,
 			connect.WithSchema(consumerServiceMethods.ByName("Settle")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -161,10 +161,9 @@ type ConsumerServiceHandler interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND (also when it is deleted
-	// while it is consumed), TOPIC_NOT_FOUND where the subscription is detached,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// SERVER_DRAINING. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
+	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	Consume(context.Context, *connect.BidiStream[v1.ConsumeRequest, v1.ConsumeResponse]) error
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
@@ -180,8 +179,8 @@ type ConsumerServiceHandler interface {
 	// Settle settles deliveries. The call succeeds whatever becomes of each: its
 	// result says so.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND. May be retried: what was
-	// applied gives ALREADY_APPLIED.
+	// Errors: SUBSCRIPTION_NOT_FOUND. May be retried: what was applied gives
+	// ALREADY_APPLIED.
 	Settle(context.Context, *v1.SettleRequest) (*v1.SettleResponse, error)
 }
 
@@ -214,6 +213,7 @@ func NewConsumerServiceHandler(svc ConsumerServiceHandler, opts ...connect.Handl
 		ConsumerServiceSettleProcedure,
 		svc.Settle,
 		connect.WithSchema(consumerServiceMethods.ByName("Settle")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1.ConsumerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -46,27 +46,25 @@ const (
 
 // DeadLetterServiceClient is a client for the tidings.v1.DeadLetterService service.
 type DeadLetterServiceClient interface {
-	// ListDeadLetters lists the dead letters of a subscription, the one that
-	// became one first first.
+	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
+	// the order in which they became dead letters.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
 	// RedriveDeadLetters delivers dead letters again, beginning with attempt 1.
 	// Each stops being a dead letter; it becomes one again if it fails again. One
-	// that is on its way already isn't redriven twice.
+	// that is redriven and not yet settled isn't redriven twice.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND where the
-	// subscription is detached, EVENT_TYPE_NOT_FOUND, FILTER_INVALID,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	RedriveDeadLetters(context.Context, *v1.RedriveDeadLettersRequest) (*v1.RedriveDeadLettersResponse, error)
-	// PurgeDeadLetters deletes dead letters for good.
+	// PurgeDeadLetters deletes dead letters permanently.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_NOT_FOUND,
-	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_UNKNOWN, FILTER_INVALID,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried.
 	PurgeDeadLetters(context.Context, *v1.PurgeDeadLettersRequest) (*v1.PurgeDeadLettersResponse, error)
 }
 
@@ -92,12 +90,14 @@ func NewDeadLetterServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			httpClient,
 			baseURL+DeadLetterServiceRedriveDeadLettersProcedure,
 			connect.WithSchema(deadLetterServiceMethods.ByName("RedriveDeadLetters")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		purgeDeadLetters: connect.NewClient[v1.PurgeDeadLettersRequest, v1.PurgeDeadLettersResponse](
 			httpClient,
 			baseURL+DeadLetterServicePurgeDeadLettersProcedure,
 			connect.WithSchema(deadLetterServiceMethods.ByName("PurgeDeadLetters")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -139,27 +139,25 @@ func (c *deadLetterServiceClient) PurgeDeadLetters(ctx context.Context, req *v1.
 
 // DeadLetterServiceHandler is an implementation of the tidings.v1.DeadLetterService service.
 type DeadLetterServiceHandler interface {
-	// ListDeadLetters lists the dead letters of a subscription, the one that
-	// became one first first.
+	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
+	// the order in which they became dead letters.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, PAGE_TOKEN_INVALID, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
 	// RedriveDeadLetters delivers dead letters again, beginning with attempt 1.
 	// Each stops being a dead letter; it becomes one again if it fails again. One
-	// that is on its way already isn't redriven twice.
+	// that is redriven and not yet settled isn't redriven twice.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND where the
-	// subscription is detached, EVENT_TYPE_NOT_FOUND, FILTER_INVALID,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, EVENT_TYPE_UNKNOWN,
+	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	RedriveDeadLetters(context.Context, *v1.RedriveDeadLettersRequest) (*v1.RedriveDeadLettersResponse, error)
-	// PurgeDeadLetters deletes dead letters for good.
+	// PurgeDeadLetters deletes dead letters permanently.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_NOT_FOUND,
-	// FILTER_INVALID, SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, EVENT_TYPE_UNKNOWN, FILTER_INVALID,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried.
 	PurgeDeadLetters(context.Context, *v1.PurgeDeadLettersRequest) (*v1.PurgeDeadLettersResponse, error)
 }
 
@@ -181,12 +179,14 @@ func NewDeadLetterServiceHandler(svc DeadLetterServiceHandler, opts ...connect.H
 		DeadLetterServiceRedriveDeadLettersProcedure,
 		svc.RedriveDeadLetters,
 		connect.WithSchema(deadLetterServiceMethods.ByName("RedriveDeadLetters")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	deadLetterServicePurgeDeadLettersHandler := connect.NewUnaryHandlerSimple(
 		DeadLetterServicePurgeDeadLettersProcedure,
 		svc.PurgeDeadLetters,
 		connect.WithSchema(deadLetterServiceMethods.ByName("PurgeDeadLetters")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1.DeadLetterService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

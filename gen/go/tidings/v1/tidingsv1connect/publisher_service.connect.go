@@ -50,18 +50,18 @@ type PublisherServiceClient interface {
 	//
 	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
-	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
+	// Errors: EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
-	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
-	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
-	// was stored is recognised and its receipts come again.
+	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, REQUEST_ID_CONFLICT, SEQUENCE_MISMATCH,
+	// PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried within the topic's `dedupe_window`: what was
+	// stored is recognised and its receipts come again.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: responses
-	// come in the order of the requests, and a batch that is refused fails
-	// alone. Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: they are
+	// stored in the order in which they were sent, and responses come in that
+	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
+	// Close the sending side to end the call once all have been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have
@@ -96,6 +96,7 @@ func NewPublisherServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			httpClient,
 			baseURL+PublisherServicePublishProcedure,
 			connect.WithSchema(publisherServiceMethods.ByName("Publish")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		publishStream: connect.NewClient[v1.PublishStreamRequest, v1.PublishStreamResponse](
@@ -146,18 +147,18 @@ type PublisherServiceHandler interface {
 	//
 	// At most as many events, and as many bytes, as GetServerInfo says.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE,
-	// EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
+	// Errors: EVENT_INVALID, EVENT_MALFORMED, EVENT_TYPE_UNKNOWN,
 	// EVENT_TYPE_NOT_ALLOWED, EVENT_TOO_LARGE, TOPIC_UNDETERMINED,
-	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, SEQUENCE_MISMATCH,
-	// KEY_PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
-	// STORAGE_DAMAGED, SERVER_DRAINING. May be retried within the topic's `dedupe_window`: what
-	// was stored is recognised and its receipts come again.
+	// TOPIC_NOT_FOUND, EVENT_ID_CONFLICT, REQUEST_ID_CONFLICT, SEQUENCE_MISMATCH,
+	// PRECONDITION_UNSUPPORTED, STORAGE_FULL, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried within the topic's `dedupe_window`: what was
+	// stored is recognised and its receipts come again.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: responses
-	// come in the order of the requests, and a batch that is refused fails
-	// alone. Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: they are
+	// stored in the order in which they were sent, and responses come in that
+	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
+	// Close the sending side to end the call once all have been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have
@@ -188,6 +189,7 @@ func NewPublisherServiceHandler(svc PublisherServiceHandler, opts ...connect.Han
 		PublisherServicePublishProcedure,
 		svc.Publish,
 		connect.WithSchema(publisherServiceMethods.ByName("Publish")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	publisherServicePublishStreamHandler := connect.NewBidiStreamHandler(

@@ -45,16 +45,15 @@ type ReaderServiceClient interface {
 	// position or the caller ends the call. Events come in the order of their
 	// sequence, each once.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
-	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
-	// retried after the last cursor.
+	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
+	// type that the server has not been given, FILTER_INVALID,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
 	Read(context.Context, *v1.ReadRequest) (*connect.ServerStreamForClient[v1.ReadResponse], error)
 	// GetEvent shows one event.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: TOPIC_NOT_FOUND, EVENT_NOT_FOUND, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	GetEvent(context.Context, *v1.GetEventRequest) (*v1.GetEventResponse, error)
 }
 
@@ -112,16 +111,15 @@ type ReaderServiceHandler interface {
 	// position or the caller ends the call. Events come in the order of their
 	// sequence, each once.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND (also when the topic is deleted
-	// while it is read), CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_NOT_FOUND
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED, SERVER_DRAINING. May be
-	// retried after the last cursor.
+	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
+	// type that the server has not been given, FILTER_INVALID,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
 	Read(context.Context, *v1.ReadRequest, *connect.ServerStream[v1.ReadResponse]) error
 	// GetEvent shows one event.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, EVENT_NOT_FOUND,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: TOPIC_NOT_FOUND, EVENT_NOT_FOUND, STORAGE_UNAVAILABLE,
+	// STORAGE_DAMAGED. May be retried.
 	GetEvent(context.Context, *v1.GetEventRequest) (*v1.GetEventResponse, error)
 }
 

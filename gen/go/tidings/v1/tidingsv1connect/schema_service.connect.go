@@ -36,6 +36,9 @@ const (
 	// SchemaServiceListEventTypesProcedure is the fully-qualified name of the SchemaService's
 	// ListEventTypes RPC.
 	SchemaServiceListEventTypesProcedure = "/tidings.v1.SchemaService/ListEventTypes"
+	// SchemaServiceListEventTypeRevisionsProcedure is the fully-qualified name of the SchemaService's
+	// ListEventTypeRevisions RPC.
+	SchemaServiceListEventTypeRevisionsProcedure = "/tidings.v1.SchemaService/ListEventTypeRevisions"
 	// SchemaServiceGetEventTypeProcedure is the fully-qualified name of the SchemaService's
 	// GetEventType RPC.
 	SchemaServiceGetEventTypeProcedure = "/tidings.v1.SchemaService/GetEventType"
@@ -48,16 +51,25 @@ const (
 type SchemaServiceClient interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
-	// GetEventType shows an event type and everything needed to decode it.
+	// ListEventTypeRevisions lists the revisions of an event type that the server
+	// has been given, newest first, a page at a time. Events of any of them may be
+	// stored.
 	//
-	// Errors: REQUEST_INVALID, EVENT_TYPE_NOT_FOUND. May be retried.
+	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
+	// retried.
+	ListEventTypeRevisions(context.Context, *v1.ListEventTypeRevisionsRequest) (*v1.ListEventTypeRevisionsResponse, error)
+	// GetEventType shows an event type and everything needed to decode it: as it
+	// is now, or in the revision that a stored event names.
+	//
+	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
+	// STORAGE_UNAVAILABLE. May be retried.
 	GetEventType(context.Context, *v1.GetEventTypeRequest) (*v1.GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE. What is
-	// wrong with an event is in its result. May be retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
+	// in its result. May be retried.
 	ValidateEvents(context.Context, *v1.ValidateEventsRequest) (*v1.ValidateEventsResponse, error)
 }
 
@@ -79,6 +91,13 @@ func NewSchemaServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listEventTypeRevisions: connect.NewClient[v1.ListEventTypeRevisionsRequest, v1.ListEventTypeRevisionsResponse](
+			httpClient,
+			baseURL+SchemaServiceListEventTypeRevisionsProcedure,
+			connect.WithSchema(schemaServiceMethods.ByName("ListEventTypeRevisions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getEventType: connect.NewClient[v1.GetEventTypeRequest, v1.GetEventTypeResponse](
 			httpClient,
 			baseURL+SchemaServiceGetEventTypeProcedure,
@@ -90,7 +109,7 @@ func NewSchemaServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+SchemaServiceValidateEventsProcedure,
 			connect.WithSchema(schemaServiceMethods.ByName("ValidateEvents")),
-			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -98,14 +117,24 @@ func NewSchemaServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 
 // schemaServiceClient implements SchemaServiceClient.
 type schemaServiceClient struct {
-	listEventTypes *connect.Client[v1.ListEventTypesRequest, v1.ListEventTypesResponse]
-	getEventType   *connect.Client[v1.GetEventTypeRequest, v1.GetEventTypeResponse]
-	validateEvents *connect.Client[v1.ValidateEventsRequest, v1.ValidateEventsResponse]
+	listEventTypes         *connect.Client[v1.ListEventTypesRequest, v1.ListEventTypesResponse]
+	listEventTypeRevisions *connect.Client[v1.ListEventTypeRevisionsRequest, v1.ListEventTypeRevisionsResponse]
+	getEventType           *connect.Client[v1.GetEventTypeRequest, v1.GetEventTypeResponse]
+	validateEvents         *connect.Client[v1.ValidateEventsRequest, v1.ValidateEventsResponse]
 }
 
 // ListEventTypes calls tidings.v1.SchemaService.ListEventTypes.
 func (c *schemaServiceClient) ListEventTypes(ctx context.Context, req *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error) {
 	response, err := c.listEventTypes.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListEventTypeRevisions calls tidings.v1.SchemaService.ListEventTypeRevisions.
+func (c *schemaServiceClient) ListEventTypeRevisions(ctx context.Context, req *v1.ListEventTypeRevisionsRequest) (*v1.ListEventTypeRevisionsResponse, error) {
+	response, err := c.listEventTypeRevisions.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -134,16 +163,25 @@ func (c *schemaServiceClient) ValidateEvents(ctx context.Context, req *v1.Valida
 type SchemaServiceHandler interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
-	// GetEventType shows an event type and everything needed to decode it.
+	// ListEventTypeRevisions lists the revisions of an event type that the server
+	// has been given, newest first, a page at a time. Events of any of them may be
+	// stored.
 	//
-	// Errors: REQUEST_INVALID, EVENT_TYPE_NOT_FOUND. May be retried.
+	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
+	// retried.
+	ListEventTypeRevisions(context.Context, *v1.ListEventTypeRevisionsRequest) (*v1.ListEventTypeRevisionsResponse, error)
+	// GetEventType shows an event type and everything needed to decode it: as it
+	// is now, or in the revision that a stored event names.
+	//
+	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
+	// STORAGE_UNAVAILABLE. May be retried.
 	GetEventType(context.Context, *v1.GetEventTypeRequest) (*v1.GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
-	// Errors: REQUEST_MALFORMED, REQUEST_INVALID, REQUEST_TOO_LARGE. What is
-	// wrong with an event is in its result. May be retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
+	// in its result. May be retried.
 	ValidateEvents(context.Context, *v1.ValidateEventsRequest) (*v1.ValidateEventsResponse, error)
 }
 
@@ -161,6 +199,13 @@ func NewSchemaServiceHandler(svc SchemaServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	schemaServiceListEventTypeRevisionsHandler := connect.NewUnaryHandlerSimple(
+		SchemaServiceListEventTypeRevisionsProcedure,
+		svc.ListEventTypeRevisions,
+		connect.WithSchema(schemaServiceMethods.ByName("ListEventTypeRevisions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	schemaServiceGetEventTypeHandler := connect.NewUnaryHandlerSimple(
 		SchemaServiceGetEventTypeProcedure,
 		svc.GetEventType,
@@ -172,13 +217,15 @@ func NewSchemaServiceHandler(svc SchemaServiceHandler, opts ...connect.HandlerOp
 		SchemaServiceValidateEventsProcedure,
 		svc.ValidateEvents,
 		connect.WithSchema(schemaServiceMethods.ByName("ValidateEvents")),
-		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1.SchemaService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SchemaServiceListEventTypesProcedure:
 			schemaServiceListEventTypesHandler.ServeHTTP(w, r)
+		case SchemaServiceListEventTypeRevisionsProcedure:
+			schemaServiceListEventTypeRevisionsHandler.ServeHTTP(w, r)
 		case SchemaServiceGetEventTypeProcedure:
 			schemaServiceGetEventTypeHandler.ServeHTTP(w, r)
 		case SchemaServiceValidateEventsProcedure:
@@ -194,6 +241,10 @@ type UnimplementedSchemaServiceHandler struct{}
 
 func (UnimplementedSchemaServiceHandler) ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidings.v1.SchemaService.ListEventTypes is not implemented"))
+}
+
+func (UnimplementedSchemaServiceHandler) ListEventTypeRevisions(context.Context, *v1.ListEventTypeRevisionsRequest) (*v1.ListEventTypeRevisionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("tidings.v1.SchemaService.ListEventTypeRevisions is not implemented"))
 }
 
 func (UnimplementedSchemaServiceHandler) GetEventType(context.Context, *v1.GetEventTypeRequest) (*v1.GetEventTypeResponse, error) {

@@ -43,7 +43,7 @@ type ServerServiceClient interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.
 	//
-	// Errors: none. May be retried.
+	// Errors: none of its own. May be retried.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
 }
 
@@ -87,7 +87,7 @@ type ServerServiceHandler interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.
 	//
-	// Errors: none. May be retried.
+	// Errors: none of its own. May be retried.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
 }
 

@@ -57,35 +57,36 @@ const (
 type SubscriptionServiceClient interface {
 	// CreateSubscription creates a subscription.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
-	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
+	// where the filter names a type that the server has not been given,
+	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(context.Context, *v1.CreateSubscriptionRequest) (*v1.CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
 	// STORAGE_UNAVAILABLE. May be retried.
 	GetSubscription(context.Context, *v1.GetSubscriptionRequest) (*v1.GetSubscriptionResponse, error)
 	// ListSubscriptions lists the subscriptions, ordered by name, without
 	// statistics.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListSubscriptions(context.Context, *v1.ListSubscriptionsRequest) (*v1.ListSubscriptionsResponse, error)
-	// UpdateSubscription changes a subscription. When it returns, the change is
-	// in force for every consumer.
+	// UpdateSubscription changes the fields that the update mask names, after
+	// AIP-134 (https://google.aip.dev/134). When it returns, the change is in force
+	// for every consumer.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried; with an
-	// etag, a retry of what succeeded gives SUBSCRIPTION_ETAG_MISMATCH.
+	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
+	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *v1.UpdateSubscriptionRequest) (*v1.UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND,
-	// SUBSCRIPTION_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried; a retry
-	// of what succeeded gives SUBSCRIPTION_NOT_FOUND.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_ETAG_MISMATCH,
+	// STORAGE_UNAVAILABLE. May be retried; a retry of what took effect gives
+	// SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(context.Context, *v1.DeleteSubscriptionRequest) (*v1.DeleteSubscriptionResponse, error)
 	// SeekSubscription moves a subscription to a position: everything from there
 	// on is delivered, again or for the first time, beginning with attempt 1, and
@@ -93,9 +94,9 @@ type SubscriptionServiceClient interface {
 	// before it, and the tokens of what was leased settle nothing. Dead letters
 	// stay; those that had been redriven and not settled are dead letters again.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND,
-	// CURSOR_INVALID, CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, CURSOR_INVALID,
+	// CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	SeekSubscription(context.Context, *v1.SeekSubscriptionRequest) (*v1.SeekSubscriptionResponse, error)
 }
 
@@ -134,18 +135,21 @@ func NewSubscriptionServiceClient(httpClient connect.HTTPClient, baseURL string,
 			httpClient,
 			baseURL+SubscriptionServiceUpdateSubscriptionProcedure,
 			connect.WithSchema(subscriptionServiceMethods.ByName("UpdateSubscription")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		deleteSubscription: connect.NewClient[v1.DeleteSubscriptionRequest, v1.DeleteSubscriptionResponse](
 			httpClient,
 			baseURL+SubscriptionServiceDeleteSubscriptionProcedure,
 			connect.WithSchema(subscriptionServiceMethods.ByName("DeleteSubscription")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		seekSubscription: connect.NewClient[v1.SeekSubscriptionRequest, v1.SeekSubscriptionResponse](
 			httpClient,
 			baseURL+SubscriptionServiceSeekSubscriptionProcedure,
 			connect.WithSchema(subscriptionServiceMethods.ByName("SeekSubscription")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -219,35 +223,36 @@ func (c *subscriptionServiceClient) SeekSubscription(ctx context.Context, req *v
 type SubscriptionServiceHandler interface {
 	// CreateSubscription creates a subscription.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS,
-	// EVENT_TYPE_NOT_FOUND where the filter names a type that the server has not
-	// been given, FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried; the first try may have succeeded.
+	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
+	// where the filter names a type that the server has not been given,
+	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(context.Context, *v1.CreateSubscriptionRequest) (*v1.CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_UNAVAILABLE,
 	// STORAGE_UNAVAILABLE. May be retried.
 	GetSubscription(context.Context, *v1.GetSubscriptionRequest) (*v1.GetSubscriptionResponse, error)
 	// ListSubscriptions lists the subscriptions, ordered by name, without
 	// statistics.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID. May be retried.
+	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListSubscriptions(context.Context, *v1.ListSubscriptionsRequest) (*v1.ListSubscriptionsResponse, error)
-	// UpdateSubscription changes a subscription. When it returns, the change is
-	// in force for every consumer.
+	// UpdateSubscription changes the fields that the update mask names, after
+	// AIP-134 (https://google.aip.dev/134). When it returns, the change is in force
+	// for every consumer.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID,
-	// EVENT_TYPE_NOT_FOUND, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_UNAVAILABLE. May be retried; with an
-	// etag, a retry of what succeeded gives SUBSCRIPTION_ETAG_MISMATCH.
+	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
+	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
+	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *v1.UpdateSubscriptionRequest) (*v1.UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND,
-	// SUBSCRIPTION_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried; a retry
-	// of what succeeded gives SUBSCRIPTION_NOT_FOUND.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_ETAG_MISMATCH,
+	// STORAGE_UNAVAILABLE. May be retried; a retry of what took effect gives
+	// SUBSCRIPTION_NOT_FOUND.
 	DeleteSubscription(context.Context, *v1.DeleteSubscriptionRequest) (*v1.DeleteSubscriptionResponse, error)
 	// SeekSubscription moves a subscription to a position: everything from there
 	// on is delivered, again or for the first time, beginning with attempt 1, and
@@ -255,9 +260,9 @@ type SubscriptionServiceHandler interface {
 	// before it, and the tokens of what was leased settle nothing. Dead letters
 	// stay; those that had been redriven and not settled are dead letters again.
 	//
-	// Errors: REQUEST_INVALID, SUBSCRIPTION_NOT_FOUND, TOPIC_NOT_FOUND,
-	// CURSOR_INVALID, CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED, CURSOR_INVALID,
+	// CURSOR_EXPIRED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE.
+	// May be retried.
 	SeekSubscription(context.Context, *v1.SeekSubscriptionRequest) (*v1.SeekSubscriptionResponse, error)
 }
 
@@ -292,18 +297,21 @@ func NewSubscriptionServiceHandler(svc SubscriptionServiceHandler, opts ...conne
 		SubscriptionServiceUpdateSubscriptionProcedure,
 		svc.UpdateSubscription,
 		connect.WithSchema(subscriptionServiceMethods.ByName("UpdateSubscription")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	subscriptionServiceDeleteSubscriptionHandler := connect.NewUnaryHandlerSimple(
 		SubscriptionServiceDeleteSubscriptionProcedure,
 		svc.DeleteSubscription,
 		connect.WithSchema(subscriptionServiceMethods.ByName("DeleteSubscription")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	subscriptionServiceSeekSubscriptionHandler := connect.NewUnaryHandlerSimple(
 		SubscriptionServiceSeekSubscriptionProcedure,
 		svc.SeekSubscription,
 		connect.WithSchema(subscriptionServiceMethods.ByName("SeekSubscription")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1.SubscriptionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -52,33 +52,34 @@ const (
 type TopicServiceClient interface {
 	// CreateTopic creates a topic.
 	//
-	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
-	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
-	// topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
+	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be retried.
 	GetTopic(context.Context, *v1.GetTopicRequest) (*v1.GetTopicResponse, error)
 	// ListTopics lists the topics by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be retried.
 	ListTopics(context.Context, *v1.ListTopicsRequest) (*v1.ListTopicsResponse, error)
-	// UpdateTopic changes the fields that the update mask names.
+	// UpdateTopic changes the fields that the update mask names, after AIP-134
+	// (https://google.aip.dev/134). The settings of a topic that the schemas
+	// declare are changed there: changing them here gives TOPIC_DECLARED.
 	//
-	// Errors: REQUEST_INVALID, UPDATE_MASK_INVALID, EVENT_TYPE_UNKNOWN,
-	// TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives TOPIC_ETAG_MISMATCH.
+	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
+	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
+	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *v1.UpdateTopicRequest) (*v1.UpdateTopicResponse, error)
 	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
-	// the deleted topic don't fit a later one of the same name. A topic that an
-	// event type declares comes back empty when the server starts again.
+	// the deleted topic don't fit a later one of the same name. A topic that the
+	// schemas declare, or an event type names, comes back empty when the server
+	// loads them again.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH,
-	// STORAGE_UNAVAILABLE. A retry of what took effect gives TOPIC_NOT_FOUND.
+	// Errors: TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be
+	// retried; a retry of what took effect gives TOPIC_NOT_FOUND.
 	DeleteTopic(context.Context, *v1.DeleteTopicRequest) (*v1.DeleteTopicResponse, error)
 }
 
@@ -117,12 +118,14 @@ func NewTopicServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+TopicServiceUpdateTopicProcedure,
 			connect.WithSchema(topicServiceMethods.ByName("UpdateTopic")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 		deleteTopic: connect.NewClient[v1.DeleteTopicRequest, v1.DeleteTopicResponse](
 			httpClient,
 			baseURL+TopicServiceDeleteTopicProcedure,
 			connect.WithSchema(topicServiceMethods.ByName("DeleteTopic")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -186,33 +189,34 @@ func (c *topicServiceClient) DeleteTopic(ctx context.Context, req *v1.DeleteTopi
 type TopicServiceHandler interface {
 	// CreateTopic creates a topic.
 	//
-	// Errors: REQUEST_INVALID; EVENT_TYPE_UNKNOWN, where `event_types` names a
-	// type that the server has not been given; TOPIC_ALREADY_EXISTS;
-	// TOO_MANY; STORAGE_FULL; STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
-	// topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
+	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. May be retried.
 	GetTopic(context.Context, *v1.GetTopicRequest) (*v1.GetTopicResponse, error)
 	// ListTopics lists the topics by name, a page at a time.
 	//
-	// Errors: REQUEST_INVALID, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
-	// retried.
+	// Errors: PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be retried.
 	ListTopics(context.Context, *v1.ListTopicsRequest) (*v1.ListTopicsResponse, error)
-	// UpdateTopic changes the fields that the update mask names.
+	// UpdateTopic changes the fields that the update mask names, after AIP-134
+	// (https://google.aip.dev/134). The settings of a topic that the schemas
+	// declare are changed there: changing them here gives TOPIC_DECLARED.
 	//
-	// Errors: REQUEST_INVALID, UPDATE_MASK_INVALID, EVENT_TYPE_UNKNOWN,
-	// TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives TOPIC_ETAG_MISMATCH.
+	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
+	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
+	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *v1.UpdateTopicRequest) (*v1.UpdateTopicResponse, error)
 	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
-	// the deleted topic don't fit a later one of the same name. A topic that an
-	// event type declares comes back empty when the server starts again.
+	// the deleted topic don't fit a later one of the same name. A topic that the
+	// schemas declare, or an event type names, comes back empty when the server
+	// loads them again.
 	//
-	// Errors: REQUEST_INVALID, TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH,
-	// STORAGE_UNAVAILABLE. A retry of what took effect gives TOPIC_NOT_FOUND.
+	// Errors: TOPIC_NOT_FOUND, TOPIC_ETAG_MISMATCH, STORAGE_UNAVAILABLE. May be
+	// retried; a retry of what took effect gives TOPIC_NOT_FOUND.
 	DeleteTopic(context.Context, *v1.DeleteTopicRequest) (*v1.DeleteTopicResponse, error)
 }
 
@@ -247,12 +251,14 @@ func NewTopicServiceHandler(svc TopicServiceHandler, opts ...connect.HandlerOpti
 		TopicServiceUpdateTopicProcedure,
 		svc.UpdateTopic,
 		connect.WithSchema(topicServiceMethods.ByName("UpdateTopic")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	topicServiceDeleteTopicHandler := connect.NewUnaryHandlerSimple(
 		TopicServiceDeleteTopicProcedure,
 		svc.DeleteTopic,
 		connect.WithSchema(topicServiceMethods.ByName("DeleteTopic")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1.TopicService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

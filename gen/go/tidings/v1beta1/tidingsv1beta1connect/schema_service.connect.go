@@ -48,24 +48,23 @@ type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in the response. May be
-	// retried. It takes a fraction of a second for each live revision.
+	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
+	// the response. May be retried. It takes a fraction of a second for each live
+	// revision.
 	CheckCompatibility(context.Context, *v1beta1.CheckCompatibilityRequest) (*v1beta1.CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
 	// and keep them over restarts. The replica that answers uses them at once, the
-	// others within moments. Topics that new event types declare are created.
+	// others within moments. Topics that the image declares are created and updated.
 	//
 	// What the image declares replaces what the server has under the same names,
 	// in whichever files; files that it leaves out stay as they are. What is
 	// registered goes before what the server was started with.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried: what is registered
-	// already changes nothing. With `expected_revision`, a retry of what took
-	// effect gives SCHEMA_REVISION_MISMATCH.
+	// Errors: SCHEMA_INVALID, SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH,
+	// SCHEMA_CHECKS_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried:
+	// what is registered already changes nothing. With `expected_revision`, a retry
+	// of what took effect gives SCHEMA_REVISION_MISMATCH.
 	RegisterSchema(context.Context, *v1beta1.RegisterSchemaRequest) (*v1beta1.RegisterSchemaResponse, error)
 }
 
@@ -91,6 +90,7 @@ func NewSchemaServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+SchemaServiceRegisterSchemaProcedure,
 			connect.WithSchema(schemaServiceMethods.ByName("RegisterSchema")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
 	}
@@ -125,24 +125,23 @@ type SchemaServiceHandler interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
 	// and changes nothing.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in the response. May be
-	// retried. It takes a fraction of a second for each live revision.
+	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
+	// the response. May be retried. It takes a fraction of a second for each live
+	// revision.
 	CheckCompatibility(context.Context, *v1beta1.CheckCompatibilityRequest) (*v1beta1.CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
 	// and keep them over restarts. The replica that answers uses them at once, the
-	// others within moments. Topics that new event types declare are created.
+	// others within moments. Topics that the image declares are created and updated.
 	//
 	// What the image declares replaces what the server has under the same names,
 	// in whichever files; files that it leaves out stay as they are. What is
 	// registered goes before what the server was started with.
 	//
-	// Errors: REQUEST_INVALID, REQUEST_TOO_LARGE, SCHEMA_INVALID,
-	// SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH, SCHEMA_CHECKS_UNAVAILABLE,
-	// STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried: what is registered
-	// already changes nothing. With `expected_revision`, a retry of what took
-	// effect gives SCHEMA_REVISION_MISMATCH.
+	// Errors: SCHEMA_INVALID, SCHEMA_INCOMPATIBLE, SCHEMA_REVISION_MISMATCH,
+	// SCHEMA_CHECKS_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried:
+	// what is registered already changes nothing. With `expected_revision`, a retry
+	// of what took effect gives SCHEMA_REVISION_MISMATCH.
 	RegisterSchema(context.Context, *v1beta1.RegisterSchemaRequest) (*v1beta1.RegisterSchemaResponse, error)
 }
 
@@ -164,6 +163,7 @@ func NewSchemaServiceHandler(svc SchemaServiceHandler, opts ...connect.HandlerOp
 		SchemaServiceRegisterSchemaProcedure,
 		svc.RegisterSchema,
 		connect.WithSchema(schemaServiceMethods.ByName("RegisterSchema")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
 	return "/tidings.v1beta1.SchemaService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
