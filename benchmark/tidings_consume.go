@@ -51,7 +51,7 @@ func (t *tidings) end(ctx context.Context, c *consumption, err error) error {
 func openConsume(subscription string) *tidingsv1.ConsumeRequest {
 	return &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: &tidingsv1.ConsumeOpen{
 		Subscription: subscription,
-		Window:       &tidingsv1.Window{MaxEvents: consumeWindow, MaxBytes: 256 << 20},
+		Window:       &tidingsv1.FlowControl{MaxEvents: consumeWindow, MaxBytes: 256 << 20},
 	}}}
 }
 

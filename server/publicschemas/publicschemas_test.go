@@ -146,7 +146,7 @@ func (p *published) send(c client, events []*tidingsv1.Event, contents map[strin
 // says of them.
 func (p *published) judge(events []*tidingsv1.Event, contents map[string]*dynamicpb.Message, response *tidingsv1.PublishResponse) {
 	p.t.Helper()
-	refusals := make(map[string]*tidingsv1.Error)
+	refusals := make(map[string]*tidingsv1.ErrorDetail)
 	for _, refused := range response.GetRefusedEvents() {
 		refusals[refused.GetId()] = refused.GetError()
 	}
@@ -170,7 +170,7 @@ func (p *published) judge(events []*tidingsv1.Event, contents map[string]*dynami
 	}
 }
 
-func violationsOf(refusal *tidingsv1.Error) map[string]string {
+func violationsOf(refusal *tidingsv1.ErrorDetail) map[string]string {
 	violations := make(map[string]string)
 	for _, violation := range refusal.GetFieldViolations() {
 		violations[violation.GetField()] += " " + violation.GetRuleId()
@@ -180,7 +180,7 @@ func violationsOf(refusal *tidingsv1.Error) map[string]string {
 
 // says reports whether a refusal names what is wanted: all of it or, where it says
 // how much there is, as much as had room.
-func says(refusal *tidingsv1.Error, got, want map[string]string) bool {
+func says(refusal *tidingsv1.ErrorDetail, got, want map[string]string) bool {
 	count, cut := refusal.GetMetadata()["violations"]
 	if !cut {
 		return maps.Equal(got, want)

@@ -142,7 +142,7 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *app, subscription string, comm
 		idle:        f.idle.Duration,
 		open: &tidingsv1.ConsumeOpen{
 			Subscription: subscription,
-			Window:       &tidingsv1.Window{MaxEvents: int32(f.window), MaxBytes: f.windowBytes},
+			Window:       &tidingsv1.FlowControl{MaxEvents: int32(f.window), MaxBytes: f.windowBytes},
 		},
 	}
 	// A reader that goes away is an error of writing, after which what is in

@@ -31,7 +31,7 @@ const (
 	alreadyApplied = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED
 	leaseLost      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST
 	malformedToken = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED
-	transient      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT
+	transient      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
 )
 
 // delivery is the first delivery of the event with this sequence.

@@ -34,7 +34,7 @@ func TestConsumePrintsAndAcknowledges(t *testing.T) {
 }
 
 func TestConsumeTakesNoMoreThanItsLimit(t *testing.T) {
-	var window *tidingsv1.Window
+	var window *tidingsv1.FlowControl
 	server, told := consumeServer(func(c *fakeCall) error {
 		open, err := c.opened(time.Minute)
 		if err != nil {

@@ -94,7 +94,7 @@ func verdict(state *os.ProcessState, lastLine string) *tidingsv1.Settlement {
 
 // variables tell a command about its event.
 func (r *commandRunner) variables(delivery *tidingsv1.Delivery) []string {
-	recorded := delivery.GetEvent()
+	recorded := delivery.GetRecorded()
 	event := recorded.GetEvent()
 	return []string{
 		"TIDINGS_SUBSCRIPTION=" + r.subscription,

@@ -50,7 +50,7 @@ func (c *consumption) begun(opened *tidingsv1.ConsumeOpened) {
 	for i, result := range opened.GetHeld() {
 		one := s.held[i]
 		switch status := result.GetStatus(); status {
-		case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT:
+		case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN:
 			// How much of its time is left isn't known.
 			one.since = time.Time{}
 		case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
@@ -169,7 +169,7 @@ func (c *consumption) result(d demand, status tidingsv1.SettlementStatus) {
 		if !d.extends() {
 			c.applied(d.lease, status)
 		}
-	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT:
+	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN:
 		if d.extends() {
 			d.lease.since = time.Time{}
 			return
@@ -211,7 +211,7 @@ func (c *consumption) lose(one *lease, status tidingsv1.SettlementStatus) {
 
 // report says what became of a delivery, where that isn't what was to be.
 func (c *consumption) report(one *lease, status tidingsv1.SettlementStatus, what string) {
-	c.console.printf("event %d, attempt %d: %s: %s", one.delivery.GetEvent().GetSequence(), one.delivery.GetAttempt(),
+	c.console.printf("event %d, attempt %d: %s: %s", one.delivery.GetRecorded().GetSequence(), one.delivery.GetAttempt(),
 		strings.TrimPrefix(status.String(), "SETTLEMENT_STATUS_"), what)
 }
 

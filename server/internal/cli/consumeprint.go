@@ -24,11 +24,11 @@ type deliveryLines struct {
 // line returns a delivery as a line. Where the server can't tell a payload's
 // type just now, it waits until it can or ctx ends.
 func (l *deliveryLines) line(ctx context.Context, delivery *tidingsv1.Delivery) ([]byte, error) {
-	var message proto.Message = delivery.GetEvent().GetEvent()
+	var message proto.Message = delivery.GetRecorded().GetEvent()
 	if !l.eventsOnly {
 		// Without the token and the deadline: settling isn't the reader's.
 		message = &tidingsv1.Delivery{
-			Event:          delivery.GetEvent(),
+			Recorded:       delivery.GetRecorded(),
 			Attempt:        delivery.GetAttempt(),
 			LastNackReason: delivery.GetLastNackReason(),
 			Redriven:       delivery.GetRedriven(),
@@ -40,7 +40,7 @@ func (l *deliveryLines) line(ctx context.Context, delivery *tidingsv1.Delivery) 
 			return append(text, '\n'), nil
 		}
 		if !mayPass(err) || ctx.Err() != nil {
-			return nil, fmt.Errorf("the event with sequence %d: %w", delivery.GetEvent().GetSequence(), err)
+			return nil, fmt.Errorf("the event with sequence %d: %w", delivery.GetRecorded().GetSequence(), err)
 		}
 		select {
 		case <-time.After(wait):

@@ -232,7 +232,7 @@ every one. The events stay in the topic for as long as it keeps them.`,
 // showDeadLetter prints a dead letter for people: what became of the event, and
 // the event.
 func showDeadLetter(cmd *cobra.Command, payload *payloadTypes, letter *tidingsv1.DeadLetter) error {
-	recorded, out := letter.GetEvent(), cmd.OutOrStdout()
+	recorded, out := letter.GetRecorded(), cmd.OutOrStdout()
 	text, err := toJSON(cmd.Context(), payload, recorded.GetEvent())
 	if err != nil {
 		return err
@@ -261,7 +261,7 @@ func showDeadLetter(cmd *cobra.Command, payload *payloadTypes, letter *tidingsv1
 }
 
 func deadLetterRow(letter *tidingsv1.DeadLetter) []string {
-	recorded := letter.GetEvent()
+	recorded := letter.GetRecorded()
 	return []string{
 		strconv.FormatInt(recorded.GetSequence(), 10),
 		typeName(recorded.GetEvent().GetData().GetTypeUrl()),

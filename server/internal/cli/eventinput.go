@@ -44,7 +44,7 @@ type eventInput struct {
 	limit int64
 	// refused is told of each line that is refused before it is sent. It
 	// returns errStopped to end the reading.
-	refused func(number int64, refusal *tidingsv1.Error) error
+	refused func(number int64, refusal *tidingsv1.ErrorDetail) error
 	// read is told after each line how many bytes of the input have been read.
 	read func(bytes int64)
 }
@@ -144,8 +144,8 @@ func (in *eventInput) event(ctx context.Context, l line) (*tidingsv1.Event, stri
 
 // tooLarge is the refusal of an event that no request can hold. Sent, it would
 // end the call and with it every other batch.
-func tooLarge(size, limit int64) *tidingsv1.Error {
-	return &tidingsv1.Error{
+func tooLarge(size, limit int64) *tidingsv1.ErrorDetail {
+	return &tidingsv1.ErrorDetail{
 		Reason:  tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
 		Code:    tidingsv1.StatusCode_STATUS_CODE_INVALID_ARGUMENT,
 		Message: "the event is larger than a request can be",

@@ -15,7 +15,7 @@ import (
 // parseEvent reads an event from a line of JSON. What is wrong with the line is
 // the refusal, with the reasons and paths with which a server refuses an event;
 // err means that its types couldn't be fetched.
-func parseEvent(ctx context.Context, types *payloadTypes, text []byte) (event *tidingsv1.Event, refusal *tidingsv1.Error, err error) {
+func parseEvent(ctx context.Context, types *payloadTypes, text []byte) (event *tidingsv1.Event, refusal *tidingsv1.ErrorDetail, err error) {
 	event = new(tidingsv1.Event)
 	r := &resolver{ctx: ctx, types: types}
 	parseErr := eventjson.Parse(text, event, r)
@@ -32,12 +32,12 @@ func parseEvent(ctx context.Context, types *payloadTypes, text []byte) (event *t
 	return nil, refusal, err
 }
 
-func unknownType(name string, err error) *tidingsv1.Error {
+func unknownType(name string, err error) *tidingsv1.ErrorDetail {
 	message := err.Error()
 	if fromServer, ok := errors.AsType[*connect.Error](err); ok {
 		message = fromServer.Message()
 	}
-	return &tidingsv1.Error{
+	return &tidingsv1.ErrorDetail{
 		Reason:   tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
 		Code:     tidingsv1.StatusCode_STATUS_CODE_INVALID_ARGUMENT,
 		Message:  message,
@@ -46,8 +46,8 @@ func unknownType(name string, err error) *tidingsv1.Error {
 }
 
 // malformed says what is wrong with a line.
-func malformed(err error) *tidingsv1.Error {
-	refusal := &tidingsv1.Error{
+func malformed(err error) *tidingsv1.ErrorDetail {
+	refusal := &tidingsv1.ErrorDetail{
 		Reason:  tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED,
 		Code:    tidingsv1.StatusCode_STATUS_CODE_INVALID_ARGUMENT,
 		Message: err.Error(),

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -72,7 +73,7 @@ func newFailure(err *connect.Error) *failure {
 }
 
 // newRefusal reads an error that is part of a response.
-func newRefusal(err *tidingsv1.Error) *failure {
+func newRefusal(err *tidingsv1.ErrorDetail) *failure {
 	f := &failure{
 		code:       err.GetCode(),
 		reason:     reasonName(err.GetReason()),
@@ -88,8 +89,12 @@ func newRefusal(err *tidingsv1.Error) *failure {
 
 const reasonPrefix = "ERROR_REASON_"
 
-func reasonName(reason tidingsv1.ErrorReason) string {
-	if reason == tidingsv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+func reasonName(reason interface {
+	protoreflect.Enum
+	fmt.Stringer
+},
+) string {
+	if reason.Number() == 0 {
 		return ""
 	}
 	return strings.TrimPrefix(reason.String(), reasonPrefix)

@@ -102,14 +102,14 @@ func TestStatusOfEveryReason(t *testing.T) {
 		case options.GetRetry() == tidingsv1.Retry_RETRY_NEVER:
 			want = StatusRefused
 		}
-		if got := newRefusal(&tidingsv1.Error{Reason: reason, Code: options.GetCode()}).status(); got != want {
+		if got := newRefusal(&tidingsv1.ErrorDetail{Reason: reason, Code: options.GetCode()}).status(); got != want {
 			t.Errorf("%s: status %d, want %d", reason, got, want)
 		}
 	}
 }
 
 func TestPathsAtLines(t *testing.T) {
-	f := newRefusal(&tidingsv1.Error{FieldViolations: []*tidingsv1.FieldViolation{
+	f := newRefusal(&tidingsv1.ErrorDetail{FieldViolations: []*tidingsv1.FieldViolation{
 		{Field: "events[1].data.email"}, {Field: "events[0]"}, {Field: "events[9].id"}, {Field: "topic"}, {Field: "events[99999999999999999999].id"},
 	}})
 	b := &batch{lines: []int64{4, 7}}

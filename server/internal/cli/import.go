@@ -100,7 +100,9 @@ func (i *importing) call(ctx context.Context, c *client) (sendErr error, respons
 			}
 		}
 		i.lines.add(b.lines)
-		err = stream.Send(&tidingsv1.ImportRequest{Topic: i.in.topic, Events: b.events, SkipInvalid: i.skipInvalid})
+		err = stream.Send(&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{
+			Topic: i.in.topic, Events: b.events, SkipInvalid: i.skipInvalid,
+		}})
 		if errors.Is(err, io.EOF) {
 			// The call has ended: its answer says why.
 			break
@@ -142,7 +144,7 @@ func (i *importing) printNothing(cmd *cobra.Command) {
 }
 
 // refuseLine notes that a line was refused before it was sent.
-func (i *importing) refuseLine(number int64, refusal *tidingsv1.Error) error {
+func (i *importing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	i.refusedHere++
 	f := newRefusal(refusal)
 	if i.skipInvalid {

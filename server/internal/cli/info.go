@@ -14,9 +14,9 @@ import (
 
 // durabilities says what a receipt means.
 var durabilities = map[tidingsv1.Durability]string{
-	tidingsv1.Durability_DURABILITY_WRITTEN:  "written (a stored event survives the server process)",
-	tidingsv1.Durability_DURABILITY_FSYNC:    "fsync (a stored event survives the machine)",
-	tidingsv1.Durability_DURABILITY_EXTERNAL: "external (as the NATS servers are set)",
+	tidingsv1.Durability_DURABILITY_PROCESS: "written (a stored event survives the server process)",
+	tidingsv1.Durability_DURABILITY_MACHINE: "fsync (a stored event survives the machine)",
+	tidingsv1.Durability_DURABILITY_NODE:    "external (as the NATS servers are set)",
 }
 
 func (a *app) infoCommand() *cobra.Command {

@@ -146,7 +146,7 @@ func (l *leases) next(extension time.Duration, now time.Time) []demand {
 // inOrder returns the leases in the order of their events.
 func (l *leases) inOrder() []*lease {
 	return slices.SortedFunc(maps.Values(l.held), func(a, b *lease) int {
-		return cmp.Compare(a.delivery.GetEvent().GetSequence(), b.delivery.GetEvent().GetSequence())
+		return cmp.Compare(a.delivery.GetRecorded().GetSequence(), b.delivery.GetRecorded().GetSequence())
 	})
 }
 

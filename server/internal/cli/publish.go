@@ -167,11 +167,11 @@ func (p *publishing) send(ctx context.Context, stream *connect.BidiStreamForClie
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err = stream.Send(&tidingsv1.PublishStreamRequest{
+		err = stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{
 			Topic:       b.topic,
 			Events:      b.events,
 			SkipInvalid: p.skipInvalid,
-		})
+		}})
 		if errors.Is(err, io.EOF) {
 			// The call has ended: the receiver knows why.
 			return nil
@@ -238,7 +238,7 @@ func (p *publishing) refuseBatch(b *batch, f *failure) {
 }
 
 // refuseLine notes that a line was refused before it was sent.
-func (p *publishing) refuseLine(number int64, refusal *tidingsv1.Error) error {
+func (p *publishing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	p.refusedHere++
 	f := newRefusal(refusal)
 	if p.skipInvalid {

@@ -71,7 +71,7 @@ func TestPublishStopsAtARefusedBatch(t *testing.T) {
 			if number != 1 {
 				err = store(stream, number, request)
 			} else {
-				err = stream.Send(&tidingsv1.PublishStreamResponse{Batch: number, Result: &tidingsv1.PublishStreamResponse_Error{Error: &tidingsv1.Error{
+				err = stream.Send(&tidingsv1.PublishStreamResponse{Batch: number, Result: &tidingsv1.PublishStreamResponse_Error{Error: &tidingsv1.ErrorDetail{
 					Reason:   tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL,
 					Code:     tidingsv1.StatusCode_STATUS_CODE_RESOURCE_EXHAUSTED,
 					Message:  "the storage is full",

@@ -234,7 +234,7 @@ func (a *app) getCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printWithPayload(cmd, newPayloadTypes(c), response.GetEvent())
+			return printWithPayload(cmd, newPayloadTypes(c), response.GetRecorded())
 		},
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
@@ -84,7 +83,7 @@ func (l *localSchemas) refused(cmd *cobra.Command, err error) error {
 		return err
 	}
 	f := newFailure(fromServer)
-	if f.reason != reasonName(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE) || len(f.violations) == 0 {
+	if f.reason != reasonName(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE) || len(f.violations) == 0 {
 		return err
 	}
 	for _, b := range l.incompatibilities(cmd.Context(), f) {

@@ -48,7 +48,16 @@ func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidi
 		s.ExpireAfterIdle = durationpb.New(f.expireAfter.Duration)
 	}
 	// A backoff of 0 differs from one that isn't said.
-	policy, said := &tidingsv1.RetryPolicy{Multiplier: f.multiplier, MaxAttempts: f.maxAttempts}, f.multiplier != 0 || f.maxAttempts != 0
+	policy, said := new(tidingsv1.RetryPolicy), false
+	if f.multiplier != 0 {
+		policy.Multiplier, said = &f.multiplier, true
+	}
+	switch {
+	case f.maxAttempts > 0:
+		policy.Attempts, said = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: f.maxAttempts}, true
+	case f.maxAttempts < 0:
+		policy.Attempts, said = &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}, true
+	}
 	if cmd.Flags().Changed("min-backoff") {
 		policy.MinBackoff, said = durationpb.New(f.minBackoff.Duration), true
 	}
@@ -77,9 +86,14 @@ var subscriptionPaths = []struct{ flag, path string }{
 func (f *subscriptionFlags) changed(cmd *cobra.Command) *fieldmaskpb.FieldMask {
 	mask := new(fieldmaskpb.FieldMask)
 	for _, p := range subscriptionPaths {
-		if cmd.Flags().Changed(p.flag) {
-			mask.Paths = append(mask.Paths, p.path)
+		if !cmd.Flags().Changed(p.flag) {
+			continue
 		}
+		path := p.path
+		if p.flag == "max-attempts" && f.maxAttempts < 0 {
+			path = "retry_policy.unlimited_attempts"
+		}
+		mask.Paths = append(mask.Paths, path)
 	}
 	if f.filter.changed(cmd.Flags()) {
 		mask.Paths = append(mask.Paths, "filter")

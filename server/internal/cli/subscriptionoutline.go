@@ -122,8 +122,8 @@ func retryText(p *tidingsv1.RetryPolicy) string {
 		parts = append(parts, "at most "+p.GetMaxBackoff().AsDuration().String())
 	}
 	switch attempts := p.GetMaxAttempts(); {
-	case attempts < 0:
-		parts = append(parts, "for ever")
+	case p.GetUnlimitedAttempts():
+		parts = append(parts, "forever")
 	case attempts > 0:
 		parts = append(parts, count(int64(attempts), "attempt"))
 	}

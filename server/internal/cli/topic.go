@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -31,6 +32,7 @@ func (a *app) topicCommand() *cobra.Command {
 // topicFlags are the settings of a topic.
 type topicFlags struct {
 	description string
+	owner       string
 	eventTypes  []string
 	window      durationFlag
 	maxAge      durationFlag
@@ -40,7 +42,8 @@ type topicFlags struct {
 func (f *topicFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.description, "description", "", "what the topic is for")
-	flags.StringSliceVar(&f.eventTypes, "event-type", nil, "full `name` of a type that the topic takes; may be repeated. Empty: every type")
+	flags.StringVar(&f.owner, "owner", "", "who answers for the topic: a team, an address")
+	flags.StringSliceVar(&f.eventTypes, "event-type", nil, "full `name` of a type that the topic takes, or * for every type; may be repeated. Empty: the types that declare the topic or, where none does, every type")
 	flags.Var(&f.window, "dedupe-window", "for how long a repeated publish is recognised, 1s to 7d. 0: as the server has it (2m)")
 	flags.Var(&f.maxAge, "max-age", "age after which events are removed, such as 30d. 0: never")
 	flags.Int64Var(&f.maxBytes, "max-bytes", 0, "size in `bytes` above which the oldest events are removed. 0: none")
@@ -48,22 +51,22 @@ func (f *topicFlags) add(cmd *cobra.Command) {
 
 // topic returns a topic with the settings of the flags.
 func (f *topicFlags) topic(name string) *tidingsv1.Topic {
-	topic := &tidingsv1.Topic{Name: name, Description: f.description}
+	settings := &optionsv1.TopicSettings{Description: f.description, Owner: f.owner}
 	for _, name := range f.eventTypes {
 		if name != "" {
-			topic.EventTypes = append(topic.EventTypes, name)
+			settings.EventTypes = append(settings.EventTypes, name)
 		}
 	}
 	if f.window.Duration != 0 {
-		topic.DedupeWindow = durationpb.New(f.window.Duration)
+		settings.DedupeWindow = durationpb.New(f.window.Duration)
 	}
 	if f.maxAge.Duration != 0 || f.maxBytes != 0 {
-		topic.Retention = &tidingsv1.Retention{MaxBytes: f.maxBytes}
+		settings.Retention = &optionsv1.Retention{MaxBytes: f.maxBytes}
 		if f.maxAge.Duration != 0 {
-			topic.Retention.MaxAge = durationpb.New(f.maxAge.Duration)
+			settings.Retention.MaxAge = durationpb.New(f.maxAge.Duration)
 		}
 	}
-	return topic
+	return &tidingsv1.Topic{Name: name, Settings: settings}
 }
 
 func (a *app) topicCreateCommand() *cobra.Command {
@@ -77,9 +80,9 @@ func (a *app) topicCreateCommand() *cobra.Command {
 			topic := settings.topic(args[0])
 			switch dedupe {
 			case "request":
-				topic.Dedupe = tidingsv1.Dedupe_DEDUPE_REQUEST
+				topic.Settings.Dedupe = optionsv1.Dedupe_DEDUPE_REQUEST
 			case "event":
-				topic.Dedupe = tidingsv1.Dedupe_DEDUPE_EVENT
+				topic.Settings.Dedupe = optionsv1.Dedupe_DEDUPE_EVENT
 			default:
 				return usagef("--dedupe: %q is not request or event", dedupe)
 			}
@@ -138,7 +141,8 @@ func (a *app) topicListCommand() *cobra.Command {
 					}
 				}
 				for _, t := range response.GetTopics() {
-					rows = append(rows, []string{t.GetName(), dedupeName(t.GetDedupe()), durationName(t.GetDedupeWindow()), retentionName(t.GetRetention()), typeNames(t), t.GetDescription()})
+					s := t.GetSettings()
+					rows = append(rows, []string{t.GetName(), dedupeName(s.GetDedupe()), durationName(s.GetDedupeWindow()), retentionName(s.GetRetention()), typeNames(s), s.GetDescription()})
 				}
 				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
 					break
@@ -156,11 +160,12 @@ func (a *app) topicListCommand() *cobra.Command {
 
 // topicPaths are the paths that UpdateTopic takes, by the flag that sets them.
 var topicPaths = []struct{ flag, path string }{
-	{"description", "description"},
-	{"event-type", "event_types"},
-	{"dedupe-window", "dedupe_window"},
-	{"max-age", "retention.max_age"},
-	{"max-bytes", "retention.max_bytes"},
+	{"description", "settings.description"},
+	{"owner", "settings.owner"},
+	{"event-type", "settings.event_types"},
+	{"dedupe-window", "settings.dedupe_window"},
+	{"max-age", "settings.retention.max_age"},
+	{"max-bytes", "settings.retention.max_bytes"},
 }
 
 func (a *app) topicUpdateCommand() *cobra.Command {
@@ -236,13 +241,15 @@ func (a *app) showTopic(cmd *cobra.Command, call func(*client) (*tidingsv1.Topic
 }
 
 func topicRows(t *tidingsv1.Topic) [][]string {
+	settings := t.GetSettings()
 	rows := [][]string{
 		{"name:", t.GetName()},
-		{"description:", t.GetDescription()},
-		{"event types:", typeNames(t)},
-		{"dedupe:", dedupeName(t.GetDedupe())},
-		{"dedupe window:", durationName(t.GetDedupeWindow())},
-		{"retention:", retentionName(t.GetRetention())},
+		{"description:", settings.GetDescription()},
+		{"owner:", settings.GetOwner()},
+		{"event types:", typeNames(settings)},
+		{"dedupe:", dedupeName(settings.GetDedupe())},
+		{"dedupe window:", durationName(settings.GetDedupeWindow())},
+		{"retention:", retentionName(settings.GetRetention())},
 		{"etag:", t.GetEtag()},
 	}
 	if t.GetCreateTime() != nil {
@@ -263,14 +270,14 @@ func topicRows(t *tidingsv1.Topic) [][]string {
 	return rows
 }
 
-func typeNames(t *tidingsv1.Topic) string {
+func typeNames(t *optionsv1.TopicSettings) string {
 	if len(t.GetEventTypes()) == 0 {
 		return "every type"
 	}
 	return strings.Join(t.GetEventTypes(), ", ")
 }
 
-func dedupeName(d tidingsv1.Dedupe) string {
+func dedupeName(d optionsv1.Dedupe) string {
 	return strings.ToLower(strings.TrimPrefix(d.String(), "DEDUPE_"))
 }
 
@@ -281,7 +288,7 @@ func durationName(d *durationpb.Duration) string {
 	return d.AsDuration().String()
 }
 
-func retentionName(r *tidingsv1.Retention) string {
+func retentionName(r *optionsv1.Retention) string {
 	var bounds []string
 	if r.GetMaxAge() != nil {
 		bounds = append(bounds, r.GetMaxAge().AsDuration().String())

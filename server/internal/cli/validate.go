@@ -90,7 +90,7 @@ func (v *validating) check(ctx context.Context, c *client, b *batch) error {
 	return nil
 }
 
-func (v *validating) refuseLine(number int64, refusal *tidingsv1.Error) error {
+func (v *validating) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	v.invalid++
 	v.console.printf("line %d: %s", number, newRefusal(refusal))
 	return nil

@@ -119,7 +119,7 @@ func (s *sharedWork) settled(sequence int64, said *tidingsv1.Settlement, result 
 		return true
 	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST:
 		return true
-	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT:
+	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN:
 		return false
 	default:
 		s.load.t.Errorf("%s: settling %d: %s", s.name, sequence, result.GetStatus())
@@ -185,7 +185,7 @@ func (c *consumer) consumeStream(ctx context.Context) error {
 		return err
 	}
 	open := &tidingsv1.ConsumeOpen{
-		Subscription: c.share.name, Window: &tidingsv1.Window{MaxEvents: 10}, HeartbeatInterval: durationpb.New(heartbeat),
+		Subscription: c.share.name, Window: &tidingsv1.FlowControl{MaxEvents: 10}, HeartbeatInterval: durationpb.New(heartbeat),
 		HeldDeliveryTokens: slices.Collect(maps.Keys(c.pending)),
 	}
 	_ = stream.Send(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: open}}) // The answer says why.

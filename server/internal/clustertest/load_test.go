@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -68,8 +69,8 @@ func startLoad(t *testing.T, replicas []*replica, stored int) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{t: t, replicas: replicas, stopping: make(chan struct{}), stop: stop, errors: make(map[string]int)}
 	t.Cleanup(stop)
-	for name, dedupe := range map[string]tidingsv1.Dedupe{
-		byRequest: tidingsv1.Dedupe_DEDUPE_REQUEST, byEvent: tidingsv1.Dedupe_DEDUPE_EVENT, backlog: tidingsv1.Dedupe_DEDUPE_REQUEST,
+	for name, dedupe := range map[string]optionsv1.Dedupe{
+		byRequest: optionsv1.Dedupe_DEDUPE_REQUEST, byEvent: optionsv1.Dedupe_DEDUPE_EVENT, backlog: optionsv1.Dedupe_DEDUPE_REQUEST,
 	} {
 		_, err := tidingsv1.NewTopicServiceClient(replicas[0].conn).CreateTopic(ctx,
 			&tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Dedupe: dedupe}})

@@ -9,6 +9,7 @@ import (
 	"example.com/tidings/server/internal/daemon"
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -24,8 +25,8 @@ func TestReplicatedTopics(t *testing.T) {
 	ctx := t.Context()
 	topics := tidingsv1.NewTopicServiceClient(tidings.dial(t))
 	publisher := tidingsv1.NewPublisherServiceClient(tidings.dial(t))
-	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
-		name := map[tidingsv1.Dedupe]string{tidingsv1.Dedupe_DEDUPE_REQUEST: "by-request", tidingsv1.Dedupe_DEDUPE_EVENT: "by-event"}[dedupe]
+	for _, dedupe := range []optionsv1.Dedupe{optionsv1.Dedupe_DEDUPE_REQUEST, optionsv1.Dedupe_DEDUPE_EVENT} {
+		name := map[optionsv1.Dedupe]string{optionsv1.Dedupe_DEDUPE_REQUEST: "by-request", optionsv1.Dedupe_DEDUPE_EVENT: "by-event"}[dedupe]
 		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Dedupe: dedupe}}); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func TestReplicatedTopics(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, receipt := range mixed.GetReceipts() {
-			if want := dedupe == tidingsv1.Dedupe_DEDUPE_EVENT && i < batchSize-3; receipt.GetDuplicate() != want {
+			if want := dedupe == optionsv1.Dedupe_DEDUPE_EVENT && i < batchSize-3; receipt.GetDuplicate() != want {
 				t.Errorf("%s: receipt %d of a request that overlaps: %v, want duplicate %t", name, i, receipt, want)
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"example.com/tidings/server/internal/daemon"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -37,15 +38,15 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		storage string
-		dedupe  tidingsv1.Dedupe
+		dedupe  optionsv1.Dedupe
 		sync    string
 	}{
-		{"written, by request", "local", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncWritten},
-		{"fsync, by request", "local", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
-		{"written, by event", "local", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncWritten},
-		{"fsync, by event", "local", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
-		{"NATS, by request", "nats", tidingsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
-		{"NATS, by event", "nats", tidingsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
+		{"written, by request", "local", optionsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncWritten},
+		{"fsync, by request", "local", optionsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
+		{"written, by event", "local", optionsv1.Dedupe_DEDUPE_EVENT, daemon.SyncWritten},
+		{"fsync, by event", "local", optionsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
+		{"NATS, by request", "nats", optionsv1.Dedupe_DEDUPE_REQUEST, daemon.SyncFsync},
+		{"NATS, by event", "nats", optionsv1.Dedupe_DEDUPE_EVENT, daemon.SyncFsync},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

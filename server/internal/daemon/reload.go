@@ -17,7 +17,7 @@ import (
 	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // schemaFile follows the file of --schemas. Its fields are required.
@@ -131,8 +131,8 @@ func (f *schemaFile) put(ctx context.Context, image []byte) (telemetry.Reload, e
 
 // verdict says whether a reason is about the file, so that the same content will
 // be refused again.
-func verdict(reason tidingsv1.ErrorReason) bool {
-	return reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INVALID ||
-		reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ||
-		reason == tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE
+func verdict(reason service.Reason) bool {
+	return reason == tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INVALID ||
+		reason == tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE ||
+		reason == tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE
 }

@@ -162,11 +162,11 @@ func maxRecordBytes(maxRequestBytes int) int {
 func durability(cfg Config) tidingsv1.Durability {
 	switch {
 	case cfg.NATSURL != "":
-		return tidingsv1.Durability_DURABILITY_EXTERNAL
+		return tidingsv1.Durability_DURABILITY_NODE
 	case cfg.Sync == SyncFsync:
-		return tidingsv1.Durability_DURABILITY_FSYNC
+		return tidingsv1.Durability_DURABILITY_MACHINE
 	default:
-		return tidingsv1.Durability_DURABILITY_WRITTEN
+		return tidingsv1.Durability_DURABILITY_PROCESS
 	}
 }
 

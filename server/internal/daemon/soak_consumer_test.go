@@ -239,8 +239,8 @@ func (c *badConsumer) settleHeld(ctx context.Context, client tidingsv1.ConsumerS
 	return c.settle(ctx, client, list)
 }
 
-func (c *badConsumer) window() *tidingsv1.Window {
-	return &tidingsv1.Window{MaxEvents: 1 + c.random.Int32N(60)}
+func (c *badConsumer) window() *tidingsv1.FlowControl {
+	return &tidingsv1.FlowControl{MaxEvents: 1 + c.random.Int32N(60)}
 }
 
 func (c *badConsumer) overPull(ctx context.Context, client tidingsv1.ConsumerServiceClient) error {

@@ -19,6 +19,7 @@ import (
 
 	"example.com/tidings/server/internal/daemon"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -31,11 +32,11 @@ func BenchmarkBacklog(b *testing.B) {
 	for _, test := range []struct {
 		name   string
 		events int
-		dedupe tidingsv1.Dedupe
+		dedupe optionsv1.Dedupe
 	}{
-		{"10000 events, 100 a record", 10_000, tidingsv1.Dedupe_DEDUPE_REQUEST},
-		{"1000000 events, 100 a record", 1_000_000, tidingsv1.Dedupe_DEDUPE_REQUEST},
-		{"1000000 events, 1 a record", 1_000_000, tidingsv1.Dedupe_DEDUPE_EVENT},
+		{"10000 events, 100 a record", 10_000, optionsv1.Dedupe_DEDUPE_REQUEST},
+		{"1000000 events, 100 a record", 1_000_000, optionsv1.Dedupe_DEDUPE_REQUEST},
+		{"1000000 events, 1 a record", 1_000_000, optionsv1.Dedupe_DEDUPE_EVENT},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			cfg := daemon.DefaultConfig()
@@ -70,7 +71,7 @@ type middlePosition struct {
 }
 
 // publishBacklog publishes events of which every second one has the same key.
-func publishBacklog(b *testing.B, c clients, events int, dedupe tidingsv1.Dedupe) (middle middlePosition) {
+func publishBacklog(b *testing.B, c clients, events int, dedupe optionsv1.Dedupe) (middle middlePosition) {
 	b.Helper()
 	if _, err := c.topics.CreateTopic(b.Context(), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: work, Dedupe: dedupe}}); err != nil {
 		b.Fatal(err)

@@ -47,7 +47,7 @@ const (
 	applied        = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED
 	alreadyApplied = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED
 	leaseLost      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST
-	transient      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT
+	transient      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
 )
 
 // work is the subscription that tests share, to the topic "work".

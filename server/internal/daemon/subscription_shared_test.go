@@ -42,8 +42,8 @@ func TestReplicasSettleForEachOther(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, tidingsv1.Ordering_ORDERING_NONE)
 	sequences := publishWork(t, r.far, 40, 5)
-	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.Window{MaxEvents: 10}})
-	far := consume(t.Context(), t, r.far, &tidingsv1.ConsumeOpen{Window: &tidingsv1.Window{MaxEvents: 10}})
+	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 10}})
+	far := consume(t.Context(), t, r.far, &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 10}})
 	got := [][]*tidingsv1.Delivery{near.next(10), far.next(10), pull(t, r.first, 10), pull(t, r.far, 10)}
 	var all []*tidingsv1.Delivery
 	for _, part := range got {
@@ -179,7 +179,7 @@ func TestReplicasSeekForEachOther(t *testing.T) {
 	sequences := publishWork(t, r.first, 300, 10)
 	// The consumers are at one server, the seek at the other, both ways round.
 	for i, sides := range [][2]clients{{r.first, r.far}, {r.far, r.first}} {
-		s := consume(t.Context(), t, sides[0], &tidingsv1.ConsumeOpen{Window: &tidingsv1.Window{MaxEvents: 100}})
+		s := consume(t.Context(), t, sides[0], &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 100}})
 		before := s.next(100)
 		s.settle(applied, acks(before[:50])...)
 		if _, err := sides[1].subscriptions.SeekSubscription(t.Context(), &tidingsv1.SeekSubscriptionRequest{

@@ -37,7 +37,7 @@ func (r *replicas) beforeTakeover(t *testing.T) *takeover {
 		settle(t, r.far, applied, nack(d, &tidingsv1.Nack{Reason: "busy", Delay: durationpb.New(time.Hour)}))
 	}
 	// Each consumer has half of the leased events; the window lets no more come.
-	window := &tidingsv1.Window{MaxEvents: takeoverPart / 2}
+	window := &tidingsv1.FlowControl{MaxEvents: takeoverPart / 2}
 	b.near = consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: window})
 	b.far = consume(t.Context(), t, r.far, &tidingsv1.ConsumeOpen{Window: window})
 	b.leased = append(b.near.next(takeoverPart/2), b.far.next(takeoverPart/2)...)
@@ -50,7 +50,7 @@ func (r *replicas) beforeTakeover(t *testing.T) *takeover {
 func (b *takeover) afterTakeover(t *testing.T, c clients) {
 	t.Helper()
 	// The consumers come back with what they hold.
-	window := &tidingsv1.Window{MaxEvents: takeoverPart}
+	window := &tidingsv1.FlowControl{MaxEvents: takeoverPart}
 	s := consume(t.Context(), t, c, &tidingsv1.ConsumeOpen{Window: window, HeldDeliveryTokens: tokens(b.leased)})
 	s.held(applied, len(b.leased))
 	settle(t, c, alreadyApplied, acks(b.acked)...)
@@ -118,7 +118,7 @@ func TestStoppedOwnerIsFenced(t *testing.T) {
 	sequences := publishWork(t, r.first, 30, 3)
 	old := pull(t, r.first, 10)
 	settle(t, r.first, applied, acks(old[:5])...)
-	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.Window{MaxEvents: 5}})
+	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 5}})
 	streamed := near.next(5)
 	if err := r.owner.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

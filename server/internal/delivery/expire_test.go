@@ -15,6 +15,7 @@ import (
 	"example.com/tidings/server/internal/engine/local"
 	"example.com/tidings/server/internal/schema"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -42,7 +43,7 @@ func newHub(t *testing.T) (*Hub, engine.Engine, *engine.Topic) {
 	hub := New(Config{Engine: store, Types: func() *schema.Set { return types }, Log: log})
 	t.Cleanup(func() { closeHub(t, hub) })
 	topic, err := store.CreateTopic(t.Context(), "orders", &storagev1.TopicConfig{
-		Uid: 17, Dedupe: tidingsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Minute),
+		Uid: 17, Dedupe: optionsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Minute),
 		CreateTime: timestamppb.Now(), UpdateTime: timestamppb.Now(),
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func TestExpireIdle(t *testing.T) {
 		}
 	}
 	attach := &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.Window{MaxEvents: 1, MaxBytes: 1 << 20}},
+		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}},
 	}}
 	never, unused := subscribe("never", 1, nil), subscribe("unused", 2, durationpb.New(time.Hour))
 	used, consumed := subscribe("used", 3, durationpb.New(time.Hour)), subscribe("consumed", 4, durationpb.New(time.Hour))

@@ -100,7 +100,7 @@ func leasing(ctx context.Context, t *testing.T, hub *Hub, store engine.Engine, t
 		t.Fatal(err)
 	}
 	ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.Window{MaxEvents: 1, MaxBytes: 1 << 20}},
+		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}},
 	}})
 	if got := ask(ctx, t, hub, s, leaseOf(1, 10*time.Second)); len(got.GetDeliveries()) == 0 {
 		t.Fatal("nothing was leased")

@@ -322,12 +322,16 @@ func (o *owner) configure(ctx context.Context, s *engine.Subscription) error {
 	o.subscription = s
 	o.typesChanged = o.hub.typesChanged() // Before they are asked for.
 	retry := s.Config.GetRetryPolicy()
+	maxAttempts := int(retry.GetMaxAttempts())
+	if retry.GetUnlimitedAttempts() {
+		maxAttempts = lease.Unlimited
+	}
 	o.machine.SetPolicy(lease.Policy{
 		AckDeadline: s.Config.GetAckDeadline().AsDuration(),
 		MinBackoff:  retry.GetMinBackoff().AsDuration(),
 		MaxBackoff:  retry.GetMaxBackoff().AsDuration(),
 		Multiplier:  retry.GetMultiplier(),
-		MaxAttempts: int(retry.GetMaxAttempts()),
+		MaxAttempts: maxAttempts,
 	})
 	topic, err := engine.TopicOf(ctx, o.hub.engine, s)
 	switch {

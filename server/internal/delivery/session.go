@@ -15,7 +15,7 @@ import (
 type session struct {
 	name   string
 	holder uint64 // What the machine calls it.
-	window *tidingsv1.Window
+	window *tidingsv1.FlowControl
 	// resized says that its server hasn't been told of the window.
 	resized bool
 	once    bool

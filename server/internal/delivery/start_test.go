@@ -50,7 +50,7 @@ func TestNotBefore(t *testing.T) {
 	delivers := func(hub *Hub) bool {
 		t.Helper()
 		ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-			Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.Window{MaxEvents: 1, MaxBytes: 1 << 20}, Once: true},
+			Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}, Once: true},
 		}})
 		return len(ask(ctx, t, hub, s, leaseOf(1, 0)).GetDeliveries()) > 0
 	}

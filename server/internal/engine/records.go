@@ -86,6 +86,8 @@ type Expectation struct {
 	// Last is the sequence of the last event. 0: there is none, and, where Key is
 	// empty, never was one. Of a key, retention may have removed events.
 	Last int64
+	// Some says that there is an event, whichever; Last is then 0.
+	Some bool
 }
 
 // Append is an append under way. It ends whether or not somebody waits.

@@ -75,11 +75,11 @@ func each(message proto.Message, visit func(*tidingsv1.Event)) {
 	case *tidingsv1.RecordedEvent:
 		visit(message.GetEvent())
 	case *tidingsv1.Delivery:
-		visit(message.GetEvent().GetEvent())
+		visit(message.GetRecorded().GetEvent())
 	case *tidingsv1.DeadLetter:
-		visit(message.GetEvent().GetEvent())
+		visit(message.GetRecorded().GetEvent())
 	case *tidingsv1.GetEventResponse:
-		visit(message.GetEvent().GetEvent())
+		visit(message.GetRecorded().GetEvent())
 	case *tidingsv1.ReadResponse:
 		for _, event := range message.GetEvents().GetEvents() {
 			visit(event.GetEvent())
@@ -92,14 +92,14 @@ func each(message proto.Message, visit func(*tidingsv1.Event)) {
 		eachDelivered(message.GetDeliveries(), visit)
 	case *tidingsv1.ListDeadLettersResponse:
 		for _, letter := range message.GetDeadLetters() {
-			visit(letter.GetEvent().GetEvent())
+			visit(letter.GetRecorded().GetEvent())
 		}
 	}
 }
 
 func eachDelivered(deliveries []*tidingsv1.Delivery, visit func(*tidingsv1.Event)) {
 	for _, delivery := range deliveries {
-		visit(delivery.GetEvent().GetEvent())
+		visit(delivery.GetRecorded().GetEvent())
 	}
 }
 

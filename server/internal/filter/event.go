@@ -239,11 +239,13 @@ func (e *event) message() (*tidingsv1.Event, error) {
 		return nil, err
 	}
 	message := &tidingsv1.Event{
-		Id:           e.id,
-		Source:       e.source,
-		Subject:      e.subject,
-		Time:         e.timestamp(),
-		PartitionKey: e.key,
+		Id:      e.id,
+		Source:  e.source,
+		Subject: e.subject,
+		Time:    e.timestamp(),
+	}
+	if e.key != "" {
+		message.PartitionKey = &e.key
 	}
 	if len(e.attributes) > 0 {
 		message.Attributes = make(map[string]string, len(e.attributes))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -84,7 +85,7 @@ func unmarshal[M proto.Message](c *goodClient, messages [][]byte, m M) M {
 func (c *goodClient) begin() {
 	c.t.Helper()
 	for i, topic := range append([]string{guarded}, commonTopics...) {
-		dedupe := tidingsv1.Dedupe(1 + i%2)
+		dedupe := optionsv1.Dedupe(1 + i%2)
 		c.try(overBinary, "TopicService.CreateTopic", &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: topic, Dedupe: dedupe}})
 	}
 	for i, name := range commonSubscriptions {

@@ -17,13 +17,16 @@ type Policy struct {
 	// 1.
 	Multiplier float64
 	// MaxAttempts is after how many attempts an event becomes a dead letter.
-	// Below 0: it never does.
+	// Unlimited: it never does.
 	MaxAttempts int
 }
 
+// Unlimited is a number of attempts without a bound.
+const Unlimited = -1
+
 // exhausted reports whether an event has had its attempts.
 func (p Policy) exhausted(attempts uint32) bool {
-	return p.MaxAttempts >= 0 && int64(attempts) >= int64(p.MaxAttempts)
+	return p.MaxAttempts != Unlimited && int64(attempts) >= int64(p.MaxAttempts)
 }
 
 // backoff returns the delay after an attempt, in milliseconds.

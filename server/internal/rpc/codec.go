@@ -105,7 +105,7 @@ func rejected(message proto.Message) error {
 	if len(unknown) == 0 || unknown[0] != rejectedTag {
 		return nil
 	}
-	reason := new(tidingsv1.Error)
+	reason := new(tidingsv1.ErrorDetail)
 	if err := proto.Unmarshal(unknown[1:], reason); err != nil {
 		return err
 	}

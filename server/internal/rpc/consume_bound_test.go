@@ -14,7 +14,7 @@ import (
 // more than what is leased to it.
 type outstanding struct {
 	t      *testing.T
-	window *tidingsv1.Window
+	window *tidingsv1.FlowControl
 
 	mu    sync.Mutex
 	bytes map[string]int64 // By token.
@@ -49,14 +49,14 @@ func TestWindowBound(t *testing.T) {
 	const count = 120
 	sizes := []int{0, 0, 8 << 10, 0, 28 << 10, 56 << 10, 0}
 	for name, test := range map[string]struct {
-		window *tidingsv1.Window
+		window *tidingsv1.FlowControl
 		full   int // The events that come before anything is settled.
 	}{
-		"events": {&tidingsv1.Window{MaxEvents: 7, MaxBytes: 8 << 20}, 7},
-		"bytes":  {&tidingsv1.Window{MaxEvents: 1000, MaxBytes: 100_000}, 6},
-		"both":   {&tidingsv1.Window{MaxEvents: 3, MaxBytes: 1}, 3},
+		"events": {&tidingsv1.FlowControl{MaxEvents: 7, MaxBytes: 8 << 20}, 7},
+		"bytes":  {&tidingsv1.FlowControl{MaxEvents: 1000, MaxBytes: 100_000}, 6},
+		"both":   {&tidingsv1.FlowControl{MaxEvents: 3, MaxBytes: 1}, 3},
 	} {
-		behaviour := func(t *testing.T, c client, open func(subscription string) (received func() ([]*tidingsv1.Delivery, error), granted *tidingsv1.Window)) {
+		behaviour := func(t *testing.T, c client, open func(subscription string) (received func() ([]*tidingsv1.Delivery, error), granted *tidingsv1.FlowControl)) {
 			t.Helper()
 			topic, s := newSubscribed(t, c, backoffNone, ackWithin(time.Hour))
 			for range count / 20 {
@@ -123,7 +123,7 @@ func TestWindowBound(t *testing.T) {
 			}
 		}
 		t.Run("Consume/"+name, some(func(t *testing.T, c client) {
-			behaviour(t, c, func(s string) (func() ([]*tidingsv1.Delivery, error), *tidingsv1.Window) {
+			behaviour(t, c, func(s string) (func() ([]*tidingsv1.Delivery, error), *tidingsv1.FlowControl) {
 				stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: test.window})
 				return func() ([]*tidingsv1.Delivery, error) {
 					response, err := stream.stream.Recv()
@@ -132,7 +132,7 @@ func TestWindowBound(t *testing.T) {
 			})
 		}, fullDuplex))
 		t.Run("Receive/"+name, some(func(t *testing.T, c client) {
-			behaviour(t, c, func(s string) (func() ([]*tidingsv1.Delivery, error), *tidingsv1.Window) {
+			behaviour(t, c, func(s string) (func() ([]*tidingsv1.Delivery, error), *tidingsv1.FlowControl) {
 				stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: test.window})
 				return func() ([]*tidingsv1.Delivery, error) {
 					response, err := stream.stream.Recv()

@@ -38,7 +38,7 @@ func TestDrainConsume(t *testing.T) {
 		held := make(map[*consuming][]*tidingsv1.Delivery)
 		_, streams, _ := draining(t, 4, func(t *testing.T, c client, s string) *consuming {
 			t.Helper()
-			stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 3}})
+			stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 3}})
 			held[stream] = stream.take(3)
 			return stream
 		}, fullDuplex)
@@ -52,7 +52,7 @@ func TestDrainConsume(t *testing.T) {
 					// However much room that gives, nothing more is delivered.
 					wantStatuses(t, statuses(stream.settle(ack(d.GetDeliveryToken()), ack("x"))), applied, malformed)
 					if i == 2 {
-						stream.changeWindow(&tidingsv1.Window{MaxEvents: 100})
+						stream.changeWindow(&tidingsv1.FlowControl{MaxEvents: 100})
 					}
 				}
 				stream.end()
@@ -108,7 +108,7 @@ func TestDrainReceive(t *testing.T) {
 	held := make(map[*receiving]*tidingsv1.Delivery)
 	server, streams, names := draining(t, 2, func(t *testing.T, c client, s string) *receiving {
 		t.Helper()
-		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 1}})
+		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 1}})
 		held[stream] = stream.next()
 		return stream
 	})

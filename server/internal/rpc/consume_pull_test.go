@@ -43,7 +43,7 @@ func TestPull(t *testing.T) {
 	}))
 	t.Run("without a wait, beside a stream", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
-		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 1}})
+		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 1}})
 		for range 5 {
 			events := publishN(t, c, topic, 2)
 			first := stream.next()

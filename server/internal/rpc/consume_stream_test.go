@@ -108,7 +108,7 @@ func TestConsumeRefused(t *testing.T) {
 			return []*tidingsv1.ConsumeRequest{settleOf(ack("x"))}
 		}, invalid.at("open")},
 		"a window first": {func(string) []*tidingsv1.ConsumeRequest {
-			return []*tidingsv1.ConsumeRequest{{Request: &tidingsv1.ConsumeRequest_Window{Window: new(tidingsv1.Window)}}}
+			return []*tidingsv1.ConsumeRequest{{Request: &tidingsv1.ConsumeRequest_Window{Window: new(tidingsv1.FlowControl)}}}
 		}, invalid.at("open")},
 		"nothing first": {func(string) []*tidingsv1.ConsumeRequest {
 			return []*tidingsv1.ConsumeRequest{{}}
@@ -198,7 +198,7 @@ func TestHeldTokens(t *testing.T) {
 			deleteAtEnd(t, c, topic, other)
 			events := publishN(t, c, topic, 7)
 			ctx, cancel := context.WithCancel(testContext(t))
-			first := receive(t, ctx, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 5}})
+			first := receive(t, ctx, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 5}})
 			var tokens []string
 			for range 5 {
 				tokens = append(tokens, first.next().GetDeliveryToken())
@@ -214,7 +214,7 @@ func TestHeldTokens(t *testing.T) {
 			var stream door
 			var opened *tidingsv1.ConsumeOpened
 			var quiet func()
-			window := &tidingsv1.Window{MaxEvents: 2}
+			window := &tidingsv1.FlowControl{MaxEvents: 2}
 			if d.name == "Consume" {
 				s := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: window, HeartbeatInterval: everySecond, HeldDeliveryTokens: held})
 				stream, opened, quiet = s, s.opened, s.quiet
@@ -247,7 +247,7 @@ func TestHeldTokens(t *testing.T) {
 	t.Run("takes from the stream that had it", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 2)
-		one := &tidingsv1.Window{MaxEvents: 1}
+		one := &tidingsv1.FlowControl{MaxEvents: 1}
 		first := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: one})
 		token := first.next().GetDeliveryToken()
 		second := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: one, HeldDeliveryTokens: []string{token}})

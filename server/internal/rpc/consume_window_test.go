@@ -17,7 +17,7 @@ import (
 var everySecond = durationpb.New(time.Second)
 
 // changeWindow changes the window of a stream and returns what was granted.
-func (s *consuming) changeWindow(w *tidingsv1.Window) *tidingsv1.Window {
+func (s *consuming) changeWindow(w *tidingsv1.FlowControl) *tidingsv1.FlowControl {
 	s.t.Helper()
 	s.send(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Window{Window: w}})
 	for len(s.windows) == 0 {
@@ -68,15 +68,15 @@ func (s *receiving) quiet() {
 }
 
 func TestWindowGranted(t *testing.T) {
-	for name, test := range map[string]struct{ asked, granted *tidingsv1.Window }{
-		"unset":      {nil, &tidingsv1.Window{MaxEvents: 1000, MaxBytes: 8 << 20}},
-		"empty":      {&tidingsv1.Window{}, &tidingsv1.Window{MaxEvents: 1000, MaxBytes: 8 << 20}},
-		"events":     {&tidingsv1.Window{MaxEvents: 1}, &tidingsv1.Window{MaxEvents: 1, MaxBytes: 8 << 20}},
-		"raised":     {&tidingsv1.Window{MaxBytes: 1}, &tidingsv1.Window{MaxEvents: 1000, MaxBytes: testEventBytes}},
-		"as asked":   {&tidingsv1.Window{MaxEvents: 17, MaxBytes: 1 << 20}, &tidingsv1.Window{MaxEvents: 17, MaxBytes: 1 << 20}},
-		"the utmost": {&tidingsv1.Window{MaxEvents: 10_000, MaxBytes: 256 << 20}, &tidingsv1.Window{MaxEvents: 10_000, MaxBytes: 256 << 20}},
+	for name, test := range map[string]struct{ asked, granted *tidingsv1.FlowControl }{
+		"unset":      {nil, &tidingsv1.FlowControl{MaxEvents: 1000, MaxBytes: 8 << 20}},
+		"empty":      {&tidingsv1.FlowControl{}, &tidingsv1.FlowControl{MaxEvents: 1000, MaxBytes: 8 << 20}},
+		"events":     {&tidingsv1.FlowControl{MaxEvents: 1}, &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 8 << 20}},
+		"raised":     {&tidingsv1.FlowControl{MaxBytes: 1}, &tidingsv1.FlowControl{MaxEvents: 1000, MaxBytes: testEventBytes}},
+		"as asked":   {&tidingsv1.FlowControl{MaxEvents: 17, MaxBytes: 1 << 20}, &tidingsv1.FlowControl{MaxEvents: 17, MaxBytes: 1 << 20}},
+		"the utmost": {&tidingsv1.FlowControl{MaxEvents: 10_000, MaxBytes: 256 << 20}, &tidingsv1.FlowControl{MaxEvents: 10_000, MaxBytes: 256 << 20}},
 	} {
-		want := func(t *testing.T, got *tidingsv1.Window) {
+		want := func(t *testing.T, got *tidingsv1.FlowControl) {
 			t.Helper()
 			if diff := cmp.Diff(test.granted, got, protocmp.Transform()); diff != "" {
 				t.Errorf("granted otherwise (-want +got):\n%s", diff)
@@ -108,20 +108,20 @@ func TestWindowGranted(t *testing.T) {
 		}))
 	}
 	for name, test := range map[string]struct {
-		window *tidingsv1.Window
+		window *tidingsv1.FlowControl
 		field  string
 	}{
-		"negative events": {&tidingsv1.Window{MaxEvents: -1}, "max_events"},
-		"many events":     {&tidingsv1.Window{MaxEvents: 10_001}, "max_events"},
-		"negative bytes":  {&tidingsv1.Window{MaxBytes: -1}, "max_bytes"},
-		"many bytes":      {&tidingsv1.Window{MaxBytes: 256<<20 + 1}, "max_bytes"},
+		"negative events": {&tidingsv1.FlowControl{MaxEvents: -1}, "max_events"},
+		"many events":     {&tidingsv1.FlowControl{MaxEvents: 10_001}, "max_events"},
+		"negative bytes":  {&tidingsv1.FlowControl{MaxBytes: -1}, "max_bytes"},
+		"many bytes":      {&tidingsv1.FlowControl{MaxBytes: 256<<20 + 1}, "max_bytes"},
 	} {
 		invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
 		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			wantRefusal(t, receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: test.window}), invalid.at("window."+test.field))
 			_, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{
-				Subscription: s, Window: &tidingsv1.StreamWindow{StreamId: "x", Window: test.window},
+				Subscription: s, Window: &tidingsv1.StreamFlowControl{StreamId: "x", Window: test.window},
 			})
 			wantRefusal(t, err, invalid.at("window.window."+test.field))
 		}))
@@ -135,10 +135,10 @@ func TestWindowGranted(t *testing.T) {
 }
 
 // resize changes the window of a Receive stream.
-func resize(t *testing.T, c client, subscription, stream string, w *tidingsv1.Window) *tidingsv1.Window {
+func resize(t *testing.T, c client, subscription, stream string, w *tidingsv1.FlowControl) *tidingsv1.FlowControl {
 	t.Helper()
 	response, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{
-		Subscription: subscription, Window: &tidingsv1.StreamWindow{StreamId: stream, Window: w},
+		Subscription: subscription, Window: &tidingsv1.StreamFlowControl{StreamId: stream, Window: w},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -149,21 +149,21 @@ func resize(t *testing.T, c client, subscription, stream string, w *tidingsv1.Wi
 // streams are the doors that have a window.
 var streams = []struct {
 	name string
-	open func(*testing.T, client, string, *tidingsv1.Window) (door, *tidingsv1.Window)
+	open func(*testing.T, client, string, *tidingsv1.FlowControl) (door, *tidingsv1.FlowControl)
 	need []need
 }{
-	{"Consume", func(t *testing.T, c client, s string, w *tidingsv1.Window) (door, *tidingsv1.Window) {
+	{"Consume", func(t *testing.T, c client, s string, w *tidingsv1.FlowControl) (door, *tidingsv1.FlowControl) {
 		stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{Subscription: s, Window: w})
 		return stream, stream.opened.GetWindow()
 	}, []need{fullDuplex}},
-	{"Receive", func(t *testing.T, c client, s string, w *tidingsv1.Window) (door, *tidingsv1.Window) {
+	{"Receive", func(t *testing.T, c client, s string, w *tidingsv1.FlowControl) (door, *tidingsv1.FlowControl) {
 		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s, Window: w})
 		return stream, stream.opened.GetWindow()
 	}, nil},
 }
 
 func TestWindowCredit(t *testing.T) {
-	one := &tidingsv1.Window{MaxEvents: 1}
+	one := &tidingsv1.FlowControl{MaxEvents: 1}
 	for _, d := range streams {
 		t.Run("settled through Settle/"+d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c)
@@ -211,13 +211,13 @@ func TestWindowChange(t *testing.T) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 10)
 		stream := consume(t, testContext(t), c, &tidingsv1.ConsumeOpen{
-			Subscription: s, Window: &tidingsv1.Window{MaxEvents: 2}, HeartbeatInterval: everySecond,
+			Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 2}, HeartbeatInterval: everySecond,
 		})
 		held := stream.take(2)
 		stream.quiet()
-		stream.changeWindow(&tidingsv1.Window{MaxEvents: 5})
+		stream.changeWindow(&tidingsv1.FlowControl{MaxEvents: 5})
 		held = append(held, stream.take(3)...)
-		stream.changeWindow(&tidingsv1.Window{MaxEvents: 1})
+		stream.changeWindow(&tidingsv1.FlowControl{MaxEvents: 1})
 		for _, d := range held[:4] {
 			wantStatuses(t, statuses(stream.settle(ack(d.GetDeliveryToken()))), applied)
 		}
@@ -230,16 +230,16 @@ func TestWindowChange(t *testing.T) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 10)
 		stream := receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{
-			Subscription: s, Window: &tidingsv1.Window{MaxEvents: 2}, HeartbeatInterval: everySecond,
+			Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 2}, HeartbeatInterval: everySecond,
 		})
 		held := []*tidingsv1.Delivery{stream.next(), stream.next()}
 		stream.quiet()
-		granted := resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.Window{MaxEvents: 5})
+		granted := resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.FlowControl{MaxEvents: 5})
 		if told := stream.told(); !proto.Equal(told, granted) {
 			t.Errorf("the stream was told of the window %v, want %v", told, granted)
 		}
 		held = append(held, stream.next(), stream.next(), stream.next())
-		resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.Window{MaxEvents: 1})
+		resize(t, c, s, stream.opened.GetStreamId(), &tidingsv1.FlowControl{MaxEvents: 1})
 		ackAll(t, c, s, held[:4]...)
 		stream.quiet()
 		ackAll(t, c, s, held[4])
@@ -252,7 +252,7 @@ func TestWindowChange(t *testing.T) {
 		token := pull(t, c, s, 1)[0].GetDeliveryToken()
 		response, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{
 			Subscription: s, Settlements: []*tidingsv1.Settlement{ack(token)},
-			Window: &tidingsv1.StreamWindow{StreamId: "nothing", Window: &tidingsv1.Window{MaxEvents: 5}},
+			Window: &tidingsv1.StreamFlowControl{StreamId: "nothing", Window: &tidingsv1.FlowControl{MaxEvents: 5}},
 		})
 		if err != nil || response.GetWindow() != nil || len(response.GetResults()) != 1 || response.GetResults()[0].GetStatus() != applied {
 			t.Errorf("got %v, %v", response, err)

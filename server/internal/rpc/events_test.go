@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -47,7 +48,7 @@ func newTopic(t *testing.T, c client, change ...func(*tidingsv1.Topic)) string {
 }
 
 // byEvent makes a topic recognise each event.
-func byEvent(topic *tidingsv1.Topic) { topic.Dedupe = tidingsv1.Dedupe_DEDUPE_EVENT }
+func byEvent(topic *tidingsv1.Topic) { topic.Dedupe = optionsv1.Dedupe_DEDUPE_EVENT }
 
 // placed is a valid payload.
 func placed(order string) *ordersv1.OrderPlaced {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -21,7 +22,7 @@ func TestPrecondition(t *testing.T) {
 	mismatch := func(expected, actual int64) refusal {
 		return because(codes.Aborted, "SEQUENCE_MISMATCH", "expected", fmt.Sprint(expected), "actual", fmt.Sprint(actual))
 	}
-	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+	for _, dedupe := range []optionsv1.Dedupe{optionsv1.Dedupe_DEDUPE_REQUEST, optionsv1.Dedupe_DEDUPE_EVENT} {
 		t.Run("topic/"+dedupe.String(), some(func(t *testing.T, c client) {
 			topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Dedupe = dedupe })
 			first, err := try(t, c, topic, &tidingsv1.Precondition{}, orders(t, "a", 3)...)
@@ -57,7 +58,7 @@ func TestPrecondition(t *testing.T) {
 			}
 		}))
 	}
-	for _, dedupe := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+	for _, dedupe := range []optionsv1.Dedupe{optionsv1.Dedupe_DEDUPE_REQUEST, optionsv1.Dedupe_DEDUPE_EVENT} {
 		t.Run("key/"+dedupe.String(), each(func(t *testing.T, c client) {
 			topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Dedupe = dedupe })
 			key := func(last int64) *tidingsv1.Precondition {
@@ -90,7 +91,7 @@ func TestPrecondition(t *testing.T) {
 	}
 	// What retention removed counts for a topic, and not for a key.
 	t.Run("key without events", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, byEvent, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		topic := newTopic(t, c, byEvent, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		last := publish(t, c, topic, event(t, "1", placed("k")))[0].GetSequence()
 		for i := range 10 {
 			publish(t, c, topic, bulky(t, fmt.Sprint("bulk", i), 16<<10))
@@ -104,7 +105,7 @@ func TestPrecondition(t *testing.T) {
 	}))
 	t.Run("topic without events", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) {
-			topic.Retention = &tidingsv1.Retention{MaxAge: durationpb.New(time.Second)}
+			topic.Retention = &optionsv1.Retention{MaxAge: durationpb.New(time.Second)}
 		})
 		last := publish(t, c, topic, event(t, "1", placed("k")))[0].GetSequence()
 		untilTopic(t, c, topic, func(statistics *tidingsv1.TopicStatistics) bool { return statistics.GetEarliestSequence() == 0 })

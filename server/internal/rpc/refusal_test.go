@@ -68,7 +68,7 @@ func wantRefusal(t *testing.T, err error, want refusal) {
 }
 
 // wantError is wantRefusal for an error inside a response.
-func wantError(t *testing.T, e *tidingsv1.Error, want refusal) {
+func wantError(t *testing.T, e *tidingsv1.ErrorDetail, want refusal) {
 	t.Helper()
 	if e == nil {
 		t.Fatalf("accepted; want %v", want)

@@ -226,7 +226,7 @@ func TestGetServerInfo(t *testing.T) {
 				MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes, MaxEventsPerRequest: 4096, MaxEventsPerDedupeEventRequest: 4096,
 				MaxUnsettledEvents: 50_000,
 			},
-			Durability: tidingsv1.Durability_DURABILITY_WRITTEN,
+			Durability: tidingsv1.Durability_DURABILITY_PROCESS,
 			Features:   []string{"exact-backlog", "key-index", "key-preconditions"},
 		}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {

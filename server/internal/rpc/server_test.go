@@ -92,7 +92,7 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 		Types:      types,
 		Comparer:   comparer,
 		Limits:     service.Limits{MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes},
-		Durability: tidingsv1.Durability_DURABILITY_WRITTEN,
+		Durability: tidingsv1.Durability_DURABILITY_PROCESS,
 		Version:    "1.2.3-test",
 		Log:        log,
 	})

@@ -58,7 +58,7 @@ type consuming struct {
 	opened   *tidingsv1.ConsumeOpened
 	pending  []*tidingsv1.Delivery
 	settled  []*tidingsv1.SettlementResults
-	windows  []*tidingsv1.Window
+	windows  []*tidingsv1.FlowControl
 	beats    int
 	draining bool
 }
@@ -157,7 +157,7 @@ type receiving struct {
 	stream       receiveStream
 	opened       *tidingsv1.ConsumeOpened
 	pending      []*tidingsv1.Delivery
-	windows      []*tidingsv1.Window
+	windows      []*tidingsv1.FlowControl
 }
 
 func receive(t *testing.T, ctx context.Context, c client, r *tidingsv1.ReceiveRequest) *receiving { //nolint:revive // The test comes first, as everywhere here.
@@ -189,7 +189,7 @@ func (s *receiving) frame() {
 }
 
 // told waits for the frame that says what the window is now.
-func (s *receiving) told() *tidingsv1.Window {
+func (s *receiving) told() *tidingsv1.FlowControl {
 	s.t.Helper()
 	for len(s.windows) == 0 {
 		s.frame()
@@ -270,10 +270,10 @@ var doors = []struct {
 	need []need
 }{
 	{"Consume", func(t *testing.T, ctx context.Context, c client, s string) door {
-		return consume(t, ctx, c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 1}})
+		return consume(t, ctx, c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 1}})
 	}, []need{fullDuplex}},
 	{"Receive", func(t *testing.T, ctx context.Context, c client, s string) door {
-		return receive(t, ctx, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 1}})
+		return receive(t, ctx, c, &tidingsv1.ReceiveRequest{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 1}})
 	}, nil},
 	{"Pull", func(t *testing.T, ctx context.Context, c client, s string) door {
 		return &pulling{t, c, ctx, s}

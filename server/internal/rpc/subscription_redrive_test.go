@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -186,7 +187,7 @@ func TestRedrive(t *testing.T) {
 		}
 	}))
 	t.Run("of a removed event", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		want := bulky(t, "a", 8<<10)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -228,7 +229,7 @@ func TestSeek(t *testing.T) {
 		wantIDs(t, pull(t, c, s, 1), events...) // Nothing was moved.
 	}))
 	t.Run("expired cursor", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		publishN(t, c, topic, 2)
@@ -262,7 +263,7 @@ func seekWhileConsuming(t *testing.T, c client) {
 	defer cancel()
 	// So few that they have room in the connection while nobody reads: the server
 	// waits for who doesn't.
-	stream := consume(t, ctx, c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.Window{MaxEvents: 50}})
+	stream := consume(t, ctx, c, &tidingsv1.ConsumeOpen{Subscription: s, Window: &tidingsv1.FlowControl{MaxEvents: 50}})
 	published, data := make(chan error), event(t, "x", placed("o")).GetData()
 	go func() {
 		for i := 0; ; i++ {
@@ -280,7 +281,7 @@ func seekWhileConsuming(t *testing.T, c client) {
 	for range seeks {
 		stream.take(5) // It goes on.
 		cursor := seek(t, c, s, fromNew)
-		stream.changeWindow(&tidingsv1.Window{MaxEvents: 50})
+		stream.changeWindow(&tidingsv1.FlowControl{MaxEvents: 50})
 		before := stream.pending
 		stream.pending = nil
 		after := stream.take(5)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -104,7 +105,7 @@ func TestSubscriptionStatistics(t *testing.T) {
 func TestSubscriptionGap(t *testing.T) {
 	removing := func(t *testing.T, c client) (topic, s string) {
 		t.Helper()
-		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} })
+		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s = newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		return topic, s
@@ -146,7 +147,7 @@ func TestSubscriptionGap(t *testing.T) {
 		}
 		native := transports()[0]
 		c := native.dial(t, first)
-		topic, s := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &tidingsv1.Retention{MaxBytes: 64 << 10} }), newName()
+		topic, s := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} }), newName()
 		if _, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
 			Subscription: &tidingsv1.Subscription{Name: s, Topic: topic},
 		}); err != nil {

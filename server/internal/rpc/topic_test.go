@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -27,9 +28,9 @@ func TestCreateTopic(t *testing.T) {
 			Name:         newName(),
 			Description:  "What happens to ☕ orders.",
 			EventTypes:   []string{orderPlaced, orderPaid},
-			Dedupe:       tidingsv1.Dedupe_DEDUPE_EVENT,
+			Dedupe:       optionsv1.Dedupe_DEDUPE_EVENT,
 			DedupeWindow: durationpb.New(90 * time.Second),
-			Retention:    &tidingsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20},
+			Retention:    &optionsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20},
 		}
 		before := time.Now()
 		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: want})
@@ -61,13 +62,13 @@ func TestCreateTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := created.GetTopic()
-		if got.GetDedupe() != tidingsv1.Dedupe_DEDUPE_REQUEST || got.GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetRetention() != nil || got.GetEtag() == "ignored" {
+		if got.GetDedupe() != optionsv1.Dedupe_DEDUPE_REQUEST || got.GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetRetention() != nil || got.GetEtag() == "ignored" {
 			t.Errorf("created with %v", got)
 		}
 	}))
 	t.Run("window within the retention", some(func(t *testing.T, c client) {
 		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: newName(), Retention: &tidingsv1.Retention{MaxAge: durationpb.New(30 * time.Second)},
+			Name: newName(), Retention: &optionsv1.Retention{MaxAge: durationpb.New(30 * time.Second)},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +77,7 @@ func TestCreateTopic(t *testing.T) {
 			t.Errorf("the window is %s", got)
 		}
 		longer, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: created.GetTopic().GetName(), Retention: &tidingsv1.Retention{MaxAge: durationpb.New(time.Hour)},
+			Name: created.GetTopic().GetName(), Retention: &optionsv1.Retention{MaxAge: durationpb.New(time.Hour)},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -116,8 +117,8 @@ func TestCreateTopic(t *testing.T) {
 		"long description":  {&tidingsv1.Topic{Name: "a", Description: strings.Repeat("é", 1025)}, "topic.description"},
 		"short window":      {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(time.Millisecond)}, "topic.dedupe_window"},
 		"long window":       {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(169 * time.Hour)}, "topic.dedupe_window"},
-		"negative age":      {&tidingsv1.Topic{Name: "a", Retention: &tidingsv1.Retention{MaxAge: durationpb.New(-1)}}, "topic.retention.max_age"},
-		"negative size":     {&tidingsv1.Topic{Name: "a", Retention: &tidingsv1.Retention{MaxBytes: -1}}, "topic.retention.max_bytes"},
+		"negative age":      {&tidingsv1.Topic{Name: "a", Retention: &optionsv1.Retention{MaxAge: durationpb.New(-1)}}, "topic.retention.max_age"},
+		"negative size":     {&tidingsv1.Topic{Name: "a", Retention: &optionsv1.Retention{MaxBytes: -1}}, "topic.retention.max_bytes"},
 		"unknown dedupe":    {&tidingsv1.Topic{Name: "a", Dedupe: 17}, "topic.dedupe"},
 		"type twice":        {&tidingsv1.Topic{Name: "a", EventTypes: []string{orderPaid, orderPaid}}, "topic.event_types"},
 		"type name":         {&tidingsv1.Topic{Name: "a", EventTypes: []string{"a b"}}, "topic.event_types[0]"},
@@ -247,11 +248,11 @@ func TestUpdateTopic(t *testing.T) {
 			func(topic *tidingsv1.Topic) { topic.Description, topic.EventTypes, topic.Retention = "", nil, nil },
 		},
 		"a part of the retention": {
-			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Retention: &tidingsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
+			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
 			func(topic *tidingsv1.Topic) { topic.Retention.MaxBytes = 1 << 21 },
 		},
 		"the other part": {
-			[]string{"retention.max_age"}, &tidingsv1.Topic{Retention: &tidingsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
+			[]string{"retention.max_age"}, &tidingsv1.Topic{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
 			func(topic *tidingsv1.Topic) { topic.Retention.MaxAge = day },
 		},
 		"window": {
@@ -266,7 +267,7 @@ func TestUpdateTopic(t *testing.T) {
 		t.Run(name, some(func(t *testing.T, c client) {
 			created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
 				Name: newName(), Description: "old", EventTypes: []string{orderPlaced},
-				Retention: &tidingsv1.Retention{MaxAge: hour, MaxBytes: 1 << 20},
+				Retention: &optionsv1.Retention{MaxAge: hour, MaxBytes: 1 << 20},
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -330,7 +331,7 @@ func TestUpdateTopic(t *testing.T) {
 				_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
 					Topic: &tidingsv1.Topic{
 						Name: name, Description: "new", EventTypes: []string{orderPaid}, DedupeWindow: durationpb.New(time.Second),
-						Retention: &tidingsv1.Retention{MaxBytes: 1 << 20},
+						Retention: &optionsv1.Retention{MaxBytes: 1 << 20},
 					},
 					UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{path}},
 				})

@@ -120,7 +120,7 @@ const errorsRoom = 1 << 20
 type errorsOf struct{ used int }
 
 // proto returns an error as a part of the response.
-func (e *errorsOf) proto(err *Error) *tidingsv1.Error {
+func (e *errorsOf) proto(err *Error) *tidingsv1.ErrorDetail {
 	if e.used > errorsRoom {
 		err = err.naming(1)
 		err.Message = shorten(err.Message, maxFieldBytes)

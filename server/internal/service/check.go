@@ -64,7 +64,7 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("%s: %v", t.Name, err))
 	case err != nil:
 		return "", err
-	case e.key != "":
+	case e.keyed:
 		return strings.Clone(e.key), nil
 	case !plainKey(key):
 		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,

@@ -46,7 +46,7 @@ type consumer struct {
 	subscription *engine.Subscription
 	tokens       *delivery.Tokens
 	session      string
-	window       *tidingsv1.Window
+	window       *tidingsv1.FlowControl
 	held         []*replicav1.LeaseRef // What it had leased before.
 	owner        string                // It has the session.
 	heartbeat    time.Duration
@@ -61,8 +61,8 @@ type consumer struct {
 }
 
 // granted is the window that is granted when one is asked for.
-func (s *Service) granted(asked *tidingsv1.Window) *tidingsv1.Window {
-	window := &tidingsv1.Window{MaxEvents: asked.GetMaxEvents(), MaxBytes: asked.GetMaxBytes()}
+func (s *Service) granted(asked *tidingsv1.FlowControl) *tidingsv1.FlowControl {
+	window := &tidingsv1.FlowControl{MaxEvents: asked.GetMaxEvents(), MaxBytes: asked.GetMaxBytes()}
 	if window.GetMaxEvents() == 0 {
 		window.MaxEvents = defaultWindowEvents
 	}
@@ -74,7 +74,7 @@ func (s *Service) granted(asked *tidingsv1.Window) *tidingsv1.Window {
 }
 
 func (s *Service) newConsumer(
-	ctx context.Context, name string, window *tidingsv1.Window, interval *durationpb.Duration, sender FrameSender, kind frameKind,
+	ctx context.Context, name string, window *tidingsv1.FlowControl, interval *durationpb.Duration, sender FrameSender, kind frameKind,
 ) (*consumer, error) {
 	subscription, err := s.subscription(ctx, name, "")
 	if err != nil {
@@ -312,7 +312,7 @@ func (s *Service) detach(ctx context.Context, subscription *engine.Subscription,
 }
 
 // resize changes the window of a session.
-func (s *Service) resize(ctx context.Context, subscription *engine.Subscription, session string, window *tidingsv1.Window) error {
+func (s *Service) resize(ctx context.Context, subscription *engine.Subscription, session string, window *tidingsv1.FlowControl) error {
 	_, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Resize{
 		Resize: &replicav1.Resize{Session: session, Window: window},
 	}})

@@ -177,7 +177,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 
 func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLetter {
 	return &tidingsv1.DeadLetter{
-		Event: &tidingsv1.RecordedEvent{
+		Recorded: &tidingsv1.RecordedEvent{
 			Event:          letter.GetEvent(),
 			Topic:          l.subscription.Config.GetTopic(),
 			Sequence:       letter.GetSequence(),

@@ -21,11 +21,11 @@ import (
 // batch is a publish request as it is worked on: views of its encoding, from
 // which events are copied once, into their record.
 type batch struct {
-	topic        string
-	requestID    string
-	skipInvalid  bool
-	precondition *tidingsv1.Precondition
-	events       []event
+	topic         string
+	requestID     string
+	skipInvalid   bool
+	preconditions []*tidingsv1.Precondition
+	events        []event
 }
 
 // event is one event of a batch. Its byte slices and strings point into the
@@ -37,6 +37,7 @@ type event struct {
 	key     string
 	typeURL string
 	payload []byte
+	keyed   bool  // A key is set, if only to none.
 	err     error // Why it is refused before its content is looked at.
 }
 
@@ -68,7 +69,7 @@ func (e *event) setTypeURL(url string) {
 
 // missing returns a key that the server determined where the event has none.
 func (e *event) missing(key string) string {
-	if e.key != "" {
+	if e.keyed {
 		return ""
 	}
 	return key
@@ -98,11 +99,11 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 	events := request.GetEvents()
 	count := len(events)
 	*into = batch{
-		topic:        request.GetTopic(),
-		requestID:    request.GetRequestId(),
-		skipInvalid:  request.GetSkipInvalid(),
-		precondition: request.GetPrecondition(),
-		events:       make([]event, count),
+		topic:         request.GetTopic(),
+		requestID:     request.GetRequestId(),
+		skipInvalid:   request.GetSkipInvalid(),
+		preconditions: request.GetPreconditions(),
+		events:        make([]event, count),
 	}
 	// The rules about the request are checked with events that break none, so
 	// that one bad event is the event's affair.
@@ -125,6 +126,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 			id:      message.GetId(),
 			source:  message.GetSource(),
 			key:     message.GetPartitionKey(),
+			keyed:   message.PartitionKey != nil, //nolint:protogetter // Whether it is set.
 			typeURL: message.GetData().GetTypeUrl(),
 			payload: message.GetData().GetValue(),
 		}
@@ -199,7 +201,7 @@ func scanEvent(data []byte, e *event) bool {
 		case 4:
 			return scanTime(value)
 		case 5:
-			e.key = view(value)
+			e.key, e.keyed = view(value), true
 			return plainText(value, 512)
 		case 6:
 			return scanAttribute(value, &names)
@@ -237,7 +239,7 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 		name = view(value)
 		return true
 	})
-	if !ok || name == "" || len(name) > 20 || reservedAttributes[name] || names.count == len(names.list) {
+	if !ok || name == "" || len(name) > 20 || reservedAttributes[name] || strings.HasPrefix(name, "tidings") || names.count == len(names.list) {
 		return false
 	}
 	for _, c := range []byte(name) {

@@ -13,6 +13,7 @@ import (
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -23,10 +24,17 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Error is an error from the contract's catalogue. Every other error that the
+// Reason is a value of one of the contract's catalogues: of tidingsv1.ErrorReason or
+// of what tidingsv1beta1.ErrorReason adds.
+type Reason interface {
+	protoreflect.Enum
+	fmt.Stringer
+}
+
+// Error is an error from the contract's catalogues. Every other error that the
 // methods of this package return is the server's fault.
 type Error struct {
-	Reason   tidingsv1.ErrorReason
+	Reason   Reason
 	Message  string
 	Metadata map[string]string
 	// Fields are the fields that broke a rule, at most maxViolations.
@@ -57,10 +65,11 @@ func (e *Error) Options() *tidingsv1.ErrorReasonOptions {
 	return result
 }
 
-// Proto returns the error as a part of a response.
-func (e *Error) Proto() *tidingsv1.Error {
-	result := &tidingsv1.Error{
-		Reason:          e.Reason,
+// Proto returns the error as a part of a response of tidings.v1.
+func (e *Error) Proto() *tidingsv1.ErrorDetail {
+	reason, _ := e.Reason.(tidingsv1.ErrorReason)
+	result := &tidingsv1.ErrorDetail{
+		Reason:          reason,
 		Code:            e.Options().GetCode(),
 		Message:         e.Message,
 		Metadata:        e.Metadata,
@@ -73,7 +82,7 @@ func (e *Error) Proto() *tidingsv1.Error {
 }
 
 // ErrorOf is the inverse of Proto.
-func ErrorOf(e *tidingsv1.Error) *Error {
+func ErrorOf(e *tidingsv1.ErrorDetail) *Error {
 	return &Error{
 		Reason:     e.GetReason(),
 		Message:    e.GetMessage(),
@@ -88,7 +97,7 @@ func ErrorOf(e *tidingsv1.Error) *Error {
 const retryDelay = time.Second
 
 // fault makes an error from pairs of metadata keys and values.
-func fault(reason tidingsv1.ErrorReason, message string, metadata ...string) *Error {
+func fault(reason Reason, message string, metadata ...string) *Error {
 	e := &Error{Reason: reason, Message: message}
 	for pair := range slices.Chunk(metadata, 2) {
 		if e.Metadata == nil {
@@ -100,7 +109,7 @@ func fault(reason tidingsv1.ErrorReason, message string, metadata ...string) *Er
 }
 
 // fieldFault makes an error about one field.
-func fieldFault(reason tidingsv1.ErrorReason, field, description string, metadata ...string) *Error {
+func fieldFault(reason Reason, field, description string, metadata ...string) *Error {
 	e := fault(reason, field+": "+description, metadata...)
 	e.Fields = []*tidingsv1.FieldViolation{{Field: field, Description: description}}
 	return e

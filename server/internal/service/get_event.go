@@ -35,5 +35,5 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 	if err != nil {
 		return nil, err
 	}
-	return &tidingsv1.GetEventResponse{Event: event}, nil
+	return &tidingsv1.GetEventResponse{Recorded: event}, nil
 }

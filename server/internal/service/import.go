@@ -50,8 +50,15 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 
 func (i *importing) parse(data []byte, b *batch) (base int64, err error) {
 	base = i.received
-	if err := parseBatch(data, b, base); err != nil {
+	publish, _, err := unwrap(data)
+	if err != nil {
 		return 0, err
+	}
+	if err := parseBatch(publish, b, base); err != nil {
+		return 0, err
+	}
+	if b.requestID != "" || len(b.preconditions) > 0 {
+		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "publish", "request_id and preconditions are not for Import")
 	}
 	if !i.began {
 		i.given, i.skip = strings.Clone(b.topic), b.skipInvalid

@@ -9,42 +9,48 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// expect turns a precondition into what the engine checks when it stores the
+// expect turns the preconditions into what the engine checks when it stores the
 // batch.
 func (s *Service) expect(p *publication) error {
-	if p.precondition == nil {
-		return nil
-	}
-	key := p.precondition.GetPartitionKey()
-	if key != "" {
-		if !p.byEvent() && !s.engine.Features().KeyPreconditions {
-			return fault(tidingsv1.ErrorReason_ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED,
-				fmt.Sprintf("topic %q keeps no sequence of a key: its dedupe is not DEDUPE_EVENT", p.topic.Name), "topic", p.topic.Name)
-		}
-		for _, a := range p.accepted {
-			if a.key != key {
-				return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "precondition.partition_key",
-					fmt.Sprintf("events[%d] has another key, %q", a.index, a.key))
+	for i, precondition := range p.preconditions {
+		key := precondition.GetPartitionKey()
+		if key != "" && !s.engine.Features().KeyPreconditions {
+			if !p.byEvent() {
+				return preconditionUnsupported(p.topic.Name, i, "the topic keeps no sequence of a key: its dedupe is not DEDUPE_EVENT")
+			}
+			for _, a := range p.accepted {
+				if a.key != key {
+					return preconditionUnsupported(p.topic.Name, i, fmt.Sprintf("events[%d] has another key, %q", a.index, a.key))
+				}
 			}
 		}
+		p.batch.Expect = append(p.batch.Expect, engine.Expectation{
+			Key: key, Last: precondition.GetLastSequence(), Some: precondition.GetExists(),
+		})
 	}
-	p.batch.Expect = []engine.Expectation{{Key: key, Last: p.precondition.GetExpectedLastSequence()}}
 	return nil
 }
 
+func preconditionUnsupported(topic string, index int, why string) error {
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_PRECONDITION_UNSUPPORTED,
+		fmt.Sprintf("preconditions[%d]", index), why, "topic", topic)
+}
+
 // mismatch is the error for a precondition that doesn't hold.
-func mismatch(p *publication, actual int64) error {
-	key, expected := p.precondition.GetPartitionKey(), p.precondition.GetExpectedLastSequence()
-	metadata := []string{"expected", strconv.FormatInt(expected, 10), "actual", strconv.FormatInt(actual, 10)}
-	message := fmt.Sprintf("the last sequence is %d, not %d", actual, expected)
-	switch {
-	case key != "" && actual == 0:
-		message = fmt.Sprintf("the topic holds no event with this key: it has had none, or retention has removed them, %d too", expected)
-	case actual == 0:
-		message = fmt.Sprintf("the topic has had no event yet, expected was %d", expected)
+func mismatch(p *publication, failed *engine.SequenceError) error {
+	precondition := p.preconditions[failed.Expectation]
+	expected := strconv.FormatInt(precondition.GetLastSequence(), 10)
+	if _, ok := precondition.GetExpectation().(*tidingsv1.Precondition_Exists); ok {
+		expected = map[bool]string{true: "some", false: "none"}[precondition.GetExists()]
 	}
-	if key != "" {
-		metadata = append(metadata, "partition_key", key)
+	actual := "none"
+	if failed.Actual != 0 {
+		actual = strconv.FormatInt(failed.Actual, 10)
 	}
-	return fault(tidingsv1.ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH, message, metadata...)
+	of, metadata := "the topic", []string{"expected", expected, "actual", actual}
+	if key := precondition.GetPartitionKey(); key != "" {
+		of, metadata = "the key", append(metadata, "partition_key", key)
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_SEQUENCE_MISMATCH, fmt.Sprintf("preconditions[%d]", failed.Expectation),
+		fmt.Sprintf("the last event of %s is %s, expected was %s", of, actual, expected), metadata...)
 }

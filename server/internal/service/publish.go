@@ -13,6 +13,7 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -33,8 +34,8 @@ type publication struct {
 	// topic's dedupe is DEDUPE_EVENT: one that is there twice is stored once.
 	places []int
 	append engine.Append
-	// precondition is what the request expects, or nil.
-	precondition *tidingsv1.Precondition
+	// preconditions are what the request expects.
+	preconditions []*tidingsv1.Precondition
 }
 
 // Publish implements tidings.v1.PublisherService.
@@ -62,7 +63,7 @@ func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest
 // are counted from base. Batches may be checked at the same time.
 func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication, error) {
 	types := s.Types()
-	p := &publication{precondition: b.precondition}
+	p := &publication{preconditions: b.preconditions}
 	name := b.topic
 	if name == "" {
 		var err error
@@ -125,7 +126,7 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 
 // byEvent says whether events are recognised one by one.
 func (p *publication) byEvent() bool {
-	return p.topic != nil && p.topic.Config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
+	return p.topic != nil && p.topic.Config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
 }
 
 // encode copies the accepted events, which were checked against these types,
@@ -222,7 +223,7 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 			index = p.places[i]
 		}
 		place := stored.Of(index)
-		receipts[i].Index = int32(a.index)
+		receipts[i].Index = int64(a.index)
 		receipts[i].Sequence, receipts[i].Duplicate = place.Sequence, place.Duplicate || index < next
 		next = max(next, index+1)
 		response.Receipts[i] = &receipts[i]
@@ -241,7 +242,7 @@ func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, 
 		case err == nil:
 			return stored, nil
 		case errors.As(err, &sequence):
-			return stored, mismatch(p, sequence.Actual)
+			return stored, mismatch(p, sequence)
 		case !errors.As(err, &taken):
 			return stored, storageFault(err, p.topic.Name)
 		}

@@ -19,7 +19,11 @@ func (s *Service) PublishStream(ctx context.Context, stream PublishStream) error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := &pipeline{service: s, lenient: true, parse: func(data []byte, b *batch) (int64, error) {
-		return 0, parseBatch(data, b, 0)
+		publish, _, err := unwrap(data)
+		if err != nil {
+			return 0, err
+		}
+		return 0, parseBatch(publish, b, 0)
 	}}
 	if err := p.run(ctx, stream); err != nil {
 		return err

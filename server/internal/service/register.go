@@ -85,14 +85,14 @@ func schemaFault(err error) error {
 	var revision *governance.RevisionError
 	switch {
 	case errors.As(err, &invalid):
-		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INVALID, "image", oneLine(invalid.Problem))
+		return fieldFault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INVALID, "image", oneLine(invalid.Problem))
 	case errors.As(err, &incompatible):
 		return incompatibleFault(incompatible)
 	case errors.As(err, &revision):
-		return fault(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_REVISION_MISMATCH, revision.Error(),
+		return fault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_REVISION_MISMATCH, revision.Error(),
 			"expected", revision.Expected, "actual", revision.Actual)
 	case errors.Is(err, governance.ErrNoComparer):
-		return fault(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE, err.Error())
+		return fault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_CHECKS_UNAVAILABLE, err.Error())
 	default:
 		return storageFault(err, "")
 	}
@@ -101,7 +101,7 @@ func schemaFault(err error) error {
 // incompatibleFault lists what the schemas would break.
 func incompatibleFault(err *governance.IncompatibleError) *Error {
 	first := err.Violations[0]
-	e := fault(tidingsv1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE, err.Error(),
+	e := fault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE, err.Error(),
 		"violations", strconv.Itoa(len(err.Violations)), "rule", first.Rule,
 		"element", first.Element, "against_revision", first.Against)
 	for _, v := range err.Violations[:min(len(err.Violations), maxViolations)] {

@@ -146,3 +146,8 @@ func (s *Service) Readiness(ctx context.Context) Readiness {
 	works := err == nil || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrDamaged)
 	return Readiness{Problem: err, Works: works, Stores: works && !errors.Is(err, engine.ErrFull)}
 }
+
+// ListEventTypeRevisions implements tidings.v1.SchemaService.
+func (s *Service) ListEventTypeRevisions(context.Context, *tidingsv1.ListEventTypeRevisionsRequest) (*tidingsv1.ListEventTypeRevisionsResponse, error) {
+	panic("to be written")
+}

@@ -80,7 +80,7 @@ func (s *Service) settleNow(ctx context.Context, subscription *engine.Subscripti
 	response, err := s.hub.Call(bounded, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: ask}})
 	transient := make([]*tidingsv1.SettlementResult, len(ask.GetSettlements()))
 	for i := range transient {
-		transient[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT}
+		transient[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN}
 	}
 	switch {
 	case errors.Is(err, engine.ErrSubscriptionNotFound), ctx.Err() != nil:
@@ -128,7 +128,7 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	attached, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
 		Attach: &replicav1.Attach{
 			Session: session,
-			Window:  &tidingsv1.Window{MaxEvents: events, MaxBytes: max(maxPullBytes, int64(s.limits.MaxEventBytes))},
+			Window:  &tidingsv1.FlowControl{MaxEvents: events, MaxBytes: max(maxPullBytes, int64(s.limits.MaxEventBytes))},
 			Once:    true,
 		},
 	}})

@@ -34,48 +34,71 @@ func newSubscriptionConfig(s *tidingsv1.Subscription, topic *engine.Topic) *stor
 	random := make([]byte, engine.TokenKeyBytes+8)
 	rand.Read(random)
 	config := &storagev1.SubscriptionConfig{
-		Uid:             binary.BigEndian.Uint64(random[engine.TokenKeyBytes:]),
-		TokenKey:        random[:engine.TokenKeyBytes],
-		Topic:           topic.Name,
-		TopicUid:        topic.Config.GetUid(),
-		Description:     s.GetDescription(),
-		Filter:          s.GetFilter(),
-		Ordering:        s.GetOrdering(),
-		AckDeadline:     s.GetAckDeadline(),
-		RetryPolicy:     s.GetRetryPolicy(),
-		ExpireAfterIdle: s.GetExpireAfterIdle(),
-		Paused:          s.GetPaused(),
-		CreateTime:      timestamppb.Now(),
-		UpdateTime:      timestamppb.Now(),
+		Uid:        binary.BigEndian.Uint64(random[engine.TokenKeyBytes:]),
+		TokenKey:   random[:engine.TokenKeyBytes],
+		Topic:      topic.Name,
+		TopicUid:   topic.Config.GetUid(),
+		Ordering:   s.GetOrdering(),
+		CreateTime: timestamppb.Now(),
+		UpdateTime: timestamppb.Now(),
 	}
 	if config.GetOrdering() == tidingsv1.Ordering_ORDERING_UNSPECIFIED {
 		config.Ordering = tidingsv1.Ordering_ORDERING_NONE
 	}
-	settleSubscription(config)
+	setSubscription(config, s)
 	return config
 }
 
-// settleSubscription fills what is unset.
-func settleSubscription(config *storagev1.SubscriptionConfig) {
+// setSubscription puts the settings that can change, with the defaults of what is
+// unset, into a configuration.
+func setSubscription(config *storagev1.SubscriptionConfig, s *tidingsv1.Subscription) {
+	config.Description = s.GetDescription()
+	config.Filter = s.GetFilter()
+	config.AckDeadline = s.GetAckDeadline()
+	config.RetryPolicy = retryPolicy(s.GetRetryPolicy())
+	config.ExpireAfterIdle = s.GetExpireAfterIdle()
+	config.Paused = s.GetPaused()
 	if config.GetAckDeadline() == nil {
 		config.AckDeadline = durationpb.New(defaultAckDeadline)
 	}
+}
+
+// retryPolicy is a policy with the defaults of what is unset.
+func retryPolicy(asked *tidingsv1.RetryPolicy) *tidingsv1.RetryPolicy {
 	policy := new(tidingsv1.RetryPolicy)
-	if config.GetRetryPolicy() != nil {
-		policy = proto.CloneOf(config.GetRetryPolicy())
-	}
-	config.RetryPolicy = policy
+	proto.Merge(policy, asked)
 	if policy.GetMinBackoff() == nil {
 		policy.MinBackoff = durationpb.New(defaultMinBackoff)
 	}
 	if policy.GetMaxBackoff() == nil {
 		policy.MaxBackoff = durationpb.New(max(defaultMaxBackoff, policy.GetMinBackoff().AsDuration()))
 	}
-	if policy.GetMultiplier() == 0 {
-		policy.Multiplier = defaultMultiplier
+	if policy.Multiplier == nil { //nolint:protogetter // Whether it is set.
+		policy.Multiplier = proto.Float64(defaultMultiplier)
 	}
-	if policy.GetMaxAttempts() == 0 {
-		policy.MaxAttempts = defaultMaxAttempts
+	if policy.GetAttempts() == nil {
+		policy.Attempts = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: defaultMaxAttempts}
+	}
+	return policy
+}
+
+// settingsOfSubscription is a subscription with what its maker may set.
+func settingsOfSubscription(subscription *engine.Subscription) *tidingsv1.Subscription {
+	config := subscription.Config
+	policy := proto.CloneOf(config.GetRetryPolicy())
+	if policy != nil {
+		policy.MinBackoff, policy.MaxBackoff = valid(policy.GetMinBackoff()), valid(policy.GetMaxBackoff())
+	}
+	return &tidingsv1.Subscription{
+		Name:            subscription.Name,
+		Topic:           config.GetTopic(),
+		Description:     config.GetDescription(),
+		Filter:          config.GetFilter(),
+		Ordering:        config.GetOrdering(),
+		AckDeadline:     valid(config.GetAckDeadline()),
+		RetryPolicy:     policy,
+		ExpireAfterIdle: valid(config.GetExpireAfterIdle()),
+		Paused:          config.GetPaused(),
 	}
 }
 
@@ -86,27 +109,11 @@ func (s *Service) subscriptionProto(ctx context.Context, subscription *engine.Su
 	if err != nil && !detached {
 		return nil, storageFault(err, config.GetTopic())
 	}
-	policy := config.GetRetryPolicy()
-	return &tidingsv1.Subscription{
-		Name:        subscription.Name,
-		Topic:       config.GetTopic(),
-		Description: config.GetDescription(),
-		Filter:      config.GetFilter(),
-		Ordering:    config.GetOrdering(),
-		AckDeadline: valid(config.GetAckDeadline()),
-		RetryPolicy: &tidingsv1.RetryPolicy{
-			MinBackoff:  valid(policy.GetMinBackoff()),
-			MaxBackoff:  valid(policy.GetMaxBackoff()),
-			Multiplier:  policy.GetMultiplier(),
-			MaxAttempts: policy.GetMaxAttempts(),
-		},
-		ExpireAfterIdle: valid(config.GetExpireAfterIdle()),
-		Paused:          config.GetPaused(),
-		Etag:            etagOf(subscription.Revision),
-		CreateTime:      config.GetCreateTime(),
-		UpdateTime:      config.GetUpdateTime(),
-		Detached:        detached,
-	}, nil
+	result := settingsOfSubscription(subscription)
+	result.Etag = etagOf(subscription.Revision)
+	result.CreateTime, result.UpdateTime = config.GetCreateTime(), config.GetUpdateTime()
+	result.Detached = detached
+	return result, nil
 }
 
 // subscription returns a subscription whose etag, unless the given one is empty,
@@ -122,10 +129,19 @@ func (s *Service) subscription(ctx context.Context, name, etag string) (*engine.
 	return subscription, nil
 }
 
-// attached returns the topic of a subscription, or TOPIC_NOT_FOUND.
+// attached returns the topic of a subscription, or SUBSCRIPTION_DETACHED.
 func (s *Service) attached(ctx context.Context, subscription *engine.Subscription) (*engine.Topic, error) {
 	topic, err := engine.TopicOf(ctx, s.engine, subscription)
+	if errors.Is(err, engine.ErrTopicNotFound) {
+		return nil, detachedFault(subscription)
+	}
 	return topic, storageFault(err, subscription.Config.GetTopic())
+}
+
+func detachedFault(subscription *engine.Subscription) error {
+	name, topic := subscription.Name, subscription.Config.GetTopic()
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_DETACHED,
+		fmt.Sprintf("the topic %q of subscription %q has been deleted", topic, name), "subscription", name, "topic", topic)
 }
 
 // checkFilter says what is wrong with a filter for a topic. field is its path.

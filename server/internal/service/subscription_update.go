@@ -3,15 +3,14 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
 
 	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -19,7 +18,7 @@ import (
 func (s *Service) UpdateSubscription(ctx context.Context, request *tidingsv1.UpdateSubscriptionRequest) (*tidingsv1.UpdateSubscriptionResponse, error) {
 	wanted := request.GetSubscription()
 	for {
-		updated, err := s.updateSubscription(ctx, wanted, request.GetUpdateMask().GetPaths())
+		updated, err := s.updateSubscription(ctx, wanted, request.GetUpdateMask())
 		switch {
 		case err == nil:
 			return s.updatedSubscription(ctx, updated)
@@ -45,16 +44,17 @@ func (s *Service) updatedSubscription(ctx context.Context, updated *engine.Subsc
 
 // updateSubscription returns engine.ErrRevision where another change comes
 // first.
-func (s *Service) updateSubscription(ctx context.Context, wanted *tidingsv1.Subscription, mask []string) (*engine.Subscription, error) {
+func (s *Service) updateSubscription(ctx context.Context, wanted *tidingsv1.Subscription, mask *fieldmaskpb.FieldMask) (*engine.Subscription, error) {
 	subscription, err := s.subscription(ctx, wanted.GetName(), wanted.GetEtag())
 	if err != nil {
 		return nil, err
 	}
-	config := proto.CloneOf(subscription.Config)
-	if err := applySubscriptionMask(config, wanted, mask); err != nil {
+	changed := settingsOfSubscription(subscription)
+	if err := update(changed, wanted, mask, "subscription"); err != nil {
 		return nil, err
 	}
-	settleSubscription(config)
+	config := proto.CloneOf(subscription.Config)
+	setSubscription(config, changed)
 	if err := checkRules(config.GetRetryPolicy(), tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID,
 		fieldPath("subscription"), fieldPath("retry_policy")); err != nil {
 		return nil, err
@@ -70,54 +70,4 @@ func (s *Service) updateSubscription(ctx context.Context, wanted *tidingsv1.Subs
 	}
 	config.UpdateTime = timestamppb.Now()
 	return s.engine.UpdateSubscription(ctx, subscription, config)
-}
-
-// applySubscriptionMask sets the fields that an update mask names. Without a
-// mask it sets those that have a value.
-func applySubscriptionMask(config *storagev1.SubscriptionConfig, wanted *tidingsv1.Subscription, mask []string) error {
-	if len(mask) == 0 {
-		for path, set := range map[string]bool{
-			"description":       wanted.GetDescription() != "",
-			"filter":            wanted.GetFilter() != nil,
-			"ack_deadline":      wanted.GetAckDeadline() != nil,
-			"retry_policy":      wanted.GetRetryPolicy() != nil,
-			"expire_after_idle": wanted.GetExpireAfterIdle() != nil,
-			"paused":            wanted.GetPaused(),
-		} {
-			if set {
-				mask = append(mask, path)
-			}
-		}
-	}
-	policy := config.GetRetryPolicy()
-	for i, path := range mask {
-		switch path {
-		case "description":
-			config.Description = wanted.GetDescription()
-		case "filter":
-			config.Filter = wanted.GetFilter()
-		case "ack_deadline":
-			config.AckDeadline = wanted.GetAckDeadline()
-		case "retry_policy":
-			policy = new(tidingsv1.RetryPolicy)
-			proto.Merge(policy, wanted.GetRetryPolicy())
-			config.RetryPolicy = policy
-		case "retry_policy.min_backoff":
-			policy.MinBackoff = wanted.GetRetryPolicy().GetMinBackoff()
-		case "retry_policy.max_backoff":
-			policy.MaxBackoff = wanted.GetRetryPolicy().GetMaxBackoff()
-		case "retry_policy.multiplier":
-			policy.Multiplier = wanted.GetRetryPolicy().GetMultiplier()
-		case "retry_policy.max_attempts":
-			policy.MaxAttempts = wanted.GetRetryPolicy().GetMaxAttempts()
-		case "expire_after_idle":
-			config.ExpireAfterIdle = wanted.GetExpireAfterIdle()
-		case "paused":
-			config.Paused = wanted.GetPaused()
-		default:
-			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_UPDATE_MASK_INVALID,
-				fmt.Sprintf("update_mask.paths[%d]", i), fmt.Sprintf("%q is not a field that can be changed", path))
-		}
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -27,7 +28,7 @@ func TestWrongTimes(t *testing.T) {
 	for field, request := range map[string]proto.Message{
 		"topic.dedupe_window": &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", DedupeWindow: long}},
 		"topic.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: "a", Retention: &tidingsv1.Retention{MaxAge: mixed},
+			Name: "a", Retention: &optionsv1.Retention{MaxAge: mixed},
 		}},
 		"topic.create_time":  &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
 		"heartbeat_interval": &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
@@ -62,7 +63,7 @@ func TestWrongTimes(t *testing.T) {
 func TestStoredDurations(t *testing.T) {
 	wrong := &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}
 	topic := topicProto(&engine.Topic{Name: "a", Config: &storagev1.TopicConfig{
-		DedupeWindow: wrong, Retention: &tidingsv1.Retention{MaxAge: wrong, MaxBytes: 7},
+		DedupeWindow: wrong, Retention: &optionsv1.Retention{MaxAge: wrong, MaxBytes: 7},
 	}})
 	got, err := protojson.Marshal(topic)
 	if err != nil {

@@ -12,16 +12,21 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// defaultDedupeWindow is Topic.dedupe_window where none is set.
+// defaultDedupeWindow is TopicSettings.dedupe_window where none is set.
 const defaultDedupeWindow = 2 * time.Minute
+
+// anyType stands for every event type in TopicSettings.event_types.
+const anyType = "*"
 
 // createDeclaredTopics creates the topics that event types declare and that
 // don't exist.
@@ -29,7 +34,7 @@ func (s *Service) createDeclaredTopics(ctx context.Context) error {
 	for _, name := range s.Types().Topics() {
 		_, err := s.engine.Topic(ctx, name)
 		if errors.Is(err, engine.ErrTopicNotFound) {
-			_, err = s.engine.CreateTopic(ctx, name, newTopicConfig(&tidingsv1.Topic{}))
+			_, err = s.engine.CreateTopic(ctx, name, newTopicConfig(nil))
 		}
 		if err != nil && !errors.Is(err, engine.ErrTopicExists) { // Another server was faster.
 			return fmt.Errorf("declared topic %q: %w", name, err)
@@ -38,57 +43,64 @@ func (s *Service) createDeclaredTopics(ctx context.Context) error {
 	return nil
 }
 
-func newTopicConfig(topic *tidingsv1.Topic) *storagev1.TopicConfig {
+func newTopicConfig(settings *optionsv1.TopicSettings) *storagev1.TopicConfig {
 	var uid [8]byte
 	rand.Read(uid[:])
 	config := &storagev1.TopicConfig{
-		Uid:          binary.BigEndian.Uint64(uid[:]),
-		Description:  topic.GetDescription(),
-		EventTypes:   topic.GetEventTypes(),
-		Dedupe:       topic.GetDedupe(),
-		DedupeWindow: topic.GetDedupeWindow(),
-		Retention:    topic.GetRetention(),
-		CreateTime:   timestamppb.Now(),
-		UpdateTime:   timestamppb.Now(),
+		Uid:        binary.BigEndian.Uint64(uid[:]),
+		CreateTime: timestamppb.Now(),
+		UpdateTime: timestamppb.Now(),
 	}
-	if config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_UNSPECIFIED {
-		config.Dedupe = tidingsv1.Dedupe_DEDUPE_REQUEST
-	}
-	settleWindow(config)
+	setSettings(config, settings)
 	return config
 }
 
-// settleWindow fills the window. It is kept as it was asked for, so that a
-// retention which is longer again brings it back.
-func settleWindow(config *storagev1.TopicConfig) {
+// setSettings puts settings, with the defaults of what is unset, into a
+// configuration.
+func setSettings(config *storagev1.TopicConfig, settings *optionsv1.TopicSettings) {
+	config.Description = settings.GetDescription()
+	config.Owner = settings.GetOwner()
+	config.EventTypes = settings.GetEventTypes()
+	config.Dedupe = settings.GetDedupe()
+	config.DedupeWindow = settings.GetDedupeWindow()
+	config.Retention = settings.GetRetention()
+	if config.GetDedupe() == optionsv1.Dedupe_DEDUPE_UNSPECIFIED {
+		config.Dedupe = optionsv1.Dedupe_DEDUPE_REQUEST
+	}
 	if config.GetDedupeWindow() == nil {
 		config.DedupeWindow = durationpb.New(defaultDedupeWindow)
 	}
 }
 
-func topicProto(topic *engine.Topic) *tidingsv1.Topic {
-	config := topic.Config
-	var retention *tidingsv1.Retention
-	if r := config.GetRetention(); r != nil {
-		retention = &tidingsv1.Retention{MaxAge: valid(r.GetMaxAge()), MaxBytes: r.GetMaxBytes()}
-	}
-	return &tidingsv1.Topic{
-		Name:         topic.Name,
+// settingsOf is the inverse of setSettings.
+func settingsOf(config *storagev1.TopicConfig) *optionsv1.TopicSettings {
+	settings := &optionsv1.TopicSettings{
 		Description:  config.GetDescription(),
+		Owner:        config.GetOwner(),
 		EventTypes:   config.GetEventTypes(),
 		Dedupe:       config.GetDedupe(),
-		DedupeWindow: durationpb.New(engine.Window(config)),
-		Retention:    retention,
-		Etag:         etagOf(topic.Revision),
-		CreateTime:   config.GetCreateTime(),
-		UpdateTime:   config.GetUpdateTime(),
+		DedupeWindow: valid(config.GetDedupeWindow()),
+	}
+	if r := config.GetRetention(); r != nil {
+		settings.Retention = &optionsv1.Retention{MaxAge: valid(r.GetMaxAge()), MaxBytes: r.GetMaxBytes()}
+	}
+	return settings
+}
+
+func topicProto(topic *engine.Topic) *tidingsv1.Topic {
+	return &tidingsv1.Topic{
+		Name:       topic.Name,
+		Settings:   settingsOf(topic.Config),
+		Etag:       etagOf(topic.Revision),
+		CreateTime: topic.Config.GetCreateTime(),
+		UpdateTime: topic.Config.GetUpdateTime(),
 	}
 }
 
 // CreateTopic implements tidings.v1.TopicService.
 func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopicRequest) (*tidingsv1.CreateTopicResponse, error) {
 	name := request.GetTopic().GetName()
-	if err := s.knowTypes(request.GetTopic().GetEventTypes()); err != nil {
+	if err := s.knowTypes(request.GetTopic().GetSettings().GetEventTypes()); err != nil {
 		return nil, err
 	}
 	if limit := s.limits.MaxTopics; limit > 0 && len(s.engine.Topics()) >= limit {
@@ -96,7 +108,7 @@ func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopi
 			return nil, tooMany("topics", limit)
 		}
 	}
-	topic, err := s.engine.CreateTopic(ctx, name, newTopicConfig(request.GetTopic()))
+	topic, err := s.engine.CreateTopic(ctx, name, newTopicConfig(request.GetTopic().GetSettings()))
 	if errors.Is(err, engine.ErrTopicExists) {
 		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_ALREADY_EXISTS, fmt.Sprintf("topic %q exists", name), "topic", name)
 	}
@@ -114,9 +126,12 @@ func tooMany(what string, limit int) error {
 // knowTypes returns an error where one of the types is unknown.
 func (s *Service) knowTypes(names []string) error {
 	for i, name := range names {
+		if name == anyType {
+			continue
+		}
 		if _, err := s.Types().Type(name); err != nil {
 			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
-				fmt.Sprintf("topic.event_types[%d]", i), fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+				fmt.Sprintf("topic.settings.event_types[%d]", i), fmt.Sprintf("the server has not been given the type %q", name), "type", name)
 		}
 	}
 	return nil
@@ -158,7 +173,7 @@ func (s *Service) ListTopics(_ context.Context, request *tidingsv1.ListTopicsReq
 func (s *Service) UpdateTopic(ctx context.Context, request *tidingsv1.UpdateTopicRequest) (*tidingsv1.UpdateTopicResponse, error) {
 	wanted := request.GetTopic()
 	for {
-		response, err := s.updateTopic(ctx, wanted, request.GetUpdateMask().GetPaths())
+		response, err := s.updateTopic(ctx, wanted, request.GetUpdateMask())
 		if !errors.Is(err, engine.ErrRevision) {
 			return response, err
 		}
@@ -174,22 +189,23 @@ func (s *Service) UpdateTopic(ctx context.Context, request *tidingsv1.UpdateTopi
 }
 
 // updateTopic returns engine.ErrRevision where another change comes first.
-func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask []string) (*tidingsv1.UpdateTopicResponse, error) {
+func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask *fieldmaskpb.FieldMask) (*tidingsv1.UpdateTopicResponse, error) {
 	topic, err := s.topicAt(ctx, wanted.GetName(), wanted.GetEtag())
 	if err != nil {
 		return nil, err
 	}
-	config := proto.CloneOf(topic.Config)
-	if err := applyMask(config, wanted, mask); err != nil {
+	changed := &tidingsv1.Topic{Name: topic.Name, Settings: settingsOf(topic.Config)}
+	if err := update(changed, wanted, mask, "topic"); err != nil {
 		return nil, err
 	}
+	config := proto.CloneOf(topic.Config)
+	setSettings(config, changed.GetSettings())
 	// A type that is listed already may have been taken from the server since.
 	if !slices.Equal(config.GetEventTypes(), topic.Config.GetEventTypes()) {
 		if err := s.knowTypes(config.GetEventTypes()); err != nil {
 			return nil, err
 		}
 	}
-	settleWindow(config)
 	config.UpdateTime = timestamppb.Now()
 	updated, err := s.engine.UpdateTopic(ctx, topic, config)
 	if errors.Is(err, engine.ErrRevision) {
@@ -199,48 +215,6 @@ func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask
 		return nil, storageFault(err, topic.Name)
 	}
 	return &tidingsv1.UpdateTopicResponse{Topic: topicProto(updated)}, nil
-}
-
-// applyMask sets the fields that an update mask names. Without a mask it sets
-// those that have a value.
-func applyMask(config *storagev1.TopicConfig, wanted *tidingsv1.Topic, mask []string) error {
-	if len(mask) == 0 {
-		for path, set := range map[string]bool{
-			"description":   wanted.GetDescription() != "",
-			"event_types":   len(wanted.GetEventTypes()) > 0,
-			"dedupe_window": wanted.GetDedupeWindow() != nil,
-			"retention":     wanted.GetRetention() != nil,
-		} {
-			if set {
-				mask = append(mask, path)
-			}
-		}
-	}
-	for i, path := range mask {
-		switch path {
-		case "description":
-			config.Description = wanted.GetDescription()
-		case "event_types":
-			config.EventTypes = wanted.GetEventTypes()
-		case "dedupe_window":
-			config.DedupeWindow = wanted.GetDedupeWindow()
-		case "retention":
-			config.Retention = proto.CloneOf(wanted.GetRetention())
-		case "retention.max_age", "retention.max_bytes":
-			if config.GetRetention() == nil {
-				config.Retention = new(tidingsv1.Retention)
-			}
-			if path == "retention.max_age" {
-				config.Retention.MaxAge = wanted.GetRetention().GetMaxAge()
-			} else {
-				config.Retention.MaxBytes = wanted.GetRetention().GetMaxBytes()
-			}
-		default:
-			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_UPDATE_MASK_INVALID,
-				fmt.Sprintf("update_mask.paths[%d]", i), fmt.Sprintf("%q is not a field that can be changed", path))
-		}
-	}
-	return nil
 }
 
 // DeleteTopic implements tidings.v1.TopicService.

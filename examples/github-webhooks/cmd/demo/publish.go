@@ -120,7 +120,7 @@ func settle(batch []*delivery, response *tidingsv1.PublishStreamResponse) error 
 }
 
 // refusal is the server's reason and the fields that it names.
-func refusal(e *tidingsv1.Error) error {
+func refusal(e *tidingsv1.ErrorDetail) error {
 	reason := strings.TrimPrefix(e.GetReason().String(), "ERROR_REASON_")
 	if len(e.GetFieldViolations()) == 0 {
 		return fmt.Errorf("%s: %s", reason, e.GetMessage())

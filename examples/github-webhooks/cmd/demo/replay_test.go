@@ -48,7 +48,7 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 			if event.GetId() == s.refuse {
 				published.RefusedEvents = append(published.RefusedEvents, &tidingsv1.RefusedEvent{
 					Index: int64(i), Id: event.GetId(),
-					Error: &tidingsv1.Error{
+					Error: &tidingsv1.ErrorDetail{
 						Reason: tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
 						FieldViolations: []*tidingsv1.FieldViolation{
 							{Field: "events[0].data.sender", Description: "value is required"},
@@ -250,7 +250,7 @@ func TestReplayNoticesWrongAnswers(t *testing.T) {
 		}, "duplicate true, of an event that is new"},
 		{"another batch", func(r *tidingsv1.PublishStreamResponse) { r.Batch = 7 }, "answer to batch 7 of 1"},
 		{"a refused batch", func(r *tidingsv1.PublishStreamResponse) {
-			r.Result = &tidingsv1.PublishStreamResponse_Error{Error: &tidingsv1.Error{
+			r.Result = &tidingsv1.PublishStreamResponse_Error{Error: &tidingsv1.ErrorDetail{
 				Reason: tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL, Message: "no space left",
 			}}
 		}, "star[0] refused: STORAGE_FULL: no space left"},

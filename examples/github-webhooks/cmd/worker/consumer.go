@@ -126,7 +126,7 @@ func (c *consumer) consume(ctx context.Context) error {
 	held := slices.Collect(maps.Keys(c.held))
 	c.send(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Open{Open: &tidingsv1.ConsumeOpen{
 		Subscription:       c.subscription,
-		Window:             &tidingsv1.Window{MaxEvents: window},
+		Window:             &tidingsv1.FlowControl{MaxEvents: window},
 		HeartbeatInterval:  durationpb.New(heartbeat),
 		HeldDeliveryTokens: held,
 	}}})

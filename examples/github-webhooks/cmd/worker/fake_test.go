@@ -26,7 +26,7 @@ const (
 	applied   = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED
 	already   = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED
 	lost      = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST
-	transient = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT
+	transient = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
 )
 
 // fakeServer takes calls; what it answers, the test says.

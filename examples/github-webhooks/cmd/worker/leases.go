@@ -76,7 +76,7 @@ func (c *consumer) restate() {
 // settled deals with the results of a batch.
 func (c *consumer) settled(batch []*tidingsv1.Settlement, results []*tidingsv1.SettlementResult) {
 	for i, result := range results {
-		transient := result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_TRANSIENT
+		transient := result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
 		extended := batch[i].GetExtend() != nil && result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED
 		if transient || extended {
 			continue // Still held: restate has it again.

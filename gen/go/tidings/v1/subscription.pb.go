@@ -8,6 +8,7 @@ package tidingsv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "example.com/tidings/gen/go/tidings/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -536,7 +537,7 @@ var File_tidings_v1_subscription_proto protoreflect.FileDescriptor
 const file_tidings_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"\x1dtidings/v1/subscription.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftidings/v1/field_behavior.proto\x1a\x17tidings/v1/filter.proto\x1a\x19tidings/v1/position.proto\"\xc0\x06\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a'tidings/options/v1/field_behavior.proto\x1a\x17tidings/v1/filter.proto\x1a\x19tidings/v1/position.proto\"\xc0\x06\n" +
 	"\fSubscription\x12@\n" +
 	"\x04name\x18\x01 \x01(\tB,\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$\xf8\xd8#\x02R\x04name\x12E\n" +
 	"\x05topic\x18\x02 \x01(\tB/\xbaH(r&2$^([a-z]([a-z0-9-]{0,61}[a-z0-9])?)?$\xf8\xd8#\x02R\x05topic\x12*\n" +
@@ -644,7 +645,6 @@ func file_tidings_v1_subscription_proto_init() {
 	if File_tidings_v1_subscription_proto != nil {
 		return
 	}
-	file_tidings_v1_field_behavior_proto_init()
 	file_tidings_v1_filter_proto_init()
 	file_tidings_v1_position_proto_init()
 	file_tidings_v1_subscription_proto_msgTypes[1].OneofWrappers = []any{

@@ -231,7 +231,7 @@ var File_tidings_v1_topic_proto protoreflect.FileDescriptor
 const file_tidings_v1_topic_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/topic.proto\x12\n" +
-	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tidings/options/v1/options.proto\x1a\x1ftidings/v1/field_behavior.proto\"\x90\x03\n" +
+	"tidings.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a'tidings/options/v1/field_behavior.proto\x1a tidings/options/v1/options.proto\"\x90\x03\n" +
 	"\x05Topic\x12@\n" +
 	"\x04name\x18\x01 \x01(\tB,\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$\xf8\xd8#\x02R\x04name\x12=\n" +
 	"\bsettings\x18\x02 \x01(\v2!.tidings.options.v1.TopicSettingsR\bsettings\x12 \n" +
@@ -291,7 +291,6 @@ func file_tidings_v1_topic_proto_init() {
 	if File_tidings_v1_topic_proto != nil {
 		return
 	}
-	file_tidings_v1_field_behavior_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

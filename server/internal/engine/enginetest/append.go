@@ -10,7 +10,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 func testAppend(t *testing.T, storage Storage) {
@@ -24,7 +24,7 @@ func testAppend(t *testing.T, storage Storage) {
 		})
 	}
 	t.Run("many events", func(t *testing.T) {
-		topic := newTopic(t, e, "many", dedupe(tidingsv1.Dedupe_DEDUPE_EVENT))
+		topic := newTopic(t, e, "many", dedupe(optionsv1.Dedupe_DEDUPE_EVENT))
 		most := e.Features().MaxEach
 		var list []event
 		for i := range most {

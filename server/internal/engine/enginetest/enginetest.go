@@ -18,6 +18,7 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -115,14 +116,14 @@ func until(t *testing.T, what string, holds func() bool) {
 var uids atomic.Uint64
 
 // kinds are the ways in which a topic recognises repetitions.
-var kinds = map[string]tidingsv1.Dedupe{
-	"by request": tidingsv1.Dedupe_DEDUPE_REQUEST,
-	"by event":   tidingsv1.Dedupe_DEDUPE_EVENT,
+var kinds = map[string]optionsv1.Dedupe{
+	"by request": optionsv1.Dedupe_DEDUPE_REQUEST,
+	"by event":   optionsv1.Dedupe_DEDUPE_EVENT,
 }
 
 func topicConfig(change ...func(*storagev1.TopicConfig)) *storagev1.TopicConfig {
 	config := &storagev1.TopicConfig{
-		Uid: uids.Add(1), Dedupe: tidingsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Hour),
+		Uid: uids.Add(1), Dedupe: optionsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Hour),
 	}
 	for _, f := range change {
 		f(config)
@@ -130,7 +131,7 @@ func topicConfig(change ...func(*storagev1.TopicConfig)) *storagev1.TopicConfig 
 	return config
 }
 
-func dedupe(kind tidingsv1.Dedupe) func(*storagev1.TopicConfig) {
+func dedupe(kind optionsv1.Dedupe) func(*storagev1.TopicConfig) {
 	return func(config *storagev1.TopicConfig) { config.Dedupe = kind }
 }
 
@@ -164,7 +165,7 @@ func encode(list ...event) *engine.Batch {
 	var ids strings.Builder
 	var content eventlog.Hash
 	for _, one := range list {
-		raw, err := proto.Marshal(&tidingsv1.Event{Id: one.id, Source: "/" + one.content, PartitionKey: one.key})
+		raw, err := proto.Marshal(&tidingsv1.Event{Id: one.id, Source: "/" + one.content, PartitionKey: proto.String(one.key)})
 		if err != nil {
 			panic(err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 func testExpectations(t *testing.T, storage Storage) {
@@ -32,7 +32,7 @@ func wantMismatch(t *testing.T, err error, want engine.SequenceError) {
 	}
 }
 
-func testTopicExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testTopicExpectation(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	topic := newTopic(t, e, fmt.Sprint("expecting-", int(kind)), dedupe(kind))
 	_, err := store(t, e, topic, expecting(encode(events("0")...), "", e.Features().FirstSequence))
@@ -55,7 +55,7 @@ func testTopicExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) 
 	if list := all(t, e, topic); len(list) != 6 {
 		t.Errorf("there are %v", list)
 	}
-	if kind != tidingsv1.Dedupe_DEDUPE_EVENT {
+	if kind != optionsv1.Dedupe_DEDUPE_EVENT {
 		return
 	}
 	// Where a part is, what is expected has to hold for the rest.
@@ -69,7 +69,7 @@ func testTopicExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) 
 }
 
 // Of many who expect the same, one is stored.
-func testExpectedAtOnce(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testExpectedAtOnce(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	topic := newTopic(t, e, fmt.Sprint("race-", int(kind)), dedupe(kind))
 	last := stored(t, e, topic, encode(events("1", "2")...))[1]
@@ -95,7 +95,7 @@ func testExpectedAtOnce(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
 	}
 }
 
-func testKeyExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testKeyExpectation(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	topic := newTopic(t, e, fmt.Sprint("keys-", int(kind)), dedupe(kind))
 	mine := func(ids ...string) *engine.Batch {
@@ -105,7 +105,7 @@ func testKeyExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
 		}
 		return encode(list...)
 	}
-	if kind != tidingsv1.Dedupe_DEDUPE_EVENT && !e.Features().KeyPreconditions {
+	if kind != optionsv1.Dedupe_DEDUPE_EVENT && !e.Features().KeyPreconditions {
 		_, err := store(t, e, topic, expecting(mine("1"), "mine", 0))
 		wantErr(t, err, engine.ErrUnsupported)
 		return
@@ -130,7 +130,7 @@ func testKeyExpectation(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
 	wantMismatch(t, err, engine.SequenceError{Actual: second[0]})
 }
 
-func testManyExpectations(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testManyExpectations(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	topic := newTopic(t, e, fmt.Sprint("several-", int(kind)), dedupe(kind))
 	batch := func(id string, topicLast, keyLast int64) *engine.Batch {

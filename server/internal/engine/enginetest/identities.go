@@ -11,8 +11,8 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // What is sent again isn't stored again.
@@ -53,7 +53,7 @@ func wantConflict(t *testing.T, err error, want engine.ConflictError) {
 }
 
 func testEventIdentity(t *testing.T, e engine.Engine) {
-	topic := newTopic(t, e, "events", dedupe(tidingsv1.Dedupe_DEDUPE_EVENT))
+	topic := newTopic(t, e, "events", dedupe(optionsv1.Dedupe_DEDUPE_EVENT))
 	sequences := stored(t, e, topic, encode(events("1", "2", "3")...))
 	wantDuplicate(t, e, topic, encode(events("1", "2", "3")...), sequences...)
 	wantDuplicate(t, e, topic, encode(events("2")...), sequences[1])

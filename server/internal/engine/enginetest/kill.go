@@ -15,7 +15,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 const (
@@ -59,9 +59,9 @@ func Kill(t *testing.T, place func(t *testing.T) string, open func(t *testing.T,
 }
 
 // killedTopics are the topics that are appended to.
-var killedTopics = map[string]tidingsv1.Dedupe{
-	"requests": tidingsv1.Dedupe_DEDUPE_REQUEST,
-	"events":   tidingsv1.Dedupe_DEDUPE_EVENT,
+var killedTopics = map[string]optionsv1.Dedupe{
+	"requests": optionsv1.Dedupe_DEDUPE_REQUEST,
+	"events":   optionsv1.Dedupe_DEDUPE_EVENT,
 }
 
 const killedBatch = 3

@@ -11,7 +11,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 func testReader(t *testing.T, storage Storage) {
@@ -252,7 +252,7 @@ func testReadKey(t *testing.T, e engine.Engine) {
 		for i := range 100 {
 			one := event{fmt.Sprint(i), fmt.Sprint("k", i%10), ""}
 			batch := encode(one)
-			if i%4 == 0 && kind != tidingsv1.Dedupe_DEDUPE_EVENT { // Inside of a record.
+			if i%4 == 0 && kind != optionsv1.Dedupe_DEDUPE_EVENT { // Inside of a record.
 				batch = encode(event{fmt.Sprint(i, "-"), "none", ""}, one)
 			}
 			sequences := stored(t, e, topic, batch)

@@ -12,8 +12,8 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 func testRecords(t *testing.T, storage Storage) {
@@ -146,7 +146,7 @@ func testRetention(t *testing.T, storage Storage) {
 	}
 }
 
-func retention(r *tidingsv1.Retention) func(*storagev1.TopicConfig) {
+func retention(r *optionsv1.Retention) func(*storagev1.TopicConfig) {
 	return func(config *storagev1.TopicConfig) { config.Retention = r }
 }
 
@@ -162,10 +162,10 @@ func untilRemoved(t *testing.T, e engine.Engine, topic *engine.Topic, sequence i
 	wantErr(t, err, engine.ErrRecordNotFound)
 }
 
-func testMaxAge(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testMaxAge(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	ctx := testContext(t)
-	topic := newTopic(t, e, fmt.Sprint("age-", int(kind)), dedupe(kind), retention(&tidingsv1.Retention{MaxAge: durationpb.New(time.Second)}))
+	topic := newTopic(t, e, fmt.Sprint("age-", int(kind)), dedupe(kind), retention(&optionsv1.Retention{MaxAge: durationpb.New(time.Second)}))
 	first := stored(t, e, topic, encode(events("1", "2")...))
 	last := stored(t, e, topic, encode(events("3", "4")...))[1]
 	untilRemoved(t, e, topic, first[0])
@@ -192,11 +192,11 @@ func testMaxAge(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
 	}
 }
 
-func testMaxBytes(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
+func testMaxBytes(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	ctx := testContext(t)
 	const each = 16 << 10
-	topic := newTopic(t, e, fmt.Sprint("bytes-", int(kind)), dedupe(kind), retention(&tidingsv1.Retention{MaxBytes: 4 * each}))
+	topic := newTopic(t, e, fmt.Sprint("bytes-", int(kind)), dedupe(kind), retention(&optionsv1.Retention{MaxBytes: 4 * each}))
 	var sequences []int64
 	for i := range 12 {
 		sequences = append(sequences, stored(t, e, topic, encode(event{fmt.Sprint(i), "", strings.Repeat("x", each)}))...)
@@ -222,7 +222,7 @@ func testMaxBytes(t *testing.T, e engine.Engine, kind tidingsv1.Dedupe) {
 	}
 	// A bound that is lowered holds for what is there.
 	changed := proto.CloneOf(topic.Config)
-	changed.Retention = &tidingsv1.Retention{MaxBytes: each / 8}
+	changed.Retention = &optionsv1.Retention{MaxBytes: each / 8}
 	if _, err = e.UpdateTopic(ctx, topic, changed); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 func testTopics(t *testing.T, storage Storage) {
@@ -121,7 +121,7 @@ func testUpdatedAtOnce(t *testing.T, e engine.Engine) {
 // name.
 func testTopicGone(t *testing.T, e engine.Engine) {
 	ctx := testContext(t)
-	for _, kind := range []tidingsv1.Dedupe{tidingsv1.Dedupe_DEDUPE_REQUEST, tidingsv1.Dedupe_DEDUPE_EVENT} {
+	for _, kind := range []optionsv1.Dedupe{optionsv1.Dedupe_DEDUPE_REQUEST, optionsv1.Dedupe_DEDUPE_EVENT} {
 		topic := newTopic(t, e, "gone", dedupe(kind))
 		first := stored(t, e, topic, encode(events("1", "2")...))[0]
 		gone := e.TopicGone(topic)

@@ -7,7 +7,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // BenchmarkAppend stores batches of 26 kB over the loopback interface, in the
@@ -19,7 +19,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	defer e.Close()
 	configuration := config(1)
-	configuration.Retention = &tidingsv1.Retention{MaxBytes: 64 << 20}
+	configuration.Retention = &optionsv1.Retention{MaxBytes: 64 << 20}
 	topic, err := e.CreateTopic(b.Context(), "a", configuration)
 	if err != nil {
 		b.Fatal(err)

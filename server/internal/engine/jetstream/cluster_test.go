@@ -16,11 +16,11 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-func newTopic(t *testing.T, e engine.Engine, name string, kind tidingsv1.Dedupe) *engine.Topic {
+func newTopic(t *testing.T, e engine.Engine, name string, kind optionsv1.Dedupe) *engine.Topic {
 	t.Helper()
 	topic, err := e.CreateTopic(t.Context(), name, &storagev1.TopicConfig{
 		Uid: uint64(time.Now().UnixNano()), Dedupe: kind, DedupeWindow: durationpb.New(time.Minute),
@@ -126,13 +126,13 @@ func TestCluster(t *testing.T) {
 	members := natstest.Cluster(t)
 	url := natstest.URL(members...)
 	one := open(t, url, 1)
-	newTopic(t, one, "first", tidingsv1.Dedupe_DEDUPE_REQUEST)
+	newTopic(t, one, "first", optionsv1.Dedupe_DEDUPE_REQUEST)
 	wantCopies(t, url, 4, 1)
 	three := open(t, url, 3)
 	wantCopies(t, url, 4, 3)
 	again := open(t, url, 1)
 	defer again.Close()
-	topic := newTopic(t, again, "second", tidingsv1.Dedupe_DEDUPE_EVENT)
+	topic := newTopic(t, again, "second", optionsv1.Dedupe_DEDUPE_EVENT)
 	s := newSubscription(t, one, "s") // It has learnt of the others.
 	wantCopies(t, url, 7, 3)
 	for _, e := range []*jetstream.Engine{one, three, again} {

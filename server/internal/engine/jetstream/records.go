@@ -11,13 +11,13 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // byEvent says whether a topic recognises events one by one, and so keeps each in
 // a record of its own.
 func byEvent(topic *engine.Topic) bool {
-	return topic.Config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
+	return topic.Config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
 }
 
 // State implements engine.Records.

@@ -16,8 +16,8 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // batch is a batch of events with ids of one byte.
@@ -48,7 +48,7 @@ func store(ctx context.Context, e *Engine, topic *engine.Topic, b *engine.Batch)
 func TestStoredBefore(t *testing.T) {
 	t.Parallel()
 	e, ctx := newEngine(t), t.Context()
-	for name, kind := range map[string]tidingsv1.Dedupe{"requests": tidingsv1.Dedupe_DEDUPE_REQUEST, "events": tidingsv1.Dedupe_DEDUPE_EVENT} {
+	for name, kind := range map[string]optionsv1.Dedupe{"requests": optionsv1.Dedupe_DEDUPE_REQUEST, "events": optionsv1.Dedupe_DEDUPE_EVENT} {
 		configuration := config(uint64(kind))
 		configuration.Dedupe = kind
 		topic, err := e.CreateTopic(ctx, name, configuration)
@@ -56,7 +56,7 @@ func TestStoredBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, id := batch("abc"), "sYWJjLi4uLi4uLi4uLi4uLg"
-		if kind == tidingsv1.Dedupe_DEDUPE_EVENT {
+		if kind == optionsv1.Dedupe_DEDUPE_EVENT {
 			b, id = batch("a"), "eYQAAAAAAAAAAAAAAAAAAAA"
 		}
 		if _, err := e.writes.js.PublishMsg(ctx, &nats.Msg{
@@ -254,9 +254,9 @@ func TestManyReaders(t *testing.T) {
 func TestLargerThanRetention(t *testing.T) {
 	t.Parallel()
 	e, ctx := newEngine(t), t.Context()
-	for name, kind := range map[string]tidingsv1.Dedupe{"requests": tidingsv1.Dedupe_DEDUPE_REQUEST, "events": tidingsv1.Dedupe_DEDUPE_EVENT} {
+	for name, kind := range map[string]optionsv1.Dedupe{"requests": optionsv1.Dedupe_DEDUPE_REQUEST, "events": optionsv1.Dedupe_DEDUPE_EVENT} {
 		configuration := config(uint64(kind))
-		configuration.Dedupe, configuration.Retention = kind, &tidingsv1.Retention{MaxBytes: 8 << 10}
+		configuration.Dedupe, configuration.Retention = kind, &optionsv1.Retention{MaxBytes: 8 << 10}
 		topic, err := e.CreateTopic(ctx, name, configuration)
 		if err != nil {
 			t.Fatal(err)
@@ -324,7 +324,7 @@ func TestFull(t *testing.T) {
 	}
 	wantErr(t, fill(kept), engine.ErrFull)
 	changed := proto.CloneOf(kept.Config)
-	changed.Retention = &tidingsv1.Retention{MaxBytes: 1 << 20}
+	changed.Retention = &optionsv1.Retention{MaxBytes: 1 << 20}
 	if kept, err = e.UpdateTopic(ctx, kept, changed); err != nil {
 		t.Fatalf("a shorter retention: %v", err)
 	}

@@ -15,8 +15,8 @@ import (
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 	"example.com/tidings/server/internal/guard"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -38,7 +38,7 @@ func newEngine(t *testing.T) *Engine {
 }
 
 func config(uid uint64) *storagev1.TopicConfig {
-	return &storagev1.TopicConfig{Uid: uid, Dedupe: tidingsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Minute)}
+	return &storagev1.TopicConfig{Uid: uid, Dedupe: optionsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Minute)}
 }
 
 func newTopic(t *testing.T, e *Engine, name string, uid uint64) *engine.Topic {
@@ -69,7 +69,7 @@ func TestReconcile(t *testing.T) {
 	}
 	// Crashed after the update of the configuration.
 	updated := proto.CloneOf(kept.Config)
-	updated.Retention = &tidingsv1.Retention{MaxBytes: 1 << 20}
+	updated.Retention = &optionsv1.Retention{MaxBytes: 1 << 20}
 	if _, err := e.topics.put(ctx, &engine.Topic{Name: "kept", Config: updated, Revision: kept.Revision}); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestStreamInLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := proto.CloneOf(topic.Config)
-	changed.Retention = &tidingsv1.Retention{MaxBytes: 1 << 20, MaxAge: durationpb.New(time.Hour)}
+	changed.Retention = &optionsv1.Retention{MaxBytes: 1 << 20, MaxAge: durationpb.New(time.Hour)}
 	changed.DedupeWindow = durationpb.New(2 * time.Hour)
 	if _, err = e.UpdateTopic(ctx, topic, changed); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // appending is an append under way.
@@ -96,7 +96,7 @@ func (a *appending) prepare(b *pebble.Batch) error {
 	}
 	config := t.entity.Load().Config
 	now := max(time.Now().UnixNano(), t.next.time)
-	first, byEvent := t.end, config.GetDedupe() == tidingsv1.Dedupe_DEDUPE_EVENT
+	first, byEvent := t.end, config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
 	// An identity from then or before is forgotten.
 	fresh, err := a.fresh(byEvent, now-int64(engine.Window(config)), first)
 	if err != nil || a.result.Duplicate {

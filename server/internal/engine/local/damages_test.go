@@ -17,6 +17,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -102,7 +103,7 @@ func fillForDamage(t *testing.T, rng *rand.Rand, clean, unclean string) *stored 
 		"by-request": newTopic(t, e, "by-request", nil),
 		"by-event":   newTopic(t, e, "by-event", byEvent),
 		"short": newTopic(t, e, "short", func(c *storagev1.TopicConfig) {
-			c.Retention = &tidingsv1.Retention{MaxBytes: 40_000}
+			c.Retention = &optionsv1.Retention{MaxBytes: 40_000}
 		}),
 		"deleted": newTopic(t, e, "deleted", nil),
 	}

@@ -18,6 +18,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -64,7 +65,7 @@ func newTopic(t testing.TB, e *Engine, name string, change func(*storagev1.Topic
 	t.Helper()
 	config := &storagev1.TopicConfig{
 		Uid:          1<<40 + lastUID.Add(0x1_0000_0001),
-		Dedupe:       tidingsv1.Dedupe_DEDUPE_REQUEST,
+		Dedupe:       optionsv1.Dedupe_DEDUPE_REQUEST,
 		DedupeWindow: durationpb.New(time.Hour),
 	}
 	if change != nil {
@@ -77,7 +78,7 @@ func newTopic(t testing.TB, e *Engine, name string, change func(*storagev1.Topic
 	return topic
 }
 
-func byEvent(config *storagev1.TopicConfig) { config.Dedupe = tidingsv1.Dedupe_DEDUPE_EVENT }
+func byEvent(config *storagev1.TopicConfig) { config.Dedupe = optionsv1.Dedupe_DEDUPE_EVENT }
 
 // keyedEvent is an event to append: an ID, a partition key and what it says.
 type keyedEvent struct{ id, key, text string }

@@ -13,13 +13,13 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 func retain(maxBytes int64, maxAge time.Duration) func(*storagev1.TopicConfig) {
 	return func(config *storagev1.TopicConfig) {
-		config.Retention = &tidingsv1.Retention{MaxBytes: maxBytes}
+		config.Retention = &optionsv1.Retention{MaxBytes: maxBytes}
 		if maxAge != 0 {
 			config.Retention.MaxAge = durationpb.New(maxAge)
 		}

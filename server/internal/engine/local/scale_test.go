@@ -11,8 +11,8 @@ import (
 
 	"example.com/tidings/server/internal/guard"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // heap is what the process holds.
@@ -44,7 +44,7 @@ func TestManyTopicsAndSubscriptions(t *testing.T) {
 					return nil
 				}
 				topic, err := e.CreateTopic(t.Context(), fmt.Sprint("topic-", i), &storagev1.TopicConfig{
-					Uid: uint64(i), Dedupe: tidingsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Hour),
+					Uid: uint64(i), Dedupe: optionsv1.Dedupe_DEDUPE_REQUEST, DedupeWindow: durationpb.New(time.Hour),
 				})
 				if err != nil {
 					return err

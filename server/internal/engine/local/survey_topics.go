@@ -17,8 +17,8 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // surveyedTopic is what a survey knows of a topic.
@@ -143,7 +143,7 @@ func (s *survey) topic(key []byte) (*surveyedTopic, error) {
 	config, err := proto.Marshal(&storagev1.TopicConfig{
 		Format: engine.ConfigFormat, Uid: uid,
 		Description:  "Recovered by a repair: the configuration was lost.",
-		Dedupe:       tidingsv1.Dedupe_DEDUPE_REQUEST,
+		Dedupe:       optionsv1.Dedupe_DEDUPE_REQUEST,
 		DedupeWindow: durationpb.New(2 * time.Minute),
 		CreateTime:   timestamppb.Now(),
 		UpdateTime:   timestamppb.Now(),

@@ -418,20 +418,20 @@ var File_tidings_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_tidings_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	" tidings/options/v1/options.proto\x12\x12tidings.options.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x91\x01\n" +
+	" tidings/options/v1/options.proto\x12\x12tidings.options.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\x1a'tidings/options/v1/field_behavior.proto\"\x91\x01\n" +
 	"\fEventOptions\x12>\n" +
 	"\x05topic\x18\x01 \x01(\tB(\xbaH%r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x05topic\x12A\n" +
 	"\x03key\x18\x02 \x01(\tB/\xbaH,r*2(^([a-z][a-z0-9_]*(\\.[a-z][a-z0-9_]*)*)?$R\x03key\"\xec\x01\n" +
 	"\fTopicOptions\x12\x9c\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x87\x01\xbaH\x83\x01\xba\x01[\n" +
 	"\x0etopic.reserved\x12+names that begin with tidings- are reserved\x1a\x1c!this.startsWith('tidings-')r#2!^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12=\n" +
-	"\bsettings\x18\x02 \x01(\v2!.tidings.options.v1.TopicSettingsR\bsettings\"\x97\x03\n" +
+	"\bsettings\x18\x02 \x01(\v2!.tidings.options.v1.TopicSettingsR\bsettings\"\x9b\x03\n" +
 	"\rTopicSettings\x12*\n" +
 	"\vdescription\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\vdescription\x12\x1e\n" +
 	"\x05owner\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x05owner\x12m\n" +
 	"\vevent_types\x18\x03 \x03(\tBL\xbaHI\x92\x01F\x10\x80\x02\x18\x01\"?r=\x18\x80\x0428^(\\*|[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*)$R\n" +
-	"eventTypes\x12<\n" +
-	"\x06dedupe\x18\x04 \x01(\x0e2\x1a.tidings.options.v1.DedupeB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06dedupe\x12P\n" +
+	"eventTypes\x12@\n" +
+	"\x06dedupe\x18\x04 \x01(\x0e2\x1a.tidings.options.v1.DedupeB\f\xbaH\x05\x82\x01\x02\x10\x01\xf8\xd8#\x02R\x06dedupe\x12P\n" +
 	"\rdedupe_window\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
 	"\"\x04\b\x80\xf5$2\x02\b\x01R\fdedupeWindow\x12;\n" +
 	"\tretention\x18\x06 \x01(\v2\x1d.tidings.options.v1.RetentionR\tretention\"y\n" +
@@ -492,6 +492,7 @@ func file_tidings_options_v1_options_proto_init() {
 	if File_tidings_options_v1_options_proto != nil {
 		return
 	}
+	file_tidings_options_v1_field_behavior_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
