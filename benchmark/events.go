@@ -55,7 +55,7 @@ func newDataset(count, batch, size int) (*dataset, error) {
 		d.encoded = append(d.encoded, encoded)
 	}
 	for i := 0; i < count; i += batch {
-		request := &tidingsv1.PublishStreamRequest{Events: d.events[i : i+batch]}
+		request := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Events: d.events[i : i+batch]}}
 		encoded, err := proto.Marshal(request)
 		if err != nil {
 			return nil, err

@@ -118,7 +118,7 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 		bad := s.tidings
 		bad.data = &dataset{
 			events:   data.events[:1],
-			requests: []*tidingsv1.PublishStreamRequest{{Events: []*tidingsv1.Event{{Id: "without data"}}}},
+			requests: []*tidingsv1.PublishStreamRequest{{Publish: &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{{Id: "without data"}}}}},
 		}
 		if _, err := bad.publishTyped(t.Context()); err == nil || !strings.Contains(err.Error(), "events[0]") {
 			t.Errorf("got %v", err)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -32,7 +33,7 @@ type scenario struct {
 }
 
 func (s scenario) createTopic(ctx context.Context) error {
-	request := &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: s.topic, Description: description}}
+	request := &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: s.topic, Settings: &optionsv1.TopicSettings{Description: description}}}
 	if _, err := s.server.CreateTopic(ctx, request); err != nil {
 		return err
 	}

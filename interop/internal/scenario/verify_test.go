@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/scenario"
@@ -151,7 +152,7 @@ func (b bench) leave(c check) {
 	b.t.Helper()
 	ctx := b.t.Context()
 	_, err := tidingsv1.NewTopicServiceClient(b.conn).CreateTopic(ctx, &tidingsv1.CreateTopicRequest{
-		Topic: &tidingsv1.Topic{Name: b.topic, Description: c.description},
+		Topic: &tidingsv1.Topic{Name: b.topic, Settings: &optionsv1.TopicSettings{Description: c.description}},
 	})
 	b.expect(err)
 	events := c.publish(b.events())

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -37,8 +38,8 @@ const (
 // delivery is the first delivery of the event with this sequence.
 func delivery(sequence int64) *tidingsv1.Delivery {
 	return &tidingsv1.Delivery{
-		Event: &tidingsv1.RecordedEvent{
-			Event:    &tidingsv1.Event{Id: fmt.Sprint("e-", sequence), Source: "/s", PartitionKey: "k", Data: &anypb.Any{TypeUrl: "t/test.Plain"}},
+		Recorded: &tidingsv1.RecordedEvent{
+			Event:    &tidingsv1.Event{Id: fmt.Sprint("e-", sequence), Source: "/s", PartitionKey: proto.String("k"), Data: &anypb.Any{TypeUrl: "t/test.Plain"}},
 			Topic:    "plain",
 			Sequence: sequence,
 		},

@@ -86,7 +86,7 @@ esac`
 func TestCommandKnowsItsEvent(t *testing.T) {
 	one := delivery(1)
 	one.Attempt = 4
-	one.Event.Event.Subject = "o-1"
+	one.Recorded.Event.Subject = "o-1"
 	server, told := consumeServer(delivering(one))
 	status, stdout, stderr := server.run(t, "", "consume", "work", "--limit", "1", "--", "sh", "-c",
 		`cat; env | grep ^TIDINGS_ | grep -v SERVER= | sort; kill -0 -$$ && printf 'leads its process group'`)

@@ -14,10 +14,10 @@ import (
 // deadLetter is a dead letter of the event with this sequence.
 func deadLetter(sequence int64) *tidingsv1.DeadLetter {
 	when := timestamppb.New(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
-	event := delivery(sequence).GetEvent()
+	event := delivery(sequence).GetRecorded()
 	event.PublishTime = when
 	return &tidingsv1.DeadLetter{
-		Event: event, Cause: tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_MAX_ATTEMPTS, Attempts: 10,
+		Recorded: event, Cause: tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_MAX_ATTEMPTS, Attempts: 10,
 		LastNackReason: "no\tstock\x1b", FirstAttemptTime: when, DeadLetterTime: when,
 	}
 }

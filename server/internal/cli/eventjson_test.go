@@ -73,7 +73,7 @@ func TestEventsAreShownWhateverTheyAre(t *testing.T) {
 		"t/test.Unknown": `{"@type":"t/test.Unknown","value":"Cgk="}`,
 		"t/test.Plain":   `{"@type":"t/test.Plain","value":"Cgk="}`, // It isn't an encoding of it.
 	} {
-		letter := &tidingsv1.DeadLetter{Event: &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Data: &anypb.Any{TypeUrl: url, Value: []byte{0x0a, 9}}}}}
+		letter := &tidingsv1.DeadLetter{Recorded: &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Data: &anypb.Any{TypeUrl: url, Value: []byte{0x0a, 9}}}}}
 		text, err := toJSON(t.Context(), types, letter)
 		if err != nil || string(text) != `{"event":{"event":{"data":`+want+`}}}` {
 			t.Errorf("%s: %s, %v", url, text, err)

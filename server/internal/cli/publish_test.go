@@ -23,8 +23,8 @@ func eventLines(n int) string {
 // store answers a batch with receipts.
 func store(stream *publishStream, number int64, request *tidingsv1.PublishStreamRequest) error {
 	response := &tidingsv1.PublishResponse{Topic: "plain"}
-	for i := range request.GetEvents() {
-		response.Receipts = append(response.Receipts, &tidingsv1.Receipt{Index: int32(i), Sequence: 4096*(number+1) + int64(i)})
+	for i := range request.GetPublish().GetEvents() {
+		response.Receipts = append(response.Receipts, &tidingsv1.Receipt{Index: int64(i), Sequence: 4096*(number+1) + int64(i)})
 	}
 	return stream.Send(&tidingsv1.PublishStreamResponse{Batch: number, Result: &tidingsv1.PublishStreamResponse_Published{Published: response}})
 }

@@ -301,9 +301,9 @@ func TestTypeThatTheServerCannotTellJustNow(t *testing.T) {
 	}
 
 	unknown := delivery(2)
-	unknown.Event.Event.Data.TypeUrl = "t/test.Unknown"
+	unknown.Recorded.Event.Data.TypeUrl = "t/test.Unknown"
 	server, told = consumeServer(delivering(unknown, delivery(3)))
-	unknown.Event.Event.Data.Value = []byte{8, 1}
+	unknown.Recorded.Event.Data.Value = []byte{8, 1}
 	status, stdout, stderr = server.run(t, "", "consume", "work", "--until-idle", "20ms")
 	if status != StatusOK || told.sorted() != "2 ack, 3 ack" || !strings.Contains(stdout, `"data":{"@type":"t/test.Unknown","value":"CAE="}`) {
 		t.Errorf("status %d, printed %s, said %s, settled %s", status, stdout, stderr, told.sorted())

@@ -75,7 +75,7 @@ func TestSubscriptionIsShown(t *testing.T) {
 	whole := &tidingsv1.Subscription{
 		Name: "work", Topic: "orders", Description: "d", Ordering: tidingsv1.Ordering_ORDERING_KEY, Paused: true, Etag: "e",
 		AckDeadline: durationpb.New(30 * time.Second), ExpireAfterIdle: durationpb.New(time.Hour),
-		RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(time.Minute), Multiplier: 2, MaxAttempts: 10},
+		RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}},
 		CreateTime:  when, UpdateTime: when,
 		Statistics: &tidingsv1.SubscriptionStatistics{
 			BacklogEvents: 1000, BacklogEstimated: true, LeasedEvents: 1, RetryingEvents: 2, BlockedEvents: 3, BlockedKeys: 1, DeadLetteredEvents: 4,
@@ -113,7 +113,7 @@ consumers:         5
 latest use:        2026-11-22T10:00:00Z
 latest gap:        sequence 4096 to before 4097: retention removed what wasn't settled
 `},
-		"nothing": {&tidingsv1.Subscription{Name: "work", Topic: "orders", Detached: true, RetryPolicy: &tidingsv1.RetryPolicy{MaxAttempts: -1}, Statistics: new(tidingsv1.SubscriptionStatistics)}, `name:              work
+		"nothing": {&tidingsv1.Subscription{Name: "work", Topic: "orders", Detached: true, RetryPolicy: &tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}}, Statistics: new(tidingsv1.SubscriptionStatistics)}, `name:              work
 topic:             orders
 description:       
 state:             detached: its topic is deleted

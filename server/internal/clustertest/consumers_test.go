@@ -55,10 +55,10 @@ func (s *sharedWork) delivered(d *tidingsv1.Delivery) *tidingsv1.Settlement {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sequence, key := d.GetEvent().GetSequence(), d.GetEvent().GetEvent().GetPartitionKey()
+	sequence, key := d.GetRecorded().GetSequence(), d.GetRecorded().GetEvent().GetPartitionKey()
 	l := s.events[sequence]
 	if l == nil {
-		l = &leased{id: d.GetEvent().GetEvent().GetId()}
+		l = &leased{id: d.GetRecorded().GetEvent().GetId()}
 		s.events[sequence] = l
 	} else {
 		s.again++
@@ -230,7 +230,7 @@ func (c *consumer) take(ctx context.Context, deliveries []*tidingsv1.Delivery) (
 		if s := c.share.delivered(d); s != nil {
 			list = append(list, s)
 			c.pending[s.GetDeliveryToken()] = s
-			c.sequences[s.GetDeliveryToken()] = d.GetEvent().GetSequence()
+			c.sequences[s.GetDeliveryToken()] = d.GetRecorded().GetSequence()
 		}
 	}
 	if c.share.pace > 0 {

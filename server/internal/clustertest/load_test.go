@@ -73,7 +73,7 @@ func startLoad(t *testing.T, replicas []*replica, stored int) *load {
 		byRequest: optionsv1.Dedupe_DEDUPE_REQUEST, byEvent: optionsv1.Dedupe_DEDUPE_EVENT, backlog: optionsv1.Dedupe_DEDUPE_REQUEST,
 	} {
 		_, err := tidingsv1.NewTopicServiceClient(replicas[0].conn).CreateTopic(ctx,
-			&tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Dedupe: dedupe}})
+			&tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{Dedupe: dedupe}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func startLoad(t *testing.T, replicas []*replica, stored int) *load {
 			Subscription: &tidingsv1.Subscription{
 				Name: share.topic, Topic: share.topic, Ordering: share.ordering, AckDeadline: durationpb.New(ackDeadline),
 				RetryPolicy: &tidingsv1.RetryPolicy{
-					MinBackoff: durationpb.New(100 * time.Millisecond), MaxBackoff: durationpb.New(time.Second), MaxAttempts: -1,
+					MinBackoff: durationpb.New(100 * time.Millisecond), MaxBackoff: durationpb.New(time.Second), Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true},
 				},
 			},
 			Start: &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Boundary{Boundary: tidingsv1.StartBoundary_START_BOUNDARY_EARLIEST}},

@@ -120,7 +120,7 @@ func (w *writer) writeStream(ctx context.Context, unanswered *[]*batch) error {
 		return err
 	}
 	send := func(b *batch) error {
-		return stream.Send(&tidingsv1.PublishStreamRequest{Topic: w.topic.name, Events: b.events})
+		return stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: w.topic.name, Events: b.events}})
 	}
 	for _, b := range *unanswered {
 		if err := send(b); err != nil {

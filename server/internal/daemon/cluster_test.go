@@ -27,12 +27,12 @@ func TestReplicatedTopics(t *testing.T) {
 	publisher := tidingsv1.NewPublisherServiceClient(tidings.dial(t))
 	for _, dedupe := range []optionsv1.Dedupe{optionsv1.Dedupe_DEDUPE_REQUEST, optionsv1.Dedupe_DEDUPE_EVENT} {
 		name := map[optionsv1.Dedupe]string{optionsv1.Dedupe_DEDUPE_REQUEST: "by-request", optionsv1.Dedupe_DEDUPE_EVENT: "by-event"}[dedupe]
-		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Dedupe: dedupe}}); err != nil {
+		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{Dedupe: dedupe}}}); err != nil {
 			t.Fatal(err)
 		}
 		request := &tidingsv1.PublishRequest{
-			Topic: name, Events: crashBatch(t, 0, 0).GetEvents(),
-			Precondition: &tidingsv1.Precondition{},
+			Topic: name, Events: crashBatch(t, 0, 0).GetPublish().GetEvents(),
+			Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}},
 		}
 		original, err := publisher.Publish(ctx, request)
 		if err != nil {
@@ -46,13 +46,13 @@ func TestReplicatedTopics(t *testing.T) {
 		}
 		checkRepetition(t, original, repeated)
 		fresh := &tidingsv1.PublishRequest{
-			Topic: name, Events: append(crashBatch(t, 0, 0).GetEvents()[3:], crashBatch(t, 0, 1).GetEvents()...),
-			Precondition: &tidingsv1.Precondition{ExpectedLastSequence: 1},
+			Topic: name, Events: append(crashBatch(t, 0, 0).GetPublish().GetEvents()[3:], crashBatch(t, 0, 1).GetPublish().GetEvents()...),
+			Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: 1}}},
 		}
 		if _, err := publisher.Publish(ctx, fresh); status.Code(err) != codes.Aborted {
 			t.Errorf("%s: publishing after another last sequence: %v, want Aborted", name, err)
 		}
-		fresh.Precondition = nil
+		fresh.Preconditions = nil
 		mixed, err := publisher.Publish(ctx, fresh)
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +64,7 @@ func TestReplicatedTopics(t *testing.T) {
 		}
 	}
 	members[2].End()
-	request := &tidingsv1.PublishRequest{Topic: "by-event", Events: crashBatch(t, 0, 2).GetEvents()}
+	request := &tidingsv1.PublishRequest{Topic: "by-event", Events: crashBatch(t, 0, 2).GetPublish().GetEvents()}
 	for {
 		response, err := publisher.Publish(ctx, request)
 		if err == nil {

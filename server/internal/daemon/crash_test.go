@@ -58,7 +58,7 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 			storages[test.storage](t, &cfg)
 			server := start(t, cfg)
 			_, err := tidingsv1.NewTopicServiceClient(server.dial(t)).CreateTopic(t.Context(), &tidingsv1.CreateTopicRequest{
-				Topic: &tidingsv1.Topic{Name: "crash", Dedupe: test.dedupe},
+				Topic: &tidingsv1.Topic{Name: "crash", Settings: &optionsv1.TopicSettings{Dedupe: test.dedupe}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -152,7 +152,7 @@ func publishFrom(t *testing.T, server *process, publisher, first int, received f
 
 func crashBatch(t *testing.T, publisher, batch int) *tidingsv1.PublishStreamRequest {
 	t.Helper()
-	request := &tidingsv1.PublishStreamRequest{Topic: "crash"}
+	request := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: "crash"}}
 	for i := range batchSize {
 		data, err := anypb.New(&ordersv1.OrderCancelled{
 			OrderId:     fmt.Sprintf("order-%d", publisher),
@@ -162,7 +162,7 @@ func crashBatch(t *testing.T, publisher, batch int) *tidingsv1.PublishStreamRequ
 		if err != nil {
 			t.Error(err)
 		}
-		request.Events = append(request.Events, &tidingsv1.Event{
+		request.Publish.Events = append(request.Publish.Events, &tidingsv1.Event{
 			Id:     fmt.Sprint(batch*batchSize + i),
 			Source: fmt.Sprintf("/publisher/%d", publisher),
 			Data:   data,

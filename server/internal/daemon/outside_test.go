@@ -15,6 +15,7 @@ import (
 	"example.com/tidings/server/internal/daemon"
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -88,13 +89,13 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	}
 	// The other knows the topic, and holds to its etag, at once.
 	updated, err := tidingsv1.NewTopicServiceClient(two.dial(t)).UpdateTopic(ctx, &tidingsv1.UpdateTopicRequest{
-		Topic: &tidingsv1.Topic{Name: "crash", Description: "shared", Etag: created.GetTopic().GetEtag()},
+		Topic: &tidingsv1.Topic{Name: "crash", Etag: created.GetTopic().GetEtag(), Settings: &optionsv1.TopicSettings{Description: "shared"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = tidingsv1.NewTopicServiceClient(one.dial(t)).UpdateTopic(ctx, &tidingsv1.UpdateTopicRequest{
-		Topic: &tidingsv1.Topic{Name: "crash", Description: "stale", Etag: created.GetTopic().GetEtag()},
+		Topic: &tidingsv1.Topic{Name: "crash", Etag: created.GetTopic().GetEtag(), Settings: &optionsv1.TopicSettings{Description: "stale"}},
 	})
 	if status.Code(err) != codes.Aborted {
 		t.Errorf("update with the etag %s after %s: %v, want Aborted", created.GetTopic().GetEtag(), updated.GetTopic().GetEtag(), err)
@@ -102,7 +103,7 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 
 	first := tidingsv1.NewPublisherServiceClient(one.dial(t))
 	second := tidingsv1.NewPublisherServiceClient(two.dial(t))
-	request := &tidingsv1.PublishRequest{Topic: "crash", Events: crashBatch(t, 0, 0).GetEvents()}
+	request := &tidingsv1.PublishRequest{Topic: "crash", Events: crashBatch(t, 0, 0).GetPublish().GetEvents()}
 	original, err := first.Publish(ctx, request)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 
 	// NATS goes and comes back at the same address.
 	nats.End()
-	request.Events = crashBatch(t, 0, 1).GetEvents()
+	request.Events = crashBatch(t, 0, 1).GetPublish().GetEvents()
 	if _, err := first.Publish(ctx, request); status.Code(err) != codes.Unavailable {
 		t.Errorf("publishing without NATS: %v, want Unavailable", err)
 	}

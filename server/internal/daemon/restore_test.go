@@ -33,7 +33,7 @@ func TestRestoredBackup(t *testing.T) {
 	}
 	lost := publishWork(t, c, 2, 2)
 	delivered := pull(t, c, len(kept)+len(lost))
-	cursor := delivered[len(delivered)-1].GetEvent().GetCursor()
+	cursor := delivered[len(delivered)-1].GetRecorded().GetCursor()
 	server.end(syscall.SIGTERM)
 
 	cfg.DataDir = filepath.Join(dir, "restored")

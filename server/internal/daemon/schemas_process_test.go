@@ -107,8 +107,8 @@ func TestRegisteredSchemasSurvive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.GetEvent().GetSchemaRevision() != registered.GetRevision() {
-		t.Errorf("the event was checked against %q, registered was %q", got.GetEvent().GetSchemaRevision(), registered.GetRevision())
+	if got.GetRecorded().GetSchemaRevision() != registered.GetRevision() {
+		t.Errorf("the event was checked against %q, registered was %q", got.GetRecorded().GetSchemaRevision(), registered.GetRevision())
 	}
 	event.Id = "2"
 	if _, err := tidingsv1.NewPublisherServiceClient(p.dial(t)).Publish(ctx, request); err != nil {

@@ -59,7 +59,7 @@ func TestClientsThatDoNotReadHoldUpNobody(t *testing.T) {
 	}
 	publisher := tidingsv1.NewPublisherServiceClient(server.dial(t))
 	for batch := range 20 {
-		response, err := publisher.Publish(ctx, &tidingsv1.PublishRequest{Events: largeBatch(clients, batch).GetEvents()})
+		response, err := publisher.Publish(ctx, &tidingsv1.PublishRequest{Events: largeBatch(clients, batch).GetPublish().GetEvents()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func largeBatch(client, batch int) *tidingsv1.PublishStreamRequest {
 		if err != nil {
 			panic(err)
 		}
-		request.Events = append(request.Events, &tidingsv1.Event{
+		request.Publish.Events = append(request.Publish.Events, &tidingsv1.Event{
 			Id: fmt.Sprint(batch, "-", i), Source: fmt.Sprint("/client/", client), Data: data,
 		})
 	}
@@ -127,7 +127,7 @@ func TestOpenStreamsDoNotDelayShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := imports.Send(&tidingsv1.ImportRequest{Events: largeBatch(1, 0).GetEvents()}); err != nil {
+	if err := imports.Send(&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: largeBatch(1, 0).GetPublish().GetEvents()}}); err != nil {
 		t.Fatal(err)
 	}
 	if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.log.String(), "cut off") {

@@ -227,7 +227,7 @@ func (h *soakHistory) conclude() {
 			if attempts < e.attempt || letter.GetCause() != tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_NACK && attempts != soakAttempts {
 				h.faultf("event %d: a dead letter by %s with %d attempts, %d were seen", sequence, letter.GetCause(), attempts, e.attempt)
 			}
-			if letter.GetEvent().GetEvent().GetId() != published.GetId() {
+			if letter.GetRecorded().GetEvent().GetId() != published.GetId() {
 				h.faultf("event %d: its dead letter is another event", sequence)
 			}
 		case e.ackTried:

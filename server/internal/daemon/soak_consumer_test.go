@@ -134,8 +134,8 @@ func (c *badConsumer) received(deliveries []*tidingsv1.Delivery) (list []*settli
 	var lines []string
 	for _, d := range deliveries {
 		// D: delivered. The lateness is how long ago the lease ended.
-		lines = append(lines, fmt.Sprintf("D %s %d %d %s %s %d", d.GetDeliveryToken(), d.GetEvent().GetSequence(), d.GetAttempt(),
-			d.GetEvent().GetEvent().GetId(), d.GetEvent().GetEvent().GetPartitionKey(),
+		lines = append(lines, fmt.Sprintf("D %s %d %d %s %s %d", d.GetDeliveryToken(), d.GetRecorded().GetSequence(), d.GetAttempt(),
+			d.GetRecorded().GetEvent().GetId(), d.GetRecorded().GetEvent().GetPartitionKey(),
 			time.Since(d.GetDeadline().AsTime()).Milliseconds()))
 		if s := c.decide(d); s != nil {
 			list = append(list, s)
@@ -149,7 +149,7 @@ func (c *badConsumer) received(deliveries []*tidingsv1.Delivery) (list []*settli
 func (c *badConsumer) decide(d *tidingsv1.Delivery) *settling {
 	s := &settling{token: d.GetDeliveryToken(), settlement: ack(d), action: "ack"}
 	// Some events fail with every consumer.
-	switch hash := crc32.ChecksumIEEE([]byte(d.GetEvent().GetEvent().GetId())) % 400; {
+	switch hash := crc32.ChecksumIEEE([]byte(d.GetRecorded().GetEvent().GetId())) % 400; {
 	case hash < 3:
 		s.settlement, s.action = nack(d, &tidingsv1.Nack{Reason: "never"}), "retry"
 		return s

@@ -150,7 +150,7 @@ func startSoak(t *testing.T, storage string, seed uint64) *soak {
 		_, err := s.clients.subscriptions.CreateSubscription(t.Context(), &tidingsv1.CreateSubscriptionRequest{Subscription: &tidingsv1.Subscription{
 			Name: name, Topic: work, Ordering: ordering, AckDeadline: durationpb.New(soakDeadline),
 			RetryPolicy: &tidingsv1.RetryPolicy{
-				MinBackoff: durationpb.New(50 * time.Millisecond), MaxBackoff: durationpb.New(400 * time.Millisecond), MaxAttempts: soakAttempts,
+				MinBackoff: durationpb.New(50 * time.Millisecond), MaxBackoff: durationpb.New(400 * time.Millisecond), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: soakAttempts},
 			},
 		}})
 		if err != nil {

@@ -73,7 +73,7 @@ type middlePosition struct {
 // publishBacklog publishes events of which every second one has the same key.
 func publishBacklog(b *testing.B, c clients, events int, dedupe optionsv1.Dedupe) (middle middlePosition) {
 	b.Helper()
-	if _, err := c.topics.CreateTopic(b.Context(), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: work, Dedupe: dedupe}}); err != nil {
+	if _, err := c.topics.CreateTopic(b.Context(), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: work, Settings: &optionsv1.TopicSettings{Dedupe: dedupe}}}); err != nil {
 		b.Fatal(err)
 	}
 	const batch, publishers = 100, 8
@@ -216,7 +216,7 @@ func (m *backlogMeasure) consume(name string, ordering tidingsv1.Ordering, event
 		}
 		request := &tidingsv1.SettleRequest{Subscription: name}
 		for _, d := range response.GetDeliveries() {
-			if ordering == tidingsv1.Ordering_ORDERING_KEY && !held && d.GetEvent().GetEvent().GetPartitionKey() == "order-0" {
+			if ordering == tidingsv1.Ordering_ORDERING_KEY && !held && d.GetRecorded().GetEvent().GetPartitionKey() == "order-0" {
 				held = true
 				continue
 			}

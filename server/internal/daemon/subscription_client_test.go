@@ -62,7 +62,7 @@ func newWork(t *testing.T, c clients, ordering tidingsv1.Ordering, change ...fun
 	}
 	s := &tidingsv1.Subscription{
 		Name: work, Topic: work, Ordering: ordering,
-		RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: -1},
+		RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}},
 	}
 	for _, f := range change {
 		f(s)
@@ -199,7 +199,7 @@ func deadLetters(t *testing.T, c clients, subscription string) map[int64]*tiding
 			t.Fatal(err)
 		}
 		for _, letter := range response.GetDeadLetters() {
-			sequence := letter.GetEvent().GetSequence()
+			sequence := letter.GetRecorded().GetSequence()
 			if found[sequence] != nil {
 				t.Errorf("event %d is a dead letter twice", sequence)
 			}
@@ -323,7 +323,7 @@ func expectAttempt(t *testing.T, want int32, deliveries []*tidingsv1.Delivery) {
 	t.Helper()
 	for _, d := range deliveries {
 		if d.GetAttempt() != want {
-			t.Fatalf("event %d is delivered with attempt %d, want %d", d.GetEvent().GetSequence(), d.GetAttempt(), want)
+			t.Fatalf("event %d is delivered with attempt %d, want %d", d.GetRecorded().GetSequence(), d.GetAttempt(), want)
 		}
 	}
 }
@@ -337,10 +337,10 @@ func expectSame(t *testing.T, got []*tidingsv1.Delivery, want []int64) {
 		left[sequence] = true
 	}
 	for _, d := range got {
-		if !left[d.GetEvent().GetSequence()] {
-			t.Fatalf("event %d is delivered twice or is none of those wanted", d.GetEvent().GetSequence())
+		if !left[d.GetRecorded().GetSequence()] {
+			t.Fatalf("event %d is delivered twice or is none of those wanted", d.GetRecorded().GetSequence())
 		}
-		delete(left, d.GetEvent().GetSequence())
+		delete(left, d.GetRecorded().GetSequence())
 	}
 	if len(left) > 0 {
 		t.Fatalf("%d of %d events are not delivered", len(left), len(want))
@@ -349,7 +349,7 @@ func expectSame(t *testing.T, got []*tidingsv1.Delivery, want []int64) {
 
 func sequencesOf(deliveries []*tidingsv1.Delivery) (sequences []int64) {
 	for _, d := range deliveries {
-		sequences = append(sequences, d.GetEvent().GetSequence())
+		sequences = append(sequences, d.GetRecorded().GetSequence())
 	}
 	return sequences
 }

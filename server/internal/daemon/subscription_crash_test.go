@@ -88,7 +88,7 @@ func testLeasesSurviveCrashes(t *testing.T, storage string) {
 			rest := pull(t, s.clients, events-len(settled)-len(open))
 			for _, d := range rest {
 				if d.GetLastNackReason() != "busy" {
-					t.Errorf("event %d: the last reason is %q", d.GetEvent().GetSequence(), d.GetLastNackReason())
+					t.Errorf("event %d: the last reason is %q", d.GetRecorded().GetSequence(), d.GetLastNackReason())
 				}
 			}
 			expectSame(t, append(append(rest, settled...), open...), sequences)
@@ -223,7 +223,7 @@ func (c *churn) round(t *testing.T, on clients) (int, error) {
 	request := &tidingsv1.SettleRequest{Subscription: work}
 	reason := strings.Repeat("because ", 128)
 	for _, d := range response.GetDeliveries() {
-		sequence := d.GetEvent().GetSequence()
+		sequence := d.GetRecorded().GetSequence()
 		if c.acked[sequence] {
 			t.Errorf("event %d is delivered after its ack was applied", sequence)
 		}
@@ -246,7 +246,7 @@ func (c *churn) round(t *testing.T, on clients) (int, error) {
 		switch result.GetStatus() {
 		case applied:
 			if request.GetSettlements()[i].GetAck() != nil {
-				c.acked[response.GetDeliveries()[i].GetEvent().GetSequence()] = true
+				c.acked[response.GetDeliveries()[i].GetRecorded().GetSequence()] = true
 			}
 		case leaseLost, transient: // Too late, or the server is dying.
 		default:

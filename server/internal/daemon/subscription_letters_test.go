@@ -139,7 +139,7 @@ func testRedriveSurvivesCrash(t *testing.T, storage string) {
 	expectAttempt(t, 1, deliveries)
 	for _, d := range deliveries {
 		if !d.GetRedriven() {
-			t.Fatalf("event %d isn't called redriven", d.GetEvent().GetSequence())
+			t.Fatalf("event %d isn't called redriven", d.GetRecorded().GetSequence())
 		}
 	}
 	// A third is acknowledged, a third dies again, a third stays leased.

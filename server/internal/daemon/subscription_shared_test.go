@@ -94,7 +94,7 @@ func TestReplicasKeepTheOrderOfKeys(t *testing.T) {
 					if err := o.delivered(d); err != nil {
 						t.Error(err)
 					}
-					if (int64(j)+d.GetEvent().GetSequence())%7 == 0 && d.GetAttempt() < 3 {
+					if (int64(j)+d.GetRecorded().GetSequence())%7 == 0 && d.GetAttempt() < 3 {
 						settlements = append(settlements, nack(d, new(tidingsv1.Nack)))
 						o.settling(d, false)
 						continue
@@ -137,7 +137,7 @@ type orderKeeper struct {
 func (o *orderKeeper) delivered(d *tidingsv1.Delivery) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key, sequence := d.GetEvent().GetEvent().GetPartitionKey(), d.GetEvent().GetSequence()
+	key, sequence := d.GetRecorded().GetEvent().GetPartitionKey(), d.GetRecorded().GetSequence()
 	if key == "" {
 		return errors.New("an event has no key")
 	}
@@ -157,7 +157,7 @@ func (o *orderKeeper) delivered(d *tidingsv1.Delivery) error {
 func (o *orderKeeper) settling(d *tidingsv1.Delivery, acked bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.unsettled, d.GetEvent().GetEvent().GetPartitionKey())
+	delete(o.unsettled, d.GetRecorded().GetEvent().GetPartitionKey())
 	if acked {
 		o.acked++
 	}
@@ -194,7 +194,7 @@ func TestReplicasSeekForEachOther(t *testing.T) {
 		late := 0
 		for len(after) < 100 {
 			d := s.next(1)[0]
-			if d.GetEvent().GetSequence() < sequences[200] {
+			if d.GetRecorded().GetSequence() < sequences[200] {
 				late++
 				s.settle(leaseLost, ack(d))
 				continue

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -71,7 +72,7 @@ func TestExpireIdle(t *testing.T) {
 		t.Helper()
 		s, err := store.CreateSubscription(ctx, name, &storagev1.SubscriptionConfig{
 			Uid: uid, TokenKey: make([]byte, tokenKeySize), Topic: topic.Name, TopicUid: topic.Config.GetUid(), StartSequence: 1,
-			Ordering: tidingsv1.Ordering_ORDERING_NONE, AckDeadline: durationpb.New(time.Minute), RetryPolicy: &tidingsv1.RetryPolicy{Multiplier: 2},
+			Ordering: tidingsv1.Ordering_ORDERING_NONE, AckDeadline: durationpb.New(time.Minute), RetryPolicy: &tidingsv1.RetryPolicy{Multiplier: proto.Float64(2)},
 			ExpireAfterIdle: idle, CreateTime: timestamppb.Now(), UpdateTime: timestamppb.Now(),
 		})
 		if err != nil {

@@ -42,7 +42,7 @@ func TestNotBefore(t *testing.T) {
 	s, err := store.CreateSubscription(ctx, "early", &storagev1.SubscriptionConfig{
 		Uid: 5, TokenKey: make([]byte, tokenKeySize), Topic: topic.Name, TopicUid: topic.Config.GetUid(), StartSequence: 1, NotBefore: later,
 		Ordering: tidingsv1.Ordering_ORDERING_NONE, AckDeadline: durationpb.New(time.Minute),
-		RetryPolicy: &tidingsv1.RetryPolicy{Multiplier: 2}, CreateTime: timestamppb.Now(), UpdateTime: timestamppb.Now(),
+		RetryPolicy: &tidingsv1.RetryPolicy{Multiplier: proto.Float64(2)}, CreateTime: timestamppb.Now(), UpdateTime: timestamppb.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)

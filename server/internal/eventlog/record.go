@@ -29,7 +29,7 @@ func AppendHeader(b, revision []byte) []byte {
 	if len(revision) == 0 {
 		return b
 	}
-	return protowire.AppendBytes(protowire.AppendTag(b, 3, protowire.BytesType), revision)
+	return protowire.AppendBytes(protowire.AppendTag(b, 4, protowire.BytesType), revision)
 }
 
 // HeaderSize is the most that AppendHeader adds for a revision of 8 bytes.
@@ -40,7 +40,7 @@ const HeaderSize = 12
 // stored it.
 func Revision(data []byte) (revision []byte) {
 	Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if number == 3 {
+		if number == 4 {
 			revision = value
 		}
 		return number != 2 // The header is before the events.

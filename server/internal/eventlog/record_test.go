@@ -53,7 +53,7 @@ func TestRevision(t *testing.T) {
 		}
 	}
 	var stored storagev1.Record
-	if err := proto.Unmarshal(eventlog.AppendEvent(header, event, ""), &stored); err != nil || string(stored.GetSchemaRevision()) != string(revision) {
+	if err := proto.Unmarshal(eventlog.AppendEvent(header, event, ""), &stored); err != nil || string(stored.GetTypeRevisions()) != string(revision) {
 		t.Errorf("stored as %v, %v", &stored, err)
 	}
 }

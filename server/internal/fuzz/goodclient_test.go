@@ -86,7 +86,7 @@ func (c *goodClient) begin() {
 	c.t.Helper()
 	for i, topic := range append([]string{guarded}, commonTopics...) {
 		dedupe := optionsv1.Dedupe(1 + i%2)
-		c.try(overBinary, "TopicService.CreateTopic", &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: topic, Dedupe: dedupe}})
+		c.try(overBinary, "TopicService.CreateTopic", &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: topic, Settings: &optionsv1.TopicSettings{Dedupe: dedupe}}})
 	}
 	for i, name := range commonSubscriptions {
 		c.try(overBinary, "SubscriptionService.CreateSubscription", &tidingsv1.CreateSubscriptionRequest{Subscription: &tidingsv1.Subscription{

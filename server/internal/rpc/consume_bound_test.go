@@ -26,7 +26,7 @@ func (o *outstanding) add(deliveries []*tidingsv1.Delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, d := range deliveries {
-		size := int64(proto.Size(d.GetEvent().GetEvent()))
+		size := int64(proto.Size(d.GetRecorded().GetEvent()))
 		o.bytes[d.GetDeliveryToken()] = size
 		o.sum += size
 	}
@@ -105,7 +105,7 @@ func TestWindowBound(t *testing.T) {
 					switch token, kind := d.GetDeliveryToken(), (round+i)%6; {
 					case d.GetAttempt() == 1 && kind == 0:
 						settlements = append(settlements, nack(token, nil))
-					case d.GetAttempt() == 1 && kind == 3 && d.GetEvent().GetSequence()%2 == 0:
+					case d.GetAttempt() == 1 && kind == 3 && d.GetRecorded().GetSequence()%2 == 0:
 						settlements = append(settlements, nack(token, &tidingsv1.Nack{Kind: released.GetKind(), Reason: "later"}))
 					default:
 						acked++

@@ -107,7 +107,7 @@ func TestPull(t *testing.T) {
 		for len(got) < len(events) {
 			for _, d := range pull(t, c, s, 1) {
 				ackAll(t, c, s, d)
-				got = append(got, d.GetEvent().GetEvent().GetId())
+				got = append(got, d.GetRecorded().GetEvent().GetId())
 			}
 		}
 		slices.Sort(got)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -86,7 +87,7 @@ func TestRetry(t *testing.T) {
 	}))
 	t.Run("never given up", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
-			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: -1,
+			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true},
 		}))
 		publishN(t, c, topic, 1)
 		for attempt := range int32(40) {
@@ -118,7 +119,7 @@ func TestBackoff(t *testing.T) {
 	}
 	t.Run("policy", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
-			MinBackoff: durationpb.New(150 * time.Millisecond), MaxBackoff: durationpb.New(500 * time.Millisecond), Multiplier: 2.5,
+			MinBackoff: durationpb.New(150 * time.Millisecond), MaxBackoff: durationpb.New(500 * time.Millisecond), Multiplier: proto.Float64(2.5),
 		}))
 		publishN(t, c, topic, 1)
 		got := pull(t, c, s, 1)[0]
@@ -161,7 +162,7 @@ func TestBackoff(t *testing.T) {
 
 // TestGivenUp: what became a dead letter says why.
 func TestGivenUp(t *testing.T) {
-	policy := retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: 2})
+	policy := retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 2}})
 	for _, d := range doors {
 		t.Run(d.name, some(func(t *testing.T, c client) {
 			topic, s := newSubscribed(t, c, ackWithin(2*time.Second), policy)
@@ -200,7 +201,7 @@ func TestGivenUp(t *testing.T) {
 				{third, tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_DEADLINE, 2, "kept"},
 			} {
 				got := letters[i]
-				if got.GetEvent().GetSequence() != want.of.GetEvent().GetSequence() || got.GetCause() != want.cause ||
+				if got.GetRecorded().GetSequence() != want.of.GetRecorded().GetSequence() || got.GetCause() != want.cause ||
 					got.GetAttempts() != want.attempts || got.GetLastNackReason() != want.reason {
 					t.Errorf("dead letter %d is %v, want %s after %d attempts, for %q", i, got, want.cause, want.attempts, want.reason)
 				}

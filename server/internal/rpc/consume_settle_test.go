@@ -99,7 +99,7 @@ func TestOlderAttempt(t *testing.T) {
 			first := door.next()
 			wantStatuses(t, statuses(door.settle(nack(first.GetDeliveryToken(), retryAtOnce))), applied)
 			second := door.next()
-			if second.GetAttempt() != 2 || second.GetEvent().GetEvent().GetId() != events[0].GetId() || second.GetDeliveryToken() == first.GetDeliveryToken() {
+			if second.GetAttempt() != 2 || second.GetRecorded().GetEvent().GetId() != events[0].GetId() || second.GetDeliveryToken() == first.GetDeliveryToken() {
 				t.Fatalf("after %v came %v", first, second)
 			}
 			old, token := first.GetDeliveryToken(), second.GetDeliveryToken()
@@ -110,7 +110,7 @@ func TestOlderAttempt(t *testing.T) {
 			// It is gone now, which changes nothing.
 			wantStatuses(t, statuses(door.settle(stale...)), lost...)
 			wantStatuses(t, statuses(door.settle(nack(token, retryAtOnce))), leaseLost)
-			if next := door.next(); next.GetEvent().GetEvent().GetId() != events[1].GetId() || next.GetAttempt() != 1 {
+			if next := door.next(); next.GetRecorded().GetEvent().GetId() != events[1].GetId() || next.GetAttempt() != 1 {
 				t.Errorf("then came %v", next)
 			}
 		}, d.need...))
@@ -155,7 +155,7 @@ func TestPastDeadline(t *testing.T) {
 		}
 		// The other one expires and comes again, which tells that the time passed.
 		again := pull(t, c, s, 1)
-		if again[0].GetEvent().GetSequence() != both[1].GetEvent().GetSequence() {
+		if again[0].GetRecorded().GetSequence() != both[1].GetRecorded().GetSequence() {
 			t.Fatalf("%v came again", again)
 		}
 		wantSettled(t, c, s, applied, ack(both[0].GetDeliveryToken()))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -32,7 +33,7 @@ func listDeadLetters(t *testing.T, c client, subscription string, f *tidingsv1.D
 func letterIDs(letters []*tidingsv1.DeadLetter) []string {
 	var list []string
 	for _, l := range letters {
-		list = append(list, l.GetEvent().GetEvent().GetId())
+		list = append(list, l.GetRecorded().GetEvent().GetId())
 	}
 	return list
 }
@@ -62,12 +63,12 @@ func TestListDeadLetters(t *testing.T) {
 	t.Run("unchanged", each(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		full := withAttributes(t, "full")
-		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), "a key"
+		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), proto.String("a key")
 		publish(t, c, topic, event(t, "first", placed("o")), full, bulky(t, "large", testEventBytes-8192), event(t, "last", paid("o")))
 		want := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().events
 		deliveries := bury(t, c, s, 4)
 		for i, letter := range listDeadLetters(t, c, s, nil) {
-			for what, got := range map[string]*tidingsv1.RecordedEvent{"dead letter": letter.GetEvent(), "delivery": deliveries[i].GetEvent()} {
+			for what, got := range map[string]*tidingsv1.RecordedEvent{"dead letter": letter.GetRecorded(), "delivery": deliveries[i].GetRecorded()} {
 				if diff := cmp.Diff(want[i], got, protocmp.Transform()); diff != "" {
 					t.Errorf("%s %d has another event (-want +got):\n%s", what, i, diff)
 				}
@@ -154,7 +155,7 @@ func TestListDeadLetters(t *testing.T) {
 
 func TestDeadLetterFilter(t *testing.T) {
 	t.Run("every condition", some(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), MaxAttempts: 1}))
+		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(0), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 1}}))
 		first := publishN(t, c, topic, 2, func(i int, e *tidingsv1.Event) { e.Attributes = map[string]string{"room": string(rune('a' + i))} })
 		second := []*tidingsv1.Event{event(t, topic+"-paid", paid("o"))}
 		publish(t, c, topic, second...)
@@ -172,7 +173,7 @@ func TestDeadLetterFilter(t *testing.T) {
 		if len(letters) != 3 {
 			t.Fatalf("the dead letters are %v", letters)
 		}
-		died, sequence := letters[2].GetDeadLetterTime(), letters[1].GetEvent().GetSequence()
+		died, sequence := letters[2].GetDeadLetterTime(), letters[1].GetRecorded().GetSequence()
 		just := timestamppb.New(died.AsTime().Add(1))
 		const byNack, byAttempts = tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_NACK, tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_MAX_ATTEMPTS
 		exact := &tidingsv1.AttributeFilter{Condition: &tidingsv1.AttributeFilter_Exact{
@@ -198,7 +199,7 @@ func TestDeadLetterFilter(t *testing.T) {
 			{&tidingsv1.DeadLetterFilter{Before: just}, all},
 			{&tidingsv1.DeadLetterFilter{Since: died, Before: died}, nil},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}}, all[1:2]},
-			{&tidingsv1.DeadLetterFilter{Sequences: []int64{1 << 50, letters[2].GetEvent().GetSequence(), sequence, sequence, 1 << 40}}, all[1:3]},
+			{&tidingsv1.DeadLetterFilter{Sequences: []int64{1 << 50, letters[2].GetRecorded().GetSequence(), sequence, sequence, 1 << 40}}, all[1:3]},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}, Causes: []tidingsv1.DeadLetterCause{byNack}}, nil},
 			{&tidingsv1.DeadLetterFilter{Sequences: []int64{sequence}, Before: died, Event: &tidingsv1.EventFilter{Attributes: exact}}, all[1:2]},
 		} {

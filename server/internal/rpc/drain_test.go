@@ -91,7 +91,7 @@ func TestDrainPublishStream(t *testing.T) {
 		stream := openPublishStream(t, testContext(t), transport.dial(t, s))
 		for i := range 3 {
 			id := fmt.Sprint(transport, i)
-			if err := stream.Send(&tidingsv1.PublishStreamRequest{Topic: "orders", Events: orders(t, id, 1)}); err != nil {
+			if err := stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: "orders", Events: orders(t, id, 1)}}); err != nil {
 				t.Fatal(err)
 			}
 			if response, err := stream.Recv(); err != nil || response.GetPublished() == nil {
@@ -121,7 +121,7 @@ func TestDrainImport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := stream.Send(&tidingsv1.ImportRequest{Topic: "orders", Events: orders(t, transport.String(), 3)}); err != nil {
+			if err := stream.Send(&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: "orders", Events: orders(t, transport.String(), 3)}}); err != nil {
 				t.Fatal(err)
 			}
 			_, err = stream.CloseAndRecv()

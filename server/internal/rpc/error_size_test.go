@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -67,7 +68,7 @@ func grievous(t *testing.T) map[string]grief {
 		"long page token":  {listPath, &tidingsv1.ListTopicsRequest{PageToken: wide}, 1},
 		"long cursor":      {"/tidings.v1.ReaderService/Read", &tidingsv1.ReadRequest{Topic: "orders", Start: &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Cursor{Cursor: wide}}}, 0},
 		"long expression":  {"/tidings.v1.ReaderService/Read", &tidingsv1.ReadRequest{Topic: "orders", Filter: &tidingsv1.EventFilter{Cel: strings.Repeat("€(", 500)}}, 0},
-		"long description": {"/tidings.v1.TopicService/CreateTopic", &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: wide, Description: wide, EventTypes: slices.Repeat([]string{wide}, 20)}}, 1},
+		"long description": {"/tidings.v1.TopicService/CreateTopic", &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: wide, Settings: &optionsv1.TopicSettings{Description: wide, EventTypes: slices.Repeat([]string{wide}, 20)}}}, 1},
 	}
 }
 

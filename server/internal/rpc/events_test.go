@@ -48,7 +48,7 @@ func newTopic(t *testing.T, c client, change ...func(*tidingsv1.Topic)) string {
 }
 
 // byEvent makes a topic recognise each event.
-func byEvent(topic *tidingsv1.Topic) { topic.Dedupe = optionsv1.Dedupe_DEDUPE_EVENT }
+func byEvent(topic *tidingsv1.Topic) { topic.Settings.Dedupe = optionsv1.Dedupe_DEDUPE_EVENT }
 
 // placed is a valid payload.
 func placed(order string) *ordersv1.OrderPlaced {
@@ -144,7 +144,7 @@ func sequences(receipts []*tidingsv1.Receipt) []int64 {
 // its order gives.
 func keyed(e *tidingsv1.Event, key string) *tidingsv1.Event {
 	e = proto.CloneOf(e)
-	e.PartitionKey = key
+	e.PartitionKey = &key
 	return e
 }
 

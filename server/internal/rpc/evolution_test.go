@@ -127,7 +127,7 @@ func TestEventsThatTheirSchemaBreaks(t *testing.T) {
 			c := transport.dial(t, after)
 			for _, receipt := range published.GetReceipts() {
 				got, err := c.GetEvent(ctx, &tidingsv1.GetEventRequest{Topic: topic, Sequence: receipt.GetSequence()})
-				if err != nil || got.GetEvent().GetEvent().GetId() != fmt.Sprint(receipt.GetIndex()) {
+				if err != nil || got.GetRecorded().GetEvent().GetId() != fmt.Sprint(receipt.GetIndex()) {
 					t.Errorf("GetEvent: %v, %v", got, err)
 				}
 			}
@@ -179,7 +179,7 @@ func receives(t *testing.T, c client, subscription, want string) {
 			t.Fatal(err)
 		}
 		for _, delivery := range frame.GetDeliveries().GetDeliveries() {
-			got = append(got, delivery.GetEvent().GetSequence())
+			got = append(got, delivery.GetRecorded().GetSequence())
 		}
 	}
 	if fmt.Sprint(got) != want {
@@ -201,9 +201,9 @@ func deadLetters(t *testing.T, c client, subscription, want string) {
 		var bury []*tidingsv1.Settlement
 		for _, delivery := range pulled.GetDeliveries() {
 			if delivery.GetAttempt() != 1 {
-				t.Errorf("attempt %d of event %d", delivery.GetAttempt(), delivery.GetEvent().GetSequence())
+				t.Errorf("attempt %d of event %d", delivery.GetAttempt(), delivery.GetRecorded().GetSequence())
 			}
-			got = append(got, delivery.GetEvent().GetSequence())
+			got = append(got, delivery.GetRecorded().GetSequence())
 			bury = append(bury, &tidingsv1.Settlement{DeliveryToken: delivery.GetDeliveryToken(), Action: &tidingsv1.Settlement_Nack{
 				Nack: &tidingsv1.Nack{Kind: tidingsv1.NackKind_NACK_KIND_DEAD_LETTER},
 			}})

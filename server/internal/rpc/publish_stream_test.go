@@ -66,7 +66,7 @@ func TestPublishStream(t *testing.T) {
 		topic := newTopic(t, c)
 		var batches []*tidingsv1.PublishStreamRequest
 		for i := range 500 {
-			batches = append(batches, &tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, fmt.Sprint("b", i), 2)})
+			batches = append(batches, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, fmt.Sprint("b", i), 2)}})
 		}
 		for i, response := range exchange(t, c, batches...) {
 			want := []int64{int64(2*i + 1), int64(2*i + 2)}
@@ -78,17 +78,17 @@ func TestPublishStream(t *testing.T) {
 	t.Run("a bad batch fails alone", each(func(t *testing.T, c client) {
 		topic, nowhere := newTopic(t, c), newName()
 		good := func(id string) *tidingsv1.PublishStreamRequest {
-			return &tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, id, 1)}
+			return &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, id, 1)}}
 		}
 		responses := exchange(t, c,
 			good("a"),
-			&tidingsv1.PublishStreamRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "x", placed("o")), invalid(t, "y")}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "x", placed("o")), invalid(t, "y")}}},
 			&tidingsv1.PublishStreamRequest{},
 			good("b"),
-			&tidingsv1.PublishStreamRequest{Topic: nowhere, Events: orders(t, "c", 1)},
-			&tidingsv1.PublishStreamRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a-0", placed("another"))}},
-			&tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, "d", 1), Precondition: &tidingsv1.Precondition{}},
-			&tidingsv1.PublishStreamRequest{Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "y"), event(t, "z", placed("o"))}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: nowhere, Events: orders(t, "c", 1)}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a-0", placed("another"))}}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "d", 1), Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}}}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "y"), event(t, "z", placed("o"))}}},
 			good("b"),
 			good("e"),
 		)
@@ -116,10 +116,10 @@ func TestPublishStream(t *testing.T) {
 		var batches []*tidingsv1.PublishStreamRequest
 		topics := []string{first, second, third}
 		for i := range 30 {
-			batches = append(batches, &tidingsv1.PublishStreamRequest{Topic: topics[i%3], Events: orders(t, fmt.Sprint("b", i), 1)})
+			batches = append(batches, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topics[i%3], Events: orders(t, fmt.Sprint("b", i), 1)}})
 		}
 		id := newName()
-		batches = append(batches, &tidingsv1.PublishStreamRequest{Events: []*tidingsv1.Event{event(t, id, placed(id))}})
+		batches = append(batches, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{event(t, id, placed(id))}}})
 		responses := exchange(t, c, batches...)
 		for i, response := range responses[:30] {
 			receipts := response.GetPublished().GetReceipts()
@@ -135,7 +135,7 @@ func TestPublishStream(t *testing.T) {
 		topic := newTopic(t, c, byEvent)
 		var batches []*tidingsv1.PublishStreamRequest
 		for i := range 40 {
-			batches = append(batches, &tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, fmt.Sprint("b", i), []int{3, 1, 1, 2}[i%4])})
+			batches = append(batches, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, fmt.Sprint("b", i), []int{3, 1, 1, 2}[i%4])}})
 		}
 		var all []int64
 		for _, response := range exchange(t, c, batches...) {
@@ -149,7 +149,7 @@ func TestPublishStream(t *testing.T) {
 		topic := newTopic(t, c)
 		stream := openPublishStream(t, testContext(t), c)
 		for i := range 3 {
-			if err := stream.Send(&tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, fmt.Sprint(i), 1)}); err != nil {
+			if err := stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, fmt.Sprint(i), 1)}}); err != nil {
 				t.Fatal(err)
 			}
 			if response, err := stream.Recv(); err != nil || response.GetPublished() == nil {
@@ -166,11 +166,11 @@ func TestPublishStream(t *testing.T) {
 	t.Run("nothing sent", each(func(t *testing.T, c client) { exchange(t, c) }, fullDuplex))
 	t.Run("too large", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
-		large := &tidingsv1.PublishStreamRequest{Topic: topic}
+		large := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic}}
 		for i := range testRequestBytes/(testEventBytes/2) + 1 {
-			large.Events = append(large.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
+			large.Publish.Events = append(large.Publish.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
 		}
-		responses := exchange(t, c, large, &tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, "a", 1)})
+		responses := exchange(t, c, large, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 1)}})
 		wantError(t, responses[0].GetError(), because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything))
 		if responses[1].GetPublished() == nil {
 			t.Errorf("the batch after it: %v", responses[1])
@@ -179,9 +179,9 @@ func TestPublishStream(t *testing.T) {
 	t.Run("too large to be read", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		stream := openPublishStream(t, testContext(t), c)
-		huge := &tidingsv1.PublishStreamRequest{Topic: topic}
+		huge := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic}}
 		for i := range 2*testRequestBytes/(testEventBytes/2) + 2 {
-			huge.Events = append(huge.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
+			huge.Publish.Events = append(huge.Publish.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
 		}
 		// Where it fails, Recv says why.
 		_ = stream.Send(huge)
@@ -197,7 +197,7 @@ func TestPublishStream(t *testing.T) {
 		ctx, cancel := context.WithCancel(testContext(t))
 		stream := openPublishStream(t, ctx, c)
 		for i := range 20 {
-			if err := stream.Send(&tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, fmt.Sprint(i), 1)}); err != nil {
+			if err := stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, fmt.Sprint(i), 1)}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -242,7 +242,7 @@ func TestImport(t *testing.T) {
 	}
 	t.Run("summary", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
-		messages := []*tidingsv1.ImportRequest{{Topic: topic, Events: orders(t, "a", 10)}, {Events: orders(t, "b", 20)}, {Topic: topic, Events: orders(t, "c", 5)}}
+		messages := []*tidingsv1.ImportRequest{{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 10)}}, {Publish: &tidingsv1.PublishRequest{Events: orders(t, "b", 20)}}, {Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "c", 5)}}}
 		summary, err := run(t, c, messages...)
 		if err != nil {
 			t.Fatal(err)
@@ -261,10 +261,10 @@ func TestImport(t *testing.T) {
 	}))
 	t.Run("cut otherwise where events are recognised", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c, byEvent), orders(t, "a", 12)
-		if _, err := run(t, c, &tidingsv1.ImportRequest{Topic: topic, Events: events[:8]}); err != nil {
+		if _, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: events[:8]}}); err != nil {
 			t.Fatal(err)
 		}
-		summary, err := run(t, c, &tidingsv1.ImportRequest{Topic: topic, Events: events[:5]}, &tidingsv1.ImportRequest{Events: events[5:11]}, &tidingsv1.ImportRequest{Events: events[11:]})
+		summary, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: events[:5]}}, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: events[5:11]}}, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: events[11:]}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestImport(t *testing.T) {
 	}))
 	t.Run("topic of the type", some(func(t *testing.T, c client) {
 		id := newName()
-		summary, err := run(t, c, &tidingsv1.ImportRequest{Events: orders(t, id, 1)}, &tidingsv1.ImportRequest{Events: []*tidingsv1.Event{event(t, id, &ordersv1.Money{CurrencyCode: "EUR"})}})
+		summary, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: orders(t, id, 1)}}, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{event(t, id, &ordersv1.Money{CurrencyCode: "EUR"})}}})
 		if err != nil || summary.GetTopic() != "orders" || summary.GetStoredCount() != 2 {
 			t.Errorf("summary %v, %v", summary, err)
 		}
@@ -286,9 +286,9 @@ func TestImport(t *testing.T) {
 			bad = append(bad, invalid(t, fmt.Sprint("bad", i)))
 		}
 		summary, err := run(t, c,
-			&tidingsv1.ImportRequest{Topic: topic, SkipInvalid: true, Events: orders(t, "a", 3)},
-			&tidingsv1.ImportRequest{Events: append(bad, orders(t, "b", 1)...)},
-			&tidingsv1.ImportRequest{Events: orders(t, "c", 1)})
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, SkipInvalid: true, Events: orders(t, "a", 3)}},
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: append(bad, orders(t, "b", 1)...)}},
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: orders(t, "c", 1)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,10 +304,10 @@ func TestImport(t *testing.T) {
 	t.Run("stops at the first refused", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		_, err := run(t, c,
-			&tidingsv1.ImportRequest{Topic: topic, Events: orders(t, "a", 10)},
-			&tidingsv1.ImportRequest{Events: orders(t, "b", 7)},
-			&tidingsv1.ImportRequest{Events: append(orders(t, "c", 2), invalid(t, "bad"))},
-			&tidingsv1.ImportRequest{Events: orders(t, "d", 1)})
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 10)}},
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: orders(t, "b", 7)}},
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: append(orders(t, "c", 2), invalid(t, "bad"))}},
+			&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: orders(t, "d", 1)}})
 		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_INVALID", "stored", "17").at("events[19].data.email"))
 		if got := latest(t, c, topic); got != 17 {
 			t.Errorf("stored up to %d", got)
@@ -315,16 +315,16 @@ func TestImport(t *testing.T) {
 	}))
 	t.Run("another topic later", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
-		_, err := run(t, c, &tidingsv1.ImportRequest{Topic: topic, Events: orders(t, "a", 2)}, &tidingsv1.ImportRequest{Topic: "orders", Events: orders(t, "b", 1)})
+		_, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 2)}}, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: "orders", Events: orders(t, "b", 1)}})
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID", "stored", "2").at("topic"))
 	}))
 	t.Run("no topic", some(func(t *testing.T, c client) {
 		name := newName()
-		_, err := run(t, c, &tidingsv1.ImportRequest{Topic: name, Events: orders(t, "a", 2)})
+		_, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: name, Events: orders(t, "a", 2)}})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name, "stored", "0"))
 	}))
 	t.Run("an empty message", each(func(t *testing.T, c client) {
-		_, err := run(t, c, &tidingsv1.ImportRequest{Topic: newTopic(t, c), Events: orders(t, "a", 2)}, &tidingsv1.ImportRequest{})
+		_, err := run(t, c, &tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: newTopic(t, c), Events: orders(t, "a", 2)}}, &tidingsv1.ImportRequest{})
 		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID", "stored", "2").at("events"))
 	}))
 	t.Run("nothing sent", each(func(t *testing.T, c client) {

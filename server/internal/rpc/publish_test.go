@@ -24,7 +24,7 @@ func TestPublish(t *testing.T) {
 			receipts := publish(t, c, topic, orders(t, fmt.Sprint(request), 3)...)
 			var want []*tidingsv1.Receipt
 			for i := range int64(3) {
-				want = append(want, &tidingsv1.Receipt{Index: int32(i), Sequence: 1 + 3*request + i})
+				want = append(want, &tidingsv1.Receipt{Index: int64(i), Sequence: 1 + 3*request + i})
 			}
 			if diff := cmp.Diff(want, receipts, protocmp.Transform()); diff != "" {
 				t.Errorf("other receipts (-want +got):\n%s", diff)
@@ -60,7 +60,7 @@ func TestPublish(t *testing.T) {
 	t.Run("partition key of the payload", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		given := event(t, "2", placed("o-2"))
-		given.PartitionKey = "mine"
+		given.PartitionKey = proto.String("mine")
 		sent := []*tidingsv1.Event{event(t, "1", placed("o-1")), given, event(t, "3", &ordersv1.Money{CurrencyCode: "EUR"})}
 		receipts := publish(t, c, topic, sent...)
 		for i, want := range []*tidingsv1.Event{keyed(sent[0], "o-1"), keyed(sent[1], "mine"), sent[2]} {
@@ -68,7 +68,7 @@ func TestPublish(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, response.GetEvent().GetEvent(), protocmp.Transform()); diff != "" {
+			if diff := cmp.Diff(want, response.GetRecorded().GetEvent(), protocmp.Transform()); diff != "" {
 				t.Errorf("event %d is stored otherwise (-want +got):\n%s", i, diff)
 			}
 		}
@@ -171,7 +171,7 @@ func TestPublishRefuses(t *testing.T) {
 			eventInvalid.at("events[0].id"), nil},
 		"long subject": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].Subject = strings.Repeat("a", 1025) },
 			eventInvalid.at("events[0].subject"), nil},
-		"DEL in the key": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].PartitionKey = "\x7f" },
+		"DEL in the key": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].PartitionKey = proto.String("\x7f") },
 			eventInvalid.at("events[0].partition_key"), nil},
 		"key of the payload that can't be one": {func(t *testing.T, r *tidingsv1.PublishRequest) { r.Events[0] = event(t, "0", placed("a\tb")) },
 			eventInvalid.at("events[0].data.order_id"), nil},
@@ -210,8 +210,8 @@ func TestPublishRefuses(t *testing.T) {
 		"long request id": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.RequestId = strings.Repeat("a", 129) },
 			requestInvalid.at("request_id"), nil},
 		"negative precondition": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
-			r.Precondition = &tidingsv1.Precondition{ExpectedLastSequence: -1}
-		}, requestInvalid.at("precondition.expected_last_sequence"), nil},
+			r.Preconditions = []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: -1}}}
+		}, requestInvalid.at("preconditions[0].last_sequence"), nil},
 		"topic name": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Topic = "A" }, requestInvalid.at("topic"), nil},
 		"request too large": {func(t *testing.T, r *tidingsv1.PublishRequest) {
 			for i := range testRequestBytes/(testEventBytes/2) + 1 {
@@ -252,7 +252,7 @@ func TestPublishRefuses(t *testing.T) {
 		}, test.needs...))
 	}
 	t.Run("type not allowed", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.EventTypes = []string{orderPlaced} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.EventTypes = []string{orderPlaced} })
 		_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "0", placed("o")), event(t, "1", paid("o"))}})
 		wantRefusal(t, err, because(codes.FailedPrecondition, "EVENT_TYPE_NOT_ALLOWED", "type", orderPaid, "topic", topic).at("events[1].data.type_url"))
 		if got := latest(t, c, topic); got != 0 {

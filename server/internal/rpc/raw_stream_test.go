@@ -58,7 +58,7 @@ func TestMalformedBatch(t *testing.T) {
 			t.Parallel()
 			topic := newTopic(t, transports()[0].dial(t, shared))
 			encode := func(id string) []byte {
-				encoded, err := proto.Marshal(&tidingsv1.PublishStreamRequest{Topic: topic, Events: orders(t, id, 1)})
+				encoded, err := proto.Marshal(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, id, 1)}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -266,7 +266,7 @@ func TestHugeBody(t *testing.T) {
 		topic := newTopic(t, transports()[0].dial(t, shared))
 		var body bytes.Buffer
 		for count := 0; body.Len() < 3*testRequestBytes; count++ {
-			encoded, err := proto.Marshal(&tidingsv1.ImportRequest{Topic: topic, Events: []*tidingsv1.Event{bulky(t, fmt.Sprint(count), 28<<10)}})
+			encoded, err := proto.Marshal(&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{bulky(t, fmt.Sprint(count), 28<<10)}}})
 			if err != nil {
 				t.Fatal(err)
 			}

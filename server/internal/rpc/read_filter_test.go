@@ -185,7 +185,7 @@ func TestReadFilterRefused(t *testing.T) {
 // topic takes or, where it takes all, those that declare it.
 func TestReadFilterOfTopicTypes(t *testing.T) {
 	t.Run("that it takes", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.EventTypes = []string{orderPlaced, orderPaid} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.EventTypes = []string{orderPlaced, orderPaid} })
 		publish(t, c, topic, event(t, "1", placed("o-1")), event(t, "2", paid("o-2")))
 		read := func(cel string) *reading {
 			return openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: &tidingsv1.EventFilter{Cel: cel}, Stop: stopCaughtUp})

@@ -39,7 +39,7 @@ func TestSubscriptionOfNewTypes(t *testing.T) {
 		}
 		publish(first, "old-no", "no")
 		publish(first, "old-yes", "yes")
-		delivered := pull(t, c, s, 1)[0].GetEvent()
+		delivered := pull(t, c, s, 1)[0].GetRecorded()
 		if delivered.GetEvent().GetId() != "old-yes" || len(delivered.GetSchemaRevision()) != 16 {
 			t.Errorf("delivered: %v", delivered)
 		}
@@ -54,7 +54,7 @@ func TestSubscriptionOfNewTypes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, delivery := range response.GetDeliveries() {
-				if id := delivery.GetEvent().GetEvent().GetId(); !strings.HasPrefix(id, "new-") {
+				if id := delivery.GetRecorded().GetEvent().GetId(); !strings.HasPrefix(id, "new-") {
 					t.Fatalf("%s comes instead", id)
 				}
 				return
@@ -89,8 +89,8 @@ func TestRegisterExpecting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.GetEvent().GetSchemaRevision() != next.GetRevision() {
-			t.Errorf("topic %s: checked against %q, in force was %q", topic, got.GetEvent().GetSchemaRevision(), next.GetRevision())
+		if got.GetRecorded().GetSchemaRevision() != next.GetRevision() {
+			t.Errorf("topic %s: checked against %q, in force was %q", topic, got.GetRecorded().GetSchemaRevision(), next.GetRevision())
 		}
 		next = last
 	}

@@ -22,7 +22,7 @@ func TestReadAfterRetention(t *testing.T) {
 	// returns the events that were there and those that are left.
 	removed := func(t *testing.T, c client) (topic string, old, left []*tidingsv1.RecordedEvent) {
 		t.Helper()
-		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
+		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		publish(t, c, topic, event(t, "first", placed("o")), event(t, "second", placed("o")))
 		old = openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().events
 		for i := range 10 {
@@ -85,7 +85,7 @@ func TestReadAfterRetention(t *testing.T) {
 	}))
 	t.Run("all aged away while it is read", some(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) {
-			topic.Retention = &optionsv1.Retention{MaxAge: durationpb.New(2 * time.Second)}
+			topic.Settings.Retention = &optionsv1.Retention{MaxAge: durationpb.New(2 * time.Second)}
 		})
 		// It reads before they are there, since a busy machine may take as long to open a stream as they are kept.
 		stream := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, HeartbeatInterval: durationpb.New(time.Second)})

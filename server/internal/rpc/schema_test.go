@@ -132,9 +132,9 @@ func TestGetEventType(t *testing.T) {
 
 func TestValidateEvents(t *testing.T) {
 	t.Run("as Publish would", each(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.EventTypes = []string{orderPlaced} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.EventTypes = []string{orderPlaced} })
 		given := event(t, "3", placed("o"))
-		given.PartitionKey = "mine"
+		given.PartitionKey = proto.String("mine")
 		response, err := c.ValidateEvents(testContext(t), &tidingsv1.ValidateEventsRequest{Topic: topic, Events: []*tidingsv1.Event{
 			event(t, "0", placed("o-0")), invalid(t, "1"), event(t, "2", paid("o")), given, {},
 		}})
@@ -191,7 +191,7 @@ func TestGetEvent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, response.GetEvent(), protocmp.Transform()); diff != "" {
+			if diff := cmp.Diff(want, response.GetRecorded(), protocmp.Transform()); diff != "" {
 				t.Errorf("event %d otherwise than Read gives it (-want +got):\n%s", want.GetSequence(), diff)
 			}
 		}

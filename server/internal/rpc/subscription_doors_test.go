@@ -290,7 +290,7 @@ func TestDoors(t *testing.T) {
 			door := d.open(t, ctx, c, s)
 			for i, want := range events {
 				got := door.next()
-				if got.GetEvent().GetEvent().GetId() != want.GetId() || got.GetAttempt() != 1 || got.GetEvent().GetTopic() != topic {
+				if got.GetRecorded().GetEvent().GetId() != want.GetId() || got.GetAttempt() != 1 || got.GetRecorded().GetTopic() != topic {
 					t.Fatalf("delivery %d is %v, want %v", i, got, want)
 				}
 				if r := door.settle(ack(got.GetDeliveryToken())); r[0].GetStatus() != tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED {

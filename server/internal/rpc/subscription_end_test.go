@@ -229,7 +229,7 @@ func TestPause(t *testing.T) {
 			t.Errorf("leased for %s", left)
 		}
 		change(t, c, &tidingsv1.Subscription{
-			Name: s, AckDeadline: durationpb.New(time.Hour), RetryPolicy: &tidingsv1.RetryPolicy{MaxAttempts: 1},
+			Name: s, AckDeadline: durationpb.New(time.Hour), RetryPolicy: &tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 1}},
 		}, "ack_deadline", "retry_policy.max_attempts")
 		second := pull(t, c, s, 1)[0]
 		if left := time.Until(second.GetDeadline().AsTime()); left < 50*time.Minute {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
@@ -20,7 +21,7 @@ var (
 
 // keys gives events partition keys, in turn.
 func keys(list ...string) func(int, *tidingsv1.Event) {
-	return func(i int, e *tidingsv1.Event) { e.PartitionKey = list[i%len(list)] }
+	return func(i int, e *tidingsv1.Event) { e.PartitionKey = &list[i%len(list)] }
 }
 
 // keyless is an event of a type that gives no key.
@@ -128,7 +129,7 @@ func TestOrderByKey(t *testing.T) {
 func orderOverConsumers(t *testing.T, c client) {
 	const consumers, keyCount, count = 4, 5, 100
 	topic, s := newSubscribed(t, c, byKey, backoffNone, ackWithin(time.Hour))
-	publishN(t, c, topic, count, func(i int, e *tidingsv1.Event) { e.PartitionKey = fmt.Sprint("key-", i%keyCount) })
+	publishN(t, c, topic, count, func(i int, e *tidingsv1.Event) { e.PartitionKey = proto.String(fmt.Sprint("key-", i%keyCount)) })
 	var mu sync.Mutex
 	unsettled := make(map[string]string) // Ids by key.
 	last := make(map[string]int64)
@@ -150,8 +151,8 @@ func orderOverConsumers(t *testing.T, c client) {
 					return
 				}
 				for i, d := range response.GetDeliveries() {
-					key, id := d.GetEvent().GetEvent().GetPartitionKey(), d.GetEvent().GetEvent().GetId()
-					sequence := d.GetEvent().GetSequence()
+					key, id := d.GetRecorded().GetEvent().GetPartitionKey(), d.GetRecorded().GetEvent().GetId()
+					sequence := d.GetRecorded().GetSequence()
 					mu.Lock()
 					if other := unsettled[key]; other != "" {
 						t.Errorf("%s of %s is delivered before %s is settled", id, key, other)

@@ -86,13 +86,13 @@ func TestRedrive(t *testing.T) {
 		later := listDeadLetters(t, c, s, nil)[1].GetDeadLetterTime()
 		redrive(t, c, s, &tidingsv1.DeadLetterFilter{Before: later}, 1)
 		wantIDs(t, pull(t, c, s, 1), events[0])
-		redrive(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{listDeadLetters(t, c, s, nil)[1].GetEvent().GetSequence()}}, 1)
+		redrive(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{listDeadLetters(t, c, s, nil)[1].GetRecorded().GetSequence()}}, 1)
 		wantIDs(t, pull(t, c, s, 1), events[3])
 		wantLetters(t, c, s, nil, events[2])
 	}))
 	t.Run("dead again", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
-			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), MaxAttempts: 3,
+			MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(0), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 3},
 		}))
 		events := publishN(t, c, topic, 1)
 		bury(t, c, s, 1)
@@ -145,7 +145,7 @@ func TestRedrive(t *testing.T) {
 		before := bury(t, c, s, 2)
 		seek(t, c, s, fromNew)
 		wantLetters(t, c, s, nil, events...)
-		redrive(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{before[0].GetEvent().GetSequence()}}, 1)
+		redrive(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{before[0].GetRecorded().GetSequence()}}, 1)
 		redriven := pull(t, c, s, 1)[0]
 		wantIDs(t, []*tidingsv1.Delivery{redriven}, events[0])
 		// What was redriven and isn't settled is a dead letter again.
@@ -187,12 +187,12 @@ func TestRedrive(t *testing.T) {
 		}
 	}))
 	t.Run("of a removed event", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		want := bulky(t, "a", 8<<10)
 		publish(t, c, topic, want)
-		sequence := bury(t, c, s, 1)[0].GetEvent().GetSequence()
+		sequence := bury(t, c, s, 1)[0].GetRecorded().GetSequence()
 		for _, id := range []string{"b", "c"} {
 			publish(t, c, topic, bulky(t, id, 40<<10))
 		}
@@ -217,7 +217,7 @@ func TestPurge(t *testing.T) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 5)
 		deliveries := bury(t, c, s, 5)
-		purge(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{deliveries[1].GetEvent().GetSequence(), deliveries[3].GetEvent().GetSequence()}}, 2)
+		purge(t, c, s, &tidingsv1.DeadLetterFilter{Sequences: []int64{deliveries[1].GetRecorded().GetSequence(), deliveries[3].GetRecorded().GetSequence()}}, 2)
 		wantLetters(t, c, s, nil, events[0], events[2], events[4])
 		wantDead(t, c, s, 3, 0)
 		redrive(t, c, s, nil, 3)

@@ -29,7 +29,7 @@ func pullRest(t *testing.T, c client, subscription string) []int64 {
 			return list
 		}
 		for _, d := range got {
-			list = append(list, d.GetEvent().GetSequence())
+			list = append(list, d.GetRecorded().GetSequence())
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestSubscriptionPositions(t *testing.T) {
 			}
 			next := publish(t, c, topic, event(t, "next", placed("o")))[0].GetSequence()
 			for _, s := range []string{begun, moved} {
-				if got := pull(t, c, s, 1)[0].GetEvent().GetSequence(); got != next {
+				if got := pull(t, c, s, 1)[0].GetRecorded().GetSequence(); got != next {
 					t.Errorf("then comes %d, want %d", got, next)
 				}
 			}
@@ -118,7 +118,7 @@ func TestSubscriptionPositions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if early := got.GetEvent().GetPublishTime().AsTime().Before(at); !early {
+			if early := got.GetRecorded().GetPublishTime().AsTime().Before(at); !early {
 				want = append(want, published)
 			}
 		}
@@ -229,11 +229,11 @@ func TestSeek(t *testing.T) {
 		wantIDs(t, pull(t, c, s, 1), events...) // Nothing was moved.
 	}))
 	t.Run("expired cursor", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
+		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s := newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		publishN(t, c, topic, 2)
-		old := pull(t, c, s, 2)[0].GetEvent().GetCursor()
+		old := pull(t, c, s, 2)[0].GetRecorded().GetCursor()
 		for i := range 4 {
 			publish(t, c, topic, bulky(t, fmt.Sprint(i), 30<<10))
 		}
@@ -288,13 +288,13 @@ func seekWhileConsuming(t *testing.T, c client) {
 		// The first event after the cursor, by reading.
 		first := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Start: fromCursor(cursor), MaxEvents: 1}).untilEnd().sequences()[0]
 		for _, d := range before { // Some may have been leased after the seek.
-			sequence := d.GetEvent().GetSequence()
+			sequence := d.GetRecorded().GetSequence()
 			if status := settleNow(t, c, s, ack(d.GetDeliveryToken()))[0]; status != leaseLost && sequence < first {
 				t.Fatalf("acknowledging %d after the seek to %d: %v", sequence, first, status)
 			}
 		}
 		for _, d := range after {
-			if sequence := d.GetEvent().GetSequence(); sequence < first || d.GetAttempt() != 1 {
+			if sequence := d.GetRecorded().GetSequence(); sequence < first || d.GetAttempt() != 1 {
 				t.Fatalf("attempt %d of %d came after the seek to %d had returned", d.GetAttempt(), sequence, first)
 			}
 		}
@@ -313,7 +313,7 @@ func TestSeekExact(t *testing.T) {
 		events := publishN(t, c, topic, 20)
 		all := pull(t, c, s, 20)
 		for i := range 10 {
-			seek(t, c, s, fromCursor(all[2*i].GetEvent().GetCursor()))
+			seek(t, c, s, fromCursor(all[2*i].GetRecorded().GetCursor()))
 			response, err := c.Pull(testContext(t), &tidingsv1.PullRequest{Subscription: s, MaxEvents: 5, MaxWait: durationpb.New(time.Second)})
 			if err != nil {
 				t.Fatal(err)

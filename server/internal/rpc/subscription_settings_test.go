@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -30,7 +31,7 @@ func TestCreateSubscription(t *testing.T) {
 			Ordering:    tidingsv1.Ordering_ORDERING_KEY,
 			AckDeadline: durationpb.New(90 * time.Second),
 			RetryPolicy: &tidingsv1.RetryPolicy{
-				MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(time.Minute), Multiplier: 1.5, MaxAttempts: -1,
+				MinBackoff: durationpb.New(0), MaxBackoff: durationpb.New(time.Minute), Multiplier: proto.Float64(1.5), Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true},
 			},
 			ExpireAfterIdle: durationpb.New(time.Hour),
 			Paused:          true,
@@ -61,13 +62,13 @@ func TestCreateSubscription(t *testing.T) {
 		topic := newTopic(t, c)
 		for name, test := range map[string]struct{ asked, want *tidingsv1.RetryPolicy }{
 			"nothing": {nil, &tidingsv1.RetryPolicy{
-				MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: 2, MaxAttempts: 10,
+				MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10},
 			}},
 			"an empty policy": {&tidingsv1.RetryPolicy{}, &tidingsv1.RetryPolicy{
-				MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: 2, MaxAttempts: 10,
+				MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10},
 			}},
 			"a long backoff": {&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Hour)}, &tidingsv1.RetryPolicy{
-				MinBackoff: durationpb.New(time.Hour), MaxBackoff: durationpb.New(time.Hour), Multiplier: 2, MaxAttempts: 10,
+				MinBackoff: durationpb.New(time.Hour), MaxBackoff: durationpb.New(time.Hour), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10},
 			}},
 		} {
 			s := newName()
@@ -129,10 +130,10 @@ func TestCreateSubscription(t *testing.T) {
 		"long backoff":       {policy(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(24*time.Hour + 1)}), "subscription.retry_policy.min_backoff"},
 		"backoff above":      {policy(&tidingsv1.RetryPolicy{MinBackoff: durationpb.New(2), MaxBackoff: durationpb.New(1)}), "subscription.retry_policy"},
 		"small maximum":      {policy(&tidingsv1.RetryPolicy{MaxBackoff: durationpb.New(time.Millisecond)}), "subscription.retry_policy"},
-		"small multiplier":   {policy(&tidingsv1.RetryPolicy{Multiplier: 0.5}), "subscription.retry_policy"},
-		"large multiplier":   {policy(&tidingsv1.RetryPolicy{Multiplier: 10.5}), "subscription.retry_policy.multiplier"},
-		"negative attempts":  {policy(&tidingsv1.RetryPolicy{MaxAttempts: -2}), "subscription.retry_policy.max_attempts"},
-		"too many attempts":  {policy(&tidingsv1.RetryPolicy{MaxAttempts: 1001}), "subscription.retry_policy.max_attempts"},
+		"small multiplier":   {policy(&tidingsv1.RetryPolicy{Multiplier: proto.Float64(0.5)}), "subscription.retry_policy"},
+		"large multiplier":   {policy(&tidingsv1.RetryPolicy{Multiplier: proto.Float64(10.5)}), "subscription.retry_policy.multiplier"},
+		"negative attempts":  {policy(&tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: -2}}), "subscription.retry_policy.max_attempts"},
+		"too many attempts":  {policy(&tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 1001}}), "subscription.retry_policy.max_attempts"},
 		"type twice":         {with(filtered(&tidingsv1.EventFilter{EventTypes: []string{orderPaid, orderPaid}})), "subscription.filter.event_types"},
 		"long CEL":           {with(filtered(&tidingsv1.EventFilter{Cel: strings.Repeat("a", 4097)})), "subscription.filter.cel"},
 		"a filter of nobody": {with(filtered(&tidingsv1.EventFilter{Attributes: new(tidingsv1.AttributeFilter)})), "subscription.filter.attributes.condition"},

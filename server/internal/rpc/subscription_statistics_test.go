@@ -105,7 +105,7 @@ func TestSubscriptionStatistics(t *testing.T) {
 func TestSubscriptionGap(t *testing.T) {
 	removing := func(t *testing.T, c client) (topic, s string) {
 		t.Helper()
-		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
+		topic = newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
 		s = newSubscription(t, c, topic)
 		deleteAtEnd(t, c, topic, s)
 		return topic, s
@@ -147,7 +147,7 @@ func TestSubscriptionGap(t *testing.T) {
 		}
 		native := transports()[0]
 		c := native.dial(t, first)
-		topic, s := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} }), newName()
+		topic, s := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} }), newName()
 		if _, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
 			Subscription: &tidingsv1.Subscription{Name: s, Topic: topic},
 		}); err != nil {
@@ -176,7 +176,7 @@ func TestSubscriptionGap(t *testing.T) {
 		}
 		wantIDs(t, pull(t, c, s, 3), left...)
 		got := show(t, c, s).GetStatistics()
-		want := &tidingsv1.Gap{FirstSequence: lost.GetEvent().GetSequence(), NextSequence: earliest(t, c, topic)}
+		want := &tidingsv1.Gap{FirstSequence: lost.GetRecorded().GetSequence(), NextSequence: earliest(t, c, topic)}
 		if diff := cmp.Diff(want, got.GetLatestGap(), protocmp.Transform()); diff != "" || got.GetRetryingEvents() != 0 {
 			t.Errorf("the statistics are %v; another gap (-want +got):\n%s", got, diff)
 		}

@@ -149,7 +149,7 @@ func wantStatuses(t *testing.T, got []tidingsv1.SettlementStatus, want ...tiding
 func idsOf(deliveries []*tidingsv1.Delivery) []string {
 	var list []string
 	for _, d := range deliveries {
-		list = append(list, d.GetEvent().GetEvent().GetId())
+		list = append(list, d.GetRecorded().GetEvent().GetId())
 	}
 	return list
 }

@@ -31,7 +31,7 @@ func change(t *testing.T, c client, values *tidingsv1.Subscription, paths ...str
 func TestUpdateSubscription(t *testing.T) {
 	minute, hour := durationpb.New(time.Minute), durationpb.New(time.Hour)
 	onlyPaid := &tidingsv1.EventFilter{EventTypes: []string{orderPaid}}
-	full := &tidingsv1.RetryPolicy{MinBackoff: minute, MaxBackoff: hour, Multiplier: 3, MaxAttempts: 7}
+	full := &tidingsv1.RetryPolicy{MinBackoff: minute, MaxBackoff: hour, Multiplier: proto.Float64(3), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 7}}
 	for name, test := range map[string]struct {
 		mask   []string
 		values *tidingsv1.Subscription
@@ -52,26 +52,26 @@ func TestUpdateSubscription(t *testing.T) {
 			[]string{"description", "filter", "ack_deadline", "retry_policy", "expire_after_idle"}, &tidingsv1.Subscription{},
 			func(s *tidingsv1.Subscription) {
 				s.Description, s.Filter, s.AckDeadline, s.ExpireAfterIdle = "", nil, durationpb.New(30*time.Second), nil
-				s.RetryPolicy = &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: 2, MaxAttempts: 10}
+				s.RetryPolicy = &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}}
 			},
 		},
 		"attempts": {
 			[]string{"retry_policy.max_attempts"}, &tidingsv1.Subscription{RetryPolicy: full},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.MaxAttempts = 7 },
+			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 7} },
 		},
 		"attempts without end": {
-			[]string{"retry_policy.max_attempts"}, &tidingsv1.Subscription{RetryPolicy: &tidingsv1.RetryPolicy{MaxAttempts: -1}},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.MaxAttempts = -1 },
+			[]string{"retry_policy.unlimited_attempts"}, &tidingsv1.Subscription{RetryPolicy: &tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}}},
+			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true} },
 		},
 		"backoff": {
 			[]string{"retry_policy.min_backoff", "retry_policy.max_backoff", "retry_policy.multiplier"}, &tidingsv1.Subscription{RetryPolicy: full},
 			func(s *tidingsv1.Subscription) {
-				s.RetryPolicy.MinBackoff, s.RetryPolicy.MaxBackoff, s.RetryPolicy.Multiplier = minute, hour, 3
+				s.RetryPolicy.MinBackoff, s.RetryPolicy.MaxBackoff, s.RetryPolicy.Multiplier = minute, hour, proto.Float64(3)
 			},
 		},
 		"a part of the policy cleared": {
 			[]string{"retry_policy.max_attempts", "retry_policy.multiplier"}, &tidingsv1.Subscription{},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.MaxAttempts, s.RetryPolicy.Multiplier = 10, 2 },
+			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts, s.RetryPolicy.Multiplier = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}, proto.Float64(2) },
 		},
 		"no mask": {
 			nil, &tidingsv1.Subscription{Description: "new", RetryPolicy: full},
@@ -85,7 +85,7 @@ func TestUpdateSubscription(t *testing.T) {
 			created, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{Subscription: &tidingsv1.Subscription{
 				Name: s, Topic: topic, Description: "old", Ordering: tidingsv1.Ordering_ORDERING_TOTAL, AckDeadline: minute,
 				Filter:          &tidingsv1.EventFilter{Cel: "event.id != ''"},
-				RetryPolicy:     &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(2 * time.Second), MaxBackoff: minute, Multiplier: 4, MaxAttempts: 20},
+				RetryPolicy:     &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(2 * time.Second), MaxBackoff: minute, Multiplier: proto.Float64(4), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 20}},
 				ExpireAfterIdle: hour,
 			}})
 			if err != nil {
@@ -151,7 +151,7 @@ func TestUpdateSubscription(t *testing.T) {
 			go func() {
 				_, err := c.UpdateSubscription(testContext(t), &tidingsv1.UpdateSubscriptionRequest{
 					Subscription: &tidingsv1.Subscription{
-						Name: s, Description: "new", AckDeadline: hour, RetryPolicy: &tidingsv1.RetryPolicy{MaxAttempts: 3}, ExpireAfterIdle: hour,
+						Name: s, Description: "new", AckDeadline: hour, RetryPolicy: &tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 3}}, ExpireAfterIdle: hour,
 					},
 					UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{path}},
 				})

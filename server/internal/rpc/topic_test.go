@@ -24,14 +24,7 @@ const (
 
 func TestCreateTopic(t *testing.T) {
 	t.Run("with every field", each(func(t *testing.T, c client) {
-		want := &tidingsv1.Topic{
-			Name:         newName(),
-			Description:  "What happens to ☕ orders.",
-			EventTypes:   []string{orderPlaced, orderPaid},
-			Dedupe:       optionsv1.Dedupe_DEDUPE_EVENT,
-			DedupeWindow: durationpb.New(90 * time.Second),
-			Retention:    &optionsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20},
-		}
+		want := &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{Description: "What happens to ☕ orders.", EventTypes: []string{orderPlaced, orderPaid}, Dedupe: optionsv1.Dedupe_DEDUPE_EVENT, DedupeWindow: durationpb.New(90 * time.Second), Retention: &optionsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20}}}
 		before := time.Now()
 		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: want})
 		if err != nil {
@@ -62,27 +55,23 @@ func TestCreateTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := created.GetTopic()
-		if got.GetDedupe() != optionsv1.Dedupe_DEDUPE_REQUEST || got.GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetRetention() != nil || got.GetEtag() == "ignored" {
+		if got.GetSettings().GetDedupe() != optionsv1.Dedupe_DEDUPE_REQUEST || got.GetSettings().GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetSettings().GetRetention() != nil || got.GetEtag() == "ignored" {
 			t.Errorf("created with %v", got)
 		}
 	}))
 	t.Run("window within the retention", some(func(t *testing.T, c client) {
-		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: newName(), Retention: &optionsv1.Retention{MaxAge: durationpb.New(30 * time.Second)},
-		}})
+		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: durationpb.New(30 * time.Second)}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := created.GetTopic().GetDedupeWindow().AsDuration(); got != 30*time.Second {
+		if got := created.GetTopic().GetSettings().GetDedupeWindow().AsDuration(); got != 30*time.Second {
 			t.Errorf("the window is %s", got)
 		}
-		longer, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: created.GetTopic().GetName(), Retention: &optionsv1.Retention{MaxAge: durationpb.New(time.Hour)},
-		}})
+		longer, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: created.GetTopic().GetName(), Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: durationpb.New(time.Hour)}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := longer.GetTopic().GetDedupeWindow().AsDuration(); got != 2*time.Minute {
+		if got := longer.GetTopic().GetSettings().GetDedupeWindow().AsDuration(); got != 2*time.Minute {
 			t.Errorf("with a longer retention the window is %s", got)
 		}
 	}))
@@ -92,9 +81,7 @@ func TestCreateTopic(t *testing.T) {
 		wantRefusal(t, err, because(codes.AlreadyExists, "TOPIC_ALREADY_EXISTS", "topic", name))
 	}))
 	t.Run("unknown type", some(func(t *testing.T, c client) {
-		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: newName(), EventTypes: []string{orderPlaced, "shop.orders.v1.Nothing"},
-		}})
+		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{EventTypes: []string{orderPlaced, "shop.orders.v1.Nothing"}}}})
 		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "shop.orders.v1.Nothing").at("topic.event_types[1]"))
 	}))
 	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
@@ -114,14 +101,14 @@ func TestCreateTopic(t *testing.T) {
 		"path":              {&tidingsv1.Topic{Name: "../../etc"}, "topic.name"},
 		"64 characters":     {&tidingsv1.Topic{Name: strings.Repeat("a", 64)}, "topic.name"},
 		"not ASCII":         {&tidingsv1.Topic{Name: "bücher"}, "topic.name"},
-		"long description":  {&tidingsv1.Topic{Name: "a", Description: strings.Repeat("é", 1025)}, "topic.description"},
-		"short window":      {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(time.Millisecond)}, "topic.dedupe_window"},
-		"long window":       {&tidingsv1.Topic{Name: "a", DedupeWindow: durationpb.New(169 * time.Hour)}, "topic.dedupe_window"},
-		"negative age":      {&tidingsv1.Topic{Name: "a", Retention: &optionsv1.Retention{MaxAge: durationpb.New(-1)}}, "topic.retention.max_age"},
-		"negative size":     {&tidingsv1.Topic{Name: "a", Retention: &optionsv1.Retention{MaxBytes: -1}}, "topic.retention.max_bytes"},
-		"unknown dedupe":    {&tidingsv1.Topic{Name: "a", Dedupe: 17}, "topic.dedupe"},
-		"type twice":        {&tidingsv1.Topic{Name: "a", EventTypes: []string{orderPaid, orderPaid}}, "topic.event_types"},
-		"type name":         {&tidingsv1.Topic{Name: "a", EventTypes: []string{"a b"}}, "topic.event_types[0]"},
+		"long description":  {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Description: strings.Repeat("é", 1025)}}, "topic.description"},
+		"short window":      {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: durationpb.New(time.Millisecond)}}, "topic.dedupe_window"},
+		"long window":       {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: durationpb.New(169 * time.Hour)}}, "topic.dedupe_window"},
+		"negative age":      {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: durationpb.New(-1)}}}, "topic.retention.max_age"},
+		"negative size":     {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxBytes: -1}}}, "topic.retention.max_bytes"},
+		"unknown dedupe":    {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Dedupe: 17}}, "topic.dedupe"},
+		"type twice":        {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{EventTypes: []string{orderPaid, orderPaid}}}, "topic.event_types"},
+		"type name":         {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{EventTypes: []string{"a b"}}}, "topic.event_types[0]"},
 	} {
 		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: test.topic})
@@ -130,9 +117,7 @@ func TestCreateTopic(t *testing.T) {
 	}
 	t.Run("refused/a window that is no duration", some(func(t *testing.T, c client) {
 		name := newName()
-		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: name, DedupeWindow: &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000},
-		}})
+		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{DedupeWindow: &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}}}})
 		wantRefusal(t, err, invalid.at("topic.dedupe_window"))
 		_, err = c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
@@ -240,35 +225,32 @@ func TestUpdateTopic(t *testing.T) {
 		change func(*tidingsv1.Topic) // What is wanted of the topic.
 	}{
 		"one field": {
-			[]string{"description"}, &tidingsv1.Topic{Description: "new", EventTypes: []string{orderPaid}},
-			func(topic *tidingsv1.Topic) { topic.Description = "new" },
+			[]string{"description"}, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Description: "new", EventTypes: []string{orderPaid}}},
+			func(topic *tidingsv1.Topic) { topic.Settings.Description = "new" },
 		},
 		"cleared": {
 			[]string{"description", "event_types", "retention"}, &tidingsv1.Topic{},
-			func(topic *tidingsv1.Topic) { topic.Description, topic.EventTypes, topic.Retention = "", nil, nil },
+			func(topic *tidingsv1.Topic) { topic.Settings.Description, topic.Settings.EventTypes, topic.Settings.Retention = "", nil, nil },
 		},
 		"a part of the retention": {
-			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
-			func(topic *tidingsv1.Topic) { topic.Retention.MaxBytes = 1 << 21 },
+			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}}},
+			func(topic *tidingsv1.Topic) { topic.Settings.Retention.MaxBytes = 1 << 21 },
 		},
 		"the other part": {
-			[]string{"retention.max_age"}, &tidingsv1.Topic{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}},
-			func(topic *tidingsv1.Topic) { topic.Retention.MaxAge = day },
+			[]string{"retention.max_age"}, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}}},
+			func(topic *tidingsv1.Topic) { topic.Settings.Retention.MaxAge = day },
 		},
 		"window": {
-			[]string{"dedupe_window"}, &tidingsv1.Topic{DedupeWindow: durationpb.New(3 * time.Second)},
-			func(topic *tidingsv1.Topic) { topic.DedupeWindow = durationpb.New(3 * time.Second) },
+			[]string{"dedupe_window"}, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{DedupeWindow: durationpb.New(3 * time.Second)}},
+			func(topic *tidingsv1.Topic) { topic.Settings.DedupeWindow = durationpb.New(3 * time.Second) },
 		},
 		"no mask": {
-			nil, &tidingsv1.Topic{Description: "new", EventTypes: []string{orderPaid}},
-			func(topic *tidingsv1.Topic) { topic.Description, topic.EventTypes = "new", []string{orderPaid} },
+			nil, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Description: "new", EventTypes: []string{orderPaid}}},
+			func(topic *tidingsv1.Topic) { topic.Settings.Description, topic.Settings.EventTypes = "new", []string{orderPaid} },
 		},
 	} {
 		t.Run(name, some(func(t *testing.T, c client) {
-			created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{
-				Name: newName(), Description: "old", EventTypes: []string{orderPlaced},
-				Retention: &optionsv1.Retention{MaxAge: hour, MaxBytes: 1 << 20},
-			}})
+			created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{Description: "old", EventTypes: []string{orderPlaced}, Retention: &optionsv1.Retention{MaxAge: hour, MaxBytes: 1 << 20}}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,16 +292,16 @@ func TestUpdateTopic(t *testing.T) {
 	}
 	t.Run("etag mismatch", each(func(t *testing.T, c client) {
 		name := newTopic(t, c)
-		first, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Description: "1"}})
+		first, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{Description: "1"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Description: "2"}})
+		second, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{Description: "2"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
-			Topic: &tidingsv1.Topic{Name: name, Description: "3", Etag: first.GetTopic().GetEtag()},
+			Topic: &tidingsv1.Topic{Name: name, Etag: first.GetTopic().GetEtag(), Settings: &optionsv1.TopicSettings{Description: "3"}},
 		})
 		wantRefusal(t, err, because(codes.Aborted, "TOPIC_ETAG_MISMATCH", "topic", name, "etag", second.GetTopic().GetEtag()))
 	}))
@@ -329,10 +311,7 @@ func TestUpdateTopic(t *testing.T) {
 		for _, path := range []string{"description", "event_types", "dedupe_window", "retention"} {
 			go func() {
 				_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{
-					Topic: &tidingsv1.Topic{
-						Name: name, Description: "new", EventTypes: []string{orderPaid}, DedupeWindow: durationpb.New(time.Second),
-						Retention: &optionsv1.Retention{MaxBytes: 1 << 20},
-					},
+					Topic:      &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{Description: "new", EventTypes: []string{orderPaid}, DedupeWindow: durationpb.New(time.Second), Retention: &optionsv1.Retention{MaxBytes: 1 << 20}}},
 					UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{path}},
 				})
 				errs <- err
@@ -347,12 +326,12 @@ func TestUpdateTopic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := shown.GetTopic(); got.GetDescription() != "new" || len(got.GetEventTypes()) != 1 || got.GetDedupeWindow().GetSeconds() != 1 || got.GetRetention() == nil {
+		if got := shown.GetTopic(); got.GetSettings().GetDescription() != "new" || len(got.GetSettings().GetEventTypes()) != 1 || got.GetSettings().GetDedupeWindow().GetSeconds() != 1 || got.GetSettings().GetRetention() == nil {
 			t.Errorf("an update is lost: %v", got)
 		}
 	}))
 	t.Run("unknown type", some(func(t *testing.T, c client) {
-		_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: newTopic(t, c), EventTypes: []string{"a.B"}}})
+		_, err := c.UpdateTopic(testContext(t), &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: newTopic(t, c), Settings: &optionsv1.TopicSettings{EventTypes: []string{"a.B"}}}})
 		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("topic.event_types[0]"))
 	}))
 	t.Run("not found", each(func(t *testing.T, c client) {

@@ -37,7 +37,7 @@ func batchSeeds() [][]byte {
 		event(func(e *tidingsv1.Event) { e.Id = strings.Repeat("é", 256) }),
 		event(func(e *tidingsv1.Event) { e.Id = strings.Repeat("é", 128) }),
 		event(func(e *tidingsv1.Event) { e.Source = "a b" }),
-		event(func(e *tidingsv1.Event) { e.Subject, e.PartitionKey = "s", "k" }),
+		event(func(e *tidingsv1.Event) { e.Subject, e.PartitionKey = "s", proto.String("k") }),
 		event(func(e *tidingsv1.Event) { e.Time = timestamppb.Now() }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{} }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{Seconds: 253402300799, Nanos: 999999999} }),
@@ -55,8 +55,8 @@ func batchSeeds() [][]byte {
 		{Topic: "orders", RequestId: "r", SkipInvalid: true, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
 		{Topic: "A", Events: event(func(*tidingsv1.Event) {}).GetEvents()},
 		{RequestId: "\x7f", Events: event(func(*tidingsv1.Event) {}).GetEvents()},
-		{Precondition: &tidingsv1.Precondition{ExpectedLastSequence: 5}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
-		{Precondition: &tidingsv1.Precondition{ExpectedLastSequence: -5}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
+		{Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: 5}}}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
+		{Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: -5}}}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
 	} {
 		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 		if err != nil {
@@ -70,7 +70,7 @@ func batchSeeds() [][]byte {
 	}
 	for _, text := range slices.Concat(goodTexts, badTexts) {
 		encoded, _ := proto.Marshal(event(func(e *tidingsv1.Event) {
-			e.Id, e.Subject, e.PartitionKey, e.Attributes = text, text, text, map[string]string{"a": text}
+			e.Id, e.Subject, e.PartitionKey, e.Attributes = text, text, &text, map[string]string{"a": text}
 		}))
 		seeds = append(seeds, encoded)
 	}
@@ -122,7 +122,7 @@ func FuzzParseBatch(f *testing.F) {
 		if err := decodeBatch(data, &slow, 0); err != nil {
 			t.Fatalf("scanBatch accepts what decodeBatch refuses: %v", err)
 		}
-		if fast.topic != slow.topic || fast.requestID != slow.requestID || fast.skipInvalid != slow.skipInvalid || slow.precondition != nil || len(fast.events) != len(slow.events) {
+		if fast.topic != slow.topic || fast.requestID != slow.requestID || fast.skipInvalid != slow.skipInvalid || slow.preconditions != nil || len(fast.events) != len(slow.events) {
 			t.Fatalf("scanBatch: %+v\ndecodeBatch: %+v", fast, slow)
 		}
 		for i := range fast.events {
@@ -186,7 +186,7 @@ func FuzzRecord(f *testing.F) {
 				t.Fatal(err)
 			}
 			if sent.GetPartitionKey() == "" {
-				sent.PartitionKey = key
+				sent.PartitionKey = &key
 			}
 			if !proto.Equal(&sent, stored.GetEvents()[i]) {
 				t.Fatalf("stored %v, want %v", stored.GetEvents()[i], &sent)

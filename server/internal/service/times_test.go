@@ -26,13 +26,11 @@ func TestWrongTimes(t *testing.T) {
 		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: at}}
 	}
 	for field, request := range map[string]proto.Message{
-		"topic.dedupe_window": &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", DedupeWindow: long}},
-		"topic.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{
-			Name: "a", Retention: &optionsv1.Retention{MaxAge: mixed},
-		}},
-		"topic.create_time":  &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
-		"heartbeat_interval": &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
-		"start.time":         &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
+		"topic.dedupe_window":     &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: long}}},
+		"topic.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: mixed}}}},
+		"topic.create_time":       &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
+		"heartbeat_interval":      &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
+		"start.time":              &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
 		"stop.time": &tidingsv1.ReadRequest{Topic: "a", Stop: &tidingsv1.StopPosition{
 			Position: &tidingsv1.StopPosition_Time{Time: late},
 		}},
@@ -73,7 +71,7 @@ func TestStoredDurations(t *testing.T) {
 	if err := protojson.Unmarshal(got, shown); err != nil {
 		t.Fatal(err)
 	}
-	if shown.GetDedupeWindow().AsDuration() != wrong.AsDuration() || shown.GetRetention().GetMaxAge().AsDuration() != wrong.AsDuration() || shown.GetRetention().GetMaxBytes() != 7 {
+	if shown.GetSettings().GetDedupeWindow().AsDuration() != wrong.AsDuration() || shown.GetSettings().GetRetention().GetMaxAge().AsDuration() != wrong.AsDuration() || shown.GetSettings().GetRetention().GetMaxBytes() != 7 {
 		t.Errorf("shown is %s", got)
 	}
 	if valid(nil) != nil {

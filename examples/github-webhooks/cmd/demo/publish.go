@@ -71,7 +71,7 @@ func publish(ctx context.Context, conn grpc.ClientConnInterface, all []*delivery
 // send puts the batches on the stream without waiting for answers.
 func send(stream grpc.BidiStreamingClient[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], batches [][]*delivery) error {
 	for _, batch := range batches {
-		request := &tidingsv1.PublishStreamRequest{SkipInvalid: true}
+		request := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{SkipInvalid: true}}
 		for _, d := range batch {
 			request.Events = append(request.Events, d.event)
 		}

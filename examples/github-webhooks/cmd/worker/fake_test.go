@@ -178,7 +178,7 @@ func (c *fakeCall) delivers(sequences ...int64) {
 	batch := new(tidingsv1.DeliveryBatch)
 	for _, sequence := range sequences {
 		batch.Deliveries = append(batch.Deliveries, &tidingsv1.Delivery{
-			Event:         &tidingsv1.RecordedEvent{Sequence: sequence},
+			Recorded:      &tidingsv1.RecordedEvent{Sequence: sequence},
 			DeliveryToken: fmt.Sprint(sequence),
 			Attempt:       1,
 		})

@@ -19,8 +19,8 @@ func delivered(t *testing.T, payload proto.Message, subject, key string) *tiding
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tidingsv1.Delivery{Attempt: 3, Event: &tidingsv1.RecordedEvent{
-		Sequence: 4096, Event: &tidingsv1.Event{Subject: subject, PartitionKey: key, Data: data},
+	return &tidingsv1.Delivery{Attempt: 3, Recorded: &tidingsv1.RecordedEvent{
+		Sequence: 4096, Event: &tidingsv1.Event{Subject: subject, PartitionKey: proto.String(key), Data: data},
 	}}
 }
 
