@@ -57,7 +57,7 @@ func (d *dataset) encodedAs(payload func(order []byte) *anypb.Any) (requests [][
 	for events := range slices.Chunk(d.events, d.batch) {
 		request := new(tidingsv1.PublishStreamRequest)
 		for _, event := range events {
-			request.Events = append(request.Events, &tidingsv1.Event{
+			request.Publish.Events = append(request.Publish.Events, &tidingsv1.Event{
 				Id: event.GetId(), Source: event.GetSource(), Subject: event.GetSubject(),
 				Data: payload(event.GetData().GetValue()),
 			})

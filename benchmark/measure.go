@@ -148,7 +148,7 @@ func connect[C any](ctx context.Context, s *servers, data *dataset, client func(
 func answerSizes(data *dataset) (stream, unary int) {
 	receipts := make([]*tidingsv1.Receipt, data.batch)
 	for i := range receipts {
-		receipts[i] = &tidingsv1.Receipt{Index: int32(i), Sequence: 1000*4096 + int64(i)}
+		receipts[i] = &tidingsv1.Receipt{Index: int64(i), Sequence: 1000*4096 + int64(i)}
 	}
 	batch := &tidingsv1.PublishStreamResponse{Batch: 1000, Result: &tidingsv1.PublishStreamResponse_Published{
 		Published: &tidingsv1.PublishResponse{Topic: "bench-10", Receipts: receipts},

@@ -76,7 +76,7 @@ func (s *scaling) openings(ctx context.Context, server *scaleServer, what string
 		{"first frame from the start", earliest, false},
 		{"first frame from the middle", &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Sequence{Sequence: middle}}, false},
 		{"first frame from the end", boundary(tidingsv1.StartBoundary_START_BOUNDARY_LATEST), false},
-		{"first frame from a time", &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: there.GetEvent().GetPublishTime()}}, false},
+		{"first frame from a time", &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: there.GetRecorded().GetPublishTime()}}, false},
 		{fmt.Sprintf("all %d events of a key", eventsOfKey), earliest, true},
 	} {
 		times := make([]time.Duration, openings)

@@ -56,7 +56,7 @@ func (t *tidings) publishTyped(ctx context.Context) (elapsed time.Duration, err 
 		return 0, err
 	}
 	for _, request := range t.data.requests {
-		request.Topic = t.topic
+		request.Publish.Topic = t.topic
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

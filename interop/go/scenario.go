@@ -41,7 +41,7 @@ func (s scenario) createTopic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if got := response.GetTopic().GetDescription(); got != description {
+	if got := response.GetTopic().GetSettings().GetDescription(); got != description {
 		return fmt.Errorf("the description is %q, want %q", got, description)
 	}
 	_, err = s.server.CreateTopic(ctx, request)
@@ -167,7 +167,7 @@ func (s scenario) consume(ctx context.Context) error {
 	// One settlement more than events: full is settled twice.
 	results, err := s.server.consume(ctx, s.topic, len(want)+1, func(delivery *tidingsv1.Delivery) *tidingsv1.Settlement {
 		settlement := &tidingsv1.Settlement{DeliveryToken: delivery.GetDeliveryToken()}
-		id := delivery.GetEvent().GetEvent().GetId()
+		id := delivery.GetRecorded().GetEvent().GetId()
 		if id == "full" {
 			attempts = append(attempts, delivery.GetAttempt())
 			if len(attempts) == 1 {

@@ -32,7 +32,7 @@ func verifyTopic(ctx context.Context, conn grpc.ClientConnInterface, topic strin
 	if err != nil {
 		return err
 	}
-	if got := response.GetTopic().GetDescription(); got != "interop" {
+	if got := response.GetTopic().GetSettings().GetDescription(); got != "interop" {
 		return fmt.Errorf("the topic's description is %q, want %q", got, "interop")
 	}
 	return nil

@@ -73,7 +73,7 @@ func send(stream grpc.BidiStreamingClient[tidingsv1.PublishStreamRequest, tiding
 	for _, batch := range batches {
 		request := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{SkipInvalid: true}}
 		for _, d := range batch {
-			request.Events = append(request.Events, d.event)
+			request.Publish.Events = append(request.Publish.Events, d.event)
 		}
 		if err := stream.Send(request); err != nil {
 			if errors.Is(err, io.EOF) {

@@ -44,7 +44,7 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 			return err
 		}
 		published := &tidingsv1.PublishResponse{Topic: topic}
-		for i, event := range request.GetEvents() {
+		for i, event := range request.GetPublish().GetEvents() {
 			if event.GetId() == s.refuse {
 				published.RefusedEvents = append(published.RefusedEvents, &tidingsv1.RefusedEvent{
 					Index: int64(i), Id: event.GetId(),
@@ -58,7 +58,7 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 				})
 				continue
 			}
-			published.Receipts = append(published.Receipts, s.store(int32(i), event))
+			published.Receipts = append(published.Receipts, s.store(int64(i), event))
 		}
 		response := &tidingsv1.PublishStreamResponse{
 			Batch:  batch,
@@ -74,10 +74,10 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 }
 
 // store keeps an event as a server does: with the key that its type declares.
-func (s *memoryServer) store(index int32, event *tidingsv1.Event) *tidingsv1.Receipt {
+func (s *memoryServer) store(index int64, event *tidingsv1.Event) *tidingsv1.Receipt {
 	if data, err := event.GetData().UnmarshalNew(); err == nil {
 		if e, ok := data.(interface{ GetRepository() *webhooksv1.Repository }); ok {
-			event.PartitionKey = e.GetRepository().GetFullName()
+			event.PartitionKey = proto.String(e.GetRepository().GetFullName())
 		}
 	}
 	sequence := int64(4096 + 10*len(s.stored))
@@ -200,7 +200,7 @@ func TestReplayNoticesEveryLoss(t *testing.T) {
 			return all
 		}, "star[0] altered: the event is not the one that was published"},
 		{"no key", func(all events) events {
-			all[0].Event.PartitionKey = ""
+			all[0].Event.PartitionKey = nil
 			return all
 		}, "star[0] altered: the event is not the one that was published"},
 		{"another type", func(all events) events {

@@ -267,7 +267,7 @@ func start(t *testing.T, server *fakeServer, handle func(sequence int64) error) 
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{fakeServer: server, t: t, stop: stop, result: make(chan error, 1)}
 	c := newConsumer(server, "notifications", func(delivery *tidingsv1.Delivery) error {
-		sequence := delivery.GetEvent().GetSequence()
+		sequence := delivery.GetRecorded().GetSequence()
 		fmt.Fprintf(&r.events, "%d ", sequence)
 		return handle(sequence)
 	}, log.New(&r.log, "", 0))

@@ -95,7 +95,7 @@ func (c *consumer) drop(token string, result *tidingsv1.SettlementResult) {
 	switch result.GetStatus() {
 	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
 	default:
-		c.log.Printf("event %d, attempt %d: %v", l.delivery.GetEvent().GetSequence(), l.delivery.GetAttempt(), result.GetStatus())
+		c.log.Printf("event %d, attempt %d: %v", l.delivery.GetRecorded().GetSequence(), l.delivery.GetAttempt(), result.GetStatus())
 	}
 }
 

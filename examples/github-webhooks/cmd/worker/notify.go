@@ -42,7 +42,7 @@ func newNotifier(worker string, out io.Writer) *notifier {
 
 // handle writes the line about a delivered event.
 func (n *notifier) handle(delivery *tidingsv1.Delivery) error {
-	event := delivery.GetEvent().GetEvent()
+	event := delivery.GetRecorded().GetEvent()
 	// The payload becomes the type that it was published as, if this program was
 	// built with it.
 	payload, err := event.GetData().UnmarshalNew()
@@ -51,7 +51,7 @@ func (n *notifier) handle(delivery *tidingsv1.Delivery) error {
 	}
 	return n.lines.Encode(notification{
 		Worker:     n.worker,
-		Sequence:   delivery.GetEvent().GetSequence(),
+		Sequence:   delivery.GetRecorded().GetSequence(),
 		Attempt:    delivery.GetAttempt(),
 		Repository: event.GetPartitionKey(),
 		Text:       describe(event.GetSubject(), payload),

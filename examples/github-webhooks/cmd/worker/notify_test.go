@@ -67,7 +67,7 @@ func TestOnlyUnknownEventsAreHopeless(t *testing.T) {
 	if err == nil || errors.Is(err, errHopeless) {
 		t.Errorf("got %v of a broken output", err)
 	}
-	delivery.GetEvent().GetEvent().GetData().TypeUrl = "type.googleapis.com/github.webhooks.v9.MoonEvent"
+	delivery.GetRecorded().GetEvent().GetData().TypeUrl = "type.googleapis.com/github.webhooks.v9.MoonEvent"
 	var out bytes.Buffer
 	if err := newNotifier("w", &out).handle(delivery); !errors.Is(err, errHopeless) || out.Len() > 0 {
 		t.Errorf("got %v and %q of an unknown event", err, out.String())
