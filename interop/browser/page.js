@@ -75,10 +75,10 @@ export const steps = {
 };
 
 async function createTopic() {
-  const request = { topic: { name: topic, description: "interop" } };
+  const request = { topic: { name: topic, settings: { description: "interop" } } };
   await topics.createTopic(request);
   const response = await topics.getTopic({ name: topic });
-  expectEqual(response.topic.description, "interop");
+  expectEqual(response.topic.settings.description, "interop");
   const error = await rejection(topics.createTopic(request));
   expectError(error, Code.AlreadyExists, "TOPIC_ALREADY_EXISTS");
 }
@@ -164,8 +164,8 @@ async function consume() {
   const expected = [...values().map((value) => value.name), "tailed"];
   const acknowledged = [];
   const attempts = []; // of full
-  const settle = ({ event, deliveryToken, attempt }) => {
-    const { id } = event.event;
+  const settle = ({ recorded, deliveryToken, attempt }) => {
+    const { id } = recorded.event;
     let action = { case: "ack", value: {} };
     if (id === "full" && attempts.push(attempt) === 1) {
       action = { case: "nack", value: { kind: NackKind.RETRY } };

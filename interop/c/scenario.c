@@ -28,7 +28,9 @@ enum { EVENTS = VALUES + 1 };
 bool create_topic(struct scenario *s) {
   Tidings__V1__Topic topic = TIDINGS__V1__TOPIC__INIT;
   topic.name = s->topic;
-  topic.description = description;
+  Tidings__Options__V1__TopicSettings settings = TIDINGS__OPTIONS__V1__TOPIC_SETTINGS__INIT;
+  settings.description = description;
+  topic.settings = &settings;
   Tidings__V1__CreateTopicRequest create = TIDINGS__V1__CREATE_TOPIC_REQUEST__INIT;
   create.topic = &topic;
   struct failure failure;
@@ -44,7 +46,8 @@ bool create_topic(struct scenario *s) {
       (void *)connect_call(s->url, topics, "GetTopic", &get.base, &failure);
   if (got == NULL)
     return fail_call(s, &failure);
-  bool described = got->topic != NULL && strcmp(got->topic->description, description) == 0;
+  bool described = got->topic != NULL && got->topic->settings != NULL &&
+                   strcmp(got->topic->settings->description, description) == 0;
   tidings__v1__get_topic_response__free_unpacked(got, NULL);
   if (!described)
     return fail(s, "the topic came back with another description");
@@ -272,7 +275,7 @@ static void decide(struct consuming *consuming, const Tidings__V1__Delivery *del
   nack.kind = TIDINGS__V1__NACK_KIND__NACK_KIND_RETRY;
   tidings__v1__settlement__init(settlement);
   settlement->delivery_token = delivery->delivery_token;
-  const char *id = delivery->event->event->id;
+  const char *id = delivery->recorded->event->id;
   if (strcmp(id, values()[0]->name) == 0) {
     if (consuming->fulls < 2)
       consuming->attempts[consuming->fulls] = delivery->attempt;

@@ -114,7 +114,7 @@ Scenario::Scenario(const std::string& address, std::string topic)
 void Scenario::CreateTopic() {
   tidings::v1::CreateTopicRequest create;
   create.mutable_topic()->set_name(topic_);
-  create.mutable_topic()->set_description(kDescription);
+  create.mutable_topic()->mutable_settings()->set_description(kDescription);
   tidings::v1::CreateTopicResponse created;
   Call first;
   RequireOk(topics_->CreateTopic(&first, create, &created));
@@ -124,8 +124,8 @@ void Scenario::CreateTopic() {
   tidings::v1::GetTopicResponse got;
   Call second;
   RequireOk(topics_->GetTopic(&second, get, &got));
-  Require(got.topic().description() == kDescription,
-          "the description is " + got.topic().description());
+  Require(got.topic().settings().description() == kDescription,
+          "the description is " + got.topic().settings().description());
 
   Call third;
   Expect(topics_->CreateTopic(&third, create, &created), grpc::StatusCode::ALREADY_EXISTS,
@@ -247,7 +247,7 @@ void Scenario::Consume() {
     for (const auto& delivery : frame.deliveries().deliveries()) {
       auto* settlement = settle.mutable_settle()->add_settlements();
       settlement->set_delivery_token(delivery.delivery_token());
-      const std::string& id = delivery.event().event().id();
+      const std::string& id = delivery.recorded().event().id();
       if (id == "full") attempts.push_back(delivery.attempt());
       if (id == "full" && attempts.size() == 1) {
         settlement->mutable_nack()->set_kind(tidings::v1::NACK_KIND_RETRY);

@@ -73,10 +73,10 @@ namespace Tidings.Interop
 
         private async Task CreateTopic(CancellationToken token)
         {
-            var request = new JObject { ["topic"] = new JObject { ["name"] = topic, ["description"] = "interop" } };
+            var request = new JObject { ["topic"] = new JObject { ["name"] = topic, ["settings"] = new JObject { ["description"] = "interop" } } };
             await server.Call("TopicService/CreateTopic", request, token);
             var response = await server.Call("TopicService/GetTopic", new JObject { ["name"] = topic }, token);
-            var got = (string)response["topic"]["description"];
+            var got = (string)response["topic"]["settings"]["description"];
             Require(got == "interop", $"the description is {got}");
             var call = server.Call("TopicService/CreateTopic", request, token);
             await Expect(call, "already_exists", "TOPIC_ALREADY_EXISTS");
@@ -166,7 +166,7 @@ namespace Tidings.Interop
             Func<JToken, JObject> decide = delivery =>
             {
                 var settlement = new JObject { ["deliveryToken"] = delivery["deliveryToken"] };
-                var id = (string)delivery["event"]["event"]["id"];
+                var id = (string)delivery["recorded"]["event"]["id"];
                 if (id == "full")
                 {
                     attempts.Add((int)delivery["attempt"]);

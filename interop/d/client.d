@@ -28,11 +28,14 @@ struct Scenario
     void createTopic()
     {
         const request = JSONValue([
-            "topic": ["name": topic, "description": "interop"]
+            "topic": JSONValue([
+                "name": JSONValue(topic),
+                "settings": JSONValue(["description": "interop"])
+            ])
         ]);
         server.call("TopicService/CreateTopic", request);
         const got = server.call("TopicService/GetTopic", JSONValue(["name": topic]));
-        enforce(got.at("topic", "description").text == "interop", "the topic is " ~ got.toString);
+        enforce(got.at("topic", "settings", "description").text == "interop", "the topic is " ~ got.toString);
         expect("already_exists", "TOPIC_ALREADY_EXISTS", null, {
             server.call("TopicService/CreateTopic", request);
         });
@@ -130,7 +133,7 @@ struct Scenario
         JSONValue decide(JSONValue delivery)
         {
             auto settlement = JSONValue(["deliveryToken": delivery.at("deliveryToken")]);
-            const id = delivery.at("event", "event", "id").text;
+            const id = delivery.at("recorded", "event", "id").text;
             if (id == "full")
                 attempts ~= delivery.at("attempt").get!long;
             if (id == "full" && attempts.length == 1)

@@ -66,11 +66,11 @@ tailed = "tailed"
 createTopic :: Run -> IO ()
 createTopic run = do
   let description = "interop" :: Text
-      request = object ["topic" .= object ["name" .= topic run, "description" .= description]]
+      request = object ["topic" .= object ["name" .= topic run, "settings" .= object ["description" .= description]]]
       create = void (call (server run) "TopicService/CreateTopic" request)
   create
   got <- call (server run) "TopicService/GetTopic" (object ["name" .= topic run])
-  unless (at ["topic", "description"] got == String description) $ fail ("the topic is " <> json got)
+  unless (at ["topic", "settings", "description"] got == String description) $ fail ("the topic is " <> json got)
   expect "already_exists" "TOPIC_ALREADY_EXISTS" [] create
 
 event :: Text -> Value -> Value
@@ -177,7 +177,7 @@ consume run = do
   attempts <- newIORef []
   applied <- newIORef (0 :: Int)
   let decide delivery = do
-        let name = text (at ["event", "event", "id"] delivery)
+        let name = text (at ["recorded", "event", "id"] delivery)
         when (name == "full") $ modifyIORef' attempts (<> [at ["attempt"] delivery])
         fulls <- length <$> readIORef attempts
         action <-

@@ -169,9 +169,9 @@ end
 local steps = {}
 
 function steps.topic()
-  local request = { topic = { name = topic, description = "interop" } }
+  local request = { topic = { name = topic, settings = { description = "interop" } } }
   call("TopicService/CreateTopic", request)
-  local got = call("TopicService/GetTopic", { name = topic }).topic.description
+  local got = call("TopicService/GetTopic", { name = topic }).topic.settings.description
   if got ~= "interop" then
     fail("the description is %s", tostring(got))
   end
@@ -256,7 +256,7 @@ function steps.consume()
   })
   local acknowledged, attempts, applied = {}, {}, 0
   local function decide(delivery)
-    local id = delivery.event.event.id
+    local id = delivery.recorded.event.id
     if id == "full" then
       table.insert(attempts, delivery.attempt)
       if #attempts == 1 then

@@ -48,12 +48,12 @@ proc publishAll(events: seq[(string, JsonNode)]): Future[seq[JsonNode]] {.async.
   return response{"receipts"}.getElems
 
 proc createTopic() {.async.} =
-  let request = %*{"topic": {"name": topic, "description": "interop"}}
+  let request = %*{"topic": {"name": topic, "settings": {"description": "interop"}}}
   proc create() {.async.} =
     discard await call(url, "TopicService/CreateTopic", request)
   await create()
   let got = await call(url, "TopicService/GetTopic", %*{"name": topic})
-  require got{"topic", "description"}.getStr == "interop", &"the topic is {got}"
+  require got{"topic", "settings", "description"}.getStr == "interop", &"the topic is {got}"
   await expect(create(), "already_exists", "TOPIC_ALREADY_EXISTS")
 
 proc publish() {.async.} =
@@ -139,7 +139,7 @@ proc consume() {.async.} =
     applied = 0
 
   proc decide(delivery: JsonNode): JsonNode =
-    let id = delivery{"event", "event", "id"}.getStr
+    let id = delivery{"recorded", "event", "id"}.getStr
     if id == "full":
       attempts.add delivery{"attempt"}.getInt
     result = %*{"deliveryToken": delivery{"deliveryToken"}}

@@ -43,12 +43,12 @@ let require_holds recorded (id, value) =
 let create_topic () =
   let request : json =
     `Assoc
-      [ ("topic", `Assoc [ ("name", `String topic); ("description", `String "interop") ]) ]
+      [ ("topic", `Assoc [ ("name", `String topic); ("settings", `Assoc [ ("description", `String "interop") ]) ]) ]
   in
   let create () = ignore (call url "TopicService/CreateTopic" request) in
   create ();
   let response = call url "TopicService/GetTopic" (`Assoc [ ("name", `String topic) ]) in
-  let description = to_text (member "description" (member "topic" response)) in
+  let description = to_text (member "description" (member "settings" (member "topic" response))) in
   if description <> "interop" then fail "the description is %S" description;
   expect "already_exists" ~reason:"TOPIC_ALREADY_EXISTS" create
 
@@ -149,7 +149,7 @@ let consume () =
   let want = tailed :: List.map fst Values.all in
   let acknowledged = ref [] and attempts = ref [] and applied = ref 0 in
   let decide delivery =
-    let id = to_text (member "id" (member "event" (member "event" delivery))) in
+    let id = to_text (member "id" (member "event" (member "recorded" delivery))) in
     if id = "full" then attempts := !attempts @ [ member "attempt" delivery ];
     let action =
       if id = "full" && List.length !attempts = 1 then

@@ -99,9 +99,9 @@ sub require_event ( $event, $id, $value ) {
 }
 
 sub create_topic () {
-    my $request = { topic => { name => $topic, description => 'interop' } };
+    my $request = { topic => { name => $topic, settings => { description => 'interop' } } };
     call( 'TopicService/CreateTopic', $request );
-    my $got = call( 'TopicService/GetTopic', { name => $topic } )->{topic}{description};
+    my $got = call( 'TopicService/GetTopic', { name => $topic } )->{topic}{settings}{description};
     die "the description is $got\n" unless $got eq 'interop';
     my ( undef, $error ) = try_call( 'TopicService/CreateTopic', $request );
     expect( $error, 'already_exists', 'TOPIC_ALREADY_EXISTS' );
@@ -182,7 +182,7 @@ sub consume () {
     my ( @acknowledged, @attempts, $applied );
     my @wanted = sort 'tailed', map { $_->{name} } values_in_order();
     my $decide = sub ($delivery) {
-        my $id = $delivery->{event}{event}{id};
+        my $id = $delivery->{recorded}{event}{id};
         push @attempts, $delivery->{attempt} if $id eq 'full';
         my %settlement = ( deliveryToken => $delivery->{deliveryToken} );
         return { %settlement, nack => { kind => 'NACK_KIND_RETRY' } }

@@ -19,23 +19,24 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from tidings.conformance.v1.every_kind_pb2 import EveryKind
-from tidings.v1.consumer_service_pb2 import (
+from tidings.options.v1.options_pb2 import TopicSettings
+from tidings.v1.delivery_pb2 import Delivery
+from tidings.v1.event_pb2 import Event, RecordedEvent
+from tidings.v1.position_pb2 import (
+    START_BOUNDARY_EARLIEST,
+    START_BOUNDARY_NEW,
+    StartPosition,
+    StopPosition,
+)
+from tidings.v1.publisher_service_pb2 import PublishRequest
+from tidings.v1.reader_service_pb2 import ReadRequest
+from tidings.v1.settlement_pb2 import (
     NACK_KIND_RETRY,
     SETTLEMENT_STATUS_APPLIED,
     Ack,
-    Delivery,
     Nack,
     Settlement,
     SettlementStatus,
-)
-from tidings.v1.event_pb2 import Event, RecordedEvent
-from tidings.v1.publisher_service_pb2 import PublishRequest
-from tidings.v1.reader_service_pb2 import (
-    START_BOUNDARY_EARLIEST,
-    START_BOUNDARY_NEW,
-    ReadRequest,
-    StartPosition,
-    StopPosition,
 )
 from tidings.v1.subscription_pb2 import RetryPolicy, Subscription
 from tidings.v1.subscription_service_pb2 import CreateSubscriptionRequest
@@ -72,10 +73,12 @@ class Scenario:
     out: Path
 
     async def create_topic(self) -> None:
-        request = CreateTopicRequest(topic=Topic(name=self.topic, description=DESCRIPTION))
+        request = CreateTopicRequest(topic=Topic(
+                name=self.topic, settings=TopicSettings(description=DESCRIPTION)
+            ))
         await self.server.create_topic(request)
         response = await self.server.get_topic(GetTopicRequest(name=self.topic))
-        got = response.topic.description
+        got = response.topic.settings.description
         require(got == DESCRIPTION, f"the description is {got!r}, want {DESCRIPTION!r}")
         call = self.server.create_topic(request)
         await expect(call, "ALREADY_EXISTS", reason="TOPIC_ALREADY_EXISTS")
@@ -142,7 +145,7 @@ class Scenario:
         attempts: list[int] = []  # Those of full.
 
         def decide(delivery: Delivery) -> Settlement:
-            event_id = delivery.event.event.id
+            event_id = delivery.recorded.event.id
             if event_id == "full":
                 attempts.append(delivery.attempt)
                 if len(attempts) == 1:

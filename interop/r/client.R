@@ -144,9 +144,9 @@ publish_one <- function(id, value) {
 # docs:end
 
 create_topic <- function() {
-  request <- list(topic = list(name = topic, description = "interop"))
+  request <- list(topic = list(name = topic, settings = list(description = "interop")))
   call("TopicService/CreateTopic", request)
-  got <- call("TopicService/GetTopic", list(name = topic))$topic$description
+  got <- call("TopicService/GetTopic", list(name = topic))$topic$settings$description
   if (!identical(got, "interop")) fail("the description is ", got)
   error <- try_call("TopicService/CreateTopic", request)$error
   expect(error, "already_exists", "TOPIC_ALREADY_EXISTS")
@@ -212,7 +212,7 @@ consume <- function() {
   attempts <- integer() # Those of full.
   statuses <- character()
   decide <- function(delivery) {
-    id <- delivery$event$event$id
+    id <- delivery$recorded$event$id
     if (id == "full") {
       attempts <<- c(attempts, delivery$attempt)
       if (length(attempts) == 1) {

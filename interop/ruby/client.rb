@@ -71,9 +71,9 @@ class Client
   end
 
   def create_topic
-    request = CreateTopicRequest.new(topic: Topic.new(name: @topic, description: DESCRIPTION))
+    request = CreateTopicRequest.new(topic: Topic.new(name: @topic, settings: TopicSettings.new(description: DESCRIPTION)))
     @topics.create_topic(request)
-    expect('description', DESCRIPTION, @topics.get_topic(GetTopicRequest.new(name: @topic)).topic.description)
+    expect('description', DESCRIPTION, @topics.get_topic(GetTopicRequest.new(name: @topic)).topic.settings.description)
     expect_error(GRPC::AlreadyExists, reason: 'TOPIC_ALREADY_EXISTS') { @topics.create_topic(request) }
   end
 
@@ -122,7 +122,7 @@ class Client
     acknowledged = []
     # One settlement more than events: full is settled twice.
     results = settle_all(ids.size + 1) do |delivery|
-      id = delivery.event.event.id
+      id = delivery.recorded.event.id
       attempts << delivery.attempt if id == 'full'
       next { nack: Nack.new(kind: :NACK_KIND_RETRY) } if id == 'full' && attempts.one?
 

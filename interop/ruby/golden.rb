@@ -3,7 +3,7 @@
 require 'google/protobuf/wrappers_pb' # Vectors hold them in Any.
 require 'tidings/conformance/v1/every_kind_pb'
 # Vectors are of every message.
-Dir.glob('tidings/v1*/*_pb.rb', base: "#{__dir__}/build").sort.each { |file| require file }
+Dir.glob('tidings/{options/v1,v1*}/*_pb.rb', base: "#{__dir__}/build").sort.each { |file| require file }
 
 # Golden writes golden vectors again.
 class Golden

@@ -10,7 +10,7 @@ from_now="{\"topic\": \"$topic\", \"start\": {\"boundary\": \"START_BOUNDARY_NEW
 # Seconds that a step waits for the server.
 patience=10
 # Whether a delivery is answered with a nack, in jq.
-retried='(.event.event.id == "full" and .attempt == 1)'
+retried='(.recorded.event.id == "full" and .attempt == 1)'
 
 main() {
 	local step function reason status failed=0
@@ -46,9 +46,9 @@ main() {
 
 create_topic() {
 	local request error
-	request=$(jq -n --arg topic "$topic" '{topic: {name: $topic, description: "interop"}}')
+	request=$(jq -n --arg topic "$topic" '{topic: {name: $topic, settings: {description: "interop"}}}')
 	call TopicService/CreateTopic "$request"
-	expect description interop "$(call TopicService/GetTopic "{\"name\": \"$topic\"}" | jq -r .topic.description)"
+	expect description interop "$(call TopicService/GetTopic "{\"name\": \"$topic\"}" | jq -r .topic.settings.description)"
 	error=$(refusal TopicService/CreateTopic "$request")
 	expect code already_exists "$(jq -r .code <<<"$error")"
 	expect reason TOPIC_ALREADY_EXISTS "$(reason <<<"$error")"
@@ -122,9 +122,9 @@ consume() {
 	done
 	cancel_stream
 	expect statuses '["SETTLEMENT_STATUS_APPLIED"]' "$(jq -s -c unique <<<"${results[*]}")"
-	expect 'attempts of full' '[1,2]' "$(jq -s -c '[.[] | select(.event.event.id == "full").attempt]' <<<"${deliveries[*]}")"
+	expect 'attempts of full' '[1,2]' "$(jq -s -c '[.[] | select(.recorded.event.id == "full").attempt]' <<<"${deliveries[*]}")"
 	expect 'acknowledged ids' '["empty","full","max","min","tailed","unicode"]' "$(
-		jq -s -c "[.[] | select($retried | not).event.event.id] | sort" <<<"${deliveries[*]}"
+		jq -s -c "[.[] | select($retried | not).recorded.event.id] | sort" <<<"${deliveries[*]}"
 	)"
 }
 

@@ -153,10 +153,10 @@ proc publish_one {url topic id value} {
 # docs:end
 
 proc create_topic {} {
-    set request [object topic [object name [text $::topic] description [text interop]]]
+    set request [object topic [object name [text $::topic] settings [object description [text interop]]]]
     call TopicService/CreateTopic $request
     set response [call TopicService/GetTopic [object name [text $::topic]]]
-    if {[$response selectNodes string(/json/topic/description)] ne "interop"} {
+    if {[$response selectNodes string(/json/topic/settings/description)] ne "interop"} {
         fail [$response asJSON]
     }
     lassign [try_call TopicService/CreateTopic $request] status error
@@ -240,7 +240,7 @@ proc consume {} {
     set end [stream ConsumerService/Receive [object subscription [text $::topic]] frame {
         set settlements {}
         foreach delivery [$frame selectNodes /json/deliveries/deliveries/*] {
-            set id [$delivery selectNodes string(event/event/id)]
+            set id [$delivery selectNodes string(recorded/event/id)]
             set token [text [$delivery selectNodes string(deliveryToken)]]
             if {$id eq "full"} {
                 lappend attempts [$delivery selectNodes string(attempt)]

@@ -67,12 +67,12 @@ const consumer = new ConsumerServiceClient(address, credentials.createInsecure()
 async function createTopic(): Promise<void> {
   const create = topics.createTopic.bind(topics);
   const request = CreateTopicRequest.fromPartial({
-    topic: { name: topic, description: "interop" },
+    topic: { name: topic, settings: { description: "interop" } },
   });
   await unary(create, request);
   const get = topics.getTopic.bind(topics);
   const response = await unary(get, GetTopicRequest.fromPartial({ name: topic }));
-  assert.equal(response.topic?.description, "interop");
+  assert.equal(response.topic?.settings?.description, "interop");
   await expectError(unary(create, request), status.ALREADY_EXISTS, "TOPIC_ALREADY_EXISTS");
 }
 
@@ -189,8 +189,8 @@ async function consume(): Promise<void> {
   const expected = [...values().map((value) => value.name), "tailed"];
   const acknowledged: string[] = [];
   const attempts: number[] = []; // of full
-  const settle = ({ event, deliveryToken, attempt }: Delivery): DeepPartial<Settlement> => {
-    const id = event?.event?.id ?? "";
+  const settle = ({ recorded, deliveryToken, attempt }: Delivery): DeepPartial<Settlement> => {
+    const id = recorded?.event?.id ?? "";
     if (id === "full" && attempts.push(attempt) === 1) {
       const value = { kind: NackKind.NACK_KIND_RETRY };
       return { deliveryToken, action: { $case: "nack", value } };

@@ -10,6 +10,7 @@ use Google\Rpc\BadRequest;
 use Google\Rpc\ErrorInfo;
 use RuntimeException;
 use Throwable;
+use Tidings\Options\V1\TopicSettings;
 use Tidings\V1\Ack;
 use Tidings\V1\CreateSubscriptionRequest;
 use Tidings\V1\CreateSubscriptionResponse;
@@ -95,7 +96,10 @@ final class Scenario
         $create = fn () => $this->connect->call(
             'tidings.v1.TopicService/CreateTopic',
             new CreateTopicRequest([
-                'topic' => new Topic(['name' => $this->topic, 'description' => self::DESCRIPTION]),
+                'topic' => new Topic([
+                    'name' => $this->topic,
+                    'settings' => new TopicSettings(['description' => self::DESCRIPTION]),
+                ]),
             ]),
             CreateTopicResponse::class,
         );
@@ -105,7 +109,7 @@ final class Scenario
             new GetTopicRequest(['name' => $this->topic]),
             GetTopicResponse::class,
         );
-        self::expect('description', self::DESCRIPTION, $response->getTopic()->getDescription());
+        self::expect('description', self::DESCRIPTION, $response->getTopic()->getSettings()->getDescription());
         $info = self::expectError('already_exists', $create)->detail('google.rpc.ErrorInfo', ErrorInfo::class);
         self::expect('reason', 'TOPIC_ALREADY_EXISTS', $info->getReason());
     }
@@ -186,7 +190,7 @@ final class Scenario
         $attempts = [];
         $acknowledged = [];
         $decide = function (Delivery $delivery) use (&$attempts, &$acknowledged): array {
-            $id = $delivery->getEvent()->getEvent()->getId();
+            $id = $delivery->getRecorded()->getEvent()->getId();
             if ($id === 'full') {
                 $attempts[] = $delivery->getAttempt();
                 if (count($attempts) === 1) {

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use tidings_contract::{
     conformance::v1::EveryKind,
+    options::v1::TopicSettings,
     v1::{
         Ack, CreateSubscriptionRequest, CreateTopicRequest, Event, GetTopicRequest, Nack, NackKind,
         ReadRequest, ReadResponse, RetryPolicy, Settlement, SettlementStatus, StartBoundary,
@@ -72,7 +73,10 @@ impl Scenario {
         let create = CreateTopicRequest {
             topic: Some(Topic {
                 name: self.topic.clone(),
-                description: DESCRIPTION.to_string(),
+                settings: Some(TopicSettings {
+                    description: DESCRIPTION.to_string(),
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
         };
@@ -87,10 +91,10 @@ impl Scenario {
             .into_inner()
             .topic
             .context("no topic")?;
+        let description = topic.settings.unwrap_or_default().description;
         ensure!(
-            topic.description == DESCRIPTION,
-            "the description is {:?}",
-            topic.description
+            description == DESCRIPTION,
+            "the description is {description:?}"
         );
         expect(
             topics.create_topic(create).await,
@@ -254,7 +258,7 @@ impl Scenario {
         let results = self
             .server
             .consume(&self.topic, want.len() + 1, |delivery| {
-                let recorded = delivery.event.clone().unwrap_or_default();
+                let recorded = delivery.recorded.clone().unwrap_or_default();
                 let id = recorded.event.unwrap_or_default().id;
                 if id == "full" {
                     attempts.push(delivery.attempt);

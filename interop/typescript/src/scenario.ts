@@ -105,10 +105,10 @@ export class Scenario {
   }
 
   async #createTopic(): Promise<void> {
-    const topic = { name: this.#setup.topic, description: "interop" };
+    const topic = { name: this.#setup.topic, settings: { description: "interop" } };
     await this.#topics.createTopic({ topic });
     const response = await this.#topics.getTopic({ name: topic.name });
-    assert.equal(response.topic?.description, topic.description);
+    assert.equal(response.topic?.settings?.description, topic.settings.description);
     const error = await rejection(this.#topics.createTopic({ topic }));
     expectError(error, Code.AlreadyExists, "TOPIC_ALREADY_EXISTS");
   }
@@ -206,8 +206,8 @@ export class Scenario {
     const expected = [...values().map((value) => value.name), "tailed"];
     const acknowledged: string[] = [];
     const attempts: number[] = []; // of full
-    const settle = ({ event, deliveryToken, attempt }: Delivery): Settlement => {
-      const id = event?.event?.id ?? "";
+    const settle = ({ recorded, deliveryToken, attempt }: Delivery): Settlement => {
+      const id = recorded?.event?.id ?? "";
       if (id === "full" && attempts.push(attempt) === 1) {
         const nack = { kind: NackKind.RETRY };
         return create(SettlementSchema, { deliveryToken, action: { case: "nack", value: nack } });

@@ -4,6 +4,7 @@
   (:require [interop.example :as example]
             [interop.values :as values])
   (:import (com.example.tidings.conformance.v1 EveryKind)
+           (com.example.tidings.options.v1 TopicSettings)
            (com.example.tidings.v1 Ack ConsumeOpen ConsumeRequest ConsumerServiceGrpc
                                    CreateSubscriptionRequest CreateTopicRequest Event GetTopicRequest
                                    Nack NackKind PublishRequest PublisherServiceGrpc
@@ -83,11 +84,11 @@
 (defn create-topic [{:keys [channel topic]}]
   (let [topics (patient (TopicServiceGrpc/newBlockingV2Stub channel))
         request (-> (CreateTopicRequest/newBuilder)
-                    (.setTopic (-> (Topic/newBuilder) (.setName topic) (.setDescription description) .build))
+                    (.setTopic (-> (Topic/newBuilder) (.setName topic) (.setSettings (-> (TopicSettings/newBuilder) (.setDescription description) .build)) .build))
                     .build)]
     (.createTopic topics request)
     (let [created (.getTopic (.getTopic topics (-> (GetTopicRequest/newBuilder) (.setName topic) .build)))]
-      (check (= description (.getDescription created)) (str "the topic is " created)))
+      (check (= description (.getDescription (.getSettings created))) (str "the topic is " created)))
     (check-refusal #(.createTopic topics request) Status$Code/ALREADY_EXISTS "TOPIC_ALREADY_EXISTS" nil)))
 
 (defn publish [{:keys [channel topic]}]
@@ -137,7 +138,7 @@
   "Asks for full again where it comes first, and acknowledges everything else.
   Gives the settlement and the id that is acknowledged with it, if any."
   [delivery]
-  (let [id (.getId (.getEvent (.getEvent delivery)))
+  (let [id (.getId (.getEvent (.getRecorded delivery)))
         settlement (-> (Settlement/newBuilder) (.setDeliveryToken (.getDeliveryToken delivery)))]
     (if (and (= "full" id) (= 1 (.getAttempt delivery)))
       [(.build (.setNack settlement (-> (Nack/newBuilder) (.setKind NackKind/NACK_KIND_RETRY) .build))) nil]

@@ -39,10 +39,10 @@ defmodule Interop.Scenario do
   end
 
   defp create_topic(%{url: url, topic: topic}) do
-    request = %{"topic" => %{"name" => topic, "description" => @description}}
+    request = %{"topic" => %{"name" => topic, "settings" => %{"description" => @description}}}
     Connect.call!(url, "TopicService/CreateTopic", request)
     response = Connect.call!(url, "TopicService/GetTopic", %{"name" => topic})
-    expect("description", @description, response["topic"]["description"])
+    expect("description", @description, response["topic"]["settings"]["description"])
 
     error = expect_error("already_exists", fn -> Connect.call!(url, "TopicService/CreateTopic", request) end)
 
@@ -141,7 +141,7 @@ defmodule Interop.Scenario do
   end
 
   # Answers a delivery, and returns its id, its attempt and the answer.
-  defp settle(url, subscription, %{"event" => %{"event" => %{"id" => id}}, "attempt" => attempt} = delivery) do
+  defp settle(url, subscription, %{"recorded" => %{"event" => %{"id" => id}}, "attempt" => attempt} = delivery) do
     {action, details} =
       if {id, attempt} == {"full", 1}, do: {"nack", %{"kind" => "NACK_KIND_RETRY"}}, else: {"ack", %{}}
 

@@ -1,6 +1,7 @@
 package com.example.interop
 
 import com.example.tidings.conformance.v1.EveryKind
+import com.example.tidings.options.v1.TopicSettings
 import com.example.tidings.v1.Ack
 import com.example.tidings.v1.ConsumeOpen
 import com.example.tidings.v1.ConsumeRequest
@@ -64,9 +65,10 @@ class Scenario {
     void createTopic() {
         def topics = patient(TopicServiceGrpc.newBlockingV2Stub(channel))
         def request = CreateTopicRequest.newBuilder()
-            .setTopic(Topic.newBuilder().setName(topic).setDescription(DESCRIPTION)).build()
+            .setTopic(Topic.newBuilder().setName(topic)
+                .setSettings(TopicSettings.newBuilder().setDescription(DESCRIPTION))).build()
         topics.createTopic(request)
-        assert topics.getTopic(GetTopicRequest.newBuilder().setName(topic).build()).topic.description == DESCRIPTION
+        assert topics.getTopic(GetTopicRequest.newBuilder().setName(topic).build()).topic.settings.description == DESCRIPTION
         expect(Status.Code.ALREADY_EXISTS, 'TOPIC_ALREADY_EXISTS') { topics.createTopic(request) }
     }
 
@@ -156,7 +158,7 @@ class Scenario {
     /** Asks for full again where it comes first, and acknowledges everything else. */
     private static Settlement settle(Delivery delivery, Set<String> unacknowledged) {
         def settlement = Settlement.newBuilder().setDeliveryToken(delivery.deliveryToken)
-        def id = delivery.event.event.id
+        def id = delivery.recorded.event.id
         if (id == 'full' && delivery.attempt == 1) {
             return settlement.setNack(Nack.newBuilder().setKind(NackKind.NACK_KIND_RETRY)).build()
         }

@@ -1,6 +1,7 @@
 package com.example.interop;
 
 import com.example.tidings.conformance.v1.EveryKind;
+import com.example.tidings.options.v1.TopicSettings;
 import com.example.tidings.v1.Ack;
 import com.example.tidings.v1.ConsumeOpen;
 import com.example.tidings.v1.ConsumeRequest;
@@ -81,11 +82,13 @@ final class Scenario {
     var topics = patient(TopicServiceGrpc.newBlockingV2Stub(channel));
     var request =
         CreateTopicRequest.newBuilder()
-            .setTopic(Topic.newBuilder().setName(topic).setDescription(DESCRIPTION))
+            .setTopic(Topic.newBuilder()
+                    .setName(topic)
+                    .setSettings(TopicSettings.newBuilder().setDescription(DESCRIPTION)))
             .build();
     topics.createTopic(request);
     Topic created = topics.getTopic(GetTopicRequest.newBuilder().setName(topic).build()).getTopic();
-    check(created.getDescription().equals(DESCRIPTION), "the topic is %s", created);
+    check(created.getSettings().getDescription().equals(DESCRIPTION), "the topic is %s", created);
     expect(
         Status.Code.ALREADY_EXISTS, "TOPIC_ALREADY_EXISTS", "", () -> topics.createTopic(request));
   }
@@ -267,7 +270,7 @@ final class Scenario {
 
   /** Asks for full again where it comes first, and acknowledges everything else. */
   private static Settlement settle(Delivery delivery, Set<String> unacknowledged) {
-    String id = delivery.getEvent().getEvent().getId();
+    String id = delivery.getRecorded().getEvent().getId();
     var settlement = Settlement.newBuilder().setDeliveryToken(delivery.getDeliveryToken());
     if (id.equals("full") && delivery.getAttempt() == 1) {
       return settlement.setNack(Nack.newBuilder().setKind(NackKind.NACK_KIND_RETRY)).build();

@@ -13,6 +13,7 @@ import com.example.tidings.v1.Settlement
 import com.example.tidings.v1.SettlementStatus
 import com.example.tidings.v1.StartBoundary
 import com.example.tidings.v1.SubscriptionServiceGrpcKt.SubscriptionServiceCoroutineStub
+import com.example.tidings.options.v1.topicSettings
 import com.example.tidings.v1.TopicServiceGrpcKt.TopicServiceCoroutineStub
 import com.example.tidings.v1.ack
 import com.example.tidings.v1.consumeOpen
@@ -92,12 +93,12 @@ class Scenario(
                 topic =
                     topic {
                         name = topicName
-                        description = DESCRIPTION
+                        settings = topicSettings { description = DESCRIPTION }
                     }
             }
         topics.createTopic(request)
         val created = topics.getTopic(getTopicRequest { name = topicName }).topic
-        check(created.description == DESCRIPTION) { "the topic is $created" }
+        check(created.settings.description == DESCRIPTION) { "the topic is $created" }
         expect(Status.Code.ALREADY_EXISTS, "TOPIC_ALREADY_EXISTS") { topics.createTopic(request) }
     }
 
@@ -193,7 +194,7 @@ class Scenario(
     ): Settlement =
         settlement {
             deliveryToken = delivery.deliveryToken
-            val id = delivery.event.event.id
+            val id = delivery.recorded.event.id
             if (id == "full" && delivery.attempt == 1) {
                 nack = nack { kind = NackKind.NACK_KIND_RETRY }
             } else {

@@ -1,6 +1,7 @@
 package com.example.interop
 
 import com.example.tidings.conformance.v1.EveryKind
+import com.example.tidings.options.v1.TopicSettings
 import com.example.tidings.v1.*
 import com.google.protobuf.any.Any
 import com.google.protobuf.duration.Duration
@@ -42,10 +43,10 @@ final class Scenario(channel: Channel, address: String, topic: String):
     ReadRequest(topic, start = Some(StartPosition().withBoundary(StartBoundary.START_BOUNDARY_NEW)))
 
   def createTopic(): Unit =
-    val request = CreateTopicRequest(Some(Topic(name = topic, description = Description)))
+    val request = CreateTopicRequest(Some(Topic(name = topic, settings = Some(TopicSettings(description = Description)))))
     topics.createTopic(request)
     val created = topics.getTopic(GetTopicRequest(topic)).getTopic
-    check(created.description == Description, s"the topic is $created")
+    check(created.getSettings.description == Description, s"the topic is $created")
     expect(Status.Code.ALREADY_EXISTS, reason = "TOPIC_ALREADY_EXISTS")(topics.createTopic(request))
 
   def publish(): Unit =
@@ -121,7 +122,7 @@ final class Scenario(channel: Channel, address: String, topic: String):
   /** Asks for full again where it comes first, and acknowledges everything else. */
   private def settle(delivery: Delivery, unacknowledged: mutable.Set[String]): Settlement =
     val settlement = Settlement(delivery.deliveryToken)
-    val id = delivery.getEvent.getEvent.id
+    val id = delivery.getRecorded.getEvent.id
     if id == "full" && delivery.attempt == 1 then
       settlement.withNack(Nack(NackKind.NACK_KIND_RETRY))
     else
