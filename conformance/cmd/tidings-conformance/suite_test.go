@@ -116,7 +116,10 @@ func TestExemptReasons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"STORAGE_FULL", "TOO_MANY", "STORAGE_UNAVAILABLE", "KEY_PRECONDITION_UNSUPPORTED", "STORAGE_DAMAGED", "SUBSCRIPTION_UNAVAILABLE", "INTERNAL", "CANCELLED"}
+	want := []string{
+		"STORAGE_FULL", "TOO_MANY", "STORAGE_UNAVAILABLE", "PRECONDITION_UNSUPPORTED", "STORAGE_DAMAGED", "SUBSCRIPTION_UNAVAILABLE",
+		"INTERNAL", "CANCELLED", "UNAUTHENTICATED", "PERMISSION_DENIED", "QUOTA_EXCEEDED",
+	}
 	if !slices.Equal(exempt, want) {
 		t.Errorf("exempt are %q, want %q", exempt, want)
 	}

@@ -1,5 +1,5 @@
 // Package contract knows the contract from its descriptors: its RPCs, the frames
-// of its streams and its error reasons.
+// of its streams, its error reasons, and what servers may differ in.
 package contract
 
 import (
@@ -8,15 +8,13 @@ import (
 	"strings"
 	"sync"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	// The contract itself.
+	_ "example.com/tidings/gen/go/tidings/v1"
 	_ "example.com/tidings/gen/go/tidings/v1beta1"
-
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // RPCs returns the RPCs of the contract, ordered by name: those of every service
@@ -109,32 +107,3 @@ func BatchOf(rpc protoreflect.MethodDescriptor, frame string) string {
 	}
 	return batches[field.Message().FullName()]
 }
-
-// reasonPrefix is what the values of ErrorReason have in common.
-const reasonPrefix = "ERROR_REASON_"
-
-// Reasons returns the names of the error reasons, without their prefix, in the
-// order of the catalogue.
-func Reasons() []string {
-	var list []string
-	values := tidingsv1.ErrorReason(0).Descriptor().Values()
-	for i := range values.Len() {
-		if value := values.Get(i); value.Number() != 0 {
-			list = append(list, strings.TrimPrefix(string(value.Name()), reasonPrefix))
-		}
-	}
-	return list
-}
-
-// CodeOf returns the status code that the catalogue gives a reason.
-func CodeOf(reason string) (code tidingsv1.StatusCode, ok bool) {
-	value := tidingsv1.ErrorReason(0).Descriptor().Values().ByName(protoreflect.Name(reasonPrefix + reason))
-	if value == nil || value.Number() == 0 {
-		return 0, false
-	}
-	options, ok := proto.GetExtension(value.Options(), tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
-	return options.GetCode(), ok
-}
-
-// ReasonOf returns the reason that a value of ErrorReason names in JSON.
-func ReasonOf(value string) (reason string, ok bool) { return strings.CutPrefix(value, reasonPrefix) }

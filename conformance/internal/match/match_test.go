@@ -112,6 +112,9 @@ func TestExpand(t *testing.T) {
 		"name of a field":   {`{"${a}":1}`, `{"x":1}`},
 		"length":            {`"${text:4}"`, `"xxxx"`},
 		"length of a value": {`"${text:n1}"`, `"xxx"`},
+		"sum":               {`"${n1+2}${n1-1}"`, `"52"`},
+		"length of a sum":   {`"${text:n1-1}"`, `"xx"`},
+		"repeated by a sum": {`[{"$repeat":"${n1-2}","id":"${n}"}]`, `[{"id":"0"}]`},
 		"repeated":          {`[{"$repeat":2,"id":"${n}"},{"id":"z"}]`, `[{"id":"0"},{"id":"1"},{"id":"z"}]`},
 		"repeated by value": {`[{"$repeat":"${n1}","id":"${n}"}]`, `[{"id":"0"},{"id":"1"},{"id":"2"}]`},
 	} {
@@ -122,9 +125,20 @@ func TestExpand(t *testing.T) {
 			}
 		})
 	}
-	for _, wrong := range []string{`"${b}"`, `"x${object}"`, `"${text:b}"`, `"${now+1x}"`, `[{"$repeat":"x"}]`} {
+	for _, wrong := range []string{`"${b}"`, `"x${object}"`, `"${text:b}"`, `"${now+1x}"`, `"${a+1}"`, `"${b+1}"`, `[{"$repeat":"x"}]`} {
 		if got, err := values.Expand(plain(t, wrong)); err == nil {
 			t.Errorf("%s becomes %v", wrong, got)
 		}
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	values := match.Values{"n1": json.Number("1"), "id": "known"}
+	got, err := values.Repeat(plain(t, `{"a":[{"$repeat":"${n1+1}","id":"${n}-${id}"},"$others"]}`))
+	if want := plain(t, `{"a":[{"id":"0-${id}"},{"id":"1-${id}"},"$others"]}`); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if got, err := values.Repeat(plain(t, `[{"$repeat":"${n2}"}]`)); err == nil {
+		t.Errorf("a number of times that isn't known repeats to %v", got)
 	}
 }

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -28,6 +29,9 @@ func Uses(text string) []string {
 		name := found[1]
 		if length, ok := strings.CutPrefix(name, "text:"); ok {
 			name = length
+		}
+		if found := sum.FindStringSubmatch(name); found != nil {
+			name = found[1]
 		}
 		if _, err := strconv.Atoi(name); err == nil || now.MatchString(name) {
 			continue
@@ -88,13 +92,9 @@ func (v Values) elements(element any) ([]any, error) {
 		expanded, err := v.Expand(element)
 		return []any{expanded}, err
 	}
-	expanded, err := v.Expand(object[repeat])
+	count, err := v.times(object[repeat])
 	if err != nil {
 		return nil, err
-	}
-	count, err := strconv.Atoi(scalar(expanded))
-	if err != nil || count < 1 {
-		return nil, fmt.Errorf("%s: %v is no number of times", repeat, expanded)
 	}
 	object = maps.Clone(object)
 	delete(object, repeat)
@@ -109,14 +109,27 @@ func (v Values) elements(element any) ([]any, error) {
 	return result, nil
 }
 
+// times is how often an element is repeated.
+func (v Values) times(value any) (int, error) {
+	expanded, err := v.Expand(value)
+	if err != nil {
+		return 0, err
+	}
+	count, err := strconv.Atoi(scalar(expanded))
+	if err != nil || count < 1 {
+		return 0, fmt.Errorf("%s: %v is no number of times", repeat, expanded)
+	}
+	return count, nil
+}
+
 // Repeat repeats the elements of lists in what is expected, and leaves all values
 // but their index as they are: later ones may not be there yet.
-func Repeat(value any) (any, error) {
+func (v Values) Repeat(value any) (any, error) {
 	switch value := value.(type) {
 	case map[string]any:
 		result := make(map[string]any, len(value))
 		for key, element := range value {
-			repeated, err := Repeat(element)
+			repeated, err := v.Repeat(element)
 			if err != nil {
 				return nil, err
 			}
@@ -130,15 +143,15 @@ func Repeat(value any) (any, error) {
 			count, times := 1, object[repeat]
 			if times != nil {
 				var err error
-				if count, err = strconv.Atoi(scalar(times)); err != nil {
-					return nil, fmt.Errorf("%s: %v is no number of times", repeat, times)
+				if count, err = v.times(times); err != nil {
+					return nil, err
 				}
 				object = maps.Clone(object)
 				delete(object, repeat)
 				element = object
 			}
 			for i := range count {
-				repeated, err := Repeat(element)
+				repeated, err := v.Repeat(element)
 				if err != nil {
 					return nil, err
 				}
@@ -198,9 +211,15 @@ func (v Values) ExpandText(text string) (string, error) {
 // now matches the present time, or one that is so far from it.
 var now = regexp.MustCompile(`^now([+-].+)?$`)
 
+// sum matches a number with another one added or subtracted: `max_event_bytes+1`.
+var sum = regexp.MustCompile(`^([a-z][a-z0-9_]*)([+-][0-9]+)$`)
+
 func (v Values) eval(name string) (any, error) {
 	if value, ok := v[name]; ok {
 		return value, nil
+	}
+	if found := sum.FindStringSubmatch(name); found != nil && found[1] != "now" {
+		return v.add(found[1], found[2])
 	}
 	if length, ok := strings.CutPrefix(name, "text:"); ok {
 		return v.text(length)
@@ -218,9 +237,23 @@ func (v Values) eval(name string) (any, error) {
 	return nil, fmt.Errorf("there is no value ${%s}", name)
 }
 
+// add returns the sum of a value and a number.
+func (v Values) add(name, more string) (any, error) {
+	value, err := v.eval(name)
+	if err != nil {
+		return nil, err
+	}
+	a, err := strconv.ParseInt(scalar(value), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("${%s%s}: %s is no whole number", name, more, Show(value))
+	}
+	b, err := strconv.ParseInt(more, 10, 64)
+	return json.Number(strconv.FormatInt(a+b, 10)), err
+}
+
 // text returns a text of so many characters, or of as many as a value says.
 func (v Values) text(length string) (any, error) {
-	if value, ok := v[length]; ok {
+	if value, err := v.eval(length); err == nil {
 		length = scalar(value)
 	}
 	count, err := strconv.Atoi(length)

@@ -21,7 +21,7 @@ import (
 
 // expect receives what a step expects and compares it.
 func (s *session) expect(c *call, step suite.Step) error {
-	wants, err := wantsOf(step)
+	wants, err := s.wantsOf(step)
 	if err != nil {
 		return err
 	}
@@ -46,14 +46,14 @@ func (s *session) expect(c *call, step suite.Step) error {
 }
 
 // wantsOf returns the frames that a step expects, those of batches one by one.
-func wantsOf(step suite.Step) ([]frame, error) {
+func (s *session) wantsOf(step suite.Step) ([]frame, error) {
 	responses := step.GetResponses()
 	if step.GetResponse() != nil {
 		responses = []*structpb.Struct{step.GetResponse()}
 	}
 	var wants []frame
 	for _, response := range responses {
-		repeated, err := match.Repeat(response.AsMap())
+		repeated, err := s.values.Repeat(response.AsMap())
 		if err != nil {
 			return nil, err
 		}

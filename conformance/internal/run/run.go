@@ -3,7 +3,6 @@ package run
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,9 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/tidings/conformance/internal/contract"
-	"example.com/tidings/conformance/internal/image"
 	"example.com/tidings/conformance/internal/known"
-	"example.com/tidings/conformance/internal/match"
 	"example.com/tidings/conformance/internal/suite"
 	"example.com/tidings/conformance/internal/wire"
 
@@ -116,9 +113,9 @@ type job struct {
 type runner struct {
 	Config
 
-	conns  map[wire.Transport]wire.Conn
-	limits match.Values
-	checks bool // The server compares schemas.
+	conns map[wire.Transport]wire.Conn
+	// server is what the server says of itself.
+	server traits
 
 	mu      sync.Mutex
 	results []Result
@@ -165,7 +162,8 @@ func (r *runner) connect(ctx context.Context) error {
 	if err := r.knowsEvents(ctx); err != nil {
 		return err
 	}
-	return r.learn(ctx)
+	r.server = r.learn(ctx)
+	return nil
 }
 
 // alive says which transport finds no server. A server that answers something,
@@ -203,66 +201,6 @@ func (r *runner) knowsEvents(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrNoSchemas, err)
 	}
 	return nil
-}
-
-// learn asks for the server's limits, and whether it compares schemas. A server
-// without these RPCs fails the cases that need them, and no others.
-func (r *runner) learn(ctx context.Context) error {
-	first := r.Transports[0]
-	r.limits = match.Values{}
-	if info, err := r.ask(ctx, first, "tidings.v1.ServerService/GetServerInfo", nil); err == nil {
-		limits, _ := info["limits"].(map[string]any)
-		for name, field := range map[string]string{
-			"max_request_bytes": "maxRequestBytes", "max_event_bytes": "maxEventBytes",
-			"max_events_per_request":              "maxEventsPerRequest",
-			"max_events_per_dedupe_event_request": "maxEventsPerDedupeEventRequest",
-		} {
-			r.limits[name] = limits[field]
-		}
-	}
-	probe, err := image.Compile("syntax = \"proto3\"; package conformance.probe.v1;")
-	if err != nil {
-		return err
-	}
-	_, err = r.ask(ctx, first, "tidings.v1beta1.SchemaService/CheckCompatibility", map[string]any{"image": base64.StdEncoding.EncodeToString(probe)})
-	failure := new(wire.CallError)
-	r.checks = !errors.As(err, &failure) || failure.Info().GetReason() != "SCHEMA_CHECKS_UNAVAILABLE"
-	return nil
-}
-
-func needs(c suite.Case, feature conformancev1.Feature) bool {
-	return slices.ContainsFunc(c.Needs, func(need *conformancev1.Need) bool { return need.GetFeature() == feature })
-}
-
-// unmet returns why a case isn't run over a transport, or nothing.
-func (r *runner) unmet(j job) string {
-	if j.transport.Get && !contract.NoSideEffects(j.RPC) {
-		return "GET is for unary calls without side effects"
-	}
-	for _, need := range j.Needs {
-		met := true
-		switch need.GetFeature() {
-		case conformancev1.Feature_FEATURE_FULL_DUPLEX:
-			met = j.transport.HTTP2
-		case conformancev1.Feature_FEATURE_BINARY:
-			met = !j.transport.JSON
-		case conformancev1.Feature_FEATURE_JSON:
-			met = j.transport.JSON
-		case conformancev1.Feature_FEATURE_SERVER_DEADLINE:
-			met = !j.transport.Native
-		case conformancev1.Feature_FEATURE_SCHEMA_CHECKS:
-			met = r.checks
-		case conformancev1.Feature_FEATURE_NO_SCHEMA_CHECKS:
-			met = !r.checks
-		case conformancev1.Feature_FEATURE_STOP:
-			met = r.Stop != nil
-		case conformancev1.Feature_FEATURE_UNSPECIFIED:
-		}
-		if !met {
-			return need.GetBecause()
-		}
-	}
-	return ""
 }
 
 // all runs jobs, so many at the same time.
@@ -320,7 +258,7 @@ func (r *runner) one(ctx context.Context, j job, stop *barrier) error {
 }
 
 func (r *runner) session(ctx context.Context, j job, stop *barrier) error {
-	s, err := newSession(j.Case, r.conns[j.transport], j.transport, r.Timeout, r.limits)
+	s, err := newSession(j.Case, r.conns[j.transport], j.transport, r.Timeout, r.server.limits)
 	if err == nil {
 		s.stop = stop
 		err = s.run(ctx, j.Steps)

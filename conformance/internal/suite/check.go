@@ -3,6 +3,7 @@ package suite
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,14 +18,14 @@ import (
 )
 
 // Provided are the names of the values that every case has without saying so.
-var Provided = []string{
+var Provided = slices.Concat(
 	// Names that no other run of a case has.
-	"topic", "subscription", "unique",
+	[]string{"topic", "subscription", "unique"},
 	// The type URLs of the events of the suite.
-	"every_kind", "part",
-	// What GetServerInfo says, as limits.
-	"max_request_bytes", "max_event_bytes", "max_events_per_request", "max_events_per_dedupe_event_request",
-}
+	[]string{"every_kind", "part"},
+	// What GetServerInfo says.
+	slices.Sorted(maps.Keys(contract.Limits())),
+)
 
 // check says what is wrong with a case, and finds the RPCs of its steps.
 func (c *Case) check(lines places) error {

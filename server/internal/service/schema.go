@@ -8,9 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -95,36 +93,6 @@ func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.Validat
 		response.Results = append(response.Results, result)
 	}
 	return response, nil
-}
-
-// GetServerInfo implements tidings.v1.ServerService.
-func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
-	return &tidingsv1.GetServerInfoResponse{
-		Version: s.version,
-		Limits: &tidingsv1.Limits{
-			MaxRequestBytes:                int64(s.limits.MaxRequestBytes),
-			MaxEventBytes:                  int64(s.limits.MaxEventBytes),
-			MaxEventsPerRequest:            eventlog.MaxEvents,
-			MaxEventsPerDedupeEventRequest: int32(s.engine.Features().MaxEach),
-			MaxUnsettledEvents:             delivery.MaxUnsettled,
-			MaxTopics:                      int32(s.limits.MaxTopics),
-			MaxSubscriptions:               int32(s.limits.MaxSubscriptions),
-		},
-		Durability: s.durability,
-		Features:   features(s.engine.Features()),
-	}, nil
-}
-
-func features(f engine.Features) (names []string) {
-	for name, has := range map[string]bool{
-		"exact-backlog": f.ExactCount, "key-index": f.KeyIndex, "key-preconditions": f.KeyPreconditions,
-	} {
-		if has {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 var errNotServing = errors.New("the server is stopping")

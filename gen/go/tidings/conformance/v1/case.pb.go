@@ -25,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Feature is what not every transport or server has.
+// Feature is what not every transport has, and not every run of the suite.
 type Feature int32
 
 const (
@@ -40,10 +40,6 @@ const (
 	// The client sends a deadline and doesn't itself end the call at it, so that
 	// what the server does is seen. The native client can't.
 	Feature_FEATURE_SERVER_DEADLINE Feature = 4
-	// The server compares schemas, and takes new ones.
-	Feature_FEATURE_SCHEMA_CHECKS Feature = 5
-	// The server doesn't compare schemas.
-	Feature_FEATURE_NO_SCHEMA_CHECKS Feature = 6
 	// The suite was told how to stop the server.
 	Feature_FEATURE_STOP Feature = 7
 )
@@ -56,19 +52,15 @@ var (
 		2: "FEATURE_BINARY",
 		3: "FEATURE_JSON",
 		4: "FEATURE_SERVER_DEADLINE",
-		5: "FEATURE_SCHEMA_CHECKS",
-		6: "FEATURE_NO_SCHEMA_CHECKS",
 		7: "FEATURE_STOP",
 	}
 	Feature_value = map[string]int32{
-		"FEATURE_UNSPECIFIED":      0,
-		"FEATURE_FULL_DUPLEX":      1,
-		"FEATURE_BINARY":           2,
-		"FEATURE_JSON":             3,
-		"FEATURE_SERVER_DEADLINE":  4,
-		"FEATURE_SCHEMA_CHECKS":    5,
-		"FEATURE_NO_SCHEMA_CHECKS": 6,
-		"FEATURE_STOP":             7,
+		"FEATURE_UNSPECIFIED":     0,
+		"FEATURE_FULL_DUPLEX":     1,
+		"FEATURE_BINARY":          2,
+		"FEATURE_JSON":            3,
+		"FEATURE_SERVER_DEADLINE": 4,
+		"FEATURE_STOP":            7,
 	}
 )
 
@@ -280,7 +272,13 @@ func (x *Case) GetSteps() []*Step {
 type Need struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is needed.
-	Feature Feature `protobuf:"varint,1,opt,name=feature,proto3,enum=tidings.conformance.v1.Feature" json:"feature,omitempty"`
+	//
+	// Types that are valid to be assigned to What:
+	//
+	//	*Need_Feature
+	//	*Need_Server
+	//	*Need_ServerWithout
+	What isNeed_What `protobuf_oneof:"what"`
 	// Why the case needs it.
 	Because       string `protobuf:"bytes,2,opt,name=because,proto3" json:"because,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -317,11 +315,38 @@ func (*Need) Descriptor() ([]byte, []int) {
 	return file_tidings_conformance_v1_case_proto_rawDescGZIP(), []int{2}
 }
 
+func (x *Need) GetWhat() isNeed_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
 func (x *Need) GetFeature() Feature {
 	if x != nil {
-		return x.Feature
+		if x, ok := x.What.(*Need_Feature); ok {
+			return x.Feature
+		}
 	}
 	return Feature_FEATURE_UNSPECIFIED
+}
+
+func (x *Need) GetServer() v1.Feature {
+	if x != nil {
+		if x, ok := x.What.(*Need_Server); ok {
+			return x.Server
+		}
+	}
+	return v1.Feature(0)
+}
+
+func (x *Need) GetServerWithout() v1.Feature {
+	if x != nil {
+		if x, ok := x.What.(*Need_ServerWithout); ok {
+			return x.ServerWithout
+		}
+	}
+	return v1.Feature(0)
 }
 
 func (x *Need) GetBecause() string {
@@ -330,6 +355,31 @@ func (x *Need) GetBecause() string {
 	}
 	return ""
 }
+
+type isNeed_What interface {
+	isNeed_What()
+}
+
+type Need_Feature struct {
+	// Of the transport, or of how the suite was started.
+	Feature Feature `protobuf:"varint,1,opt,name=feature,proto3,enum=tidings.conformance.v1.Feature,oneof"`
+}
+
+type Need_Server struct {
+	// Of the server: a feature that GetServerInfo names.
+	Server v1.Feature `protobuf:"varint,3,opt,name=server,proto3,enum=tidings.v1.Feature,oneof"`
+}
+
+type Need_ServerWithout struct {
+	// Of the server: that GetServerInfo doesn't name this feature.
+	ServerWithout v1.Feature `protobuf:"varint,4,opt,name=server_without,json=serverWithout,proto3,enum=tidings.v1.Feature,oneof"`
+}
+
+func (*Need_Feature) isNeed_What() {}
+
+func (*Need_Server) isNeed_What() {}
+
+func (*Need_ServerWithout) isNeed_What() {}
 
 // Step is a call, or a part of a call: it begins it, sends, receives, ends.
 type Step struct {
@@ -606,8 +656,9 @@ func (*RawMessage_Proto) isRawMessage_Form() {}
 // `tidings`, and its code the one that the catalogue gives the reason.
 type ExpectedError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reason without its prefix, `TOPIC_NOT_FOUND`. Empty: `code` is all that
-	// is expected.
+	// The reason without its prefix, `TOPIC_NOT_FOUND`, from the catalogue of
+	// tidings.v1 or, for an RPC of tidings.v1beta1, of that one too. Empty: `code`
+	// is all that is expected.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The status code, where there is no reason.
 	Code v1.StatusCode `protobuf:"varint,2,opt,name=code,proto3,enum=tidings.v1.StatusCode" json:"code,omitempty"`
@@ -791,7 +842,7 @@ var File_tidings_conformance_v1_case_proto protoreflect.FileDescriptor
 
 const file_tidings_conformance_v1_case_proto_rawDesc = "" +
 	"\n" +
-	"!tidings/conformance/v1/case.proto\x12\x16tidings.conformance.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16tidings/v1/error.proto\"\x83\x03\n" +
+	"!tidings/conformance/v1/case.proto\x12\x16tidings.conformance.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16tidings/v1/error.proto\x1a\x1ftidings/v1/server_service.proto\"\x83\x03\n" +
 	"\bCaseFile\x12\x19\n" +
 	"\x03rpc\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x03rpc\x12c\n" +
 	"\x06values\x18\x02 \x03(\v2,.tidings.conformance.v1.CaseFile.ValuesEntryB\x1d\xbaH\x1a\x9a\x01\x17\"\x15r\x132\x11^[a-z][a-z0-9_]*$R\x06values\x122\n" +
@@ -810,11 +861,16 @@ const file_tidings_conformance_v1_case_proto_rawDesc = "" +
 	"\x05steps\x18\x06 \x03(\v2\x1c.tidings.conformance.v1.StepB\b\xbaH\x05\x92\x01\x02\b\x01R\x05steps\x1a:\n" +
 	"\fSchemasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
-	"\x04Need\x12E\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x86\x02\n" +
+	"\x04Need\x12G\n" +
 	"\afeature\x18\x01 \x01(\x0e2\x1f.tidings.conformance.v1.FeatureB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\afeature\x12!\n" +
-	"\abecause\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abecause\"\xf5\x04\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\afeature\x129\n" +
+	"\x06server\x18\x03 \x01(\x0e2\x13.tidings.v1.FeatureB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\x06server\x12H\n" +
+	"\x0eserver_without\x18\x04 \x01(\x0e2\x13.tidings.v1.FeatureB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00H\x00R\rserverWithout\x12!\n" +
+	"\abecause\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abecauseB\r\n" +
+	"\x04what\x12\x05\xbaH\x02\b\x01\"\xf5\x04\n" +
 	"\x04Step\x12\x10\n" +
 	"\x03rpc\x18\x01 \x01(\tR\x03rpc\x12\x12\n" +
 	"\x04call\x18\x02 \x01(\tR\x04call\x121\n" +
@@ -855,16 +911,14 @@ const file_tidings_conformance_v1_case_proto_rawDesc = "" +
 	"\areasons\x18\x01 \x03(\v2!.tidings.conformance.v1.ExemptionR\areasons\"O\n" +
 	"\tExemption\x12\x1f\n" +
 	"\x06reason\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06reason\x12!\n" +
-	"\abecause\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abecause*\xc9\x01\n" +
+	"\abecause\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\abecause*\x9c\x01\n" +
 	"\aFeature\x12\x17\n" +
 	"\x13FEATURE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13FEATURE_FULL_DUPLEX\x10\x01\x12\x12\n" +
 	"\x0eFEATURE_BINARY\x10\x02\x12\x10\n" +
 	"\fFEATURE_JSON\x10\x03\x12\x1b\n" +
-	"\x17FEATURE_SERVER_DEADLINE\x10\x04\x12\x19\n" +
-	"\x15FEATURE_SCHEMA_CHECKS\x10\x05\x12\x1c\n" +
-	"\x18FEATURE_NO_SCHEMA_CHECKS\x10\x06\x12\x10\n" +
-	"\fFEATURE_STOP\x10\aBg\n" +
+	"\x17FEATURE_SERVER_DEADLINE\x10\x04\x12\x10\n" +
+	"\fFEATURE_STOP\x10\a\"\x04\b\x05\x10\x05\"\x04\b\x06\x10\x06Bg\n" +
 	"\"com.example.tidings.conformance.v1P\x01Z?example.com/tidings/gen/go/tidings/conformance/v1;conformancev1b\x06proto3"
 
 var (
@@ -894,10 +948,11 @@ var file_tidings_conformance_v1_case_proto_goTypes = []any{
 	nil,                         // 9: tidings.conformance.v1.CaseFile.ValuesEntry
 	nil,                         // 10: tidings.conformance.v1.Case.SchemasEntry
 	nil,                         // 11: tidings.conformance.v1.ExpectedError.MetadataEntry
-	(*structpb.Struct)(nil),     // 12: google.protobuf.Struct
-	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
-	(v1.StatusCode)(0),          // 14: tidings.v1.StatusCode
-	(*structpb.Value)(nil),      // 15: google.protobuf.Value
+	(v1.Feature)(0),             // 12: tidings.v1.Feature
+	(*structpb.Struct)(nil),     // 13: google.protobuf.Struct
+	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(v1.StatusCode)(0),          // 15: tidings.v1.StatusCode
+	(*structpb.Value)(nil),      // 16: google.protobuf.Value
 }
 var file_tidings_conformance_v1_case_proto_depIdxs = []int32{
 	9,  // 0: tidings.conformance.v1.CaseFile.values:type_name -> tidings.conformance.v1.CaseFile.ValuesEntry
@@ -908,28 +963,35 @@ var file_tidings_conformance_v1_case_proto_depIdxs = []int32{
 	10, // 5: tidings.conformance.v1.Case.schemas:type_name -> tidings.conformance.v1.Case.SchemasEntry
 	4,  // 6: tidings.conformance.v1.Case.steps:type_name -> tidings.conformance.v1.Step
 	0,  // 7: tidings.conformance.v1.Need.feature:type_name -> tidings.conformance.v1.Feature
-	12, // 8: tidings.conformance.v1.Step.request:type_name -> google.protobuf.Struct
-	12, // 9: tidings.conformance.v1.Step.requests:type_name -> google.protobuf.Struct
-	5,  // 10: tidings.conformance.v1.Step.raw:type_name -> tidings.conformance.v1.RawMessage
-	13, // 11: tidings.conformance.v1.Step.deadline:type_name -> google.protobuf.Duration
-	12, // 12: tidings.conformance.v1.Step.response:type_name -> google.protobuf.Struct
-	12, // 13: tidings.conformance.v1.Step.responses:type_name -> google.protobuf.Struct
-	6,  // 14: tidings.conformance.v1.Step.error:type_name -> tidings.conformance.v1.ExpectedError
-	14, // 15: tidings.conformance.v1.ExpectedError.code:type_name -> tidings.v1.StatusCode
-	11, // 16: tidings.conformance.v1.ExpectedError.metadata:type_name -> tidings.conformance.v1.ExpectedError.MetadataEntry
-	8,  // 17: tidings.conformance.v1.ExemptionFile.reasons:type_name -> tidings.conformance.v1.Exemption
-	15, // 18: tidings.conformance.v1.CaseFile.ValuesEntry.value:type_name -> google.protobuf.Value
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	12, // 8: tidings.conformance.v1.Need.server:type_name -> tidings.v1.Feature
+	12, // 9: tidings.conformance.v1.Need.server_without:type_name -> tidings.v1.Feature
+	13, // 10: tidings.conformance.v1.Step.request:type_name -> google.protobuf.Struct
+	13, // 11: tidings.conformance.v1.Step.requests:type_name -> google.protobuf.Struct
+	5,  // 12: tidings.conformance.v1.Step.raw:type_name -> tidings.conformance.v1.RawMessage
+	14, // 13: tidings.conformance.v1.Step.deadline:type_name -> google.protobuf.Duration
+	13, // 14: tidings.conformance.v1.Step.response:type_name -> google.protobuf.Struct
+	13, // 15: tidings.conformance.v1.Step.responses:type_name -> google.protobuf.Struct
+	6,  // 16: tidings.conformance.v1.Step.error:type_name -> tidings.conformance.v1.ExpectedError
+	15, // 17: tidings.conformance.v1.ExpectedError.code:type_name -> tidings.v1.StatusCode
+	11, // 18: tidings.conformance.v1.ExpectedError.metadata:type_name -> tidings.conformance.v1.ExpectedError.MetadataEntry
+	8,  // 19: tidings.conformance.v1.ExemptionFile.reasons:type_name -> tidings.conformance.v1.Exemption
+	16, // 20: tidings.conformance.v1.CaseFile.ValuesEntry.value:type_name -> google.protobuf.Value
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_tidings_conformance_v1_case_proto_init() }
 func file_tidings_conformance_v1_case_proto_init() {
 	if File_tidings_conformance_v1_case_proto != nil {
 		return
+	}
+	file_tidings_conformance_v1_case_proto_msgTypes[2].OneofWrappers = []any{
+		(*Need_Feature)(nil),
+		(*Need_Server)(nil),
+		(*Need_ServerWithout)(nil),
 	}
 	file_tidings_conformance_v1_case_proto_msgTypes[4].OneofWrappers = []any{
 		(*RawMessage_Json)(nil),
