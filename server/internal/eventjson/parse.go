@@ -52,6 +52,7 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 	if e := checkRescans(data, root, types); e != nil {
 		return e
 	}
+	data, hidden := hideWildcards(data, root)
 	err := guard.Do(func() error {
 		return protojson.UnmarshalOptions{Resolver: types, RecursionLimit: maxNested}.Unmarshal(data, message)
 	})
@@ -61,6 +62,7 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 	if e := checkTimes(data, root, types); e != nil {
 		return e
 	}
+	showWildcards(message, hidden)
 	return nil
 }
 
