@@ -3,9 +3,12 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
 // Overlay returns an image in which what another one declares takes the place
@@ -54,12 +57,17 @@ func (c *composition) take(image *Image, chosen func(*descriptorpb.FileDescripto
 			continue
 		}
 		moved := make(map[string]bool)
+		onlyTopics := true // They are no reason for an import, or for a file to go.
 		for _, name := range declared(file) {
 			owner, ok := c.owners[name]
 			if !ok || owner == file.GetName() {
 				continue
 			}
 			moved[name] = true
+			if strings.HasPrefix(name, topicPrefix) {
+				continue
+			}
+			onlyTopics = false
 			if !slices.Contains(c.heirs[file.GetName()], owner) {
 				c.heirs[file.GetName()] = append(c.heirs[file.GetName()], owner)
 			}
@@ -71,7 +79,7 @@ func (c *composition) take(image *Image, chosen func(*descriptorpb.FileDescripto
 			if DescribesOnly(file) {
 				continue // Another release of what is there, which has it in other files.
 			}
-			if file = without(file, moved); len(declared(file)) == 0 {
+			if file = without(file, moved); len(declared(file)) == 0 && !onlyTopics {
 				continue
 			}
 		}
@@ -122,8 +130,11 @@ func (c *composition) follow() {
 	}
 }
 
-// declared returns what a file declares outside of messages: full names, and the
-// numbers that it extends messages with.
+// topicPrefix begins what declared returns of a topic.
+const topicPrefix = "the topic "
+
+// declared returns what a file declares outside of messages: full names, the
+// numbers that it extends messages with, and topics.
 func declared(file *descriptorpb.FileDescriptorProto) []string {
 	var names []string
 	prefix := ""
@@ -141,6 +152,9 @@ func declared(file *descriptorpb.FileDescriptorProto) []string {
 	}
 	for _, extension := range file.GetExtension() {
 		names = append(names, prefix+extension.GetName(), extended(extension))
+	}
+	for _, topic := range topicOptions(file.GetOptions()) {
+		names = append(names, topicPrefix+topic.GetName())
 	}
 	return names
 }
@@ -164,6 +178,7 @@ func without(file *descriptorpb.FileDescriptorProto, moved map[string]bool) *des
 	result.Extension = rest(file.GetExtension(), extensions, stay, func(e *descriptorpb.FieldDescriptorProto) bool {
 		return moved[prefix+e.GetName()] || moved[extended(e)]
 	})
+	result.Options = withoutTopics(file.GetOptions(), moved)
 	result.SourceCodeInfo = new(descriptorpb.SourceCodeInfo)
 	for _, location := range file.GetSourceCodeInfo().GetLocation() {
 		if path := location.GetPath(); len(path) > 1 && path[0] >= messages && path[0] <= extensions {
@@ -179,6 +194,18 @@ func without(file *descriptorpb.FileDescriptorProto, moved map[string]bool) *des
 		result.SourceCodeInfo.Location = append(result.SourceCodeInfo.Location, location)
 	}
 	return result
+}
+
+// withoutTopics returns the options of a file without some of its topics.
+func withoutTopics(options *descriptorpb.FileOptions, moved map[string]bool) *descriptorpb.FileOptions {
+	topics := topicOptions(options)
+	left := slices.DeleteFunc(slices.Clone(topics), func(topic *optionsv1.TopicOptions) bool { return moved[topicPrefix+topic.GetName()] })
+	if len(left) == len(topics) {
+		return options
+	}
+	options = proto.CloneOf(options)
+	proto.SetExtension(options, optionsv1.E_Topic, left)
+	return options
 }
 
 // rest returns what is left of a list, and notes where.

@@ -89,7 +89,10 @@ func merge(files []*descriptorpb.FileDescriptorProto) (*Image, error) {
 		}
 		merged.add(file)
 		for _, name := range declared(file) {
-			if owner, ok := owners[name]; ok {
+			switch owner, ok := owners[name]; {
+			case ok && owner == file.GetName():
+				return nil, fmt.Errorf("%s declares %s twice", owner, name)
+			case ok:
 				return nil, fmt.Errorf("%s and %s both declare %s", owner, file.GetName(), name)
 			}
 			owners[name] = file.GetName()

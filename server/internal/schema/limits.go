@@ -15,6 +15,7 @@ const (
 	maxFiles    = 5_000
 	maxMessages = 20_000  // With those in others, and the entries of maps.
 	maxFields   = 200_000 // With the values of enums.
+	maxTopics   = 1_000   // That files declare.
 	maxNesting  = 32      // Messages in messages.
 	maxName     = 512     // Bytes of a full name.
 	// maxParts bounds the parts that an image has in its encoding: the above,
@@ -84,7 +85,9 @@ func (i *Image) bounded() error {
 		return fmt.Errorf("%d files: at most %d can be registered at once", len(i.files), maxFiles)
 	}
 	var c counts
+	topics := 0
 	for _, file := range i.files {
+		topics += len(topicOptions(file.GetOptions()))
 		if err := c.messagesIn(file.GetPackage(), file.GetMessageType(), 1); err != nil {
 			return fmt.Errorf("%s: %w", file.GetName(), err)
 		}
@@ -94,6 +97,8 @@ func (i *Image) bounded() error {
 		}
 	}
 	switch {
+	case topics > maxTopics:
+		return fmt.Errorf("%d topics: at most %d can be registered at once", topics, maxTopics)
 	case c.messages > maxMessages:
 		return fmt.Errorf("%d messages: at most %d can be registered at once", c.messages, maxMessages)
 	case c.fields > maxFields:

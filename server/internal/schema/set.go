@@ -30,9 +30,13 @@ type Set struct {
 	types    map[string]*Type
 	names    []string // Sorted.
 	declared []string // Sorted: the names of the types that declare a topic.
-	image    *Image
-	revision []byte
-	rules    func() (*ruleLoops, error)
+	topics   map[string]*Topic
+	// topicNames are sorted, and ofTopic the types of each that some name.
+	topicNames []string
+	ofTopic    map[string][]string
+	image      *Image
+	revision   []byte
+	rules      func() (*ruleLoops, error)
 	// extensions makes them of the files, the first time that it is called.
 	extensions func() *protoregistry.Types
 }
@@ -59,6 +63,8 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 		Types:      dynamicpb.NewTypes(files),
 		files:      files,
 		types:      make(map[string]*Type),
+		topics:     make(map[string]*Topic),
+		ofTopic:    make(map[string][]string),
 		extensions: sync.OnceValue(func() *protoregistry.Types { return extensionsOf(files) }),
 	}
 	room := new(parsers)
@@ -71,6 +77,9 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		if Describes(file.Package()) {
 			return true
+		}
+		if err = set.declareTopics(file); err != nil {
+			return false
 		}
 		messages := file.Messages()
 		for i := range messages.Len() {
@@ -92,7 +101,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	}
 	slices.Sort(set.names)
 	slices.Sort(set.declared)
-	return set, nil
+	return set, set.joinTopics()
 }
 
 // Type returns the type of a full name, or ErrUnknownType.
@@ -138,16 +147,6 @@ func (s *Set) Names(all bool) []string {
 		return s.names
 	}
 	return s.declared
-}
-
-// Topics returns the sorted names of the topics that the types declare.
-func (s *Set) Topics() []string {
-	var topics []string
-	for _, name := range s.declared {
-		topics = append(topics, s.types[name].Topic)
-	}
-	slices.Sort(topics)
-	return slices.Compact(topics)
 }
 
 // FileDescriptorSet returns the file of a type and all that it imports,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -48,8 +47,6 @@ type Type struct {
 // else.
 const urlPrefix = "type.googleapis.com/"
 
-var topicName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
 func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, error) {
 	t := &Type{
 		Name:       string(message.FullName()),
@@ -75,8 +72,8 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 	if event == nil {
 		return t, nil
 	}
-	if !topicName.MatchString(event.GetTopic()) {
-		return nil, fmt.Errorf("%s: option (tidings.options.v1.event).topic: %q is not a topic name", t.Name, event.GetTopic())
+	if err := checkTopicName(event.GetTopic()); err != nil {
+		return nil, fmt.Errorf("%s: option (tidings.options.v1.event).topic: %w", t.Name, err)
 	}
 	t.Topic = event.GetTopic()
 	key, err := keyPath(message, event.GetKey())

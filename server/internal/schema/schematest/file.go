@@ -43,3 +43,15 @@ func Image(files ...*descriptorpb.FileDescriptorProto) []byte {
 	}
 	return encoded
 }
+
+// Declaring adds declarations of topics to a file, in place of those that it has,
+// and returns it.
+func Declaring(file *descriptorpb.FileDescriptorProto, topics ...*optionsv1.TopicOptions) *descriptorpb.FileDescriptorProto {
+	if len(topics) > 0 {
+		if file.GetOptions() == nil {
+			file.Options = new(descriptorpb.FileOptions)
+		}
+		proto.SetExtension(file.GetOptions(), optionsv1.E_Topic, topics)
+	}
+	return file
+}
