@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -89,19 +90,13 @@ func Compile(f *tidingsv1.EventFilter, set *schema.Set, topicTypes []string) (*M
 	return m, nil
 }
 
-// TopicTypes are the types that a topic is known to hold: those that it takes
-// or, where it takes all, those that declare it.
+// TopicTypes are the types that a topic is known to hold: those that its settings
+// name or, where they name none or stand for all, those that declare it.
 func TopicTypes(topic string, config *storagev1.TopicConfig, set *schema.Set) []string {
-	if types := config.GetEventTypes(); len(types) > 0 {
+	if types := config.GetEventTypes(); len(types) > 0 && !slices.Contains(types, schema.AnyType) {
 		return types
 	}
-	var types []string
-	for _, name := range set.Names(false) {
-		if t, err := set.Type(name); err == nil && t.Topic == topic {
-			types = append(types, name)
-		}
-	}
-	return types
+	return set.TypesOf(topic)
 }
 
 // All says whether every event matches.

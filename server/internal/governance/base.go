@@ -20,8 +20,8 @@ import (
 
 // Replace puts another base in force: what it declares takes the place of what
 // the present one does, of which the rest stays. It returns an
-// *IncompatibleError, an *InvalidError, ErrNoComparer, the comparer's error or
-// the context's.
+// *IncompatibleError, an *InvalidError, a *ConflictError or another error of
+// Config.Admit, ErrNoComparer, the comparer's error or the context's.
 func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
 	done, err := s.change(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
 func (s *Schemas) replace(ctx context.Context, base *schema.Set) error {
 	present := s.present.Load()
 	// What is as before isn't held to what was registered over it.
-	c, err := candidateOf(ctx, present, base.Image().Lacking(present.base.Image()))
+	c, err := s.candidateOf(ctx, present, base.Image().Lacking(present.base.Image()))
 	if err != nil {
 		return err
 	}
@@ -83,11 +83,15 @@ func (s *Schemas) startingBase(given *schema.Set) (base, successor *schema.Set) 
 	return given, nil
 }
 
-// succeed replaces the base of the start before, or says why it doesn't.
-func (s *Schemas) succeed(ctx context.Context, base *schema.Set) {
+// succeed replaces the base of the start before, or logs why it doesn't. It
+// returns an error where the base isn't admitted.
+func (s *Schemas) succeed(ctx context.Context, base *schema.Set) error {
 	err := s.replace(ctx, base)
 	if err == nil {
-		return
+		return nil
+	}
+	if _, ok := errors.AsType[*ConflictError](err); ok {
+		return err
 	}
 	s.refused = true
 	var violations []string
@@ -97,6 +101,7 @@ func (s *Schemas) succeed(ctx context.Context, base *schema.Set) {
 		}
 	}
 	s.log.Error("schemas of this start not loaded, those of the start before stay in force", "error", err, "violations", some(violations))
+	return nil
 }
 
 // keep stores a base for the next start.

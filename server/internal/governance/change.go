@@ -38,14 +38,14 @@ type candidate struct {
 }
 
 // Check says what would break if the schemas of an encoded image were
-// registered. Its errors are an *InvalidError, ErrNoComparer, the comparer's or
-// the context's.
+// registered. Its errors are an *InvalidError, a *ConflictError or another error of
+// Config.Admit, ErrNoComparer, the comparer's or the context's.
 func (s *Schemas) Check(ctx context.Context, encoded []byte) (*Verdict, error) {
 	if err := s.checking.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer s.checking.Release(1)
-	c, err := newCandidate(ctx, s.present.Load(), encoded)
+	c, err := s.newCandidate(ctx, s.present.Load(), encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	if expected != "" && expected != present.name() {
 		return nil, &RevisionError{expected, present.name()}
 	}
-	c, err := newCandidate(ctx, present, encoded)
+	c, err := s.newCandidate(ctx, present, encoded)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	return verdict, s.refresh()
 }
 
-func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate, error) {
+func (s *Schemas) newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate, error) {
 	image, err := schema.ReadBoundedImage(encoded)
 	if err == nil {
 		err = image.SelfContained(over.base.Image())
@@ -116,12 +116,12 @@ func newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate,
 	if err != nil {
 		return nil, &InvalidError{err.Error()}
 	}
-	return candidateOf(ctx, over, image)
+	return s.candidateOf(ctx, over, image)
 }
 
 // candidateOf returns what would be in force with an image. Its errors are an
-// *InvalidError or the context's.
-func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candidate, error) {
+// *InvalidError, those of Config.Admit or the context's.
+func (s *Schemas) candidateOf(ctx context.Context, over *state, image *schema.Image) (*candidate, error) {
 	set, err := over.set.Image().Overlay(image).Set()
 	if err == nil {
 		err = set.CheckRules(ctx, image, 1) // Calls go on beside it.
@@ -134,6 +134,9 @@ func candidateOf(ctx context.Context, over *state, image *schema.Image) (*candid
 	}
 	if err != nil {
 		return nil, &InvalidError{err.Error()}
+	}
+	if err := s.admit(ctx, set); err != nil {
+		return nil, err
 	}
 	return &candidate{over, image, set}, nil
 }

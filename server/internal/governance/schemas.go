@@ -27,6 +27,11 @@ type InvalidError struct{ Problem string }
 
 func (e *InvalidError) Error() string { return e.Problem }
 
+// ConflictError says what schemas declare that the server can't have any more.
+type ConflictError struct{ Problem string }
+
+func (e *ConflictError) Error() string { return e.Problem }
+
 // IncompatibleError says what schemas would break.
 type IncompatibleError struct {
 	// Violations holds at least one.
@@ -81,7 +86,10 @@ type Config struct {
 	// Comparer decides what breaks. nil: the schemas can't change, except when
 	// another server registers some.
 	Comparer Comparer
-	Log      *slog.Logger
+	// Admit says why event types can't be put in force though nothing is wrong with
+	// them: a *ConflictError, or what kept it from finding out. nil: they can.
+	Admit func(context.Context, *schema.Set) error
+	Log   *slog.Logger
 }
 
 const (
@@ -95,6 +103,7 @@ const (
 type Schemas struct {
 	engine   engine.Engine
 	comparer Comparer
+	admit    func(context.Context, *schema.Set) error
 	log      *slog.Logger
 	running  *semaphore.Weighted
 	checking *semaphore.Weighted
@@ -129,16 +138,21 @@ func (s *state) name() string { return schema.FormatRevision(s.set.Revision()) }
 // the server was started with takes the place of what it was started with before
 // only where nobody breaks, as for Replace; otherwise it is logged and what was
 // before stays in force. New returns an error where what was registered doesn't
-// fit what the server was started with.
+// fit what the server was started with, and a *ConflictError where that isn't
+// admitted.
 func New(ctx context.Context, cfg Config) (*Schemas, error) {
 	s := &Schemas{
 		engine:   cfg.Engine,
 		comparer: cfg.Comparer,
+		admit:    cfg.Admit,
 		log:      cfg.Log,
 		running:  semaphore.NewWeighted(maxComparisons),
 		checking: semaphore.NewWeighted(maxChecks),
 		quit:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
+	}
+	if s.admit == nil {
+		s.admit = func(context.Context, *schema.Set) error { return nil }
 	}
 	base, successor := s.startingBase(cfg.Base)
 	s.present.Store(&state{base: base, set: base, changed: make(chan struct{})})
@@ -147,8 +161,13 @@ func New(ctx context.Context, cfg Config) (*Schemas, error) {
 		return nil, fmt.Errorf("registered schemas: %w", err)
 	}
 	if successor != nil {
-		s.succeed(ctx, successor)
+		if err := s.succeed(ctx, successor); err != nil {
+			return nil, err
+		}
 	} else {
+		if err := s.admit(ctx, s.Set()); err != nil {
+			return nil, err
+		}
 		s.keep(ctx, base)
 	}
 	s.ended.Go(func() error { return s.follow(more) }, guard.Log(s.log, "following the registered schemas"))

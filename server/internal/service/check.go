@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -44,12 +43,10 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 	if err != nil {
 		return "", c.unknown(at, strings.Clone(name)) // It points into the request.
 	}
-	if c.topic != nil {
-		if allowed := c.topic.Config.GetEventTypes(); len(allowed) > 0 && !slices.Contains(allowed, t.Name) {
-			return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
-				fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("topic %q doesn't take events of type %s", c.topic.Name, t.Name),
-				"type", t.Name, "topic", c.topic.Name)
-		}
+	if c.topic != nil && !c.types.Takes(c.topic.Name, c.topic.Config.GetEventTypes(), t) {
+		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
+			fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("topic %q doesn't take events of type %s", c.topic.Name, t.Name),
+			"type", t.Name, "topic", c.topic.Name)
 	}
 	if e.typeURL != t.URL {
 		e.setTypeURL(t.URL)

@@ -58,8 +58,8 @@ func (s *Service) RegisterSchema(ctx context.Context, request *tidingsv1beta1.Re
 		return response, nil
 	}
 	// Also where nothing changed: an attempt before may have got no further.
-	if err := s.createDeclaredTopics(ctx); err != nil {
-		return nil, storageFault(err, "")
+	if err := s.applyTopics(ctx); err != nil {
+		return nil, schemaFault(err)
 	}
 	return response, nil
 }
@@ -71,9 +71,9 @@ func (s *Service) ReplaceSchemas(ctx context.Context, types *schema.Set) error {
 	if err := s.schemas.Replace(ctx, types); err != nil {
 		return schemaFault(err)
 	}
-	if err := s.createDeclaredTopics(ctx); err != nil {
+	if err := s.applyTopics(ctx); err != nil {
 		// The next change tries again, and the next start.
-		s.log.ErrorContext(ctx, "topics of the new schemas are not created", "error", err)
+		s.log.ErrorContext(ctx, "topics are not as the new schemas declare them", "error", err)
 	}
 	return nil
 }
@@ -81,11 +81,14 @@ func (s *Service) ReplaceSchemas(ctx context.Context, types *schema.Set) error {
 // schemaFault turns an error of the schemas into one of the catalogue.
 func schemaFault(err error) error {
 	var invalid *governance.InvalidError
+	var conflict *governance.ConflictError
 	var incompatible *governance.IncompatibleError
 	var revision *governance.RevisionError
 	switch {
 	case errors.As(err, &invalid):
 		return fieldFault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INVALID, "image", oneLine(invalid.Problem))
+	case errors.As(err, &conflict):
+		return fieldFault(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INVALID, "image", conflict.Problem)
 	case errors.As(err, &incompatible):
 		return incompatibleFault(incompatible)
 	case errors.As(err, &revision):

@@ -22,7 +22,7 @@ type Limits struct {
 	// MaxEventBytes is the size of an event.
 	MaxEventBytes int
 	// MaxTopics and MaxSubscriptions are how many can be created. Topics that
-	// event types declare are created whatever the bound. 0: no bound.
+	// schemas name are created whatever the bound. 0: no bound.
 	MaxTopics        int
 	MaxSubscriptions int
 }
@@ -49,14 +49,16 @@ type Service struct {
 	version    string
 	log        *slog.Logger
 	hub        *delivery.Hub
+	applying   chan struct{} // Holds who applies the topics of the schemas.
 	leaving    atomic.Bool
 	draining   context.Context //nolint:containedctx // It ends when the streams are to end.
 	drain      <-chan struct{} // Its Done.
 	startDrain context.CancelFunc
 }
 
-// New makes a service and creates the topics that the types declare and that
-// don't exist.
+// New makes a service, and creates and changes topics as the types declare them.
+// Where a topic can't become as it is declared, it changes nothing and returns
+// a *governance.ConflictError.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{
 		engine:     cfg.Engine,
@@ -64,17 +66,20 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		durability: cfg.Durability,
 		version:    cfg.Version,
 		log:        cfg.Log,
+		applying:   make(chan struct{}, 1),
 	}
 	s.draining, s.startDrain = context.WithCancel(context.Background())
 	s.drain = s.draining.Done()
 	var err error
-	s.schemas, err = governance.New(ctx, governance.Config{Engine: cfg.Engine, Base: cfg.Types, Comparer: cfg.Comparer, Log: cfg.Log})
+	s.schemas, err = governance.New(ctx, governance.Config{
+		Engine: cfg.Engine, Base: cfg.Types, Comparer: cfg.Comparer, Admit: s.admit, Log: cfg.Log,
+	})
 	if err != nil {
 		s.startDrain()
 		return nil, err
 	}
 	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, TypesChanged: s.schemas.Changed, Log: cfg.Log})
-	if err := s.createDeclaredTopics(ctx); err != nil {
+	if err := s.applyTopics(ctx); err != nil {
 		s.Close(ctx)
 		return nil, err
 	}

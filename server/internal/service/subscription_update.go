@@ -55,6 +55,9 @@ func (s *Service) updateSubscription(ctx context.Context, wanted *tidingsv1.Subs
 	}
 	config := proto.CloneOf(subscription.Config)
 	setSubscription(config, changed)
+	if proto.Equal(config, subscription.Config) {
+		return subscription, nil
+	}
 	if err := checkRules(config.GetRetryPolicy(), tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID,
 		fieldPath("subscription"), fieldPath("retry_policy")); err != nil {
 		return nil, err

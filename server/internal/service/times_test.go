@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -26,8 +27,8 @@ func TestWrongTimes(t *testing.T) {
 		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: at}}
 	}
 	for field, request := range map[string]proto.Message{
-		"topic.dedupe_window":     &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: long}}},
-		"topic.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: mixed}}}},
+		"topic.settings.dedupe_window":     &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: long}}},
+		"topic.settings.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: mixed}}}},
 		"topic.create_time":       &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
 		"heartbeat_interval":      &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
 		"start.time":              &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
@@ -62,7 +63,7 @@ func TestStoredDurations(t *testing.T) {
 	wrong := &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}
 	topic := topicProto(&engine.Topic{Name: "a", Config: &storagev1.TopicConfig{
 		DedupeWindow: wrong, Retention: &optionsv1.Retention{MaxAge: wrong, MaxBytes: 7},
-	}})
+	}}, new(schema.Set))
 	got, err := protojson.Marshal(topic)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/schema"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
@@ -24,24 +25,6 @@ import (
 
 // defaultDedupeWindow is TopicSettings.dedupe_window where none is set.
 const defaultDedupeWindow = 2 * time.Minute
-
-// anyType stands for every event type in TopicSettings.event_types.
-const anyType = "*"
-
-// createDeclaredTopics creates the topics that event types declare and that
-// don't exist.
-func (s *Service) createDeclaredTopics(ctx context.Context) error {
-	for _, name := range s.Types().Topics() {
-		_, err := s.engine.Topic(ctx, name)
-		if errors.Is(err, engine.ErrTopicNotFound) {
-			_, err = s.engine.CreateTopic(ctx, name, newTopicConfig(nil))
-		}
-		if err != nil && !errors.Is(err, engine.ErrTopicExists) { // Another server was faster.
-			return fmt.Errorf("declared topic %q: %w", name, err)
-		}
-	}
-	return nil
-}
 
 func newTopicConfig(settings *optionsv1.TopicSettings) *storagev1.TopicConfig {
 	var uid [8]byte
@@ -56,14 +39,18 @@ func newTopicConfig(settings *optionsv1.TopicSettings) *storagev1.TopicConfig {
 }
 
 // setSettings puts settings, with the defaults of what is unset, into a
-// configuration.
+// configuration, which shares nothing with them.
 func setSettings(config *storagev1.TopicConfig, settings *optionsv1.TopicSettings) {
+	settings = proto.CloneOf(settings)
 	config.Description = settings.GetDescription()
 	config.Owner = settings.GetOwner()
 	config.EventTypes = settings.GetEventTypes()
 	config.Dedupe = settings.GetDedupe()
 	config.DedupeWindow = settings.GetDedupeWindow()
 	config.Retention = settings.GetRetention()
+	if proto.Equal(config.GetRetention(), new(optionsv1.Retention)) {
+		config.Retention = nil // It bounds nothing.
+	}
 	if config.GetDedupe() == optionsv1.Dedupe_DEDUPE_UNSPECIFIED {
 		config.Dedupe = optionsv1.Dedupe_DEDUPE_REQUEST
 	}
@@ -87,10 +74,11 @@ func settingsOf(config *storagev1.TopicConfig) *optionsv1.TopicSettings {
 	return settings
 }
 
-func topicProto(topic *engine.Topic) *tidingsv1.Topic {
+func topicProto(topic *engine.Topic, types *schema.Set) *tidingsv1.Topic {
 	return &tidingsv1.Topic{
 		Name:       topic.Name,
 		Settings:   settingsOf(topic.Config),
+		Declared:   types.DeclaredTopic(topic.Name) != nil,
 		Etag:       etagOf(topic.Revision),
 		CreateTime: topic.Config.GetCreateTime(),
 		UpdateTime: topic.Config.GetUpdateTime(),
@@ -99,23 +87,37 @@ func topicProto(topic *engine.Topic) *tidingsv1.Topic {
 
 // CreateTopic implements tidings.v1.TopicService.
 func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopicRequest) (*tidingsv1.CreateTopicResponse, error) {
-	name := request.GetTopic().GetName()
-	if err := s.knowTypes(request.GetTopic().GetSettings().GetEventTypes()); err != nil {
+	name, settings := request.GetTopic().GetName(), request.GetTopic().GetSettings()
+	if err := s.knowTypes(settings.GetEventTypes()); err != nil {
 		return nil, err
 	}
-	if limit := s.limits.MaxTopics; limit > 0 && len(s.engine.Topics()) >= limit {
-		if _, err := s.engine.Topic(ctx, name); errors.Is(err, engine.ErrTopicNotFound) {
-			return nil, tooMany("topics", limit)
+	topic, err := s.engine.Topic(ctx, name)
+	switch {
+	case err == nil:
+		return nil, topicExists(name)
+	case !errors.Is(err, engine.ErrTopicNotFound):
+		return nil, storageFault(err, name)
+	}
+	if declared := s.Types().DeclaredTopic(name); declared != nil {
+		if settings, err = asDeclared(declared, settings); err != nil {
+			return nil, err
 		}
 	}
-	topic, err := s.engine.CreateTopic(ctx, name, newTopicConfig(request.GetTopic().GetSettings()))
+	if limit := s.limits.MaxTopics; limit > 0 && len(s.engine.Topics()) >= limit {
+		return nil, tooMany("topics", limit)
+	}
+	topic, err = s.engine.CreateTopic(ctx, name, newTopicConfig(settings))
 	if errors.Is(err, engine.ErrTopicExists) {
-		return nil, fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_ALREADY_EXISTS, fmt.Sprintf("topic %q exists", name), "topic", name)
+		return nil, topicExists(name)
 	}
 	if err != nil {
 		return nil, storageFault(err, name)
 	}
-	return &tidingsv1.CreateTopicResponse{Topic: topicProto(topic)}, nil
+	return &tidingsv1.CreateTopicResponse{Topic: topicProto(topic, s.Types())}, nil
+}
+
+func topicExists(name string) error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_ALREADY_EXISTS, fmt.Sprintf("topic %q exists", name), "topic", name)
 }
 
 func tooMany(what string, limit int) error {
@@ -126,7 +128,7 @@ func tooMany(what string, limit int) error {
 // knowTypes returns an error where one of the types is unknown.
 func (s *Service) knowTypes(names []string) error {
 	for i, name := range names {
-		if name == anyType {
+		if name == schema.AnyType {
 			continue
 		}
 		if _, err := s.Types().Type(name); err != nil {
@@ -147,7 +149,7 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 	if err != nil {
 		return nil, storageFault(err, topic.Name)
 	}
-	result := topicProto(topic)
+	result := topicProto(topic, s.Types())
 	result.Statistics = &tidingsv1.TopicStatistics{StoredBytes: state.Bytes}
 	if state.First < state.End {
 		result.Statistics.EarliestSequence = state.First
@@ -155,6 +157,11 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 	if result.Statistics.LatestSequence, err = s.engine.Latest(ctx, topic); err != nil {
 		return nil, storageFault(err, topic.Name)
 	}
+	events, exact, err := s.engine.Count(ctx, topic, 0)
+	if err != nil {
+		return nil, storageFault(err, topic.Name)
+	}
+	result.Statistics.EventCount, result.Statistics.EventCountEstimated = events, !exact
 	if !state.LastTime.IsZero() {
 		result.Statistics.LatestPublishTime = timestamppb.New(state.LastTime)
 	}
@@ -164,7 +171,7 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 // ListTopics implements tidings.v1.TopicService.
 func (s *Service) ListTopics(_ context.Context, request *tidingsv1.ListTopicsRequest) (*tidingsv1.ListTopicsResponse, error) {
 	page, next, err := paginate(s.engine.Topics(), func(t *engine.Topic) string { return t.Name },
-		func(t *engine.Topic) (*tidingsv1.Topic, error) { return topicProto(t), nil },
+		func(t *engine.Topic) (*tidingsv1.Topic, error) { return topicProto(t, s.Types()), nil },
 		"topics", request.GetPageSize(), request.GetPageToken())
 	return &tidingsv1.ListTopicsResponse{Topics: page, NextPageToken: next}, err
 }
@@ -200,6 +207,14 @@ func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask
 	}
 	config := proto.CloneOf(topic.Config)
 	setSettings(config, changed.GetSettings())
+	if proto.Equal(config, topic.Config) {
+		return &tidingsv1.UpdateTopicResponse{Topic: topicProto(topic, s.Types())}, nil
+	}
+	if s.Types().DeclaredTopic(topic.Name) != nil {
+		if err := keepDeclared(topic.Name, settingsOf(topic.Config), settingsOf(config)); err != nil {
+			return nil, err
+		}
+	}
 	// A type that is listed already may have been taken from the server since.
 	if !slices.Equal(config.GetEventTypes(), topic.Config.GetEventTypes()) {
 		if err := s.knowTypes(config.GetEventTypes()); err != nil {
@@ -214,7 +229,7 @@ func (s *Service) updateTopic(ctx context.Context, wanted *tidingsv1.Topic, mask
 	if err != nil {
 		return nil, storageFault(err, topic.Name)
 	}
-	return &tidingsv1.UpdateTopicResponse{Topic: topicProto(updated)}, nil
+	return &tidingsv1.UpdateTopicResponse{Topic: topicProto(updated, s.Types())}, nil
 }
 
 // DeleteTopic implements tidings.v1.TopicService.

@@ -22,8 +22,8 @@ const everything = "*"
 // change may only have the value that it has, whatever the mask says.
 func update(resource, wanted proto.Message, mask *fieldmaskpb.FieldMask, name string) error {
 	into, from := resource.ProtoReflect(), wanted.ProtoReflect()
-	if err := keepImmutable(into, from, name); err != nil {
-		return err
+	if place := changedImmutable(into, from, name); place != "" {
+		return immutableFault(place)
 	}
 	paths := mask.GetPaths()
 	if len(paths) == 0 {
@@ -42,11 +42,21 @@ func update(resource, wanted proto.Message, mask *fieldmaskpb.FieldMask, name st
 			replaceFields(into, from)
 			return nil
 		}
-		if why := setPath(into, from, strings.Split(path, ".")); why != "" {
-			return refused(why)
+		switch setPath(into, from, strings.Split(path, ".")) {
+		case pathUnknown:
+			return refused("is not a field that can be named")
+		case pathOfServer:
+			return refused("is set by the server")
+		case pathImmutable:
+			return immutableFault(name + "." + path)
+		case pathSet:
 		}
 	}
 	return nil
+}
+
+func immutableFault(place string) error {
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FIELD_IMMUTABLE, place, "can't be changed after creation")
 }
 
 // behavior is what a field's schema says of its use.
@@ -56,9 +66,19 @@ func behavior(field protoreflect.FieldDescriptor) optionsv1.FieldBehavior {
 	return result
 }
 
-// ours reports whether a field holds a message whose fields are settings of their
+func immutable(field protoreflect.FieldDescriptor) bool {
+	return behavior(field) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_IMMUTABLE
+}
+
+// changeable reports whether an update can change a field. An etag is what the
+// update is held to.
+func changeable(field protoreflect.FieldDescriptor) bool {
+	return behavior(field) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_UNSPECIFIED && field.Name() != "etag"
+}
+
+// group reports whether a field holds a message whose fields are settings of their
 // own, rather than one value such as a duration or a filter.
-func ours(field protoreflect.FieldDescriptor) bool {
+func group(field protoreflect.FieldDescriptor) bool {
 	if field.Message() == nil || field.IsList() || field.IsMap() {
 		return false
 	}
@@ -69,21 +89,48 @@ func ours(field protoreflect.FieldDescriptor) bool {
 	return false
 }
 
-// keepImmutable returns FIELD_IMMUTABLE where wanted has another value for a field
-// that can't change.
-func keepImmutable(into, from protoreflect.Message, path string) error {
-	var err error
+// changedImmutable returns the path of a field that can't change and that from
+// sets to another value, or nothing.
+func changedImmutable(into, from protoreflect.Message, path string) (place string) {
 	from.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		place := path + "." + string(field.Name())
+		below := path + "." + string(field.Name())
 		switch {
-		case ours(field):
-			err = keepImmutable(into.Get(field).Message(), value.Message(), place)
-		case behavior(field) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_IMMUTABLE && !value.Equal(into.Get(field)):
-			err = fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FIELD_IMMUTABLE, place, "can't be changed after creation")
+		case group(field):
+			place = changedImmutable(into.Get(field).Message(), value.Message(), below)
+		case immutable(field) && !value.Equal(into.Get(field)):
+			place = below
 		}
-		return err == nil
+		return place == ""
 	})
-	return err
+	return place
+}
+
+// same reports whether a field that can't change, whether or not it is set in
+// from, asks for the value that it has. Of an enum, 0 stands for its first value.
+func same(into, from protoreflect.Message, field protoreflect.FieldDescriptor) bool {
+	asked := from.Get(field)
+	if field.Enum() != nil && asked.Enum() == 0 {
+		asked = protoreflect.ValueOfEnum(field.Enum().Values().Get(1).Number())
+	}
+	return asked.Equal(into.Get(field))
+}
+
+// different returns the path of the first field in which two groups differ, or
+// nothing.
+func different(a, b protoreflect.Message, path string) string {
+	fields := a.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		below := path + "." + string(field.Name())
+		if group(field) {
+			if place := different(a.Get(field).Message(), b.Get(field).Message(), below); place != "" {
+				return place
+			}
+		} else if !a.Get(field).Equal(b.Get(field)) {
+			return below
+		}
+	}
+	return ""
 }
 
 // mergeFields sets what is set in from.
@@ -91,7 +138,7 @@ func mergeFields(into, from protoreflect.Message) {
 	from.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
 		case !changeable(field):
-		case ours(field):
+		case group(field):
 			mergeFields(into.Mutable(field).Message(), value.Message())
 		default:
 			into.Set(field, value)
@@ -110,25 +157,41 @@ func replaceFields(into, from protoreflect.Message) {
 	}
 }
 
-// setPath sets the field that a path names, or says why it can't be.
-func setPath(into, from protoreflect.Message, path []string) string {
+// What comes of setting a path.
+type pathOutcome int
+
+const (
+	pathSet pathOutcome = iota
+	pathUnknown
+	pathOfServer
+	pathImmutable
+)
+
+// setPath sets the field that a path names.
+func setPath(into, from protoreflect.Message, path []string) pathOutcome {
 	field := into.Descriptor().Fields().ByName(protoreflect.Name(path[0]))
 	switch {
-	case field == nil, len(path) > 1 && !ours(field):
-		return "is not a field that can be named"
-	case behavior(field) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_OUTPUT_ONLY, field.Name() == "etag":
-		return "is set by the server"
+	case field == nil, len(path) > 1 && !group(field):
+		return pathUnknown
 	case len(path) > 1:
 		return setPath(into.Mutable(field).Message(), from.Get(field).Message(), path[1:])
 	case changeable(field):
 		setField(into, from, field)
+		return pathSet
+	case !immutable(field):
+		return pathOfServer
+	case same(into, from, field):
+		return pathSet
+	default:
+		return pathImmutable
 	}
-	return "" // Or it is immutable, and known to be the same.
 }
 
+// setField sets a field to what it is in from, also where that is nothing. Of what
+// can't change below it nothing is cleared.
 func setField(into, from protoreflect.Message, field protoreflect.FieldDescriptor) {
 	switch {
-	case ours(field) && hasImmutable(field.Message()):
+	case group(field) && hasImmutable(field.Message()):
 		replaceFields(into.Mutable(field).Message(), from.Get(field).Message())
 	case from.Has(field):
 		into.Set(field, from.Get(field))
@@ -140,14 +203,9 @@ func setField(into, from protoreflect.Message, field protoreflect.FieldDescripto
 func hasImmutable(message protoreflect.MessageDescriptor) bool {
 	fields := message.Fields()
 	for i := range fields.Len() {
-		if behavior(fields.Get(i)) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_IMMUTABLE {
+		if immutable(fields.Get(i)) {
 			return true
 		}
 	}
 	return false
-}
-
-// changeable reports whether an update can change a field.
-func changeable(field protoreflect.FieldDescriptor) bool {
-	return behavior(field) == optionsv1.FieldBehavior_FIELD_BEHAVIOR_UNSPECIFIED && field.Name() != "etag"
 }
