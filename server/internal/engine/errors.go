@@ -33,6 +33,9 @@ var (
 	ErrConflict = errors.New("an identity is taken")
 	// ErrSequence: the last sequence isn't the expected one. See SequenceError.
 	ErrSequence = errors.New("the last sequence is another")
+	// ErrBehind: what the append is behind isn't stored, or not yet. Nothing was
+	// stored.
+	ErrBehind = errors.New("what it is behind is not stored")
 	// ErrUnsupported: this engine can't do it. See Features.
 	ErrUnsupported = errors.New("the storage can't do that")
 	// ErrTooLarge: it is larger than MaxRecordBytes.
@@ -44,7 +47,7 @@ var (
 // known are the errors above.
 var known = []error{
 	ErrUnavailable, ErrFull, ErrDamaged, ErrTopicNotFound, ErrTopicExists, ErrSubscriptionNotFound, ErrSubscriptionExists,
-	ErrRevision, ErrRecordNotFound, ErrConflict, ErrSequence, ErrUnsupported, ErrTooLarge, ErrNobody,
+	ErrRevision, ErrRecordNotFound, ErrConflict, ErrSequence, ErrBehind, ErrUnsupported, ErrTooLarge, ErrNobody,
 }
 
 // IsKnown reports whether an error wraps one of this package's.
@@ -79,7 +82,8 @@ func (e *ConflictError) Unwrap() error { return ErrConflict }
 type SequenceError struct {
 	// Expectation is the index of the first that doesn't hold.
 	Expectation int
-	// Actual is the last sequence. 0: there is none.
+	// Actual is the last sequence, as the expectation counts it: where that is that
+	// there is an event, or none, only what there is now. 0: there is none.
 	Actual int64
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -14,6 +15,11 @@ type Records interface {
 	// too much is under way. It returns ErrTooLarge, ErrUnsupported, ErrUnavailable
 	// or the context's error. The batch and its slices belong to the engine until
 	// the append has ended.
+	//
+	// Nothing of the batch is stored, and the append ends with ErrBehind, where the
+	// one that it is behind ends with ErrBehind too, or with a *ConflictError after
+	// which some of its events may be sent again: of several, in a topic with
+	// DEDUPE_EVENT. Batch.Follows adds every other error.
 	Start(ctx context.Context, topic *Topic, batch *Batch, behind Append) (Append, error)
 	// State returns what a topic holds, or ErrTopicNotFound.
 	State(ctx context.Context, topic *Topic) (State, error)
@@ -41,9 +47,10 @@ type Batch struct {
 	Data []byte
 	// Head is the number of bytes of Data before the first event.
 	Head int
-	// Events are 1 to eventlog.MaxEvents: what is after Head, one after the
+	// Events are at most eventlog.MaxEvents: what is after Head, one after the
 	// other. In a topic with DEDUPE_EVENT at most Features.MaxEach, no two with
-	// the same ID.
+	// the same ID. Where there are none, nothing is stored, and only what is
+	// expected is looked at.
 	Events []BatchEvent
 	// ID and Hash are those of the request, unless the topic has DEDUPE_EVENT: a
 	// batch with an ID that was stored within the topic's window isn't stored
@@ -53,6 +60,23 @@ type Batch struct {
 	// Expect is what has to be true for anything to be stored. It isn't looked
 	// at where every event is stored already.
 	Expect []Expectation
+	// Follows says that nothing is stored unless the append that this one is
+	// behind, of whichever topic, is known to be stored. Waiting for it is then
+	// bounded by the context alone: see Append.
+	Follows bool
+}
+
+// HoldsBack reports whether an append that ends with an error, in a topic that
+// recognises events one by one or not, keeps a batch behind it from being stored.
+func (b *Batch) HoldsBack(err error, byEvent, follows bool) bool {
+	switch {
+	case err == nil:
+		return false
+	case follows, errors.Is(err, ErrBehind):
+		return true
+	default:
+		return errors.Is(err, ErrConflict) && byEvent && len(b.Events) > 1
+	}
 }
 
 // Bytes returns the part of the data that is the event with an index.
@@ -83,18 +107,28 @@ type ID [16]byte
 type Expectation struct {
 	// Key is the partition key that it is about. Empty: the whole topic.
 	Key string
-	// Last is the sequence of the last event. 0: there is none, and, where Key is
-	// empty, never was one. Of a key, retention may have removed events.
+	// Last is the sequence of the last event. A topic remembers it when retention
+	// has removed the event; a key whose events are all removed has none. 0: there
+	// is no event now, whatever there was.
 	Last int64
-	// Some says that there is an event, whichever; Last is then 0.
+	// Some says that there is an event now, whichever; Last is then 0.
 	Some bool
+}
+
+// Met reports whether the expectation holds where the last event has a sequence,
+// or where it is 0 and there is none.
+func (e *Expectation) Met(last int64) bool {
+	if e.Some {
+		return last != 0
+	}
+	return last == e.Last
 }
 
 // Append is an append under way. It ends whether or not somebody waits.
 type Append interface {
 	// Wait waits until the append has ended, or returns the context's error. It
-	// returns a *ConflictError, a *SequenceError, ErrTopicNotFound, ErrFull, a
-	// *DamageError or ErrUnavailable. It may be called again.
+	// returns a *ConflictError, a *SequenceError, ErrBehind, ErrTopicNotFound,
+	// ErrFull, a *DamageError or ErrUnavailable. It may be called again.
 	Wait(ctx context.Context) (Appended, error)
 }
 

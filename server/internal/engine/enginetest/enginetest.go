@@ -35,6 +35,7 @@ func Run(t *testing.T, storage Storage) {
 		"expectations":  testExpectations,
 		"identities":    testIdentities,
 		"order":         testOrder,
+		"follows":       testFollows,
 		"records":       testRecords,
 		"reader":        testReader,
 		"retention":     testRetention,

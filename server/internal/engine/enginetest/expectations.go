@@ -19,7 +19,11 @@ func testExpectations(t *testing.T, storage Storage) {
 			testExpectedAtOnce(t, e, kind)
 			testKeyExpectation(t, e, kind)
 			testManyExpectations(t, e, kind)
+			testExistence(t, e, kind)
+			testKeyExistence(t, e, kind)
+			testAlone(t, e, kind)
 		})
+		t.Run(name+"/retention", func(t *testing.T) { t.Parallel(); testExpectedAfterRetention(t, e, kind) })
 	}
 }
 
@@ -98,13 +102,6 @@ func testExpectedAtOnce(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 func testKeyExpectation(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) {
 	t.Helper()
 	topic := newTopic(t, e, fmt.Sprint("keys-", int(kind)), dedupe(kind))
-	mine := func(ids ...string) *engine.Batch {
-		list := events(ids...)
-		for i := range list {
-			list[i].key = "mine"
-		}
-		return encode(list...)
-	}
 	if kind != optionsv1.Dedupe_DEDUPE_EVENT && !e.Features().KeyPreconditions {
 		_, err := store(t, e, topic, expecting(mine("1"), "mine", 0))
 		wantErr(t, err, engine.ErrUnsupported)
@@ -148,4 +145,7 @@ func testManyExpectations(t *testing.T, e engine.Engine, kind optionsv1.Dedupe) 
 	_, err = store(t, e, topic, batch("3", second, second))
 	wantMismatch(t, err, engine.SequenceError{Expectation: 1, Actual: first})
 	stored(t, e, topic, batch("3", second, first))
+	_, err = store(t, e, topic, expectingSome(expectingSome(encode(events("4")...), ""), "nobody"))
+	wantMismatch(t, err, engine.SequenceError{Expectation: 1})
+	stored(t, e, topic, expecting(expectingSome(expectingSome(encode(events("4")...), ""), "k"), "nobody", 0))
 }

@@ -16,6 +16,7 @@ type appending struct {
 	done     chan struct{} // Closed when it has ended, after these are set:
 	appended engine.Appended
 	err      error
+	held     bool // What is behind it isn't to be stored.
 }
 
 // Wait implements engine.Append.
@@ -28,18 +29,29 @@ func (a *appending) Wait(ctx context.Context) (engine.Appended, error) {
 	}
 }
 
-// lateOne returns what an append behind another has to wait for, or nil.
-func lateOne(behind engine.Append) *appending {
+// predecessor returns what a batch behind another has to wait for, or nil: what
+// was sent before it comes before it. It returns ErrBehind where the batch isn't
+// to be stored.
+func predecessor(batch *engine.Batch, behind engine.Append) (*appending, error) {
 	before, ok := behind.(*appending)
-	if !ok || !before.late {
-		return nil
+	if !ok || !before.late && !batch.Follows {
+		return nil, nil
 	}
 	select {
 	case <-before.done:
-		return nil
+		return nil, before.allows(batch)
 	default:
-		return before
+		return before, nil
 	}
+}
+
+// allows returns ErrBehind where a batch behind this append, which has ended,
+// isn't to be stored.
+func (a *appending) allows(batch *engine.Batch) error {
+	if a.held || batch.Follows && a.err != nil {
+		return engine.ErrBehind
+	}
+	return nil
 }
 
 // Start implements engine.Records. Appends of one caller are stored in their
@@ -52,12 +64,17 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 	if err := e.supports(topic, batch); err != nil {
 		return nil, err
 	}
+	before, err := predecessor(batch, behind)
+	if err != nil {
+		ended := &appending{late: true, done: make(chan struct{}), err: err, held: true}
+		close(ended.done)
+		return ended, nil
+	}
 	weight := min(max(int64(len(batch.Data)), maxBytesInFlight/maxInFlight), maxBytesInFlight)
 	if err := do(ctx, func(ctx context.Context) error { return e.inFlight.Acquire(ctx, weight) }); err != nil {
 		return nil, err
 	}
 	w := e.newWriting(topic, batch)
-	before := lateOne(behind)
 	a := &appending{done: make(chan struct{}), late: before != nil || w.slow()}
 	if !a.late {
 		// Sent here, it is in the order of the starts.
@@ -72,11 +89,14 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 	e.appends.Go(func() (err error) {
 		if before != nil {
 			<-before.done
+			if err := before.allows(batch); err != nil {
+				return err
+			}
 		}
 		a.appended, err = topicCall(own, e, topic, w.run)
 		return err
 	}, func(err error) {
-		a.err = err
+		a.err, a.held = err, batch.HoldsBack(err, byEvent(topic), false)
 		e.note(err)
 		e.inFlight.Release(weight)
 		close(a.done)

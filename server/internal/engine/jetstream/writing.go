@@ -43,6 +43,9 @@ func (e *Engine) newWriting(topic *engine.Topic, batch *engine.Batch) *writing {
 	if len(batch.Expect) > 0 {
 		w.expect = &batch.Expect[0]
 	}
+	if len(batch.Events) == 0 {
+		return w
+	}
 	if !byEvent(topic) {
 		w.parts = []part{{id: identity('s', batch.ID), hash: batch.Hash, data: batch.Data}}
 		return w
@@ -67,8 +70,8 @@ func identity(of byte, id engine.ID) string {
 	return string(base64.RawURLEncoding.AppendEncode(room, id[:]))
 }
 
-// slow says that it takes more than one step.
-func (w *writing) slow() bool { return len(w.parts) > 1 || w.expect != nil }
+// slow says that it isn't one message.
+func (w *writing) slow() bool { return len(w.parts) != 1 || w.expect != nil }
 
 // send sends the only part.
 func (w *writing) send() (err error) {
@@ -78,6 +81,9 @@ func (w *writing) send() (err error) {
 
 // run stores what isn't stored yet, together.
 func (w *writing) run(ctx context.Context) (engine.Appended, error) {
+	if len(w.parts) == 0 {
+		return engine.Appended{}, w.check(ctx)
+	}
 	var err error
 	for round := range maxRounds {
 		// Each finds what others have stored since the one before.
@@ -105,11 +111,11 @@ func (w *writing) run(ctx context.Context) (engine.Appended, error) {
 			return engine.Appended{}, findErr
 		}
 		if errors.Is(err, engine.ErrSequence) && w.expect != nil && found < len(fresh) {
-			actual, findErr := w.actual(ctx)
+			actual, met, findErr := w.met(ctx)
 			if findErr != nil {
 				return engine.Appended{}, findErr
 			}
-			if actual != w.expect.Last {
+			if !met {
 				return engine.Appended{}, &engine.SequenceError{Actual: actual}
 			}
 			// What is in the way isn't stored yet, or came to nothing.

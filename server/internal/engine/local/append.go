@@ -18,6 +18,12 @@ type appending struct {
 	topic  *topicLog
 	batch  *engine.Batch
 	weight int64
+	// behind is the append that this one is behind, until it has ended. nil: none.
+	behind  *appending
+	follows bool
+	// held and failed say whether the append keeps what is behind it from being
+	// stored: any batch, or one that follows. They are the committer's, once begun.
+	held, failed bool
 
 	// last is what the next record follows, once this one is stored.
 	last   tail
@@ -30,20 +36,23 @@ type appending struct {
 const appendOverhead = 1 << 10
 
 // Start begins an append.
-func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.Batch, _ engine.Append) (engine.Append, error) {
+func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.Batch, behind engine.Append) (engine.Append, error) {
 	if len(batch.Data) > e.config.MaxRecordBytes {
 		return nil, engine.ErrTooLarge
 	}
 	a := &appending{
-		engine: e,
-		batch:  batch,
-		weight: min(int64(len(batch.Data)+appendOverhead), maxBytesUnderWay),
-		done:   make(chan struct{}),
+		engine:  e,
+		batch:   batch,
+		weight:  min(int64(len(batch.Data)+appendOverhead), maxBytesUnderWay),
+		follows: batch.Follows,
+		done:    make(chan struct{}),
 	}
+	a.behind, _ = behind.(*appending)
 	if a.topic, a.err = e.topicLog(topic); a.err == nil && e.background.stalled.Load() != nil {
 		a.err = engine.ErrFull // Whatever is changed now waits.
 	}
 	if a.err != nil {
+		a.failed, a.behind = true, nil
 		close(a.done)
 		return a, nil
 	}
@@ -68,8 +77,11 @@ func (a *appending) Wait(ctx context.Context) (engine.Appended, error) {
 		return a.result, a.err
 	default:
 	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
+	if !a.follows {
+		var cancel context.CancelFunc
+		ctx, cancel = bounded(ctx)
+		defer cancel()
+	}
 	select {
 	case <-a.done:
 		return a.result, a.err
@@ -84,21 +96,35 @@ func (a *appending) end(err error) {
 	} else if a.last.last != 0 {
 		a.engine.retention.stored(a.topic, a.topic.stored(a.last))
 	}
-	a.batch = nil
+	a.batch, a.behind = nil, nil
 	a.engine.underWay.Release(a.weight)
 	close(a.done)
 }
 
 func (a *appending) prepare(b *pebble.Batch) error {
+	if before := a.behind; before != nil && (before.held || a.follows && before.failed) {
+		a.held, a.failed = true, true
+		return engine.ErrBehind
+	}
+	a.failed = true // Also where it panics.
+	byEvent := a.topic.entity.Load().Config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
+	err := a.write(b, byEvent)
+	a.held, a.failed = a.batch.HoldsBack(err, byEvent, false), err != nil
+	return err
+}
+
+// write is prepare without a look at what is before it.
+func (a *appending) write(b *pebble.Batch, byEvent bool) error {
 	t := a.topic
 	if t.deleted.Load() {
 		return engine.ErrTopicNotFound
 	}
-	config := t.entity.Load().Config
-	now := max(time.Now().UnixNano(), t.next.time)
-	first, byEvent := t.end, config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
+	if len(a.batch.Events) == 0 {
+		return a.expected()
+	}
+	now, first := max(time.Now().UnixNano(), t.next.time), t.end
 	// An identity from then or before is forgotten.
-	fresh, err := a.fresh(byEvent, now-int64(engine.Window(config)), first)
+	fresh, err := a.fresh(byEvent, now-int64(engine.Window(t.entity.Load().Config)), first)
 	if err != nil || a.result.Duplicate {
 		return err
 	}
@@ -179,19 +205,30 @@ func (a *appending) freshEvents(identities *identities, oldest, first int64) (fr
 
 // expected returns an error where something that the batch expects isn't true.
 func (a *appending) expected() error {
-	for i, expectation := range a.batch.Expect {
-		actual := a.topic.next.last
-		if expectation.Key != "" {
-			var err error
-			if actual, err = a.engine.lastOfKey(a.topic, expectation.Key); err != nil {
-				return err
-			}
+	for i := range a.batch.Expect {
+		actual, err := a.actual(&a.batch.Expect[i])
+		if err != nil {
+			return err
 		}
-		if actual != expectation.Last {
+		if !a.batch.Expect[i].Met(actual) {
 			return &engine.SequenceError{Expectation: i, Actual: actual}
 		}
 	}
 	return nil
+}
+
+// actual returns the sequence of the last event, durable or not, of what an
+// expectation is about, or 0.
+func (a *appending) actual(expectation *engine.Expectation) (int64, error) {
+	t := a.topic
+	switch {
+	case expectation.Key != "":
+		return a.engine.lastOfKey(t, expectation.Key)
+	case expectation.Last == 0 && t.extentNow().first > t.next.last:
+		return 0, nil // There is none now.
+	default:
+		return t.next.last, nil
+	}
 }
 
 // lastOfKey returns the sequence of the last event of a topic with a key,
