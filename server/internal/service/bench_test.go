@@ -104,6 +104,34 @@ func BenchmarkParseBatch(b *testing.B) {
 	reportPerEvent(b)
 }
 
+// BenchmarkParsePrecondition is a request as event sourcing sends it: one event
+// after another of its key.
+func BenchmarkParsePrecondition(b *testing.B) {
+	var request tidingsv1.PublishRequest
+	if err := proto.Unmarshal(benchRequest(b), &request); err != nil {
+		b.Fatal(err)
+	}
+	request.Events, request.Preconditions = request.GetEvents()[:1], []*tidingsv1.Precondition{last("order-000000000000", 4096)}
+	data, err := proto.Marshal(&request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, parse := range map[string]func(*batch) error{
+		"parse":  func(into *batch) error { return parseBatch(data, into, 0) },
+		"decode": func(into *batch) error { return decodeBatch(data, into, 0) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			var parsed batch
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := parse(&parsed); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkCheckEvents(b *testing.B) {
 	p, c, parsed := benchPublication(b)
 	b.ReportAllocs()

@@ -51,15 +51,28 @@ func (c *comparison) request(ctx context.Context, taken *engine.ConflictError) e
 	if err := c.read(ctx, taken); err != nil {
 		return err
 	}
-	for i, raw := range c.sent {
-		if i >= len(c.stored) || !sameEvent(c.types, raw, c.stored[i]) {
-			return c.conflict(taken.Sequence+int64(min(i, len(c.stored)-1)), raw)
+	for i, raw := range c.sent[:min(len(c.sent), len(c.stored))] {
+		switch {
+		case sameEvent(c.types, raw, c.stored[i]):
+		case c.publication.requestID == "" && sameIdentity(raw, c.stored[i]):
+			return conflict(c.publication.topic.Name, taken.Sequence+int64(i), raw)
+		default:
+			return c.otherEvents(taken)
 		}
 	}
-	if len(c.stored) > len(c.sent) {
-		return c.conflict(taken.Sequence+int64(len(c.sent)), c.sent[0])
+	if len(c.stored) != len(c.sent) {
+		return c.otherEvents(taken)
 	}
 	return nil
+}
+
+// otherEvents is the error where what was stored aren't the same events.
+func (c *comparison) otherEvents(taken *engine.ConflictError) error {
+	topic := c.publication.topic.Name
+	if id := c.publication.requestID; id != "" {
+		return requestConflict(topic, taken.Sequence, id)
+	}
+	return corrected(topic, taken.Sequence, c.stored[0])
 }
 
 // event compares one event with the one that was stored.
@@ -72,7 +85,7 @@ func (c *comparison) event(ctx context.Context, taken *engine.ConflictError) err
 		index = taken.Sequence - c.first
 	}
 	if raw := c.sent[taken.Event]; !sameEvent(c.types, raw, c.stored[index]) {
-		return c.conflict(taken.Sequence, raw)
+		return conflict(c.publication.topic.Name, taken.Sequence, raw)
 	}
 	c.publication.batch.Events[taken.Event].Hash = taken.Hash
 	return nil
@@ -82,8 +95,11 @@ func (c *comparison) event(ctx context.Context, taken *engine.ConflictError) err
 func (c *comparison) read(ctx context.Context, taken *engine.ConflictError) error {
 	topic := c.publication.topic
 	record, err := c.service.engine.Get(ctx, topic, taken.Sequence)
-	if errors.Is(err, engine.ErrRecordNotFound) {
-		return c.conflict(taken.Sequence, c.sent[taken.Event])
+	if errors.Is(err, engine.ErrRecordNotFound) { // Retention has removed it.
+		if id := c.publication.requestID; id != "" {
+			return requestConflict(topic.Name, taken.Sequence, id)
+		}
+		return conflict(topic.Name, taken.Sequence, c.sent[taken.Event])
 	}
 	if err != nil {
 		return storageFault(err, topic.Name)
@@ -91,8 +107,4 @@ func (c *comparison) read(ctx context.Context, taken *engine.ConflictError) erro
 	c.first = record.First
 	c.stored, err = eventlog.Events(record.First, record.Data, nil)
 	return err
-}
-
-func (c *comparison) conflict(sequence int64, raw []byte) error {
-	return conflict(c.publication.topic.Name, sequence, c.publication.requestID, raw)
 }

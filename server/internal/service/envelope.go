@@ -3,7 +3,9 @@ package service
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -85,10 +87,12 @@ func (e *event) missing(key string) string {
 // verdict counts. FuzzParseBatch holds the two together. Indexes in errors are
 // counted from base.
 func parseBatch(data []byte, into *batch, base int64) error {
-	if scanBatch(data, into) {
-		return nil
+	if !scanBatch(data, into) {
+		if err := decodeBatch(data, into, base); err != nil {
+			return err
+		}
 	}
-	return decodeBatch(data, into, base)
+	return checkSubjects(into.preconditions)
 }
 
 func decodeBatch(data []byte, into *batch, base int64) error {
@@ -98,6 +102,9 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 	}
 	events := request.GetEvents()
 	count := len(events)
+	if err := checkCount(count, eventlog.MaxEvents, ""); err != nil {
+		return err
+	}
 	*into = batch{
 		topic:         request.GetTopic(),
 		requestID:     request.GetRequestId(),
@@ -138,6 +145,15 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 	return nil
 }
 
+// checkCount returns an error for more events than a request may have.
+func checkCount(count, most int, where string) error {
+	if count <= most {
+		return nil
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
+		fmt.Sprintf("must have at most %d items%s, has %d", most, where, count), "limit", strconv.Itoa(most))
+}
+
 // scanBatch reads a request that is plainly in order and returns false for
 // any other.
 func scanBatch(data []byte, into *batch) bool {
@@ -145,7 +161,7 @@ func scanBatch(data []byte, into *batch) bool {
 	*into = batch{}
 	var seen uint
 	ok := eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
-		if number != 2 {
+		if number != 2 && number != 5 {
 			if seen&(1<<number) != 0 {
 				return false
 			}
@@ -167,7 +183,11 @@ func scanBatch(data []byte, into *batch) bool {
 		case 4:
 			into.skipInvalid = varint != 0
 			return value == nil
-		default: // A precondition, or a field that isn't known.
+		case 5:
+			precondition := scanPrecondition(value)
+			into.preconditions = append(into.preconditions, precondition)
+			return value != nil && precondition != nil && len(into.preconditions) <= maxPreconditions
+		default: // A field that isn't known.
 			return false
 		}
 	})

@@ -21,12 +21,26 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
+// last expects a sequence, of a key or of the topic.
+func last(key string, sequence int64) *tidingsv1.Precondition {
+	p := &tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: sequence}}
+	if key != "" {
+		p.PartitionKey = &key
+	}
+	return p
+}
+
 // batchSeeds are requests on both sides of what scanBatch takes.
 func batchSeeds() [][]byte {
 	event := func(change func(*tidingsv1.Event)) *tidingsv1.PublishRequest {
 		e := &tidingsv1.Event{Id: "1", Source: "/s", Data: &anypb.Any{TypeUrl: "a/b.C", Value: []byte{1}}}
 		change(e)
 		return &tidingsv1.PublishRequest{Topic: "orders", Events: []*tidingsv1.Event{e}}
+	}
+	expecting := func(preconditions ...*tidingsv1.Precondition) *tidingsv1.PublishRequest {
+		request := event(func(*tidingsv1.Event) {})
+		request.Preconditions = preconditions
+		return request
 	}
 	var seeds [][]byte
 	for _, request := range []*tidingsv1.PublishRequest{
@@ -38,6 +52,7 @@ func batchSeeds() [][]byte {
 		event(func(e *tidingsv1.Event) { e.Id = strings.Repeat("é", 128) }),
 		event(func(e *tidingsv1.Event) { e.Source = "a b" }),
 		event(func(e *tidingsv1.Event) { e.Subject, e.PartitionKey = "s", proto.String("k") }),
+		event(func(e *tidingsv1.Event) { e.PartitionKey = proto.String("") }),
 		event(func(e *tidingsv1.Event) { e.Time = timestamppb.Now() }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{} }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{Seconds: 253402300799, Nanos: 999999999} }),
@@ -46,6 +61,8 @@ func batchSeeds() [][]byte {
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{Nanos: -1} }),
 		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"a": "1"} }),
 		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"type": "1"} }),
+		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"tidingsx": "1"} }),
+		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"tiding": "1"} }),
 		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"": ""} }),
 		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"A": "1"} }),
 		event(func(e *tidingsv1.Event) { e.Attributes = map[string]string{"a": strings.Repeat("é", 4096)} }),
@@ -55,8 +72,16 @@ func batchSeeds() [][]byte {
 		{Topic: "orders", RequestId: "r", SkipInvalid: true, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
 		{Topic: "A", Events: event(func(*tidingsv1.Event) {}).GetEvents()},
 		{RequestId: "\x7f", Events: event(func(*tidingsv1.Event) {}).GetEvents()},
-		{Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: 5}}}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
-		{Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: -5}}}, Events: event(func(*tidingsv1.Event) {}).GetEvents()},
+		expecting(last("", 5)),
+		expecting(last("", -5)),
+		expecting(last("k", 1<<40), last("", 1)),
+		expecting(&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{Exists: true}}),
+		expecting(&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}),
+		expecting(&tidingsv1.Precondition{PartitionKey: proto.String("k")}),
+		expecting(&tidingsv1.Precondition{PartitionKey: proto.String(""), Expectation: &tidingsv1.Precondition_Exists{}}),
+		expecting(last("\x00", 5)),
+		expecting(slices.Repeat([]*tidingsv1.Precondition{last("", 1)}, maxPreconditions)...),
+		expecting(slices.Repeat([]*tidingsv1.Precondition{last("", 1)}, maxPreconditions+1)...),
 	} {
 		encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
 		if err != nil {
@@ -122,7 +147,8 @@ func FuzzParseBatch(f *testing.F) {
 		if err := decodeBatch(data, &slow, 0); err != nil {
 			t.Fatalf("scanBatch accepts what decodeBatch refuses: %v", err)
 		}
-		if fast.topic != slow.topic || fast.requestID != slow.requestID || fast.skipInvalid != slow.skipInvalid || slow.preconditions != nil || len(fast.events) != len(slow.events) {
+		if fast.topic != slow.topic || fast.requestID != slow.requestID || fast.skipInvalid != slow.skipInvalid || len(fast.events) != len(slow.events) ||
+			!slices.EqualFunc(fast.preconditions, slow.preconditions, func(a, b *tidingsv1.Precondition) bool { return proto.Equal(a, b) }) {
 			t.Fatalf("scanBatch: %+v\ndecodeBatch: %+v", fast, slow)
 		}
 		for i := range fast.events {
@@ -136,7 +162,7 @@ func compareEvents(t *testing.T, fast, slow *event) {
 	if slow.err != nil {
 		t.Fatalf("scanBatch accepts an event that decodeBatch refuses: %v", slow.err)
 	}
-	if fast.err != nil || fast.id != slow.id || fast.source != slow.source || fast.key != slow.key || fast.typeURL != slow.typeURL ||
+	if fast.err != nil || fast.id != slow.id || fast.source != slow.source || fast.key != slow.key || fast.keyed != slow.keyed || fast.typeURL != slow.typeURL ||
 		!bytes.Equal(fast.payload, slow.payload) {
 		t.Fatalf("scanBatch: %+v\ndecodeBatch: %+v", fast, slow)
 	}
@@ -185,7 +211,7 @@ func FuzzRecord(f *testing.F) {
 			if err := proto.Unmarshal(b.events[i].raw, &sent); err != nil {
 				t.Fatal(err)
 			}
-			if sent.GetPartitionKey() == "" {
+			if sent.PartitionKey == nil && key != "" { //nolint:protogetter // Whether it is set.
 				sent.PartitionKey = &key
 			}
 			if !proto.Equal(&sent, stored.GetEvents()[i]) {
@@ -297,11 +323,7 @@ func TestPageBytes(t *testing.T) {
 func TestIdentities(t *testing.T) {
 	e := func(source, id string) event { return event{source: source, id: id} }
 	of := func(events ...event) engine.ID {
-		var run []accepted
-		for i := range events {
-			run = append(run, accepted{index: i})
-		}
-		return eventsIdentity(events, run)
+		return eventsIdentity(events)
 	}
 	one := e("/s", "1")
 	all := []engine.ID{

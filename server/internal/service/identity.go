@@ -26,11 +26,13 @@ func requestIdentity(requestID string) engine.ID {
 	return digest(append([]byte{'r'}, requestID...))
 }
 
-// eventsIdentity is that of a run of events: their sources and ids in order.
-func eventsIdentity(events []event, run []accepted) engine.ID {
+// eventsIdentity is that of the events of a request: their sources and ids in
+// order, of those that are refused too, so that the same events with corrections
+// are recognised.
+func eventsIdentity(events []event) engine.ID {
 	names := []byte{'s'}
-	for _, a := range run {
-		names = appendIdentity(names, &events[a.index])
+	for i := range events {
+		names = appendIdentity(names, &events[i])
 	}
 	return digest(names)
 }
@@ -82,27 +84,45 @@ func sameEvent(types *schema.Set, a, b []byte) bool {
 		proto.Equal(leftPayload, rightPayload)
 }
 
+// sameIdentity compares the identities of two encoded events.
+func sameIdentity(a, b []byte) bool {
+	var left, right tidingsv1.Event
+	return proto.Unmarshal(a, &left) == nil && proto.Unmarshal(b, &right) == nil &&
+		left.GetId() == right.GetId() && left.GetSource() == right.GetSource()
+}
+
+// requestConflict is the error for a request id that is taken by other events, the
+// first of which has a sequence.
+func requestConflict(topic string, sequence int64, requestID string) *Error {
+	return fault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_ID_CONFLICT,
+		fmt.Sprintf("request id %q was used for other events", requestID),
+		"topic", topic, "sequence", strconv.FormatInt(sequence, 10), "request_id", requestID)
+}
+
 // conflict is the error for an identity that is taken by another event than the
 // encoded one.
-func conflict(topic string, sequence int64, requestID string, raw []byte) *Error {
-	metadata := []string{"topic", topic, "sequence", strconv.FormatInt(sequence, 10)}
-	if requestID != "" {
-		return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT,
-			fmt.Sprintf("request id %q was used for other events", requestID), append(metadata, "request_id", requestID)...)
-	}
+func conflict(topic string, sequence int64, raw []byte) *Error {
 	var e tidingsv1.Event
 	if err := proto.Unmarshal(raw, &e); err != nil {
 		e.Id = "?" // The server encoded it: can't happen.
 	}
 	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT,
 		fmt.Sprintf("an event with id %q of source %q and other content is stored", e.GetId(), e.GetSource()),
-		append(metadata, "id", e.GetId(), "source", e.GetSource())...)
+		"topic", topic, "sequence", strconv.FormatInt(sequence, 10), "id", e.GetId(), "source", e.GetSource())
+}
+
+// corrected is the error for events that were sent before, when not the same of
+// them were valid. The encoded one is the first that was stored.
+func corrected(topic string, sequence int64, raw []byte) *Error {
+	e := conflict(topic, sequence, raw)
+	e.Message = "these events were sent before, and stored without those that were refused: send corrected events alone, in a request of their own"
+	return e
 }
 
 // conflictWithin is conflict for another event of the same request, where none is
 // stored.
 func conflictWithin(topic string, raw []byte) *Error {
-	e := conflict(topic, 0, "", raw)
+	e := conflict(topic, 0, raw)
 	e.Message = fmt.Sprintf("two events of the request have id %q of source %q and different content", e.Metadata["id"], e.Metadata["source"])
 	return e
 }

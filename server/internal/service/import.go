@@ -48,35 +48,49 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 	return &i.summary, nil
 }
 
-func (i *importing) parse(data []byte, b *batch) (base int64, err error) {
-	base = i.received
+func (i *importing) parse(data []byte, j *job) error {
 	publish, _, err := unwrap(data)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := parseBatch(publish, b, base); err != nil {
-		return 0, err
-	}
-	if b.requestID != "" || len(b.preconditions) > 0 {
-		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "publish", "request_id and preconditions are not for Import")
+	b := &j.batch
+	j.base = i.received
+	if err := parsePublish(publish, b, j.base); err != nil {
+		return err
 	}
 	if !i.began {
 		i.given, i.skip = strings.Clone(b.topic), b.skipInvalid
 		i.began, i.topic = true, i.given
 	}
-	if b.topic != "" && b.topic != i.given {
-		return 0, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "topic", "must be that of the first message or empty")
+	if field, description := i.unsuitable(b); field != "" {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field, description)
 	}
 	// The topic of the first message holds for all, and so does the one that
 	// its events declare.
 	if i.topic == "" {
 		if i.topic, err = topicOf(i.service.Types(), b.events); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	b.topic, b.skipInvalid = i.topic, i.skip
 	i.received += int64(len(b.events))
-	return base, nil
+	return nil
+}
+
+// unsuitable returns what of a message isn't for Import, or nothing.
+func (i *importing) unsuitable(b *batch) (field, description string) {
+	switch {
+	case b.requestID != "":
+		return "request_id", "is not for Import"
+	case len(b.preconditions) > 0:
+		return "preconditions", "are not for Import"
+	case b.topic != "" && b.topic != i.given:
+		return "topic", "must be that of the first message or empty"
+	case b.skipInvalid && !i.skip:
+		return "skip_invalid", "must be that of the first message or unset"
+	default:
+		return "", ""
+	}
 }
 
 // count adds the response to a message to the summary.

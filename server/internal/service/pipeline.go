@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -42,10 +41,14 @@ const (
 // processors, started in their order, and answered in their order.
 type pipeline struct {
 	service *Service
-	// parse reads a request and returns the index of its first event.
-	parse func(data []byte, b *batch) (base int64, err error)
-	// lenient says that the batches after a refused one are stored too.
+	// parse reads a request into a job. Only the receiving goroutine calls it.
+	parse func(data []byte, j *job) error
+	// lenient says that the batches after a refused one are stored too, where
+	// stopping doesn't say otherwise.
 	lenient bool
+	// stopping says that the call ends with the first batch that isn't wholly
+	// stored. It is the receiving goroutine's, and set by parse.
+	stopping bool
 
 	jobs     chan *job    // Received, in order.
 	started  chan *job    // In order.
@@ -57,8 +60,12 @@ type pipeline struct {
 
 // job is a batch on its way.
 type job struct {
-	data        []byte
-	batch       batch
+	data  []byte
+	batch batch
+	// base is the index of the first event.
+	base int64
+	// stop says that the call ends with this batch unless it is wholly stored.
+	stop        bool
 	checked     chan struct{}
 	publication *publication
 	err         error
@@ -104,22 +111,19 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 		p.pending.Add(1)
 		j := jobs.Get().(*job) //nolint:forcetypeassert // The pool holds nothing else.
 		j.data = append(j.data[:0], data...)
-		j.publication, j.err, j.checked = nil, err, make(chan struct{})
+		j.base, j.publication, j.err, j.checked = 0, nil, err, make(chan struct{})
 		if err := p.room.Acquire(ctx, j.weight()); err != nil {
 			return err
 		}
-		var base int64
 		if j.err == nil {
-			j.err = guard.Do(func() (err error) {
-				base, err = p.parse(j.data, &j.batch)
-				return err
-			})
+			j.err = guard.Do(func() error { return p.parse(j.data, j) })
 		}
+		j.stop = p.stopping
 		if j.err != nil {
 			close(j.checked)
 		} else {
 			checkers <- struct{}{}
-			p.check(ctx, j, base, checkers)
+			p.check(ctx, j, checkers)
 		}
 		select {
 		case p.jobs <- j:
@@ -131,9 +135,9 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 
 // check checks a batch in a goroutine of its own, which gives its place among the
 // checkers back.
-func (p *pipeline) check(ctx context.Context, j *job, base int64, checkers <-chan struct{}) {
+func (p *pipeline) check(ctx context.Context, j *job, checkers <-chan struct{}) {
 	guard.Go(func() (err error) {
-		j.publication, err = p.service.check(ctx, &j.batch, base)
+		j.publication, err = p.service.check(ctx, &j.batch, j.base)
 		return err
 	}, func(err error) {
 		j.err = err
@@ -145,16 +149,21 @@ func (p *pipeline) check(ctx context.Context, j *job, base int64, checkers <-cha
 // start starts the batches until there are no more, or one after which nothing is
 // stored.
 func (p *pipeline) start(ctx context.Context) error {
-	var behind engine.Append
+	var before *publication
+	refused := false // Something was.
 	for j := range p.jobs {
 		<-j.checked
+		if refused && j.stop { // A message before it couldn't say so.
+			return nil
+		}
 		if j.err == nil {
-			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, behind) })
+			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, before, j.stop) })
 		}
 		if j.err == nil && j.publication.append != nil {
-			behind = j.publication.append
+			before = j.publication
 		}
-		last := j.err != nil && !p.lenient // Nothing after it is stored.
+		refused = refused || j.err != nil || len(j.publication.refused) > 0
+		last := j.err != nil && !p.lenient || refused && j.stop // Nothing after it is stored.
 		select {
 		case p.started <- j: // It isn't this goroutine's any more.
 		case <-ctx.Done():
@@ -168,8 +177,8 @@ func (p *pipeline) start(ctx context.Context) error {
 }
 
 // each calls answer with the response to each batch, or with why it was
-// refused, until there are no more, answer returns an error, or the server
-// drains and everything that was received is answered.
+// refused, until there are no more, the call is to stop with one, answer returns
+// an error, or the server drains and everything that was received is answered.
 func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishResponse, error) error) error {
 	for {
 		j, err := p.next()
@@ -186,8 +195,11 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 		if err = j.err; err == nil {
 			response, err = p.service.finish(ctx, j.publication)
 		}
-		if err := answer(response, err); err != nil {
-			return err
+		if fault := answer(response, err); fault != nil {
+			return fault
+		}
+		if j.stop && (err != nil || len(response.GetRefusedEvents()) > 0) {
+			return nil
 		}
 		p.room.Release(j.weight())
 		p.pending.Add(-1)

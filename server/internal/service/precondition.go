@@ -4,17 +4,69 @@ import (
 	"fmt"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
 	"example.com/tidings/server/internal/engine"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
+// maxPreconditions is the number of preconditions of a request, as the contract
+// has it.
+const maxPreconditions = 16
+
+// scanPrecondition reads a precondition that is plainly in order. It returns nil
+// for any other.
+func scanPrecondition(data []byte) *tidingsv1.Precondition {
+	p := new(tidingsv1.Precondition)
+	if proto.Unmarshal(data, p) != nil || len(p.ProtoReflect().GetUnknown()) > 0 {
+		return nil
+	}
+	if p.PartitionKey != nil && (p.GetPartitionKey() == "" || !plainText([]byte(p.GetPartitionKey()), maxKey)) { //nolint:protogetter // Whether it is set.
+		return nil
+	}
+	switch p.GetExpectation().(type) {
+	case *tidingsv1.Precondition_Exists:
+		return p
+	case *tidingsv1.Precondition_LastSequence:
+		if p.GetLastSequence() >= 1 {
+			return p
+		}
+	}
+	return nil
+}
+
+// checkSubjects returns an error for two preconditions about the same.
+func checkSubjects(preconditions []*tidingsv1.Precondition) error {
+	if len(preconditions) < 2 {
+		return nil
+	}
+	seen := make(map[string]int, len(preconditions))
+	for i, p := range preconditions {
+		key := p.GetPartitionKey() // Empty: the topic. A key isn't.
+		if first, ok := seen[key]; ok {
+			what := "the topic"
+			if key != "" {
+				what = "the same key"
+			}
+			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, fmt.Sprintf("preconditions[%d]", i),
+				fmt.Sprintf("is about %s, as preconditions[%d] is", what, first))
+		}
+		seen[key] = i
+	}
+	return nil
+}
+
 // expect turns the preconditions into what the engine checks when it stores the
 // batch.
 func (s *Service) expect(p *publication) error {
+	can := s.engine.Features()
 	for i, precondition := range p.preconditions {
 		key := precondition.GetPartitionKey()
-		if key != "" && !s.engine.Features().KeyPreconditions {
+		if i > 0 && !can.ManyPreconditions {
+			return preconditionUnsupported(p.topic.Name, i, "the server checks one precondition of a request: its features lack MULTIPLE_PRECONDITIONS")
+		}
+		if key != "" && !can.KeyPreconditions {
 			if !p.byEvent() {
 				return preconditionUnsupported(p.topic.Name, i, "the topic keeps no sequence of a key: its dedupe is not DEDUPE_EVENT")
 			}

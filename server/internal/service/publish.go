@@ -3,8 +3,8 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -26,14 +26,17 @@ type accepted struct {
 // publication is a batch that is being stored.
 type publication struct {
 	topic     *engine.Topic
-	requestID string
+	requestID string // That it is recognised by. Empty: none.
 	accepted  []accepted
 	refused   []*tidingsv1.RefusedEvent
 	batch     *engine.Batch
 	// places are the indexes of the accepted events in the batch, where the
 	// topic's dedupe is DEDUPE_EVENT: one that is there twice is stored once.
 	places []int
+	// append is what was begun first; it may be begun again. nil: nothing was.
 	append engine.Append
+	// answered says that the batch is known to be stored.
+	answered atomic.Bool
 	// preconditions are what the request expects.
 	preconditions []*tidingsv1.Precondition
 }
@@ -52,7 +55,7 @@ func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest
 	if err != nil {
 		return nil, err
 	}
-	if err := s.start(ctx, p, nil); err != nil {
+	if err := s.start(ctx, p, nil, false); err != nil {
 		return nil, err
 	}
 	return s.finish(ctx, p)
@@ -82,7 +85,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if err := p.checkEvents(ctx, s, c, b); err != nil {
 		return nil, err
 	}
-	if len(p.accepted) == 0 {
+	if len(p.accepted) == 0 && len(p.preconditions) == 0 {
 		return p, nil
 	}
 	if p.topic == nil {
@@ -96,9 +99,8 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
 	if p.byEvent() {
-		if most := s.engine.Features().MaxEach; len(b.events) > most {
-			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
-				fmt.Sprintf("must have at most %d items in a topic with DEDUPE_EVENT", most))
+		if err := checkCount(len(b.events), s.engine.Features().MaxEach, " in a topic with DEDUPE_EVENT"); err != nil {
+			return err
 		}
 	}
 	p.accepted = make([]accepted, 0, len(b.events))
@@ -137,7 +139,6 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
 	data := eventlog.AppendHeader(make([]byte, 0, size), types.Revision())
-	p.requestID = strings.Clone(b.requestID)
 	p.batch = &engine.Batch{Head: len(data), Events: make([]engine.BatchEvent, 0, len(p.accepted))}
 	var known map[engine.ID]int // By the identity: where it is in the batch.
 	if p.byEvent() {
@@ -169,9 +170,9 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 	}
 	p.batch.Data = data
 	if !p.byEvent() {
-		p.batch.Hash = content.Sum()
+		p.requestID, p.batch.Hash = strings.Clone(b.requestID), content.Sum()
 		if p.batch.ID = requestIdentity(b.requestID); b.requestID == "" {
-			p.batch.ID = eventsIdentity(b.events, p.accepted)
+			p.batch.ID = eventsIdentity(b.events)
 		}
 	}
 	return nil
@@ -184,10 +185,11 @@ func eventOf(field []byte) []byte {
 	return raw
 }
 
-// start hands what was checked to the engine; finish completes it. behind is what
-// the same caller started before, or nil.
-func (s *Service) start(ctx context.Context, p *publication, behind engine.Append) error {
-	if len(p.accepted) == 0 {
+// start hands what was checked to the engine; finish completes it. before is what
+// the same caller started before, or nil. follows says that nothing is stored
+// unless that is.
+func (s *Service) start(ctx context.Context, p, before *publication, follows bool) error {
+	if p.batch == nil {
 		return nil
 	}
 	if err := s.expect(p); err != nil {
@@ -195,6 +197,11 @@ func (s *Service) start(ctx context.Context, p *publication, behind engine.Appen
 	}
 	if most := s.engine.MaxRecordBytes(); len(p.batch.Data) > most {
 		return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request's record", len(p.batch.Data), most)
+	}
+	p.batch.Follows = follows
+	var behind engine.Append
+	if before != nil && !before.answered.Load() {
+		behind = before.append
 	}
 	var err error
 	p.append, err = s.engine.Start(ctx, p.topic, p.batch, behind)
@@ -207,13 +214,14 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 	if p.topic != nil {
 		response.Topic = p.topic.Name
 	}
-	if len(p.accepted) == 0 {
+	if p.batch == nil {
 		return response, nil
 	}
 	stored, err := s.stored(ctx, p)
 	if err != nil {
 		return nil, err
 	}
+	p.answered.Store(true)
 	receipts := make([]tidingsv1.Receipt, len(p.accepted)) // One allocation for all.
 	response.Receipts = make([]*tidingsv1.Receipt, len(p.accepted))
 	next := 0 // What has this place is the first with its identity.
@@ -234,8 +242,9 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 // stored waits until the batch is stored, and decides where an identity is taken
 // by what has another encoding.
 func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, error) {
+	current := p.append // Which others look at.
 	for {
-		stored, err := p.append.Wait(ctx)
+		stored, err := current.Wait(ctx)
 		var taken *engine.ConflictError
 		var sequence *engine.SequenceError
 		switch {
@@ -243,13 +252,18 @@ func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, 
 			return stored, nil
 		case errors.As(err, &sequence):
 			return stored, mismatch(p, sequence)
+		case errors.Is(err, engine.ErrBehind): // All that it is behind has been answered.
+			if current, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
+				return stored, storageFault(err, p.topic.Name)
+			}
+			continue
 		case !errors.As(err, &taken):
 			return stored, storageFault(err, p.topic.Name)
 		}
 		if err := s.adopt(ctx, p, taken); err != nil {
 			return stored, err
 		}
-		if p.append, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
+		if current, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
 			return stored, storageFault(err, p.topic.Name)
 		}
 	}

@@ -18,13 +18,21 @@ type PublishStream interface {
 func (s *Service) PublishStream(ctx context.Context, stream PublishStream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &pipeline{service: s, lenient: true, parse: func(data []byte, b *batch) (int64, error) {
-		publish, _, err := unwrap(data)
+	p := &pipeline{service: s, lenient: true}
+	began := false
+	p.parse = func(data []byte, j *job) error {
+		publish, stop, err := unwrap(data)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		return 0, parseBatch(publish, b, 0)
-	}}
+		if !began {
+			began, p.stopping = true, stop
+		}
+		if stop && !p.stopping {
+			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "stop_on_error", "must be set in the first message")
+		}
+		return parsePublish(publish, &j.batch, 0)
+	}
 	if err := p.run(ctx, stream); err != nil {
 		return err
 	}

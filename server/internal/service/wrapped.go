@@ -11,8 +11,8 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// unwrap returns the encoded PublishRequest that a PublishStreamRequest holds, and
-// its stop_on_error. An ImportRequest is the same without it. As in parseBatch,
+// unwrap returns the encoded PublishRequest that a PublishStreamRequest holds, or
+// nil, and its stop_on_error. An ImportRequest is the same without it. As in parseBatch,
 // nearly every message is plainly in order, and any other takes the way through
 // the generated code.
 func unwrap(data []byte) (publish []byte, stopOnError bool, err error) {
@@ -37,8 +37,16 @@ func unwrap(data []byte) (publish []byte, stopOnError bool, err error) {
 		return nil, false, Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
 	}
 	if request.GetPublish() == nil {
-		return nil, false, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "publish", "must be set")
+		return nil, request.GetStopOnError(), nil
 	}
 	publish, err = proto.MarshalOptions{Deterministic: true}.Marshal(request.GetPublish())
 	return publish, request.GetStopOnError(), err
+}
+
+// parsePublish is parseBatch for what unwrap returned.
+func parsePublish(publish []byte, into *batch, base int64) error {
+	if publish == nil {
+		return CheckRequest(new(tidingsv1.PublishStreamRequest))
+	}
+	return parseBatch(publish, into, base)
 }
