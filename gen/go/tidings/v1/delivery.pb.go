@@ -86,8 +86,9 @@ type Delivery struct {
 	LastNackReason string `protobuf:"bytes,5,opt,name=last_nack_reason,json=lastNackReason,proto3" json:"last_nack_reason,omitempty"`
 	// The event had been a dead letter and was redriven.
 	Redriven bool `protobuf:"varint,6,opt,name=redriven,proto3" json:"redriven,omitempty"`
-	// How long the lease lasted when the server sent the delivery, for consumers
-	// whose clock isn't the server's. A later `deadline` doesn't change it.
+	// How long the lease lasts, counted from just before the server sends the
+	// delivery: for consumers whose clock isn't the server's. An extension doesn't
+	// change it.
 	LeaseDuration *durationpb.Duration `protobuf:"bytes,7,opt,name=lease_duration,json=leaseDuration,proto3" json:"lease_duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

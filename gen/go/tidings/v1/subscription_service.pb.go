@@ -594,9 +594,10 @@ type SeekSubscriptionResponse struct {
 	// The position: reading from it gives what will be delivered and, where the
 	// position is a time that is yet to come, what is stored until then.
 	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
-	// The position from before, of the oldest event that wasn't settled: seeking to
-	// it goes back. What lies after it and had been settled is then delivered
-	// again.
+	// The position from before: in front of the oldest event that wasn't settled.
+	// Seeking to it goes back: everything that wasn't settled is delivered again,
+	// dead letters aside, and with it what came after it and was settled. Where the
+	// call repeats one that took effect, it is the position that this one left.
 	PreviousCursor string `protobuf:"bytes,2,opt,name=previous_cursor,json=previousCursor,proto3" json:"previous_cursor,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

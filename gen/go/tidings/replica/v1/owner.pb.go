@@ -390,7 +390,10 @@ type OwnerResponse struct {
 	Window *v1.FlowControl `protobuf:"bytes,9,opt,name=window,proto3" json:"window,omitempty"`
 	// Of Attach and Ping: names the owner, anew each time that a server takes the
 	// subscription over.
-	Owner         string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Of Seek: the sequence of the oldest event that wasn't settled before it, or of
+	// the next to look at where all were.
+	Previous      int64 `protobuf:"varint,11,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -493,6 +496,13 @@ func (x *OwnerResponse) GetOwner() string {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *OwnerResponse) GetPrevious() int64 {
+	if x != nil {
+		return x.Previous
+	}
+	return 0
 }
 
 // Ping asks whether the owner is there, and not how it is: it is answered at
@@ -1028,7 +1038,10 @@ type Seek struct {
 	// The sequence to go on with.
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// Events that were stored before this time are left out. Unset: none are.
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Names the request. Random: an owner that is asked again, since the answer was
+	// lost, moves nothing again.
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1075,6 +1088,13 @@ func (x *Seek) GetNotBefore() *timestamppb.Timestamp {
 		return x.NotBefore
 	}
 	return nil
+}
+
+func (x *Seek) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 // Inspect asks for the statistics.
@@ -1281,7 +1301,7 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	" \x01(\v2\x1b.tidings.replica.v1.RedriveH\x00R\aredrive\x121\n" +
 	"\x05purge\x18\v \x01(\v2\x19.tidings.replica.v1.PurgeH\x00R\x05purge\x12.\n" +
 	"\x04ping\x18\f \x01(\v2\x18.tidings.replica.v1.PingH\x00R\x04pingB\t\n" +
-	"\arequest\"\xb6\x03\n" +
+	"\arequest\"\xd2\x03\n" +
 	"\rOwnerResponse\x124\n" +
 	"\x05error\x18\x01 \x01(\x0e2\x1e.tidings.replica.v1.OwnerErrorR\x05error\x12\x1e\n" +
 	"\n" +
@@ -1297,7 +1317,8 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\tremaining\x18\b \x01(\x03R\tremaining\x12/\n" +
 	"\x06window\x18\t \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12\x14\n" +
 	"\x05owner\x18\n" +
-	" \x01(\tR\x05owner\"\x06\n" +
+	" \x01(\tR\x05owner\x12\x1a\n" +
+	"\bprevious\x18\v \x01(\x03R\bprevious\"\x06\n" +
 	"\x04Ping\"\x99\x01\n" +
 	"\x06Attach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
@@ -1331,11 +1352,12 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\x03ack\x18\x02 \x01(\v2\x0f.tidings.v1.AckH\x00R\x03ack\x12&\n" +
 	"\x04nack\x18\x03 \x01(\v2\x10.tidings.v1.NackH\x00R\x04nack\x124\n" +
 	"\x06extend\x18\x04 \x01(\v2\x1a.tidings.v1.ExtendDeadlineH\x00R\x06extendB\b\n" +
-	"\x06action\"]\n" +
+	"\x06action\"m\n" +
 	"\x04Seek\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x129\n" +
 	"\n" +
-	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"2\n" +
+	"not_before\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"2\n" +
 	"\aInspect\x12'\n" +
 	"\x0fstatistics_only\x18\x01 \x01(\bR\x0estatisticsOnly\"%\n" +
 	"\aRefresh\x12\x1a\n" +

@@ -724,7 +724,9 @@ type JournalReset struct {
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// The position to which the subscription was last moved, or at which it began.
 	// 0: an earlier release wrote this.
-	Started       int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
+	Started int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
+	// The last time that the subscription was moved. Unset: it never was.
+	Sought        *JournalSought `protobuf:"bytes,7,opt,name=sought,proto3" json:"sought,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -799,6 +801,13 @@ func (x *JournalReset) GetStarted() int64 {
 		return x.Started
 	}
 	return 0
+}
+
+func (x *JournalReset) GetSought() *JournalSought {
+	if x != nil {
+		return x.Sought
+	}
+	return nil
 }
 
 // JournalRestored is part of a state.
@@ -1631,7 +1640,12 @@ type JournalSought struct {
 	// The new position.
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// Events that were stored before this time are left out. Unset: none are.
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// Names the request, which may be repeated: see tidings.replica.v1.Seek.
+	Id string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	// The sequence of the oldest event that wasn't settled, or of the next to look
+	// at where all were.
+	Previous      int64 `protobuf:"varint,5,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1685,6 +1699,20 @@ func (x *JournalSought) GetNotBefore() *timestamppb.Timestamp {
 		return x.NotBefore
 	}
 	return nil
+}
+
+func (x *JournalSought) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *JournalSought) GetPrevious() int64 {
+	if x != nil {
+		return x.Previous
+	}
+	return 0
 }
 
 // JournalUsed is that a consumer used the subscription.
@@ -1982,7 +2010,7 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\x06sought\x18\f \x01(\v2!.tidings.storage.v1.JournalSoughtH\x00R\x06sought\x125\n" +
 	"\x04used\x18\r \x01(\v2\x1f.tidings.storage.v1.JournalUsedH\x00R\x04used\x128\n" +
 	"\x05owned\x18\x0e \x01(\v2 .tidings.storage.v1.JournalOwnedH\x00R\x05ownedB\b\n" +
-	"\x06change\"\xe8\x01\n" +
+	"\x06change\"\xa3\x02\n" +
 	"\fJournalReset\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
@@ -1993,7 +2021,8 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"latest_gap\x18\x04 \x01(\v2\x0f.tidings.v1.GapR\tlatestGap\x129\n" +
 	"\n" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x18\n" +
-	"\astarted\x18\x06 \x01(\x03R\astarted\"\x8b\x01\n" +
+	"\astarted\x18\x06 \x01(\x03R\astarted\x129\n" +
+	"\x06sought\x18\a \x01(\v2!.tidings.storage.v1.JournalSoughtR\x06sought\"\x8b\x01\n" +
 	"\x0fJournalRestored\x128\n" +
 	"\x06events\x18\x01 \x03(\v2 .tidings.storage.v1.JournalEventR\x06events\x12>\n" +
 	"\boutcomes\x18\x02 \x03(\v2\".tidings.storage.v1.JournalOutcomeR\boutcomes\"\x97\x03\n" +
@@ -2052,14 +2081,16 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"deliveries\x18\x02 \x03(\rR\n" +
 	"deliveries\x12\x12\n" +
-	"\x04keys\x18\x03 \x03(\x06R\x04keys\"\x86\x01\n" +
+	"\x04keys\x18\x03 \x03(\x06R\x04keys\"\xb2\x01\n" +
 	"\rJournalSought\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x129\n" +
 	"\n" +
-	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\"\x1d\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\x12\x1a\n" +
+	"\bprevious\x18\x05 \x01(\x03R\bprevious\"\x1d\n" +
 	"\vJournalUsed\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\"&\n" +
 	"\fJournalOwned\x12\x16\n" +
@@ -2173,28 +2204,29 @@ var file_tidings_storage_v1_subscription_proto_depIdxs = []int32{
 	20, // 22: tidings.storage.v1.JournalChange.owned:type_name -> tidings.storage.v1.JournalOwned
 	27, // 23: tidings.storage.v1.JournalReset.latest_gap:type_name -> tidings.v1.Gap
 	26, // 24: tidings.storage.v1.JournalReset.not_before:type_name -> google.protobuf.Timestamp
-	7,  // 25: tidings.storage.v1.JournalRestored.events:type_name -> tidings.storage.v1.JournalEvent
-	8,  // 26: tidings.storage.v1.JournalRestored.outcomes:type_name -> tidings.storage.v1.JournalOutcome
-	0,  // 27: tidings.storage.v1.JournalEvent.state:type_name -> tidings.storage.v1.JournalEventState
-	1,  // 28: tidings.storage.v1.JournalEvent.last_action:type_name -> tidings.storage.v1.JournalAction
-	28, // 29: tidings.storage.v1.JournalEvent.cause:type_name -> tidings.v1.DeadLetterCause
-	1,  // 30: tidings.storage.v1.JournalOutcome.action:type_name -> tidings.storage.v1.JournalAction
-	27, // 31: tidings.storage.v1.JournalAdvanced.gap:type_name -> tidings.v1.Gap
-	1,  // 32: tidings.storage.v1.JournalSettled.action:type_name -> tidings.storage.v1.JournalAction
-	1,  // 33: tidings.storage.v1.JournalDeferred.action:type_name -> tidings.storage.v1.JournalAction
-	1,  // 34: tidings.storage.v1.JournalDeadLettered.action:type_name -> tidings.storage.v1.JournalAction
-	28, // 35: tidings.storage.v1.JournalDeadLettered.cause:type_name -> tidings.v1.DeadLetterCause
-	26, // 36: tidings.storage.v1.JournalSought.not_before:type_name -> google.protobuf.Timestamp
-	29, // 37: tidings.storage.v1.DeadLetterRecord.event:type_name -> tidings.v1.Event
-	26, // 38: tidings.storage.v1.DeadLetterRecord.publish_time:type_name -> google.protobuf.Timestamp
-	28, // 39: tidings.storage.v1.DeadLetterRecord.cause:type_name -> tidings.v1.DeadLetterCause
-	26, // 40: tidings.storage.v1.DeadLetterRecord.first_attempt_time:type_name -> google.protobuf.Timestamp
-	26, // 41: tidings.storage.v1.DeadLetterRecord.dead_letter_time:type_name -> google.protobuf.Timestamp
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	18, // 25: tidings.storage.v1.JournalReset.sought:type_name -> tidings.storage.v1.JournalSought
+	7,  // 26: tidings.storage.v1.JournalRestored.events:type_name -> tidings.storage.v1.JournalEvent
+	8,  // 27: tidings.storage.v1.JournalRestored.outcomes:type_name -> tidings.storage.v1.JournalOutcome
+	0,  // 28: tidings.storage.v1.JournalEvent.state:type_name -> tidings.storage.v1.JournalEventState
+	1,  // 29: tidings.storage.v1.JournalEvent.last_action:type_name -> tidings.storage.v1.JournalAction
+	28, // 30: tidings.storage.v1.JournalEvent.cause:type_name -> tidings.v1.DeadLetterCause
+	1,  // 31: tidings.storage.v1.JournalOutcome.action:type_name -> tidings.storage.v1.JournalAction
+	27, // 32: tidings.storage.v1.JournalAdvanced.gap:type_name -> tidings.v1.Gap
+	1,  // 33: tidings.storage.v1.JournalSettled.action:type_name -> tidings.storage.v1.JournalAction
+	1,  // 34: tidings.storage.v1.JournalDeferred.action:type_name -> tidings.storage.v1.JournalAction
+	1,  // 35: tidings.storage.v1.JournalDeadLettered.action:type_name -> tidings.storage.v1.JournalAction
+	28, // 36: tidings.storage.v1.JournalDeadLettered.cause:type_name -> tidings.v1.DeadLetterCause
+	26, // 37: tidings.storage.v1.JournalSought.not_before:type_name -> google.protobuf.Timestamp
+	29, // 38: tidings.storage.v1.DeadLetterRecord.event:type_name -> tidings.v1.Event
+	26, // 39: tidings.storage.v1.DeadLetterRecord.publish_time:type_name -> google.protobuf.Timestamp
+	28, // 40: tidings.storage.v1.DeadLetterRecord.cause:type_name -> tidings.v1.DeadLetterCause
+	26, // 41: tidings.storage.v1.DeadLetterRecord.first_attempt_time:type_name -> google.protobuf.Timestamp
+	26, // 42: tidings.storage.v1.DeadLetterRecord.dead_letter_time:type_name -> google.protobuf.Timestamp
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_tidings_storage_v1_subscription_proto_init() }

@@ -53,9 +53,11 @@ type ConsumerServiceClient interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
-	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
+	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
+	// where its filter doesn't suit the types that the server has by now. May be
+	// retried.
 	Consume(context.Context) (*connect.BidiStreamForClientSimple[v1.ConsumeRequest, v1.ConsumeResponse], error)
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
@@ -161,9 +163,11 @@ type ConsumerServiceHandler interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND (also when it is deleted while it is
-	// consumed), SUBSCRIPTION_DETACHED, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
+	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
+	// where its filter doesn't suit the types that the server has by now. May be
+	// retried.
 	Consume(context.Context, *connect.BidiStream[v1.ConsumeRequest, v1.ConsumeResponse]) error
 	// Receive delivers events on a stream, for clients that can't send while
 	// they receive, such as browsers. They are settled with Settle.
