@@ -109,6 +109,9 @@ type frame struct {
 	suffix         []byte // Of records with suffixOf and suffixRevision.
 	suffixOf       time.Time
 	suffixRevision []byte
+	deadline       []byte // Of leases until deadlineOf, and how long they last.
+	duration       []byte
+	deadlineOf     int64
 }
 
 // fillTime is after how long a frame with events that have to be filtered is
@@ -244,6 +247,11 @@ func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 		f.suffix = eventlog.Suffix(f.owner.subscription.Config.GetTopic(), e.publishTime, e.revision)
 		f.suffixOf, f.suffixRevision = e.publishTime, e.revision
 	}
+	if f.deadline == nil || f.deadlineOf != delivery.Deadline {
+		f.deadlineOf = delivery.Deadline
+		f.deadline = eventlog.Timestamp(time.UnixMilli(delivery.Deadline))
+		f.duration = eventlog.Duration(time.Duration(delivery.Deadline-f.now.UnixMilli()) * time.Millisecond)
+	}
 	const (
 		eventField    = 1
 		tokenField    = 2
@@ -251,6 +259,7 @@ func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 		deadlineField = 4
 		reasonField   = 5
 		redrivenField = 6
+		durationField = 7
 	)
 	b := eventlog.AppendRecorded(f.owner.scratch[:0], eventField, f.owner.subscription.Config.GetTopicUid(), e.raw, e.sequence, e.after, f.suffix)
 	var token [2 * tokenBytes]byte
@@ -259,7 +268,7 @@ func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 	b = protowire.AppendTag(b, attemptField, protowire.VarintType)
 	b = protowire.AppendVarint(b, uint64(delivery.Attempt))
 	b = protowire.AppendTag(b, deadlineField, protowire.BytesType)
-	b = protowire.AppendBytes(b, eventlog.Timestamp(time.UnixMilli(delivery.Deadline)))
+	b = protowire.AppendBytes(b, f.deadline)
 	if reason := f.fitting(delivery.Reason, len(b)); reason != "" {
 		b = protowire.AppendTag(b, reasonField, protowire.BytesType)
 		b = protowire.AppendString(b, reason)
@@ -268,6 +277,8 @@ func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 		b = protowire.AppendTag(b, redrivenField, protowire.VarintType)
 		b = protowire.AppendVarint(b, 1)
 	}
+	b = protowire.AppendTag(b, durationField, protowire.BytesType)
+	b = protowire.AppendBytes(b, f.duration)
 	f.owner.scratch = b
 	const batchField = 1
 	if f.encoded == nil { // It will be about as long as the last one.

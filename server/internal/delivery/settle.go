@@ -64,11 +64,14 @@ func settlement(s *replicav1.Settlement) lease.Settlement {
 // seek moves the subscription.
 func (o *owner) seek(q *question, request *replicav1.Seek, now time.Time) {
 	o.use(now)
-	o.machine.SeekTo(request.GetSequence(), request.GetNotBefore())
-	o.matched = o.machine.Position()
-	o.restartFeed()
-	for _, s := range o.sessions {
-		s.events, s.bytes = 0, 0
+	generation := o.machine.Generation()
+	previous := o.machine.SeekTo(request.GetSequence(), request.GetNotBefore(), request.GetId())
+	if o.machine.Generation() != generation {
+		o.matched = o.machine.Position()
+		o.restartFeed()
+		for _, s := range o.sessions {
+			s.events, s.bytes = 0, 0
+		}
 	}
-	o.fence(q, new(replicav1.OwnerResponse))
+	o.fence(q, &replicav1.OwnerResponse{Previous: previous})
 }

@@ -142,14 +142,22 @@ func Suffix(topic string, publishTime time.Time, revision []byte) []byte {
 }
 
 // Timestamp encodes a google.protobuf.Timestamp.
-func Timestamp(t time.Time) []byte {
-	stamp := protowire.AppendTag(nil, 1, protowire.VarintType)
-	stamp = protowire.AppendVarint(stamp, uint64(t.Unix()))
-	if nanos := t.Nanosecond(); nanos != 0 {
-		stamp = protowire.AppendTag(stamp, 2, protowire.VarintType)
-		stamp = protowire.AppendVarint(stamp, uint64(nanos))
+func Timestamp(t time.Time) []byte { return secondsAndNanos(t.Unix(), t.Nanosecond()) }
+
+// Duration encodes a google.protobuf.Duration.
+func Duration(d time.Duration) []byte {
+	return secondsAndNanos(int64(d/time.Second), int(d%time.Second))
+}
+
+// secondsAndNanos is what both of them are.
+func secondsAndNanos(seconds int64, nanos int) []byte {
+	b := protowire.AppendTag(nil, 1, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(seconds))
+	if nanos != 0 {
+		b = protowire.AppendTag(b, 2, protowire.VarintType)
+		b = protowire.AppendVarint(b, uint64(nanos))
 	}
-	return stamp
+	return b
 }
 
 // Overhead is the most that AppendRecorded adds to an event and its suffix.

@@ -32,11 +32,16 @@ type Error struct {
 func (e *Error) Error() string { return strings.TrimPrefix(e.Field+": "+e.Description, ": ") }
 
 // UnknownTypeError says that a filter names a type that the set doesn't hold.
-type UnknownTypeError struct{ Name string }
-
-func (e *UnknownTypeError) Error() string {
-	return fmt.Sprintf("the server has not been given the type %q", e.Name)
+type UnknownTypeError struct {
+	// Field is the path of the name in the EventFilter: `event_types[1]`.
+	Field string
+	// Name is the name.
+	Name string
+	// Description says what the set lacks.
+	Description string
 }
+
+func (e *UnknownTypeError) Error() string { return e.Field + ": " + e.Description }
 
 // Unwrap returns schema.ErrUnknownType.
 func (*UnknownTypeError) Unwrap() error { return schema.ErrUnknownType }
@@ -63,9 +68,9 @@ func Compile(f *tidingsv1.EventFilter, set *schema.Set, topicTypes []string) (*M
 		return nil, &Error{Description: fmt.Sprintf("has %d bytes, at most %d are allowed", size, maxBytes)}
 	}
 	m := &Matcher{types: make(map[string]bool, len(f.GetEventTypes()))}
-	for _, name := range f.GetEventTypes() {
+	for i, name := range f.GetEventTypes() {
 		if _, err := set.Type(name); err != nil {
-			return nil, &UnknownTypeError{Name: name}
+			return nil, &UnknownTypeError{Field: fmt.Sprintf("event_types[%d]", i), Name: name, Description: set.Lacks(name)}
 		}
 		m.types[name] = true
 	}

@@ -62,7 +62,7 @@ func TestTypes(t *testing.T) {
 		t.Errorf("%t, %v, %d failures", got, err, m.Failures())
 	}
 	_, err = Compile(&tidingsv1.EventFilter{EventTypes: []string{thing, "test.Nothing"}, Cel: "!"}, set, nil)
-	if unknown, ok := errors.AsType[*UnknownTypeError](err); !ok || unknown.Name != "test.Nothing" || !errors.Is(err, schema.ErrUnknownType) {
+	if unknown, ok := errors.AsType[*UnknownTypeError](err); !ok || unknown.Name != "test.Nothing" || unknown.Field != "event_types[1]" || !errors.Is(err, schema.ErrUnknownType) {
 		t.Errorf("an unknown type gives %v", err)
 	}
 }

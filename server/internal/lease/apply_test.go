@@ -153,5 +153,5 @@ func useAll(m *Machine) {
 	m.Statistics()
 	m.NextDue(0)
 	m.Snapshot(100)
-	m.SeekTo(5, nil)
+	m.SeekTo(5, nil, "")
 }

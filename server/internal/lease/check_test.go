@@ -18,6 +18,7 @@ func dump(m *Machine, holders bool) []string {
 	lines := []string{
 		fmt.Sprintf("generation %d position %d used %d gap %v", m.generation, m.position, m.usedAt, m.latestGap),
 		fmt.Sprintf("not before %v", m.notBefore.AsTime()),
+		fmt.Sprintf("sought %q from %d", m.sought.GetId(), m.sought.GetPrevious()),
 		fmt.Sprintf("blocking %d", m.chains.blocking),
 	}
 	for _, sequence := range slices.Sorted(maps.Keys(m.entries)) {

@@ -82,7 +82,7 @@ func TestChangesAreMerged(t *testing.T) {
 	m.SetPolicy(policy)
 	mustDeliver(t, m, 62, 62, testNow+1) // At another time to the same deadline.
 	m.Skip(70, nil)
-	m.SeekTo(1, nil)
+	m.SeekTo(1, nil, "")
 	check("Delivered 1", "Delivered 1", "Delivered 1", "Delivered 1", "Delivered 1", "Advanced 0", "Sought 0")
 	check()
 }

@@ -33,6 +33,7 @@ type Machine struct {
 	notBefore  *timestamppb.Timestamp
 	usedAt     int64
 	latestGap  *tidingsv1.Gap
+	sought     *storagev1.JournalSought // The last seek. nil: there was none.
 
 	// entries are the events on their way, by sequence.
 	entries map[int64]*entry
@@ -137,9 +138,30 @@ func (m *Machine) Owned(server string) {
 
 // SeekTo moves the subscription to a position and sets what NotBefore returns.
 // Nothing is leased after it, and no Ref from before it settles anything; what
-// dies or is done still has to be filed.
-func (m *Machine) SeekTo(position int64, notBefore *timestamppb.Timestamp) {
-	sought := &storagev1.JournalSought{Generation: m.generation + 1, Position: max(1, position), NotBefore: notBefore}
+// dies or is done still has to be filed. It returns what Unsettled returned
+// before. Where the last seek had the same id, which isn't empty, it changes
+// nothing and returns what that one did.
+func (m *Machine) SeekTo(position int64, notBefore *timestamppb.Timestamp, id string) (previous int64) {
+	if id != "" && m.sought.GetId() == id {
+		return m.sought.GetPrevious()
+	}
+	sought := &storagev1.JournalSought{
+		Generation: m.generation + 1, Position: max(1, position), NotBefore: notBefore, Id: id, Previous: m.Unsettled(),
+	}
 	m.journal.sought(sought, m.position)
 	m.seek(sought)
+	return sought.GetPrevious()
+}
+
+// Unsettled returns the sequence of the oldest event of the topic that isn't
+// settled: what is redriven was settled once. Where there is none, it is the
+// position.
+func (m *Machine) Unsettled() int64 {
+	oldest := m.position
+	for sequence, e := range m.entries {
+		if sequence < oldest && !e.redriven && e.state != dying {
+			oldest = sequence
+		}
+	}
+	return oldest
 }

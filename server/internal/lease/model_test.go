@@ -76,6 +76,17 @@ func (m *model) sorted(in ...storagev1.JournalEventState) []modelEvent {
 	return events
 }
 
+// unsettled returns the oldest event that is neither settled nor redriven, or the
+// position.
+func (m *model) unsettled() int64 {
+	for _, e := range m.sorted(leased, waiting, blocked) {
+		if !e.redriven {
+			return min(e.sequence, m.position)
+		}
+	}
+	return m.position
+}
+
 // rivals returns the unsettled events that one with a key must not be delivered
 // beside.
 func (m *model) rivals(key uint64) []modelEvent {

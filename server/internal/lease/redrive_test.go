@@ -14,7 +14,7 @@ func TestRedriveAfterASeek(t *testing.T) {
 	dead, _ := mustDeliver(t, m, 1, 0, testNow)
 	mustSettle(t, m, dead, Bury, testNow)
 	m.Filed(1)
-	m.SeekTo(1, nil)
+	m.SeekTo(1, nil, "")
 	released, _ := mustDeliver(t, m, 1, 0, testNow)
 	mustSettle(t, m, released, Release, testNow)
 	acked, _ := mustDeliver(t, m, 1, 0, testNow)
@@ -51,7 +51,7 @@ func TestRedriveAheadOfThePosition(t *testing.T) {
 		dead, _ := mustDeliver(t, m, 3, 0, testNow)
 		mustSettle(t, m, dead, Bury, testNow)
 		m.Filed(3)
-		m.SeekTo(1, nil)
+		m.SeekTo(1, nil, "")
 		m.Redrive(3, 0, 1, 0)
 		redriven, _ := mustDeliver(t, m, 3, 0, testNow)
 		if m.Position() != 1 {
@@ -94,7 +94,7 @@ func TestSeekWhileDying(t *testing.T) {
 	dead, _ := mustDeliver(t, m, 1, 5, testNow)
 	mustSettle(t, m, dead, Bury, testNow)
 	admitAll(t, m, 5, 2, 3)
-	m.SeekTo(1, nil)
+	m.SeekTo(1, nil, "")
 	if m.Len() != 1 || m.Room() != MaxOnTheirWay-1 || m.Generation() != 1 {
 		t.Fatalf("%d on their way in generation %d", m.Len(), m.Generation())
 	}
@@ -130,7 +130,7 @@ func TestSeekWhileRedriven(t *testing.T) {
 	ref, _ := mustDeliver(t, m, 2, 0, testNow)
 	settled, _ := mustDeliver(t, m, 3, 0, testNow)
 	mustSettle(t, m, settled, Ack, testNow)
-	m.SeekTo(4, nil)
+	m.SeekTo(4, nil, "")
 	if got := m.Redriven(); !slices.Equal(got, []int64{3}) {
 		t.Fatalf("redriven: %v", got)
 	}
@@ -151,7 +151,7 @@ func TestSeekToNowhere(t *testing.T) {
 	if m.Position() != 1 {
 		t.Fatalf("the position is %d", m.Position())
 	}
-	m.SeekTo(-5, nil)
+	m.SeekTo(-5, nil, "")
 	if m.Position() != 1 || m.Admit(0, 0) != Later || m.Redrive(0, 1, 1, 0) {
 		t.Fatalf("there is an event 0, and the position is %d", m.Position())
 	}

@@ -142,16 +142,16 @@ var statusCases = []struct {
 		return ref, testNow
 	}, [7]tidingsv1.SettlementStatus{lost, lost, already, lost, lost, lost, already}},
 	{"before a seek", func(_ testing.TB, m *Machine, ref Ref) (Ref, int64) {
-		m.SeekTo(1, nil)
+		m.SeekTo(1, nil, "")
 		return ref, testNow
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},
 	{"acked before a seek", func(tb testing.TB, m *Machine, ref Ref) (Ref, int64) {
 		mustSettle(tb, m, ref, Ack, testNow)
-		m.SeekTo(1, nil)
+		m.SeekTo(1, nil, "")
 		return ref, testNow
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},
 	{"before a seek and delivered anew", func(tb testing.TB, m *Machine, ref Ref) (Ref, int64) {
-		m.SeekTo(1, nil)
+		m.SeekTo(1, nil, "")
 		mustDeliver(tb, m, 1, 0, testNow)
 		return ref, testNow
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},

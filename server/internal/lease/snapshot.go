@@ -21,6 +21,7 @@ func (m *Machine) Snapshot(chunkBytes int) []*storagev1.JournalEntry {
 		LatestGap:  m.latestGap,
 		NotBefore:  m.notBefore,
 		Started:    m.started,
+		Sought:     m.sought,
 	}}}}
 	var part *storagev1.JournalRestored
 	size := 0
@@ -88,6 +89,7 @@ func (m *Machine) reset(reset *storagev1.JournalReset) {
 	m.latestGap = reset.GetLatestGap()
 	m.notBefore = reset.GetNotBefore()
 	m.started = reset.GetStarted()
+	m.sought = reset.GetSought()
 }
 
 func (m *Machine) applyRestored(restored *storagev1.JournalRestored) error {

@@ -145,7 +145,18 @@ func (w *world) seek(t *rapid.T) {
 	if rapid.Bool().Draw(t, "not before a time") {
 		notBefore = timestamppb.New(time.Unix(rapid.Int64Range(0, 1<<32).Draw(t, "seconds"), 0))
 	}
-	w.machine.SeekTo(position, notBefore)
+	id, previous := rapid.StringN(0, 3, -1).Draw(t, "id"), w.model.unsettled()
+	if id != "" && id == w.machine.sought.GetId() {
+		t.Skip("it is a repetition")
+	}
+	for range 2 { // The second changes nothing, unless it isn't known to be one.
+		if got := w.machine.SeekTo(position, notBefore, id); got != previous {
+			t.Fatalf("the oldest unsettled event is %d, want %d", got, previous)
+		}
+		if id == "" {
+			break
+		}
+	}
 	if got := w.machine.NotBefore(); got != notBefore {
 		t.Fatalf("events are left out before %v, want %v", got, notBefore)
 	}

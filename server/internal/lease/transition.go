@@ -159,7 +159,7 @@ func (m *Machine) seek(sought *storagev1.JournalSought) {
 	filing := m.filing
 	m.clear()
 	m.generation, m.position, m.notBefore = sought.GetGeneration(), sought.GetPosition(), sought.GetNotBefore()
-	m.started = m.position
+	m.started, m.sought = m.position, sought
 	for _, e := range filing {
 		e.deliveries = max(e.deliveries, farDeliveries)
 		m.add(e)

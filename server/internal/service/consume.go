@@ -39,6 +39,9 @@ func (s *Service) Consume(ctx context.Context, stream ConsumeStream) error {
 	if open == nil {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "open", "must be the first request of the stream")
 	}
+	if err := atMost(maxSettlements, len(open.GetHeldDeliveryTokens()), "open.held_delivery_tokens"); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := s.newConsumer(ctx, open.GetSubscription(), open.GetWindow(), open.GetHeartbeatInterval(), stream, consumeFrame)
@@ -122,6 +125,9 @@ func (c *consumer) converse(ctx context.Context, d *delivering, requests <-chan 
 func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest) error {
 	switch request := request.GetRequest().(type) {
 	case *tidingsv1.ConsumeRequest_Settle:
+		if err := atMost(maxSettlements, len(request.Settle.GetSettlements()), "settle.settlements"); err != nil {
+			return err
+		}
 		results, err := c.service.settle(ctx, c.subscription, c.tokens, request.Settle.GetSettlements())
 		if err != nil {
 			return err
@@ -153,6 +159,9 @@ func (c *consumer) tellDraining() error {
 
 // Receive implements tidings.v1.ConsumerService.
 func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest, sender FrameSender) error {
+	if err := atMost(maxSettlements, len(request.GetHeldDeliveryTokens()), "held_delivery_tokens"); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := s.newConsumer(ctx, request.GetSubscription(), request.GetWindow(), request.GetHeartbeatInterval(), sender, receiveFrame)

@@ -62,7 +62,10 @@ type consumer struct {
 
 // granted is the window that is granted when one is asked for.
 func (s *Service) granted(asked *tidingsv1.FlowControl) *tidingsv1.FlowControl {
-	window := &tidingsv1.FlowControl{MaxEvents: asked.GetMaxEvents(), MaxBytes: asked.GetMaxBytes()}
+	window := &tidingsv1.FlowControl{
+		MaxEvents: min(asked.GetMaxEvents(), maxWindowEvents),
+		MaxBytes:  min(asked.GetMaxBytes(), maxWindowBytes),
+	}
 	if window.GetMaxEvents() == 0 {
 		window.MaxEvents = defaultWindowEvents
 	}
@@ -152,7 +155,7 @@ func (s *Service) consumeFault(ctx context.Context, err error, subscription *eng
 	}
 	switch {
 	case errors.Is(err, engine.ErrTopicNotFound):
-		return topicNotFound(subscription.Config.GetTopic())
+		return detachedFault(subscription)
 	case errors.Is(err, delivery.ErrFilter):
 		return s.unusableFilter(subscription)
 	default:

@@ -144,10 +144,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 	if err != nil {
 		return nil, err
 	}
-	size := int(request.GetPageSize())
-	if size == 0 {
-		size = defaultPageSize
-	}
+	size := int(pageSize(request.GetPageSize()))
 	response := new(tidingsv1.ListDeadLettersResponse)
 	bytes, scanned, place := 0, 0, from
 	looked := func(passed uint64) bool {

@@ -13,7 +13,7 @@ import (
 // is the path of the filter in the request.
 func filterFault(err error, field string) error {
 	if unknown, ok := errors.AsType[*filter.UnknownTypeError](err); ok {
-		return typeNotFound(unknown.Name, unknown.Error())
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field+"."+unknown.Field, unknown.Description, "type", unknown.Name)
 	}
 	invalid, ok := errors.AsType[*filter.Error](err)
 	if !ok {

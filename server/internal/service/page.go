@@ -17,15 +17,21 @@ const (
 	maxPageBytes = 3 << 20
 )
 
+// pageSize is how many elements a page has at most where so many are asked for.
+func pageSize(asked int32) int32 {
+	if asked == 0 {
+		return defaultPageSize
+	}
+	return min(asked, maxPageSize)
+}
+
 // paginate returns a page of a list that is ordered by name, as show shows its
 // elements, and the token of the next page. A token holds what was listed and
 // the last name of the page before it, so it stays right when the list changes.
 func paginate[T any, M proto.Message](
 	list []T, name func(T) string, show func(T) (M, error), listing string, size int32, token string,
 ) (page []M, next string, err error) {
-	if size == 0 {
-		size = defaultPageSize
-	}
+	size = pageSize(size)
 	if token != "" {
 		decoded, err := base64.RawURLEncoding.DecodeString(token)
 		after, ok := strings.CutPrefix(string(decoded), listing+"\x00")

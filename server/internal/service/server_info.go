@@ -10,13 +10,6 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// What GetServerInfo says besides what is configured.
-const (
-	maxWindowEvents = 10_000
-	maxWindowBytes  = 256 << 20
-	maxSettlements  = 10_000
-)
-
 // GetServerInfo implements tidings.v1.ServerService.
 func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
 	return &tidingsv1.GetServerInfoResponse{

@@ -25,7 +25,8 @@ const (
 	maxPullBytes = maxPageBytes
 )
 
-// settle settles deliveries. The results are in the order of the settlements.
+// settle settles deliveries. The results are in the order of the settlements. What
+// is wrong with one is its own affair.
 func (s *Service) settle(
 	ctx context.Context, subscription *engine.Subscription, tokens *delivery.Tokens, settlements []*tidingsv1.Settlement,
 ) ([]*tidingsv1.SettlementResult, error) {
@@ -45,24 +46,18 @@ func (s *Service) settle(
 		return err
 	}
 	for i, settlement := range settlements {
-		ref := tokens.Parse(settlement.GetDeliveryToken())
-		if ref == nil {
-			results[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}
-			continue
+		one, refused, err := settlementOf(settlement, tokens)
+		if err != nil {
+			return nil, err
 		}
-		one := &replicav1.Settlement{Lease: ref}
-		switch action := settlement.GetAction().(type) {
-		case *tidingsv1.Settlement_Ack:
-			one.Action = &replicav1.Settlement_Ack{Ack: action.Ack}
-		case *tidingsv1.Settlement_Nack:
-			one.Action = &replicav1.Settlement_Nack{Nack: action.Nack}
-		case *tidingsv1.Settlement_Extend:
-			one.Action = &replicav1.Settlement_Extend{Extend: action.Extend}
+		if one == nil {
+			results[i] = refused
+			continue
 		}
 		ask.Settlements = append(ask.Settlements, one)
 		indexes = append(indexes, i)
 		const overhead = 64
-		size += len(settlement.GetNack().GetReason()) + overhead
+		size += len(one.GetNack().GetReason()) + overhead
 		if len(indexes) == maxAsked || size > maxAskedBytes {
 			if err := flush(); err != nil {
 				return nil, err
@@ -73,27 +68,34 @@ func (s *Service) settle(
 }
 
 // settleNow asks the owner. Where it isn't known what became of the settlements,
-// they are TRANSIENT.
+// they are UNKNOWN.
 func (s *Service) settleNow(ctx context.Context, subscription *engine.Subscription, ask *replicav1.Settle) ([]*tidingsv1.SettlementResult, error) {
 	bounded, cancel := context.WithTimeout(ctx, ownerTime)
 	defer cancel()
 	response, err := s.hub.Call(bounded, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: ask}})
-	transient := make([]*tidingsv1.SettlementResult, len(ask.GetSettlements()))
-	for i := range transient {
-		transient[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN}
-	}
 	switch {
 	case errors.Is(err, engine.ErrSubscriptionNotFound), ctx.Err() != nil:
-		return transient, subscriptionFault(err, subscription.Name)
-	case err != nil || len(response.GetResults()) != len(transient):
+		return unknownResults(ask), subscriptionFault(err, subscription.Name)
+	case err != nil || len(response.GetResults()) != len(ask.GetSettlements()):
 		s.log.WarnContext(ctx, "settling", "subscription", subscription.Name, "error", err)
-		return transient, nil
+		return unknownResults(ask), nil
 	}
 	return response.GetResults(), nil
 }
 
+func unknownResults(ask *replicav1.Settle) []*tidingsv1.SettlementResult {
+	results := make([]*tidingsv1.SettlementResult, len(ask.GetSettlements()))
+	for i := range results {
+		results[i] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN}
+	}
+	return results
+}
+
 // Settle implements tidings.v1.ConsumerService.
 func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
+	if err := atMost(maxSettlements, len(request.GetSettlements()), "settlements"); err != nil {
+		return nil, err
+	}
 	subscription, err := s.subscription(ctx, request.GetSubscription(), "")
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	if err != nil {
 		return nil, err
 	}
-	events := request.GetMaxEvents()
+	events := min(request.GetMaxEvents(), maxPullEvents)
 	if events == 0 {
 		events = defaultPullEvents
 	}

@@ -259,12 +259,18 @@ func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekS
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
-		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore},
-	}}); err != nil {
+	state, err := s.engine.State(ctx, topic)
+	if err != nil {
+		return nil, storageFault(err, topic.Name)
+	}
+	moved, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
+		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore, Id: rand.Text()},
+	}})
+	if err != nil {
 		return nil, subscriptionFault(err, subscription.Name)
 	}
-	return &tidingsv1.SeekSubscriptionResponse{Cursor: eventlog.Cursor(topic.Config.GetUid(), first-1)}, nil
+	uid, previous := topic.Config.GetUid(), max(moved.GetPrevious(), state.First) // What retention removed nobody gets back.
+	return &tidingsv1.SeekSubscriptionResponse{Cursor: eventlog.Cursor(uid, first-1), PreviousCursor: eventlog.Cursor(uid, previous-1)}, nil
 }
 
 func subscriptionEtagMismatch(name, now string) error {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -55,7 +56,8 @@ func wrongTime(message protoreflect.Message) (path []*validate.FieldPathElement,
 var timeFields sync.Map
 
 // timeFieldsOf returns the fields of a message that lead to a Timestamp or a
-// Duration. The contract has none in maps.
+// Duration, but for lists whose elements are checked one by one. The contract has
+// none in maps.
 func timeFieldsOf(message protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 	if known, ok := timeFields.Load(message.FullName()); ok {
 		return known.([]protoreflect.FieldDescriptor) //nolint:forcetypeassert // The map holds nothing else.
@@ -63,12 +65,19 @@ func timeFieldsOf(message protoreflect.MessageDescriptor) []protoreflect.FieldDe
 	var leading []protoreflect.FieldDescriptor
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
-		if !field.IsMap() && leadsToTime(field.Message(), make(map[protoreflect.FullName]bool)) {
+		if !field.IsMap() && !apart(field) && leadsToTime(field.Message(), make(map[protoreflect.FullName]bool)) {
 			leading = append(leading, field)
 		}
 	}
 	timeFields.Store(message.FullName(), leading)
 	return leading
+}
+
+// apart reports whether the elements of a list are checked one by one, and not
+// with the message that holds it.
+func apart(field protoreflect.FieldDescriptor) bool {
+	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+	return rules.GetRepeated().GetItems().GetIgnore() == validate.Ignore_IGNORE_ALWAYS
 }
 
 // leadsToTime reports whether a message, which may be nil, is or holds a

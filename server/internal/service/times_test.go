@@ -29,9 +29,9 @@ func TestWrongTimes(t *testing.T) {
 	for field, request := range map[string]proto.Message{
 		"topic.settings.dedupe_window":     &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: long}}},
 		"topic.settings.retention.max_age": &tidingsv1.UpdateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: mixed}}}},
-		"topic.create_time":       &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
-		"heartbeat_interval":      &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
-		"start.time":              &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
+		"topic.create_time":                &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: "a", CreateTime: late}},
+		"heartbeat_interval":               &tidingsv1.ReadRequest{Topic: "a", HeartbeatInterval: long},
+		"start.time":                       &tidingsv1.ReadRequest{Topic: "a", Start: start(early)},
 		"stop.time": &tidingsv1.ReadRequest{Topic: "a", Stop: &tidingsv1.StopPosition{
 			Position: &tidingsv1.StopPosition_Time{Time: late},
 		}},
@@ -39,12 +39,9 @@ func TestWrongTimes(t *testing.T) {
 		"subscription.retry_policy.max_backoff": &tidingsv1.UpdateSubscriptionRequest{Subscription: &tidingsv1.Subscription{
 			Name: "a", RetryPolicy: &tidingsv1.RetryPolicy{MaxBackoff: mixed},
 		}},
-		"position.time": &tidingsv1.SeekSubscriptionRequest{Name: "a", Position: start(late)},
-		"filter.before": &tidingsv1.ListDeadLettersRequest{Subscription: "a", Filter: &tidingsv1.DeadLetterFilter{Before: late}},
-		"settlements[1].extend.duration": &tidingsv1.SettleRequest{Subscription: "a", Settlements: []*tidingsv1.Settlement{
-			{DeliveryToken: "1", Action: &tidingsv1.Settlement_Ack{Ack: new(tidingsv1.Ack)}},
-			{DeliveryToken: "2", Action: &tidingsv1.Settlement_Extend{Extend: &tidingsv1.ExtendDeadline{Duration: mixed}}},
-		}},
+		"position.time":   &tidingsv1.SeekSubscriptionRequest{Name: "a", Position: start(late)},
+		"filter.before":   &tidingsv1.ListDeadLettersRequest{Subscription: "a", Filter: &tidingsv1.DeadLetterFilter{Before: late}},
+		"extend.duration": &tidingsv1.Settlement{DeliveryToken: "2", Action: &tidingsv1.Settlement_Extend{Extend: &tidingsv1.ExtendDeadline{Duration: mixed}}},
 	} {
 		err := CheckRequest(request)
 		refusal, ok := errors.AsType[*Error](err)
@@ -54,6 +51,21 @@ func TestWrongTimes(t *testing.T) {
 		}
 		if text := protovalidate.FieldPathString(refusal.Violations.GetViolations()[0].GetField()); text != field {
 			t.Errorf("the path is %q, want %q", text, field)
+		}
+	}
+}
+
+// The settlements of a request are checked one by one.
+func TestWrongTimesApart(t *testing.T) {
+	wrong := &tidingsv1.Settlement{Action: &tidingsv1.Settlement_Extend{Extend: &tidingsv1.ExtendDeadline{
+		Duration: &durationpb.Duration{Seconds: 60, Nanos: -1},
+	}}}
+	for _, request := range []proto.Message{
+		&tidingsv1.SettleRequest{Subscription: "a", Settlements: []*tidingsv1.Settlement{wrong}},
+		&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: &tidingsv1.SettlementBatch{Settlements: []*tidingsv1.Settlement{wrong}}}},
+	} {
+		if err := CheckRequest(request); err != nil {
+			t.Errorf("%v: %v", request, err)
 		}
 	}
 }
