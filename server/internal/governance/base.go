@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -28,6 +29,7 @@ func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
 		return err
 	}
 	defer done()
+	s.sayIgnored(base.Image())
 	return s.replace(ctx, base)
 }
 
@@ -133,4 +135,19 @@ func without(names []string, set *schema.Set) []string {
 func some(list []string) []string {
 	const most = 100
 	return list[:min(len(list), most)]
+}
+
+// sayIgnored logs which messages of schemas are no event types although somebody
+// may have meant them to be.
+func (s *Schemas) sayIgnored(image *schema.Image) {
+	ignored := image.Ignored()
+	if len(ignored) == 0 {
+		return
+	}
+	const most = 10
+	names := strings.Join(ignored[:min(len(ignored), most)], ", ")
+	if more := len(ignored) - most; more > 0 {
+		names = fmt.Sprintf("%s and %d more", names, more)
+	}
+	s.log.Warn("messages that are no event types, because their packages are reserved", "messages", names)
 }

@@ -105,6 +105,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	if err != nil {
 		return nil, err
 	}
+	s.sayIgnored(c.image)
 	return verdict, s.refresh()
 }
 

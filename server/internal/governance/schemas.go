@@ -140,6 +140,7 @@ func New(ctx context.Context, cfg Config) (*Schemas, error) {
 		quit:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
 	}
+	s.sayIgnored(cfg.Base.Image())
 	base, successor := s.startingBase(cfg.Base)
 	s.present.Store(&state{base: base, set: base, changed: make(chan struct{})})
 	_, more := s.engine.SchemaRevisions()

@@ -34,7 +34,8 @@ var arrows = map[string][]string{
 	// For tests alone, and so imported by no package.
 	"internal/engine/jetstream/natstest": {},
 	"internal/lease":                     {},
-	"internal/schema":                    {"internal/imagejson"},
+	"internal/reserved":                  {},
+	"internal/schema":                    {"internal/guard", "internal/imagejson", "internal/reserved"},
 	"internal/imagejson":                 {},
 	"internal/auth":                      {},
 	"internal/telemetry":                 {},
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
-	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson"},
+	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson", "internal/reserved"},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so
