@@ -123,6 +123,10 @@ release: buf-cache ## Write all files of a release, with its image: make release
 	@$(BIN)/release -root . -buf "$(BUF)" -breaking $(BIN)/breaking -base "$(BASE)" "$(VERSION)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
 
+.PHONY: tags
+tags: $(BIN)/.tools ## Tag the modules of a release that was committed: make tags, or VERSION=x.y.z
+	@$(BIN)/tags -root . $(VERSION)
+
 .PHONY: module
 module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
 	@if [ -z "$(MODULE)" ]; then echo "usage: make module MODULE=git.example.org/acme/events" >&2; exit 2; fi

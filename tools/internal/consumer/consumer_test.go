@@ -94,11 +94,12 @@ type consumer struct {
 func newConsumer(t *testing.T, root string) consumer {
 	t.Helper()
 	proxy := t.TempDir()
-	module, err := moduleproxy.Pack(root, ".", proxy)
+	modules, err := moduleproxy.Pack(t.Context(), root, proxy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), module)
+	module := modules[0]
+	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), modules...)
 	if err != nil {
 		t.Fatal(err)
 	}
