@@ -20,7 +20,7 @@ import (
 )
 
 // ErrNoComparer says that there is nothing to compare schemas with.
-var ErrNoComparer = errors.New("the server has been given no Buf to compare schemas with")
+var ErrNoComparer = errors.New("the server has been given no Buf to compare schemas with: it takes schemas once it is started with --buf")
 
 // InvalidError says what is wrong with an image.
 type InvalidError struct{ Problem string }
