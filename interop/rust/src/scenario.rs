@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use tidings_contract::{
+use example_tidings::{
     conformance::v1::EveryKind,
     v1::{
         Ack, CreateSubscriptionRequest, CreateTopicRequest, Event, GetTopicRequest, Nack, NackKind,
