@@ -12,7 +12,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // What a server is started with is kept in the storage, so that the next start is

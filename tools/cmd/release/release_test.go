@@ -11,7 +11,7 @@ import (
 
 const (
 	sourceWithVersion = "server/internal/daemon/command.go"
-	ordersFile        = "proto/shop/orders/v1/events.proto"
+	ordersFile        = "examples/events/proto/shop/orders/v1/events.proto"
 )
 
 // TestRelease makes a release of this repository as it stands, in a copy.

@@ -16,8 +16,8 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func newTopic(t *testing.T, e engine.Engine, name string, kind tidingsv1.Dedupe) *engine.Topic {

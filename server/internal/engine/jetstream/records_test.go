@@ -16,8 +16,8 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/guard"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // batch is a batch of events with ids of one byte.

@@ -15,8 +15,8 @@ import (
 	"example.com/tidings/server/internal/engine/jetstream/natstest"
 	"example.com/tidings/server/internal/guard"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 var discard = slog.New(slog.DiscardHandler)

@@ -13,8 +13,8 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func retain(maxBytes int64, maxAge time.Duration) func(*storagev1.TopicConfig) {

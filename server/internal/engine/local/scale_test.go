@@ -11,8 +11,8 @@ import (
 
 	"example.com/tidings/server/internal/guard"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // heap is what the process holds.
