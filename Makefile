@@ -14,6 +14,9 @@ GO ?= go
 BIN := $(CURDIR)/.cache/bin
 BUF := $(BIN)/buf
 
+# The repository of the example events.
+EXAMPLES := examples/events
+
 # Every directory with a go.mod is a module, so a new one needs no entry here.
 MODULES := $(shell find . -name go.mod -not -path '*/.*/*' -not -path '*/node_modules/*' \
 	-not -path '*/testdata/*' | sed 's,/go\.mod$$,,' | sort)
@@ -62,7 +65,7 @@ PROTOS := .cache/protos
 .PHONY: interop
 interop: buf-cache ## Run the clients and servers of all languages, or LANGUAGE=go; ARGS=--install, ARGS=--check
 	@rm -rf $(PROTOS)
-	@$(BUF) export proto -o $(PROTOS)
+	@$(BUF) export -o $(PROTOS)
 	@$(GO) -C interop build -o "$(BIN)/interop" .
 	@exec "$(BIN)/interop" -root . -protos $(PROTOS) -language "$(LANGUAGE)" $(ARGS)
 
@@ -91,6 +94,9 @@ test: ## Run all tests of all modules, with the race detector where it works
 	fi; \
 	$(call each-module,$(GO) test $$race -count=1 -timeout 30m ./...)
 
+# The directories of generated code, of which each module has its own.
+GENERATED := gen server/internal/gen conformance/gen $(EXAMPLES)/gen
+
 # The image of the event schemas that is compiled into the server.
 IMAGE := server/internal/daemon/examples.binpb
 
@@ -104,9 +110,14 @@ APIDOCS := docs/errors.md docs/reference
 LICENSES := THIRD_PARTY_LICENSES.txt
 
 .PHONY: generate
-generate: buf-cache ## Generate the code in gen/ and what else follows from the schemas in proto/
+generate: buf-cache ## Generate the code in all gen/ and what else follows from the schemas
 	@$(BUF) generate
-	@$(BUF) build --exclude-path proto/tidings -o $(IMAGE)
+	@$(BUF) generate --template server/buf.gen.yaml
+	@$(BUF) generate --template conformance/buf.gen.yaml
+	@rm -rf $(EXAMPLES)/third_party
+	@$(BUF) export proto --path proto/tidings/options --exclude-imports -o $(EXAMPLES)/third_party
+	@cd $(EXAMPLES) && $(BUF) generate
+	@$(BUF) build $(EXAMPLES)/proto -o $(IMAGE)
 	@$(BIN)/apidocs -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
 	@$(BIN)/licenses -C server -package ./cmd/tidings -o $(LICENSES)
@@ -122,6 +133,10 @@ release: buf-cache ## Write all files of a release, with its image: make release
 	@if [ -z "$(VERSION)" ]; then echo "usage: make release VERSION=x.y.z" >&2; exit 2; fi
 	@$(BIN)/release -root . -buf "$(BUF)" -breaking $(BIN)/breaking -base "$(BASE)" "$(VERSION)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
+
+.PHONY: tags
+tags: $(BIN)/.tools ## Tag the modules of a release that was committed: make tags, or VERSION=x.y.z
+	@$(BIN)/tags -root . $(VERSION)
 
 .PHONY: module
 module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
@@ -184,9 +199,9 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 
 .PHONY: drift
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
-	@rm -rf gen $(IMAGE) $(GOLDEN)/next $(APIDOCS)
+	@rm -rf $(GENERATED) $(IMAGE) $(GOLDEN)/next $(APIDOCS)
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- gen $(IMAGE) $(GOLDEN) $(APIDOCS) '*/$(LICENSES)') || exit 1; \
+	@status=$$(git status --porcelain -- $(GENERATED) $(EXAMPLES)/third_party $(IMAGE) $(GOLDEN) $(APIDOCS) '*/$(LICENSES)') || exit 1; \
 	if [ -n "$$status" ]; then \
 		echo "drift: this is not what make generate writes; run it and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \

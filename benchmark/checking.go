@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )

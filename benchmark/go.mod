@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	example.com/tidings v0.0.0
+	example.com/tidings/examples/events v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	google.golang.org/grpc v1.85.0
@@ -27,4 +28,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 )
 
-replace example.com/tidings => ../
+replace (
+	example.com/tidings => ../
+	example.com/tidings/examples/events => ../examples/events
+)

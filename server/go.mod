@@ -2,7 +2,10 @@ module example.com/tidings/server
 
 go 1.26.0
 
-replace example.com/tidings => ../
+replace (
+	example.com/tidings => ../
+	example.com/tidings/examples/events => ../examples/events
+)
 
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1
@@ -11,7 +14,8 @@ require (
 	cel.dev/cel-go v0.32.0
 	connectrpc.com/connect v1.21.1
 	connectrpc.com/grpcreflect v1.3.1
-	example.com/tidings v0.0.0-00010101000000-000000000000
+	example.com/tidings v0.0.0
+	example.com/tidings/examples/events v0.0.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/google/go-cmp v0.7.0

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	example.com/tidings v0.0.0
+	example.com/tidings/examples/events v0.0.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -16,4 +17,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 )
 
-replace example.com/tidings => ../..
+replace (
+	example.com/tidings => ../..
+	example.com/tidings/examples/events => ../events
+)

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 )
 
 // values returns the values that are published, in order. values/*.json in the

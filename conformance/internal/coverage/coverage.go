@@ -15,7 +15,7 @@ import (
 	"example.com/tidings/conformance/internal/contract"
 	"example.com/tidings/conformance/internal/suite"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 )
 
 // Coverage is how many cases there are, for each thing of the contract.

@@ -9,7 +9,7 @@ import (
 	"example.com/tidings/conformance/internal/match"
 	"example.com/tidings/conformance/internal/suite"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

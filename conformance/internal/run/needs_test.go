@@ -6,7 +6,7 @@ import (
 	"example.com/tidings/conformance/internal/suite"
 	"example.com/tidings/conformance/internal/wire"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

@@ -14,7 +14,7 @@ import (
 	"example.com/tidings/conformance/internal/image"
 	"example.com/tidings/conformance/internal/match"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 )
 
 // Provided are the names of the values that every case has without saying so.

@@ -17,7 +17,7 @@ import (
 
 	"example.com/tidings/conformance/internal/contract"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 )
 
 // Case is a case with what its file adds.

@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
+	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
 )
 
 // ErrUnknownKind says that there is no event for a kind of delivery.

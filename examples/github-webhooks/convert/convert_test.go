@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
+	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	conformancev1 "example.com/tidings/gen/go/tidings/conformance/v1"
+	conformancev1 "example.com/tidings/conformance/gen/go/tidings/conformance/v1"
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/interop/internal/process"

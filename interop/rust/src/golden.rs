@@ -63,7 +63,7 @@ fn each_vector(
     extension: &str,
     take: impl Fn(&str, &[u8], MessageDescriptor) -> Result<()>,
 ) -> Result<()> {
-    let pool = DescriptorPool::decode(tidings_contract::FILE_DESCRIPTOR_SET)?;
+    let pool = DescriptorPool::decode(example_tidings::FILE_DESCRIPTOR_SET)?;
     let mut vectors = 0;
     for entry in fs::read_dir(golden)? {
         let file = entry?.file_name();

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use tidings_contract::{
+use example_tidings::{
     conformance::v1::EveryKind,
     options::v1::TopicSettings,
     v1::{

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use http::Uri;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use prost_types::Any;
-use tidings_contract::{
+use example_tidings::{
     conformance::v1::EveryKind,
     v1::{
         ConsumeOpen, ConsumeRequest, Delivery, Event, PublishRequest, ReceiveRequest,

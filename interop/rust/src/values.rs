@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use prost_types::{Any, Duration, Struct, Timestamp, Value, value::Kind};
-use tidings_contract::conformance::v1::{Colour, EveryKind, Part, every_kind::Choice};
+use example_tidings::conformance::v1::{Colour, EveryKind, Part, every_kind::Choice};
 
 /// All values, in the order in which they are published.
 pub fn all() -> Vec<EveryKind> {

@@ -39,10 +39,15 @@ func Main(ctx context.Context, args []string, program Program) int {
 	root, started := newRoot(program)
 	root.SetArgs(args)
 	root.SetIn(program.Stdin)
-	root.SetOut(program.Stdout)
+	out := &checkedOutput{w: program.Stdout}
+	root.SetOut(out)
 	root.SetErr(program.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	switch {
+	case err != nil:
+	case out.failed() != nil:
+		*started, err = true, out.failed() // Help and the version are no commands.
+	default:
 		return StatusOK
 	}
 	if !*started {

@@ -21,7 +21,7 @@ func (f *deadLetterFlags) add(cmd *cobra.Command) {
 	f.event.add(cmd)
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.causes, "cause", nil, "only those with this `cause`: nack (a consumer said so), max-attempts (the last attempt ended with a nack) or deadline (it ended with its deadline); repeated: with any of them")
-	flags.StringVar(&f.since, "since", "", "only what became a dead letter at this `time` or later: 2006-01-02T15:04:05Z, or how long ago as 90m or 7d")
+	flags.StringVar(&f.since, "since", "", "only what became a dead letter at this `time` or later: 2006-01-02T15:04:05Z, a day as 2006-01-02, or how long ago as 90m or 7d")
 	flags.StringVar(&f.before, "before", "", "only what became a dead letter before this `time`, as in --since")
 	flags.Int64SliceVar(&f.sequences, "sequence", nil, "only the event with this `sequence`; repeated: any of them")
 }
@@ -56,7 +56,7 @@ func (f *deadLetterFlags) filter(cmd *cobra.Command, now time.Time) (*tidingsv1.
 		}
 		t, err := parseTime(bound.text, now)
 		if err != nil {
-			return nil, usagef("--%s: %q is not a time as 2006-01-02T15:04:05Z, or how long ago as 90m or 7d", bound.flag, bound.text)
+			return nil, usagef("--%s: %q is not a time as 2006-01-02T15:04:05Z, a day as 2006-01-02, or how long ago as 90m or 7d", bound.flag, bound.text)
 		}
 		*bound.to = timestamppb.New(t)
 	}

@@ -40,6 +40,7 @@ type eventInput struct {
 	cut     cutter
 	whole   []*batch
 	ended   bool
+	hinted  bool // It was said what makes lines of the input.
 	// limit is how large an event may be for a request, in bytes.
 	limit int64
 	// refused is told of each line that is refused before it is sent. It
@@ -80,6 +81,9 @@ func (in *eventInput) open(cmd *cobra.Command, c *client, name string) error {
 	in.cut = cutter{maxLines: in.batch, maxBytes: int(in.limit)}
 	in.types = newPayloadTypes(c)
 	in.lines, err = openLines(cmd.InOrStdin(), name)
+	if err == nil && in.lines.terminal {
+		fmt.Fprintln(cmd.ErrOrStderr(), "reading events, each a line of JSON, from the terminal: Ctrl-D ends them")
+	}
 	return err
 }
 
@@ -120,6 +124,10 @@ func (in *eventInput) event(ctx context.Context, l line) (*tidingsv1.Event, stri
 		return nil, "", fmt.Errorf("line %d: %w", l.number, err)
 	}
 	if refusal != nil {
+		if hint := lineHint(l.text); hint != "" && !in.hinted && refusal.GetReason() == tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED {
+			in.hinted = true
+			refusal.Message += "\n  " + hint
+		}
 		return nil, "", in.refused(l.number, refusal)
 	}
 	if event.GetSource() == "" {

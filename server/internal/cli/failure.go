@@ -137,10 +137,28 @@ func (f *failure) String() string {
 	if f.retryDelay > 0 {
 		fmt.Fprintf(&b, "\n  try again after %s", f.retryDelay)
 	}
-	if f.local && f.code == tidingsv1.StatusCode_STATUS_CODE_UNAVAILABLE {
-		b.WriteString("\n  is the server running, and is it the one that --server or " + serverVariable + " names?")
+	if hint := f.hint(); hint != "" {
+		b.WriteString("\n  " + hint)
 	}
 	return b.String()
+}
+
+// hint says what is probably wrong with --server where no server of the contract
+// answers. What tells is the text of Go's libraries.
+func (f *failure) hint() string {
+	says := func(text string) bool { return f.reason == "" && strings.Contains(f.message, text) }
+	switch {
+	case says("415 Unsupported Media Type"):
+		return "is that the port for gRPC? Then say grpc:// and not http:// in --server or " + serverVariable + ", or name the HTTP port"
+	case f.local && says("server gave HTTP response to HTTPS client"):
+		return "there is no TLS: say http:// and not https://, or grpc:// and not grpcs://, in --server or " + serverVariable
+	case f.local && says("http2: frame too large"):
+		return "what answers there speaks no HTTP/2: it isn't a Tidings server, or a proxy before one that doesn't pass HTTP/2 on"
+	case f.local && f.code == tidingsv1.StatusCode_STATUS_CODE_UNAVAILABLE:
+		return "is the server running, and is it the one that --server or " + serverVariable + " names?"
+	default:
+		return ""
+	}
 }
 
 // repeatsViolation reports whether the message says no more than the only

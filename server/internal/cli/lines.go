@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/term"
+
 	"example.com/tidings/server/internal/guard"
 )
 
@@ -28,6 +30,8 @@ type lineSource struct {
 	name  string
 	size  int64 // In bytes; -1 where it isn't known.
 	close func()
+	// terminal says that somebody types the lines.
+	terminal bool
 
 	lines chan line
 	err   error // Why lines was closed. nil: the input has ended.
@@ -54,6 +58,7 @@ func openLines(stdin io.Reader, name string) (*lineSource, error) {
 		if stat, err := file.Stat(); err == nil && stat.Mode().IsRegular() {
 			source.size = stat.Size()
 		}
+		source.terminal = term.IsTerminal(int(file.Fd()))
 	}
 	// Nobody waits for this goroutine: reading from a terminal or a pipe can't
 	// be interrupted, and a command that was must not hang there. It ends when
@@ -71,6 +76,9 @@ func (s *lineSource) read(input io.Reader, done <-chan struct{}) error {
 	var number, end int64
 	scanner.Split(func(data []byte, atEOF bool) (int, []byte, error) {
 		advance, token, err := bufio.ScanLines(data, atEOF)
+		if end == 0 { // Editors on Windows begin files with it.
+			token = bytes.TrimPrefix(token, []byte("\ufeff"))
+		}
 		end += int64(advance)
 		return advance, token, err
 	})

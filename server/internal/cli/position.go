@@ -9,7 +9,7 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-const positionHelp = "a sequence, a time as 2006-01-02T15:04:05Z, or how long ago as 90m or 7d"
+const positionHelp = "a sequence, a time as 2006-01-02T15:04:05Z, a day as 2006-01-02, which begins at midnight UTC, or how long ago as 90m or 7d"
 
 // parseStart reads the value of a flag that says where to begin.
 func parseStart(flag, text string, now time.Time) (*tidingsv1.StartPosition, error) {
@@ -55,8 +55,10 @@ func parseSequence(text string) (int64, error) {
 }
 
 func parseTime(text string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return t, nil
+	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t, nil
+		}
 	}
 	ago, err := parseDuration(text)
 	if err == nil && ago <= 0 {

@@ -28,6 +28,7 @@ func TestParseStart(t *testing.T) {
 		"9223372036854775807":       int64(1<<63 - 1),
 		"2026-11-22T10:30:00+01:00": time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC),
 		"2026-11-22T10:30:00.25Z":   time.Date(2026, 11, 22, 10, 30, 0, 250e6, time.UTC),
+		"2026-11-21":                time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC),
 		"90m":                       time.Date(2026, 11, 22, 10, 30, 0, 0, time.UTC),
 		"7d":                        time.Date(2026, 11, 15, 12, 0, 0, 0, time.UTC),
 	} {
@@ -36,7 +37,7 @@ func TestParseStart(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want %v", text, at(got), err, want)
 		}
 	}
-	for _, text := range []string{"", "0", "-1", "9223372036854775808", "-5m", "-7d", "99999999999d", "2026-11-22", "EARLIEST", "d"} {
+	for _, text := range []string{"", "0", "-1", "9223372036854775808", "-5m", "-7d", "99999999999d", "2026-11", "2026-11-31", "2026-11-22T10:30", "EARLIEST", "d"} {
 		if got, err := parseStart("from", text, now); err == nil {
 			t.Errorf("%q gives %v", text, got)
 		}

@@ -196,7 +196,10 @@ func (r *reading) reached(cursor string) {
 // it comes.
 func (r *reading) print(ctx context.Context, events []*tidingsv1.RecordedEvent) (err error) {
 	defer func() {
-		err = errors.Join(err, r.out.Flush())
+		// Once it can't write it says the same again.
+		if flushErr := r.out.Flush(); err == nil {
+			err = flushErr
+		}
 	}()
 	for _, event := range events {
 		var message proto.Message = event

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"example.com/tidings/server/internal/reserved"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -93,12 +95,12 @@ func ofEvents(files []*descriptorpb.FileDescriptorProto) []*descriptorpb.FileDes
 	}
 	reached := make(map[string]bool)
 	for _, file := range files {
-		if len(file.GetMessageType()) > 0 && !ofContract(file) {
+		if len(file.GetMessageType()) > 0 && !reserved.Package(file.GetPackage()) {
 			reach(file, byName, reached)
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(files), func(file *descriptorpb.FileDescriptorProto) bool {
-		return !reached[file.GetName()] || ofContract(file)
+		return !reached[file.GetName()] || reserved.Package(file.GetPackage())
 	})
 }
 

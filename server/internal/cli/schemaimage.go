@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/server/internal/imagejson"
+	"example.com/tidings/server/internal/reserved"
 )
 
 // readImage decodes a Buf image or a FileDescriptorSet, binary or JSON, and
@@ -60,7 +61,7 @@ func needed(files []*descriptorpb.FileDescriptorProto) []*descriptorpb.FileDescr
 	}
 	reached := make(map[string]bool)
 	for _, file := range files {
-		if !ofContract(file) {
+		if !reserved.Package(file.GetPackage()) {
 			reach(file, byName, reached)
 		}
 	}
@@ -69,7 +70,7 @@ func needed(files []*descriptorpb.FileDescriptorProto) []*descriptorpb.FileDescr
 		if !reached[file.GetName()] {
 			continue
 		}
-		if ofContract(file) {
+		if reserved.Package(file.GetPackage()) {
 			file.SourceCodeInfo = nil
 		}
 		result = append(result, file)
@@ -86,15 +87,4 @@ func reach(file *descriptorpb.FileDescriptorProto, byName map[string]*descriptor
 	for _, path := range file.GetDependency() {
 		reach(byName[path], byName, reached)
 	}
-}
-
-// ofContract says whether a file is of the packages that only describe schemas
-// or calls, of which a server uses its own.
-func ofContract(file *descriptorpb.FileDescriptorProto) bool {
-	for _, contract := range []string{"google.protobuf", "buf.validate", "tidings"} {
-		if rest, ok := strings.CutPrefix(file.GetPackage(), contract); ok && (rest == "" || rest[0] == '.') {
-			return true
-		}
-	}
-	return false
 }

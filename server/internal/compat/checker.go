@@ -202,26 +202,37 @@ func (c *Checker) compare(ctx context.Context, newer, older *schema.Image, packa
 // run runs Buf in a directory and returns its output, and whether it found
 // something. It needs no network, and reads nothing of whoever runs the server.
 func (c *Checker) run(ctx context.Context, dir string, args ...string) (out []byte, found bool, err error) {
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, c.path, args...)
+	cmd, stderr := c.command(ctx, args)
 	cmd.Dir = dir
 	cmd.Env = []string{"HOME=" + dir, "BUF_CACHE_DIR=" + filepath.Join(dir, "cache"), "TMPDIR=" + dir}
-	cmd.Stderr = &stderr
-	// In a process group of its own, so that the plugin ends with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = waitDelay
 	out, err = cmd.Output()
 	if ctx.Err() != nil {
 		return nil, false, ctx.Err()
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == exitFindings {
+	if foundFault(err) {
 		return out, true, nil
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("%w: buf %s: %w: %s", ErrFailed, args[0], err, failure(stderr.String()))
 	}
 	return out, false, nil
+}
+
+// command returns what runs Buf, and what it will say on its standard error.
+func (c *Checker) command(ctx context.Context, args []string) (*exec.Cmd, *bytes.Buffer) {
+	cmd, stderr := exec.CommandContext(ctx, c.path, args...), new(bytes.Buffer)
+	cmd.Stderr = stderr
+	// In a process group of its own, so that the plugin ends with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = waitDelay
+	return cmd, stderr
+}
+
+// foundFault reports whether Buf ended because it found fault with the schemas.
+func foundFault(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	return ok && exit.ExitCode() == exitFindings
 }
 
 // failure is why Buf failed, by what it says last: a plugin that fails may say more

@@ -47,7 +47,7 @@ func Reached(files *protoregistry.Files) Reach {
 		r.message(event)
 	}
 	for name, options := range r.extensions {
-		if schema.Describes(name) {
+		if schema.Describes(name.Parent()) {
 			for _, option := range options {
 				r.field(option)
 			}

@@ -57,7 +57,7 @@ func (s stripping) enums(scope protoreflect.FullName, enums []*descriptorpb.Enum
 // say something about the schemas.
 func (s stripping) extensions(extensions []*descriptorpb.FieldDescriptorProto) []*descriptorpb.FieldDescriptorProto {
 	return slices.DeleteFunc(extensions, func(e *descriptorpb.FieldDescriptorProto) bool {
-		return !s.reach[fullName(e.GetExtendee())] && !schema.Describes(fullName(e.GetExtendee()))
+		return !s.reach[fullName(e.GetExtendee())] && !schema.Describes(fullName(e.GetExtendee()).Parent())
 	})
 }
 

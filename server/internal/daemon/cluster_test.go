@@ -32,7 +32,7 @@ func TestReplicatedTopics(t *testing.T) {
 		}
 		request := &tidingsv1.PublishRequest{
 			Topic: name, Events: crashBatch(t, 0, 0).GetPublish().GetEvents(),
-			Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}},
+			Preconditions: []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_Exists{}}},
 		}
 		original, err := publisher.Publish(ctx, request)
 		if err != nil {
@@ -47,7 +47,7 @@ func TestReplicatedTopics(t *testing.T) {
 		checkRepetition(t, original, repeated)
 		fresh := &tidingsv1.PublishRequest{
 			Topic: name, Events: append(crashBatch(t, 0, 0).GetPublish().GetEvents()[3:], crashBatch(t, 0, 1).GetPublish().GetEvents()...),
-			Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: 1}}},
+			Preconditions: []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: 1}}},
 		}
 		if _, err := publisher.Publish(ctx, fresh); status.Code(err) != codes.Aborted {
 			t.Errorf("%s: publishing after another last sequence: %v, want Aborted", name, err)

@@ -40,7 +40,7 @@ begins with TIDINGS_ and isn't one is named in the log.`,
 			unknown, err := load(&cfg, cmd.Flags(), os.Environ())
 			log := cfg.logger(cmd.ErrOrStderr())
 			if len(unknown) > 0 {
-				log.Warn("environment variables ignored: no setting has these names; `tidings serve --help` lists the settings", "variables", firstOf(unknown))
+				log.Warn("environment variables ignored: no setting has these names; `tidings serve --help` lists the settings", "variables", unknown)
 			}
 			if err != nil {
 				return err

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -111,14 +110,15 @@ type Config struct {
 	// second to an hour. Then its call ends. Streams take as long as they like.
 	ReceiveTimeout time.Duration
 
-	// Schemas is a file with event types besides those compiled in: a Buf image
-	// or a FileDescriptorSet, binary or JSON. It is read again when it changes,
-	// and refused where it breaks somebody. Empty: none.
+	// Schemas has event types besides those compiled in. It is a file with a Buf
+	// image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml,
+	// which Buf builds. It is read again when it changes, and refused where it
+	// breaks somebody. Empty: none.
 	Schemas string
 
-	// Buf is the program that compares schemas, by its path or its name: Buf, of
-	// the version that compat.Version names. Empty: none, so that schemas can't
-	// be registered and Schemas isn't read again.
+	// Buf is the program that compares schemas, and builds a directory of them, by
+	// its path or its name: Buf, of the version that compat.Version names. Empty:
+	// none, so that schemas can't be registered and Schemas isn't read again.
 	Buf string
 
 	// BufPlugin is the program buf-plugin-tidings, by its path or its name. Buf
@@ -184,8 +184,8 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.IntVar(&c.MaxSubscriptions, "max-subscriptions", c.MaxSubscriptions, "bound of the subscriptions that can be created")
 	flags.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "bound of the connections of each address; further ones wait until one ends")
 	flags.DurationVar(&c.ReceiveTimeout, "receive-timeout", c.ReceiveTimeout, "how long a request of one message may take to come, 1s to 1h")
-	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`file` with more event types: a Buf image or a FileDescriptorSet, binary or JSON")
-	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas, Buf "+compat.Version+"; without it they don't change while the server runs")
+	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`path` of more event types: a Buf image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml, which --buf builds")
+	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas and builds a directory of them, Buf "+compat.Version+"; without it they don't change while the server runs")
 	flags.StringVar(&c.BufPlugin, "buf-plugin", c.BufPlugin, "`program` with our own rules for --buf, buf-plugin-tidings; without it validation, topics and keys aren't compared")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")
 	flags.StringVar(&c.LogFormat, "log-format", c.LogFormat, "`format` of the log: text or json")
@@ -352,51 +352,4 @@ func (c Config) level() (slog.Level, error) {
 	}
 	err := level.UnmarshalText([]byte(c.LogLevel))
 	return level, err
-}
-
-// RedactedNATSURL is NATSURL without what it holds of user names, passwords and
-// tokens.
-func (c Config) RedactedNATSURL() string {
-	if c.NATSURL == "" {
-		return ""
-	}
-	servers := strings.Split(c.NATSURL, ",")
-	for i, server := range servers {
-		u, err := url.Parse(strings.TrimSpace(server))
-		switch {
-		case err != nil || u.Host == "":
-			servers[i] = "(not a URL)"
-		case u.User != nil:
-			// A NATS token stands where other URLs have the user name, so that
-			// hides too.
-			u.User = url.User("redacted")
-			servers[i] = u.String()
-		}
-	}
-	return strings.Join(servers, ",")
-}
-
-// String shows the settings without secrets.
-func (c Config) String() string { return c.LogValue().String() }
-
-// LogValue shows the settings without secrets.
-func (c Config) LogValue() slog.Value {
-	c.NATSURL = c.RedactedNATSURL()
-	dir, err := filepath.Abs(c.DataDir)
-	if err != nil {
-		dir = c.DataDir
-	}
-	return slog.GroupValue(
-		slog.String("http-addr", c.HTTPAddr), slog.String("grpc-addr", c.GRPCAddr),
-		slog.Bool("insecure", c.Insecure), slog.String("hosts", c.Hosts), slog.String("data-dir", dir),
-		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
-		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
-		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),
-		slog.Int("max-event-bytes", c.MaxEventBytes), slog.Int("max-topics", c.MaxTopics), slog.Int("max-subscriptions", c.MaxSubscriptions), slog.Int("max-connections", c.MaxConnections),
-		slog.Duration("receive-timeout", c.ReceiveTimeout), slog.String("schemas", c.Schemas), slog.String("buf", c.Buf),
-		slog.String("buf-plugin", c.BufPlugin),
-		slog.String("log-level", c.LogLevel), slog.String("log-format", c.LogFormat),
-		slog.Duration("shutdown-delay", c.ShutdownDelay),
-		slog.Duration("shutdown-timeout", c.ShutdownTimeout), slog.String("ready-file", c.ReadyFile),
-	)
 }

@@ -62,13 +62,3 @@ func readEnvironment(environ []string) (k *koanf.Koanf, unknown []string, err er
 	slices.Sort(unknown)
 	return k, unknown, nil
 }
-
-// firstOf names what a list holds for the log, up to ten, and how many more
-// there are.
-func firstOf(names []string) string {
-	const most = 10
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
-	}
-	return strings.Join(names, ", ")
-}

@@ -22,7 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 
 	"example.com/tidings/server/internal/daemon"

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
@@ -20,10 +20,12 @@ import (
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
-// schemaFile follows the file of --schemas. Its fields are required.
+// schemaFile follows what --schemas names. Its fields are required.
 type schemaFile struct {
-	path string
-	// judged is the content that was last put in force or refused.
+	source schemaSource
+	// dataDir is the directory of the storage, where much happens.
+	dataDir string
+	// judged is the image that was last put in force or refused.
 	judged  []byte
 	replace func(context.Context, *schema.Set) error
 	count   func(telemetry.Reload)
@@ -34,22 +36,20 @@ type schemaFile struct {
 // written in pieces.
 const settle = 100 * time.Millisecond
 
-// follow puts the schemas of the file in force whenever it changes, until the
-// context ends or stop is called, which waits for that.
+// follow puts the schemas in force whenever they change, until the context ends or
+// stop is called, which waits for that.
 func (f *schemaFile) follow(ctx context.Context) (stop func(), err error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
-		// The directory, since files are replaced by others of the same name, or
-		// are links through ones that are.
-		err = watcher.Add(filepath.Dir(f.path))
+		err = f.attend(watcher)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("schemas: following %s: %w", f.path, err)
+		return nil, fmt.Errorf("schemas: following %s: %w", f.source.path, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	guard.Go(func() error { return f.watch(ctx, watcher) }, func(err error) {
-		guard.Log(f.log, "following the file of --schemas")(err)
+		guard.Log(f.log, "following --schemas")(err)
 		close(ended)
 	})
 	return func() {
@@ -59,6 +59,23 @@ func (f *schemaFile) follow(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
+// attend watches the directories that have to be followed. That of one that is
+// gone is forgotten by itself, and one that is watched already isn't watched twice.
+func (f *schemaFile) attend(watcher *fsnotify.Watcher) error {
+	list, err := f.source.directories(f.dataDir)
+	if errors.Is(err, errTooManyDirectories) {
+		f.log.Warn("following --schemas", "path", f.source.path, "error", err)
+	} else if err != nil {
+		return err
+	}
+	for i, dir := range list {
+		if err := watcher.Add(dir); err != nil && (i == 0 || !errors.Is(err, os.ErrNotExist)) {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) error {
 	settled := time.NewTimer(0) // It may have changed since it was read.
 	defer settled.Stop()
@@ -66,23 +83,29 @@ func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) error
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-watcher.Events:
-			settled.Reset(settle)
+		case event := <-watcher.Events:
+			if f.source.concerns(event.Name) {
+				settled.Reset(settle)
+			}
 		case err := <-watcher.Errors:
-			// What was missed may have been about the file.
-			f.log.Warn("following the file of --schemas", "path", f.path, "error", err)
+			// What was missed may have been about the schemas.
+			f.log.Warn("following --schemas", "path", f.source.path, "error", err)
 			settled.Reset(settle)
 		case <-settled.C:
-			if err := guard.Do(func() error { f.look(ctx); return nil }); err != nil {
-				f.log.Error("following the file of --schemas", "path", f.path, "error", err)
+			if err := guard.Do(func() error {
+				err := f.attend(watcher) // Before it is read, so that no change is missed.
+				f.look(ctx)
+				return err
+			}); err != nil {
+				f.log.Error("following --schemas", "path", f.source.path, "error", err)
 			}
 		}
 	}
 }
 
-// look reads the file and puts it in force, where it has changed.
+// look reads the schemas and puts them in force, where they have changed.
 func (f *schemaFile) look(ctx context.Context) {
-	content, err := os.ReadFile(f.path)
+	content, err := f.source.read(ctx)
 	if errors.Is(err, os.ErrNotExist) {
 		return // It is being replaced, or it will be missed at the next start.
 	}
@@ -90,8 +113,11 @@ func (f *schemaFile) look(ctx context.Context) {
 		return
 	}
 	outcome := telemetry.ReloadFailed
-	if err == nil {
+	switch {
+	case err == nil:
 		outcome, err = f.put(ctx, content)
+	case errors.Is(err, compat.ErrSources):
+		outcome = telemetry.ReloadRefused
 	}
 	if err != nil && ctx.Err() != nil {
 		return
@@ -101,7 +127,7 @@ func (f *schemaFile) look(ctx context.Context) {
 	}
 	f.count(outcome)
 	if err == nil {
-		f.log.Info("schemas reloaded", "path", f.path)
+		f.log.Info("schemas reloaded", "path", f.source.path)
 		return
 	}
 	var violations []string
@@ -110,12 +136,12 @@ func (f *schemaFile) look(ctx context.Context) {
 			violations = append(violations, fmt.Sprintf("%s: %s: %s", field.GetField(), field.GetRuleId(), field.GetDescription()))
 		}
 	}
-	f.log.Error("schemas not reloaded, the old ones stay in force", "path", f.path, "error", err, "violations", violations)
+	f.log.Error("schemas not reloaded, the old ones stay in force", "path", f.source.path, "error", err, "violations", violations)
 }
 
 // put puts the schemas of an image in force.
 func (f *schemaFile) put(ctx context.Context, image []byte) (telemetry.Reload, error) {
-	types, err := readTypes(f.path, image)
+	types, err := readTypes(f.source.path, image)
 	if err != nil {
 		return telemetry.ReloadRefused, err
 	}

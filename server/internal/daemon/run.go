@@ -39,11 +39,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := ready.clear(); err != nil {
 		return err
 	}
-	types, content, err := loadTypes(ctx, cfg.Schemas)
+	buf, err := openBuf(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	comparer, err := openBuf(ctx, cfg, log)
+	source := schemaSource{cfg.Schemas, buf}
+	types, content, err := loadTypes(ctx, source)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
-		Comparer:   comparer,
+		Comparer:   comparerOf(buf),
 		Limits:     limits,
 		Durability: durability(cfg),
 		Version:    Version,
@@ -91,7 +92,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		if !svc.SchemasLoaded() {
 			content = nil // It is judged once more, and counted.
 		}
-		file := &schemaFile{path: cfg.Schemas, judged: content, replace: svc.ReplaceSchemas, count: metrics.SchemaReload, log: log}
+		file := &schemaFile{source: source, dataDir: cfg.DataDir, judged: content, replace: svc.ReplaceSchemas, count: metrics.SchemaReload, log: log}
 		stop, err := file.follow(ctx)
 		if err != nil {
 			return err

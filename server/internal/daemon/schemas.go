@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 
 	"example.com/tidings/server/internal/compat"
@@ -28,27 +27,27 @@ func readTypes(path string, image []byte) (*schema.Set, error) {
 	return types, nil
 }
 
-// loadTypes returns the types that are compiled in and those of a file, if one
-// is named, with what it holds. A rule that has a mistake is an error.
-func loadTypes(ctx context.Context, path string) (types *schema.Set, content []byte, err error) {
-	if path == "" {
+// loadTypes returns the types that are compiled in and those of a source, if one
+// is named, with its image. A rule that has a mistake is an error.
+func loadTypes(ctx context.Context, source schemaSource) (types *schema.Set, content []byte, err error) {
+	if source.path == "" {
 		types, err = schema.Parse(builtin)
 		return types, nil, err
 	}
-	if content, err = os.ReadFile(path); err != nil {
+	if content, err = source.read(ctx); err != nil {
 		return nil, nil, fmt.Errorf("schemas: %w", err)
 	}
-	if types, err = readTypes(path, content); err != nil {
+	if types, err = readTypes(source.path, content); err != nil {
 		return nil, nil, err
 	}
 	if err := types.CheckRules(ctx, types.Image(), runtime.GOMAXPROCS(0)); err != nil {
-		return nil, nil, fmt.Errorf("schemas: %s: %w", path, err)
+		return nil, nil, fmt.Errorf("schemas: %s: %w", source.path, err)
 	}
 	return types, content, nil
 }
 
-// openBuf returns what compares schemas, or nothing where no program is named.
-func openBuf(ctx context.Context, cfg Config, log *slog.Logger) (governance.Comparer, error) {
+// openBuf returns the Buf that the settings name, or nil where they name none.
+func openBuf(ctx context.Context, cfg Config, log *slog.Logger) (*compat.Checker, error) {
 	if cfg.Buf == "" {
 		return nil, nil //nolint:nilnil // There is none.
 	}
@@ -66,4 +65,12 @@ func openBuf(ctx context.Context, cfg Config, log *slog.Logger) (governance.Comp
 		return nil, fmt.Errorf("buf-plugin: %w", err)
 	}
 	return buf, nil
+}
+
+// comparerOf returns what compares schemas: nothing where there is no Buf.
+func comparerOf(buf *compat.Checker) governance.Comparer {
+	if buf == nil {
+		return nil
+	}
+	return buf
 }

@@ -16,7 +16,7 @@ import (
 
 	"example.com/tidings/server/internal/daemon"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

@@ -12,9 +12,9 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/lease"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // filing is dead letters to be stored, and others to be deleted, at once.

@@ -12,8 +12,8 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/lease"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // dispatch leases what there is to the sessions that wait, in the order in which

@@ -11,9 +11,9 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // TestFence: a seek and a change of the settings aren't answered while what was

@@ -23,7 +23,7 @@ import (
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // Every error of this package wraps one of these or of the engine's, or is a

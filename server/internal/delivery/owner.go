@@ -15,8 +15,8 @@ import (
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // owner owns one subscription. Its goroutine works in turns: it takes what was

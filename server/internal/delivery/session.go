@@ -7,8 +7,8 @@ import (
 
 	"example.com/tidings/server/internal/lease"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // session is a stream of Consume or Receive, or a Pull, at whichever server.

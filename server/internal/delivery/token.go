@@ -7,8 +7,8 @@ import (
 	"encoding/binary"
 	"hash"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // A delivery token is its form's version, six bytes that tell the subscription

@@ -8,8 +8,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func testConfig(uid uint64, key byte) *storagev1.SubscriptionConfig {

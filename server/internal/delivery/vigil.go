@@ -10,7 +10,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // work answers questions until the subscription is given up, deleted or another

@@ -27,7 +27,7 @@ import (
 	"context"
 	"time"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // CallTimeout bounds a call whose context has no deadline.

@@ -9,8 +9,8 @@ import (
 
 	"example.com/tidings/server/internal/eventlog"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // A record carries the revision of the schemas, and those of releases before

@@ -14,8 +14,8 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // Error says what is wrong with a filter.

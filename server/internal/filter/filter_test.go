@@ -8,8 +8,8 @@ import (
 
 	"example.com/tidings/server/internal/schema"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func TestAll(t *testing.T) {

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // What a server is started with is kept in the storage, so that the next start is
@@ -28,6 +29,7 @@ func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
 		return err
 	}
 	defer done()
+	s.sayIgnored(base.Image())
 	return s.replace(ctx, base)
 }
 
@@ -138,4 +140,19 @@ func without(names []string, set *schema.Set) []string {
 func some(list []string) []string {
 	const most = 100
 	return list[:min(len(list), most)]
+}
+
+// sayIgnored logs which messages of schemas are no event types although somebody
+// may have meant them to be.
+func (s *Schemas) sayIgnored(image *schema.Image) {
+	ignored := image.Ignored()
+	if len(ignored) == 0 {
+		return
+	}
+	const most = 10
+	names := strings.Join(ignored[:min(len(ignored), most)], ", ")
+	if more := len(ignored) - most; more > 0 {
+		names = fmt.Sprintf("%s and %d more", names, more)
+	}
+	s.log.Warn("messages that are no event types, because their packages are reserved", "messages", names)
 }

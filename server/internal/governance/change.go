@@ -14,7 +14,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // Verdict is what came of comparing schemas with those in force.
@@ -105,6 +105,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	if err != nil {
 		return nil, err
 	}
+	s.sayIgnored(c.image)
 	return verdict, s.refresh()
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrNoComparer says that there is nothing to compare schemas with.
-var ErrNoComparer = errors.New("the server has been given no Buf to compare schemas with")
+var ErrNoComparer = errors.New("the server has been given no Buf to compare schemas with: it takes schemas once it is started with --buf")
 
 // InvalidError says what is wrong with an image.
 type InvalidError struct{ Problem string }
@@ -154,6 +154,7 @@ func New(ctx context.Context, cfg Config) (*Schemas, error) {
 	if s.admit == nil {
 		s.admit = func(context.Context, *schema.Set) error { return nil }
 	}
+	s.sayIgnored(cfg.Base.Image())
 	base, successor := s.startingBase(cfg.Base)
 	s.present.Store(&state{base: base, set: base, changed: make(chan struct{})})
 	_, more := s.engine.SchemaRevisions()

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // ErrJournal says that a journal isn't one that a Machine could have written,

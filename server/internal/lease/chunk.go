@@ -1,6 +1,6 @@
 package lease
 
-import storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+import storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 
 // overhead bounds the size of a change, or of an event or outcome in it, aside
 // from what sizeOf counts.

@@ -10,8 +10,8 @@ package lease
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // MaxOnTheirWay is how many events may be on their way at once.

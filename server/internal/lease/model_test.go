@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // model says what a Machine has to do in the plainest way: maps that are looked

@@ -1,6 +1,6 @@
 package lease
 
-import storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+import storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 
 // maxOutcomes is how many outcomes are remembered.
 const maxOutcomes = 50_000

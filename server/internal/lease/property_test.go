@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // TestMain lets a run of a property take more steps than rapid's default, as a

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // testPolicy is that of the tests that don't care.

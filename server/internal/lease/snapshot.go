@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // Snapshot returns the state as journal entries of at most about chunkBytes

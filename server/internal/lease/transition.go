@@ -3,8 +3,8 @@ package lease
 import (
 	"slices"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // The transitions below are all that changes what is on its way, both when

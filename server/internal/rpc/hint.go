@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -44,22 +45,17 @@ tells the rest. Native gRPC has a port of its own.
 	}
 }
 
+// getPaths are asked with GET.
+var getPaths = []string{"/healthz", "/readyz", "/metrics"}
+
 // nowhere answers a path that there isn't.
 func nowhere(w http.ResponseWriter, r *http.Request) {
-	message := fmt.Sprintf("there is nothing at %q; GET / says what is there", r.URL.Path)
-	called, method, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	for _, name := range serviceNames {
-		for _, there := range methodsOf(name) {
-			switch {
-			case name == called:
-				message = fmt.Sprintf("%s has no call %q; it has %s", name, method, strings.Join(methodsOf(name), ", "))
-			case strings.EqualFold(there, method):
-				message = fmt.Sprintf("there is nothing at %q; do you mean /%s/%s?", r.URL.Path, name, there)
-			}
-		}
-	}
+	message := elsewhere(r)
 	writer := connect.NewErrorWriter()
 	switch contentType := r.Header.Get("Content-Type"); {
+	case slices.Contains(getPaths, r.URL.Path) && r.Method != http.MethodGet: // The mux takes the others.
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, r.URL.Path+" is asked with GET", http.StatusMethodNotAllowed)
 	case r.Method != http.MethodPost:
 		http.Error(w, message, http.StatusNotFound)
 	case strings.HasPrefix(contentType, "application/grpc"), strings.HasPrefix(contentType, "application/connect+"):
@@ -69,7 +65,49 @@ func nowhere(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// methodsOf are the names of the methods of a service of the contract.
+// elsewhere says that there is nothing at the path of a request, and what is
+// probably meant.
+func elsewhere(r *http.Request) string {
+	path := r.URL.Path
+	called, method, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	problem := fmt.Sprintf("there is nothing at %q", shortened(path))
+	var calls, sameMethod []string
+	for _, name := range slices.Concat(serviceNames, auxiliaryNames) {
+		methods := methodsOf(name)
+		for _, there := range methods {
+			call := "/" + name + "/" + there
+			calls = append(calls, call)
+			if strings.EqualFold(there, method) {
+				sameMethod = append(sameMethod, call)
+			}
+		}
+		if name == called {
+			problem = fmt.Sprintf("%s has no call %q; it has %s", name, shortened(method), strings.Join(methods, ", "))
+		}
+	}
+	meant := nearest(path, slices.Concat(calls, getPaths))
+	switch {
+	case meant != "":
+	case len(sameMethod) > 0:
+		meant = sameMethod[0]
+	default:
+		return problem + "; GET / says what is there"
+	}
+	return fmt.Sprintf("%s; do you mean %s?", problem, meant)
+}
+
+// shortened is a text for a message.
+func shortened(text string) string {
+	if len(text) > maxMisspelt {
+		return text[:maxMisspelt] + "…"
+	}
+	return text
+}
+
+// auxiliaryNames are the services that aren't of the contract.
+var auxiliaryNames = []string{healthService, "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+
+// methodsOf are the names of the methods of a service.
 func methodsOf(name string) (names []string) {
 	descriptor, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
 	if found, ok := descriptor.(protoreflect.ServiceDescriptor); err == nil && ok {
@@ -122,7 +160,7 @@ func (w *hintWriter) hint(status int) string {
 	case status != http.StatusUnsupportedMediaType:
 		return ""
 	case w.request.Method == http.MethodGet:
-		return fmt.Sprintf("a GET has its request in the URL, as %s?connect=v1&encoding=json&message={}; or POST it: curl --json '{}' %s", url, url)
+		return fmt.Sprintf("a GET has its request in the URL, as %s?connect=v1&encoding=json&message=%%7B%%7D; or POST it: curl --json '{}' %s", url, url)
 	case strings.HasPrefix(contentType, "application/json"), strings.HasPrefix(contentType, "application/proto"):
 		return "this call is a stream, whose messages have a prefix of five bytes each (application/connect+json): use tidings, grpcurl or a generated client"
 	default:

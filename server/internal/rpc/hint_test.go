@@ -22,11 +22,21 @@ func TestHints(t *testing.T) {
 		"both ways over HTTP/1.1":  {http.MethodPost, "/tidings.v1.ConsumerService/Consume", "application/connect+json", 505, "HTTP/2"},
 		"GET that has effects":     {http.MethodGet, publishPath, "", 405, "curl --json '{}' http://127.0.0.1"},
 		"GET of a stream":          {http.MethodGet, "/tidings.v1.ReaderService/Read", "", 405, "a call is a POST, and this is GET"},
-		"GET without its request":  {http.MethodGet, listPath, "", 415, "?connect=v1&encoding=json&message={}"},
+		"GET without its request":  {http.MethodGet, listPath, "", 415, "?connect=v1&encoding=json&message=%7B%7D"},
 		"preflight":                {http.MethodOptions, publishPath, "", 405, "and this is OPTIONS"},
-		"unknown call":             {http.MethodPost, "/tidings.v1.ReaderService/Reed", "application/json", 404, "it has Read, GetEvent"},
+		"unknown call":             {http.MethodPost, "/tidings.v1.ReaderService/Reed", "application/json", 404, "it has Read, GetEvent; do you mean /tidings.v1.ReaderService/Read?"},
 		"call of another service":  {http.MethodPost, "/tidings.v1.TopicService/publish", "application/json", 404, "do you mean /tidings.v1.PublisherService/Publish?"},
 		"service without a domain": {http.MethodPost, "/PublisherService/publish", "application/json", 404, "do you mean /tidings.v1.PublisherService/Publish?"},
+		"misspelt call":            {http.MethodPost, "/tidings.v1.PublisherService/Publsh", "application/json", 404, "it has Publish, PublishStream, Import; do you mean /tidings.v1.PublisherService/Publish?"},
+		"misspelt service":         {http.MethodPost, "/tidings.v1.PublisherServise/PublishStream", "application/json", 404, "do you mean /tidings.v1.PublisherService/PublishStream?"},
+		"both misspelt":            {http.MethodPost, "/tidings.v1.RederService/GetEvnt", "application/json", 404, "do you mean /tidings.v1.ReaderService/GetEvent?"},
+		"a slash too many":         {http.MethodPost, publishPath + "/", "application/json", 404, "do you mean " + publishPath + "?"},
+		"misspelt, of health":      {http.MethodPost, "/grpc.health.v1.Health/Chek", "application/json", 404, "it has Check, List, Watch; do you mean /grpc.health.v1.Health/Check?"},
+		"misspelt, with GET":       {http.MethodGet, "/tidings.v1.TopicService/ListTopic", "", 404, "do you mean /tidings.v1.TopicService/ListTopics?"},
+		"health, misspelt":         {http.MethodGet, "/health", "", 404, "do you mean /healthz?"},
+		"metrics, misspelt":        {http.MethodGet, "/metric", "", 404, "do you mean /metrics?"},
+		"health, posted":           {http.MethodPost, "/healthz", "", 405, "/healthz is asked with GET"},
+		"far too long":             {http.MethodPost, "/" + strings.Repeat("tidings.v1.", 5000), "application/json", 404, ".tiding…\\\"; GET / says what is there"},
 		"nothing":                  {http.MethodGet, "/favicon.ico", "", 404, "GET / says what is there"},
 		"nothing, posted":          {http.MethodPost, "/", "", 404, "GET / says what is there"},
 		"front page":               {http.MethodGet, "/", "", 200, "Tidings 1.2.3-test"},
@@ -42,8 +52,8 @@ func TestHints(t *testing.T) {
 			if status != test.status || !strings.Contains(answer, test.want) {
 				t.Fatalf("%d: %s", status, answer)
 			}
-			if test.method != http.MethodPost && status != 405 && status != 415 {
-				return
+			if test.method != http.MethodPost && status != 405 && status != 415 || test.path == "/healthz" {
+				return // In plain text.
 			}
 			var failure connectFailure
 			if err := json.Unmarshal([]byte(answer), &failure); err != nil || failure.Code == "" || failure.Message == "" {

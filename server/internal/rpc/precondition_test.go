@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
@@ -128,7 +128,7 @@ func TestPrecondition(t *testing.T) {
 		for i := range 8 {
 			go func() {
 				_, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
-					Topic: topic, Events: orders(t, fmt.Sprint("writer", i), 1), Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}},
+					Topic: topic, Events: orders(t, fmt.Sprint("writer", i), 1), Preconditions: []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_Exists{}}},
 				})
 				errs <- err
 			}()

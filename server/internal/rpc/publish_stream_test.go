@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -87,7 +87,7 @@ func TestPublishStream(t *testing.T) {
 			good("b"),
 			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: nowhere, Events: orders(t, "c", 1)}},
 			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a-0", placed("another"))}}},
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "d", 1), Preconditions: []*tidingsv1.Precondition{&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}}}},
+			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "d", 1), Preconditions: []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_Exists{}}}}},
 			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "y"), event(t, "z", placed("o"))}}},
 			good("b"),
 			good("e"),

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/dynamicpb"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

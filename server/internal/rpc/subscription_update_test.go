@@ -57,11 +57,15 @@ func TestUpdateSubscription(t *testing.T) {
 		},
 		"attempts": {
 			[]string{"retry_policy.max_attempts"}, &tidingsv1.Subscription{RetryPolicy: full},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 7} },
+			func(s *tidingsv1.Subscription) {
+				s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 7}
+			},
 		},
 		"attempts without end": {
 			[]string{"retry_policy.unlimited_attempts"}, &tidingsv1.Subscription{RetryPolicy: &tidingsv1.RetryPolicy{Attempts: &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}}},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true} },
+			func(s *tidingsv1.Subscription) {
+				s.RetryPolicy.Attempts = &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}
+			},
 		},
 		"backoff": {
 			[]string{"retry_policy.min_backoff", "retry_policy.max_backoff", "retry_policy.multiplier"}, &tidingsv1.Subscription{RetryPolicy: full},
@@ -71,7 +75,9 @@ func TestUpdateSubscription(t *testing.T) {
 		},
 		"a part of the policy cleared": {
 			[]string{"retry_policy.max_attempts", "retry_policy.multiplier"}, &tidingsv1.Subscription{},
-			func(s *tidingsv1.Subscription) { s.RetryPolicy.Attempts, s.RetryPolicy.Multiplier = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}, proto.Float64(2) },
+			func(s *tidingsv1.Subscription) {
+				s.RetryPolicy.Attempts, s.RetryPolicy.Multiplier = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}, proto.Float64(2)
+			},
 		},
 		"no mask": {
 			nil, &tidingsv1.Subscription{Description: "new", RetryPolicy: full},

@@ -230,7 +230,9 @@ func TestUpdateTopic(t *testing.T) {
 		},
 		"cleared": {
 			[]string{"description", "event_types", "retention"}, &tidingsv1.Topic{},
-			func(topic *tidingsv1.Topic) { topic.Settings.Description, topic.Settings.EventTypes, topic.Settings.Retention = "", nil, nil },
+			func(topic *tidingsv1.Topic) {
+				topic.Settings.Description, topic.Settings.EventTypes, topic.Settings.Retention = "", nil, nil
+			},
 		},
 		"a part of the retention": {
 			[]string{"retention.max_bytes"}, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxBytes: 1 << 21, MaxAge: day}}},
@@ -246,7 +248,9 @@ func TestUpdateTopic(t *testing.T) {
 		},
 		"no mask": {
 			nil, &tidingsv1.Topic{Settings: &optionsv1.TopicSettings{Description: "new", EventTypes: []string{orderPaid}}},
-			func(topic *tidingsv1.Topic) { topic.Settings.Description, topic.Settings.EventTypes = "new", []string{orderPaid} },
+			func(topic *tidingsv1.Topic) {
+				topic.Settings.Description, topic.Settings.EventTypes = "new", []string{orderPaid}
+			},
 		},
 	} {
 		t.Run(name, some(func(t *testing.T, c client) {

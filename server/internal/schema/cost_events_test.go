@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
+	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 )
 
 // costEvent is a kind of event whose checks are timed.

@@ -16,13 +16,13 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/server/internal/imagejson"
+	"example.com/tidings/server/internal/reserved"
 )
 
 // Image is files of a Buf image or a FileDescriptorSet, each once. It is
 // immutable and safe for concurrent use.
 //
-// Files of the packages google.protobuf, buf.validate and tidings only describe
-// schemas or calls. They may differ between images, which are built with
+// Files of the reserved packages only describe schemas or calls. They may differ between images, which are built with
 // different releases of them: the server's own serve for all.
 type Image struct {
 	files  []*descriptorpb.FileDescriptorProto
@@ -335,20 +335,28 @@ func shallow(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescripto
 
 // DescribesOnly says whether a file only describes schemas or calls.
 func DescribesOnly(file *descriptorpb.FileDescriptorProto) bool {
-	return Describes(protoreflect.FullName(file.GetPackage()))
+	return reserved.Package(file.GetPackage())
 }
 
-// Describes says whether a package, or what is declared in it, only describes
-// schemas or calls.
-func Describes(name protoreflect.FullName) bool {
-	// Its events are those that servers and clients are tested with.
-	if strings.HasPrefix(string(name)+".", "tidings.conformance.") {
-		return false
-	}
-	for _, prefix := range []string{"google.protobuf", "buf.validate", "tidings"} {
-		if rest, ok := strings.CutPrefix(string(name), prefix); ok && (rest == "" || rest[0] == '.') {
-			return true
+// Describes says whether the messages of a package only describe schemas or
+// calls.
+func Describes(name protoreflect.FullName) bool { return reserved.Package(string(name)) }
+
+// Ignored returns the sorted names of the top-level messages that are no event
+// types because their package is reserved, and that nobody expects there: those
+// of protobuf, protovalidate and this release's contract are left out.
+func (i *Image) Ignored() (names []string) {
+	for _, file := range i.files {
+		if !DescribesOnly(file) || strings.HasPrefix(file.GetName(), "google/protobuf/") || strings.HasPrefix(file.GetName(), "buf/validate/") {
+			continue
+		}
+		for _, message := range file.GetMessageType() {
+			name := protoreflect.FullName(file.GetPackage() + "." + message.GetName())
+			if _, err := protoregistry.GlobalFiles.FindDescriptorByName(name); err != nil {
+				names = append(names, string(name))
+			}
 		}
 	}
-	return false
+	slices.Sort(names)
+	return names
 }

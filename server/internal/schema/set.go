@@ -17,6 +17,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"example.com/tidings/server/internal/reserved"
+
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
@@ -117,7 +119,7 @@ func (s *Set) Lacks(name string) string {
 	full := protoreflect.FullName(name)
 	switch found, err := s.files.FindDescriptorByName(full); {
 	case full.IsValid() && Describes(full.Parent()):
-		return fmt.Sprintf("%q is not the type of an event: messages of the packages google.protobuf, buf.validate and tidings describe schemas and calls, or are parts of events; declare a message that holds it", name)
+		return fmt.Sprintf("%q is not the type of an event: messages of the packages %s describe schemas and calls, or are parts of events; declare a message of another package", name, reserved.Packages)
 	case err == nil && isMessage(found):
 		return fmt.Sprintf("%q is not the type of an event: it is declared inside of another message", name)
 	default:

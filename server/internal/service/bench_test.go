@@ -16,9 +16,9 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
 
-	ordersv1 "example.com/tidings/gen/go/shop/orders/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // benchEvents is the number of events of the batches that are measured.

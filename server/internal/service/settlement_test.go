@@ -12,8 +12,8 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // settlements are every kind of settlement, at and beyond every bound.

@@ -10,8 +10,8 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	replicav1 "example.com/tidings/gen/go/tidings/replica/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // UpdateSubscription implements tidings.v1.SubscriptionService.

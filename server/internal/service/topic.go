@@ -19,8 +19,8 @@ import (
 	"example.com/tidings/server/internal/schema"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // defaultDedupeWindow is TopicSettings.dedupe_window where none is set.

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"google.golang.org/protobuf/types/descriptorpb"
+
 	"example.com/tidings/tools/internal/schemaimage"
 )
 
@@ -28,6 +30,9 @@ type finding struct {
 
 // String says what was found without its place in the file.
 func (f finding) String() string {
+	if f.Path == "" { // Of a file that is gone, as the message says.
+		return f.Rule + ": " + f.Message
+	}
 	return fmt.Sprintf("%s: %s: %s", f.Path, f.Rule, f.Message)
 }
 
@@ -35,8 +40,27 @@ func (f finding) String() string {
 // together: Buf compares an image with each module by itself, to which all of the
 // others would be gone.
 func (g gate) buildWorkingTree(ctx context.Context) error {
-	_, err := g.runBuf(ctx, "build", "-o", g.image)
+	if _, err := g.runBuf(ctx, "build", "-o", g.image); err != nil {
+		return err
+	}
+	_, err := g.readImage(g.image)
 	return err
+}
+
+// readImage reads an image, and notes its packages.
+func (g gate) readImage(name string) (*descriptorpb.FileDescriptorSet, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	set, err := schemaimage.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, file := range set.GetFile() {
+		g.packages[file.GetPackage()] = true
+	}
+	return set, nil
 }
 
 // compareCommit compares the working tree with the schemas of a commit.
@@ -76,16 +100,9 @@ func (g gate) compare(ctx context.Context, image string, promised promises) erro
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(g.root, image)
 	}
-	data, err := os.ReadFile(path)
+	reference, err := g.readImage(path)
 	if err != nil {
 		return err
-	}
-	reference, err := schemaimage.Parse(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", image, err)
-	}
-	for _, file := range reference.GetFile() {
-		g.packages[file.GetPackage()] = true
 	}
 	report, err := g.runBuf(ctx, "breaking", g.image, "--exclude-imports", "--error-format=json", "--against", image)
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {

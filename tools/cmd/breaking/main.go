@@ -53,11 +53,7 @@ func run(ctx context.Context, args []string, today time.Time, stdout io.Writer) 
 	}
 	// Both are compared even if there is something wrong before: a developer wants
 	// to see everything at once.
-	err = errors.Join(err, gate.checkBaseline(ctx), gate.checkHistory(ctx, *base))
-	if len(gate.packages) > 0 { // None: it failed before it had anything to compare with.
-		err = errors.Join(err, waivers.checkPackages(gate.packages))
-	}
-	return err
+	return errors.Join(err, gate.checkBaseline(ctx), gate.checkHistory(ctx, *base), waivers.checkPackages(gate.packages))
 }
 
 // A gate compares the working tree of one checkout with references.
@@ -70,7 +66,7 @@ type gate struct {
 	// The directories of the modules of Buf.
 	modules []string
 	waivers waivers
-	// The packages of all that was compared with.
+	// The packages of the working tree, and of all that it was compared with.
 	packages map[string]bool
 	out      io.Writer
 }

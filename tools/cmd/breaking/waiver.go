@@ -68,7 +68,7 @@ func (w waivers) checkPackages(known map[string]bool) error {
 	var problems []error
 	for what := range w {
 		if what.Package != "" && !known[what.Package] {
-			problems = append(problems, fmt.Errorf("%s: nothing that was compared with has the package %s: "+
+			problems = append(problems, fmt.Errorf("%s: there is no package %s, and there was none: "+
 				"correct its name, or remove the entry", waiverFile, what.Package))
 		}
 	}

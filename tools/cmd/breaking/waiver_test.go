@@ -183,7 +183,7 @@ func TestWaiverOfAPackageIsForThatPackage(t *testing.T) {
 	c.expect("", "4 breaking changes against v0.1.0.binpb", "(a.v1.B)")
 	for _, unknown := range []string{"a", "a.v2", "A.v1"} {
 		c.waivePackage(unknown, "2030-03-01")
-		c.expect("", "nothing that was compared with has the package "+unknown)
+		c.expect("", "there is no package "+unknown)
 	}
 	c.waivePackage("a.v1", "2030-02-28")
 	c.expect("", "entry 1, of package a.v1, has expired on 2030-02-28")

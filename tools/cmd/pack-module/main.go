@@ -1,8 +1,9 @@
-// The command pack-module packs the generated module as importers download it,
-// into a directory that a file:// GOPROXY can name.
+// The command pack-module packs the Go modules as others download them, into a
+// directory that a file:// GOPROXY can name.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -17,10 +18,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: pack-module [-root DIR] PROXY")
 		os.Exit(2)
 	}
-	packed, err := moduleproxy.Pack(*root, ".", flag.Arg(0))
+	packed, err := moduleproxy.Pack(context.Background(), *root, flag.Arg(0))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pack-module:", err)
 		os.Exit(1)
 	}
-	fmt.Println(packed.Zip)
+	for _, module := range packed {
+		fmt.Println(module.Zip)
+	}
 }

@@ -130,15 +130,12 @@ func (r releaser) report(contents []content) {
 	for _, c := range contents {
 		fmt.Fprintf(r.out, "  %s\n", c.name)
 	}
-	// Go finds the module in tools/ by a tag of its own. Adopters build our plugin
-	// of Buf from it.
 	fmt.Fprintf(r.out, `Next:
   make check test
-  git add --all && git commit --message "Release %[1]s"
-  git tag --annotate %[2]s --message "Release %[1]s"
-  git tag --annotate tools/%[2]s --message "Tools of release %[1]s"
-and push all, once they are as you want them: git push origin HEAD %[2]s tools/%[2]s
-`, r.version, tagName(r.version))
+  git add --all && git commit --message "Release %s"
+  make tags
+and push the commit, and the tags as make tags says, once they are as you want them.
+`, r.version)
 }
 
 func tagName(version string) string { return "v" + version }

@@ -13,8 +13,8 @@ import (
 	"example.com/tidings/tools/internal/workspace"
 )
 
-// generatedDir is left out: its content comes from the schemas.
-const generatedDir = "gen/"
+// generatedDir is left out in every module: its content comes from the schemas.
+const generatedDir = "/gen/"
 
 // rename gives the checkout at root the module path newPath. Every new content
 // is made before the first file is written, so an error leaves all as it was.
@@ -44,7 +44,7 @@ func rename(root, newPath string, out io.Writer) error {
 	changed := make(map[string][]byte)
 	var problems []error
 	for _, name := range files {
-		if strings.HasPrefix(name, generatedDir) {
+		if strings.Contains("/"+name, generatedDir) {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))

@@ -20,33 +20,37 @@ var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/cli", "internal/daemon"},
 	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
 	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/guard", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/governance", "internal/guard", "internal/schema"},
-	"internal/governance": {"internal/compat", "internal/engine", "internal/guard", "internal/schema"},
+	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/schema"},
+	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
-	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/guard", "internal/lease", "internal/schema"},
-	"internal/eventlog":   {},
-	"internal/filter":     {"internal/schema"},
-	"internal/engine":     {},
+	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/gen", "internal/guard", "internal/lease", "internal/schema"},
+	"internal/eventlog":   {"internal/gen"},
+	"internal/filter":     {"internal/gen", "internal/schema"},
+	"internal/engine":     {"internal/gen"},
 	// The engines know nothing of each other, and daemon alone knows which it is.
-	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/guard"},
-	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/guard"},
-	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/guard"},
+	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
+	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
+	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
 	// For tests alone, and so imported by no package.
 	"internal/engine/jetstream/natstest": {},
-	"internal/lease":                     {},
-	"internal/schema":                    {"internal/imagejson"},
-	"internal/imagejson":                 {},
-	"internal/auth":                      {},
-	"internal/telemetry":                 {},
-	"internal/guard":                     {},
-	"internal/eventjson":                 {"internal/guard"},
+	"internal/lease":                     {"internal/gen"},
+	// Generated from server/proto: what is stored, and what replicas say to each
+	// other. The rest of the server knows neither.
+	"internal/gen":       {},
+	"internal/reserved":  {},
+	"internal/schema":    {"internal/guard", "internal/imagejson", "internal/reserved"},
+	"internal/imagejson": {},
+	"internal/auth":      {},
+	"internal/telemetry": {},
+	"internal/guard":     {},
+	"internal/eventjson": {"internal/guard"},
 	// Tests of the whole server alone.
 	"internal/clustertest": {},
 	"internal/fuzz":        {},
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
-	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson"},
+	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson", "internal/reserved"},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so

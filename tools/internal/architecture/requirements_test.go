@@ -51,3 +51,48 @@ func TestRootModuleRequiresOnlyWhatItsImportersNeed(t *testing.T) {
 		t.Error("go.mod replaces or excludes modules")
 	}
 }
+
+// TestModulesReplaceEachOther holds every module of the checkout to the others as
+// they stand beside it. Only what is published requires them at a release.
+func TestModulesReplaceEachOther(t *testing.T) {
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := workspace.GoModules(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, lies := make(map[string]*modfile.File), make(map[string]string)
+	for _, dir := range dirs {
+		name := filepath.Join(root, dir, "go.mod")
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[dir], err = modfile.Parse(name, data, nil); err != nil {
+			t.Fatal(err)
+		}
+		lies[files[dir].Module.Mod.Path] = dir
+	}
+	checked := 0
+	for dir, file := range files {
+		replaced := make(map[string]string)
+		for _, r := range file.Replace {
+			replaced[r.Old.Path] = filepath.Join(dir, filepath.FromSlash(r.New.Path))
+		}
+		for _, r := range file.Require {
+			want, ours := lies[r.Mod.Path]
+			if !ours {
+				continue
+			}
+			checked++
+			if got, ok := replaced[r.Mod.Path]; !ok || got != want {
+				t.Errorf("%s/go.mod requires %s without a replace line that leads to %s", dir, r.Mod.Path, want)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("no module requires another, so nothing was checked")
+	}
+}

@@ -22,8 +22,8 @@ import (
 	"example.com/tidings/tools/internal/workspace"
 )
 
-// allowedModules is all that a program takes along with the generated module:
-// the four that it requires, and what they need.
+// allowedModules is all that a program takes along with the contract and the
+// example events: the four that they require, and what they need.
 var allowedModules = []string{
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go",
 	"connectrpc.com/connect",
@@ -88,23 +88,31 @@ func TestGoOfDocuments(t *testing.T) {
 type consumer struct {
 	dir     string
 	environ []string
-	module  moduleproxy.Module
+	modules []moduleproxy.Module // The project's, that the program may use.
 }
 
 func newConsumer(t *testing.T, root string) consumer {
 	t.Helper()
 	proxy := t.TempDir()
-	module, err := moduleproxy.Pack(root, ".", proxy)
+	packed, err := moduleproxy.Pack(t.Context(), root, proxy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), module)
+	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), packed...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := consumer{dir: t.TempDir(), environ: append(testserver.Environ(), environ...), module: module}
+	modules := []moduleproxy.Module{packed[0]}
+	for _, module := range packed {
+		if module.Path == packed[0].Path+"/examples/events" {
+			modules = append(modules, module)
+		}
+	}
+	c := consumer{dir: t.TempDir(), environ: append(testserver.Environ(), environ...), modules: modules}
 	command(t, c.dir, c.environ, "go", "mod", "init", "consumer.example.org/shop")
-	command(t, c.dir, c.environ, "go", "get", module.String())
+	for _, module := range modules {
+		command(t, c.dir, c.environ, "go", "get", module.String())
+	}
 	return c
 }
 
@@ -145,7 +153,10 @@ func (c consumer) checkModules(t *testing.T, program string) {
 	for _, dependency := range info.Deps {
 		linked = append(linked, dependency.Path)
 	}
-	want := append([]string{c.module.Path}, allowedModules...)
+	want := slices.Clone(allowedModules)
+	for _, module := range c.modules {
+		want = append(want, module.Path)
+	}
 	slices.Sort(want)
 	slices.Sort(required)
 	slices.Sort(linked)

@@ -16,10 +16,11 @@ const maxModuleBytes = 1 << 20
 
 func TestModuleHoldsNoNestedModule(t *testing.T) {
 	root := checkout(t)
-	p, err := moduleproxy.Pack(root, ".", t.TempDir())
+	modules, err := moduleproxy.Pack(t.Context(), root, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
+	p := modules[0]
 	packed, err := os.Stat(p.Zip)
 	if err != nil {
 		t.Fatal(err)

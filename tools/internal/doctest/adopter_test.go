@@ -18,13 +18,9 @@ const adopting = "docs/adopting.md"
 func adopterEnviron(t *testing.T, root, path string) []string {
 	t.Helper()
 	proxy := t.TempDir()
-	var modules []moduleproxy.Module
-	for _, dir := range []string{".", "tools"} {
-		m, err := moduleproxy.Pack(root, dir, proxy)
-		if err != nil {
-			t.Fatal(err)
-		}
-		modules = append(modules, m)
+	modules, err := moduleproxy.Pack(t.Context(), root, proxy)
+	if err != nil {
+		t.Fatal(err)
 	}
 	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), modules...)
 	if err != nil {

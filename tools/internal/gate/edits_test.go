@@ -55,6 +55,11 @@ func changeGoPackage(t *testing.T, s source) source {
 	return s.replace(t, `option go_package = "example.org/changed/by/the/gate";`, fileOptions, optGoPackage)
 }
 
+func changeTopic(_ *testing.T, s source) source {
+	s.text = strings.Replace(s.text, topicOption, topicOption+"other-", 1)
+	return s
+}
+
 // replace puts text in the place of the element that a path leads to.
 func (s source) replace(t *testing.T, text string, path ...int32) source {
 	t.Helper()

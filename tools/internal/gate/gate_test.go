@@ -41,6 +41,7 @@ func TestBreakingGate(t *testing.T) {
 		{"an added field", addField, pickMessage, ""},
 		{"a renamed package", renamePackage, pickPackage, "FILE_SAME_PACKAGE"},
 		{"a changed go_package", changeGoPackage, pickMessage, "FILE_SAME_GO_PACKAGE"},
+		{"an event on another topic", changeTopic, pickEvent, "TIDINGS_EVENT_SAME_TOPIC"},
 		{"a change of nothing", func(_ *testing.T, s source) source { return s }, pickMessage, ""},
 	}
 	for _, test := range tests {
@@ -63,18 +64,16 @@ func TestBreakingGate(t *testing.T) {
 // schemas is a copy of the workspace's schemas with their image.
 type schemas struct {
 	dir, buf, image string
+	modules         []string // Their directories, as buf.yaml has them.
 	set             *descriptorpb.FileDescriptorSet
 }
 
 // A source is the text of a proto file, with what the compiler found in it.
 type source struct {
-	path string // Relative to the directory of the schemas.
+	path string // Relative to the copy.
 	text string
 	desc *descriptorpb.FileDescriptorProto
 }
-
-// schemaDir is the module's directory, as buf.yaml has it.
-const schemaDir = "proto"
 
 func newSchemas(t *testing.T) schemas {
 	t.Helper()
@@ -100,9 +99,16 @@ func newSchemas(t *testing.T) schemas {
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(ws.dir, "buf.yaml"), []byte(config), 0o600),
 		os.WriteFile(filepath.Join(ws.dir, "buf.lock"), lock, 0o600),
-		os.CopyFS(filepath.Join(ws.dir, schemaDir), os.DirFS(filepath.Join(root, schemaDir))),
 	); err != nil {
 		t.Fatal(err)
+	}
+	if ws.modules, err = workspace.BufModules(root); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range ws.modules {
+		if err := os.CopyFS(filepath.Join(ws.dir, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ws.image = filepath.Join(t.TempDir(), "image.binpb")
 	ws.build(t, "-o", ws.image)
@@ -132,14 +138,16 @@ func (ws schemas) sources(t *testing.T) []source {
 	t.Helper()
 	var sources []source
 	for _, file := range ws.set.GetFile() {
-		path := filepath.Join(schemaDir, filepath.FromSlash(file.GetName()))
-		text, err := os.ReadFile(filepath.Join(ws.dir, path))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		} else if err != nil {
-			t.Fatal(err)
+		for _, dir := range ws.modules {
+			path := filepath.Join(dir, filepath.FromSlash(file.GetName()))
+			text, err := os.ReadFile(filepath.Join(ws.dir, path))
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			sources = append(sources, source{path: path, text: string(text), desc: file})
 		}
-		sources = append(sources, source{path: path, text: string(text), desc: file})
 	}
 	return sources
 }
@@ -151,9 +159,11 @@ func (ws schemas) breaking(t *testing.T, changed []source) []string {
 	for _, file := range changed {
 		ws.swap(t, file)
 	}
-	ws.build(t, "-o", os.DevNull)
+	// As the gate does it: by itself, each module lacks what the others have.
+	now := filepath.Join(t.TempDir(), "now.binpb")
+	ws.build(t, "-o", now)
 
-	cmd := exec.CommandContext(t.Context(), ws.buf, "breaking", "--error-format=json", "--against", ws.image)
+	cmd := exec.CommandContext(t.Context(), ws.buf, "breaking", now, "--error-format=json", "--against", ws.image)
 	cmd.Dir = ws.dir
 	out, err := cmd.Output()
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != exitFindings) {

@@ -1,6 +1,12 @@
 package gate
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
+
+// topicOption is how a message says its topic.
+const topicOption = "    topic: \""
 
 // pickService returns the first file with a service of which one RPC can go.
 func pickService(t *testing.T, ws schemas) []source {
@@ -23,6 +29,18 @@ func pickMessage(t *testing.T, ws schemas) []source {
 		}
 	}
 	t.Fatal("no schema has a message with a field")
+	return nil
+}
+
+// pickEvent returns the first file with a message that says its topic.
+func pickEvent(t *testing.T, ws schemas) []source {
+	t.Helper()
+	for _, file := range ws.sources(t) {
+		if strings.Contains(file.text, topicOption) {
+			return []source{file}
+		}
+	}
+	t.Fatal("no schema has an event")
 	return nil
 }
 

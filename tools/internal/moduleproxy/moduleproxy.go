@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/module"
-	"golang.org/x/mod/zip"
 
+	"example.com/tidings/tools/internal/publish"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -28,77 +28,89 @@ type Module struct {
 	Zip string
 }
 
-// Pack packs the module in a directory of the checkout at root ("." is the root
-// module) into the directory proxy, which a file:// GOPROXY can name. Its version
-// is that of the file VERSION. What Git ignores is no part of it; what is new and
-// not committed is.
-func Pack(root, dir, proxy string) (Module, error) {
-	path, err := workspace.ModulePath(filepath.Join(root, dir))
-	if err != nil {
-		return Module{}, err
-	}
+// Pack packs all modules of the checkout at root that are published, as they are
+// published, into the directory proxy, which a file:// GOPROXY can name. The first
+// is the root module. Their version is that of the file VERSION. What Git ignores
+// is no part of them; what is new and not committed is.
+func Pack(ctx context.Context, root, proxy string) ([]Module, error) {
 	version, err := os.ReadFile(filepath.Join(root, "VERSION"))
 	if err != nil {
-		return Module{}, err
+		return nil, err
 	}
-	m := Module{Version: module.Version{Path: path, Version: "v" + strings.TrimSpace(string(version))}}
-	escaped, err := module.EscapePath(path)
+	repository, err := os.MkdirTemp("", "moduleproxy-*")
 	if err != nil {
-		return Module{}, err
+		return nil, err
 	}
-	base := filepath.Join(proxy, filepath.FromSlash(escaped), "@v")
-	m.Zip = filepath.Join(base, m.Version.Version+".zip")
+	defer os.RemoveAll(repository) //nolint:errcheck // A temporary directory.
+	if err := commit(ctx, root, repository); err != nil {
+		return nil, err
+	}
+	published, err := publish.Make(ctx, repository, "HEAD", "v"+strings.TrimSpace(string(version)))
+	if err != nil {
+		return nil, err
+	}
+	modules := make([]Module, 0, len(published.Modules))
+	for _, m := range published.Modules {
+		packed, err := pack(ctx, published, m, proxy)
+		if err != nil {
+			return nil, err
+		}
+		modules = append(modules, packed)
+	}
+	return modules, nil
+}
 
-	content, err := pack(m.Version, filepath.Join(root, dir))
+// commit makes a repository of the files of a checkout.
+func commit(ctx context.Context, root, repository string) error {
+	if err := workspace.Copy(root, repository); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"add", "--all"},
+		{"-c", "user.name=Nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false",
+			"commit", "--quiet", "--no-verify", "--message", "The checkout as it stands"},
+	} {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = repository
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", cmd, err, out)
+		}
+	}
+	return nil
+}
+
+// pack writes what a proxy serves of a module.
+func pack(ctx context.Context, published publish.Published, m publish.Module, proxy string) (Module, error) {
+	escaped, err := module.EscapePath(m.Path)
 	if err != nil {
+		return Module{}, err
+	}
+	var content bytes.Buffer
+	if err := published.Zip(&content, m); err != nil {
 		return Module{}, err
 	}
 	info, err := json.Marshal(map[string]any{"Version": m.Version.Version, "Time": time.Now().UTC()})
 	if err != nil {
 		return Module{}, err
 	}
-	gomod, err := os.ReadFile(filepath.Join(root, dir, "go.mod"))
+	gomod, err := published.GoMod(ctx, m)
 	if err != nil {
 		return Module{}, err
 	}
+	base := filepath.Join(proxy, filepath.FromSlash(escaped), "@v")
+	packed := Module{Version: m.Version, Zip: filepath.Join(base, m.Version.Version+".zip")}
 	for name, contents := range map[string][]byte{
 		filepath.Join(base, "list"):                    []byte(m.Version.Version + "\n"),
 		filepath.Join(base, m.Version.Version+".info"): info,
 		filepath.Join(base, m.Version.Version+".mod"):  gomod,
-		m.Zip: content,
+		packed.Zip: content.Bytes(),
 	} {
 		if err := write(name, contents); err != nil {
 			return Module{}, err
 		}
 	}
-	return m, nil
-}
-
-// pack returns the zip file of the module in dir.
-func pack(version module.Version, dir string) (_ []byte, err error) {
-	files, err := workspace.Files(dir)
-	if err != nil {
-		return nil, err
-	}
-	copied, err := os.MkdirTemp("", "tidings-module-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(copied) //nolint:errcheck // A temporary directory.
-	for _, name := range files {
-		contents, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return nil, err
-		}
-		if err := write(filepath.Join(copied, name), contents); err != nil {
-			return nil, err
-		}
-	}
-	var content bytes.Buffer
-	if err := zip.CreateFromDir(&content, version, copied); err != nil {
-		return nil, fmt.Errorf("pack %s: %w", version, err)
-	}
-	return content.Bytes(), nil
+	return packed, nil
 }
 
 func write(name string, contents []byte) error {

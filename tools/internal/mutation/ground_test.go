@@ -21,7 +21,7 @@ import (
 const (
 	// exitFindings is the status with which Buf says that it found something.
 	exitFindings = 100
-	// schemaDir is the module's directory, as buf.yaml has it.
+	// schemaDir is the directory of the one module that the suite makes of all.
 	schemaDir = "proto"
 	// configFile is the configuration that the suite holds to its purpose.
 	configFile = "buf.yaml"
@@ -30,7 +30,7 @@ const (
 // changed are the directories of the project's schemas that are tried on. The
 // others would double the time that Buf takes for each change, and hold nothing
 // that these don't.
-var changed = []string{"shop", "tidings"}
+var changed = []string{"proto", "server/proto", "conformance/proto", "examples/events/proto/shop"}
 
 // A ground is what changes are tried on: the project's schemas and configuration,
 // the pinned Buf with our plugin, and the image of the schemas before a change.
@@ -63,6 +63,9 @@ func newGround(t *testing.T) ground {
 	if g.config, err = workspace.BuildPlugin(t.Context(), root, g.dir); err != nil {
 		t.Fatal(err)
 	}
+	if g.config, err = workspace.OneModule(g.config, schemaDir); err != nil {
+		t.Fatal(err)
+	}
 
 	before, err := g.schemas("breaking")
 	if err != nil {
@@ -85,8 +88,10 @@ func (g ground) schemas(command string) (string, error) {
 		return "", err
 	}
 	for _, name := range changed {
-		source := os.DirFS(filepath.Join(g.root, schemaDir, name))
-		if err := os.CopyFS(filepath.Join(dir, schemaDir, name), source); err != nil {
+		// What is below the directory of a module stays where it is.
+		_, below, _ := strings.Cut(name+"/", "proto/")
+		source := os.DirFS(filepath.Join(g.root, filepath.FromSlash(name)))
+		if err := os.CopyFS(filepath.Join(dir, schemaDir, filepath.FromSlash(below)), source); err != nil {
 			return "", err
 		}
 	}

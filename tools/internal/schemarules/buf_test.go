@@ -41,6 +41,9 @@ func newModule(t *testing.T) module {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if config, err = workspace.OneModule(config, "proto"); err != nil {
+		t.Fatal(err)
+	}
 	m.write("buf.yaml", config)
 	lock, err := os.ReadFile(filepath.Join(root, "buf.lock"))
 	if err != nil {

@@ -54,10 +54,12 @@ func looksLikeEvent(message protoreflect.MessageDescriptor) bool {
 	return strings.HasSuffix(string(message.Name()), "Event") || eventFile.MatchString(path.Base(file.Path()))
 }
 
+// ofTidings matches the packages of Tidings itself, and none that a company has
+// below them.
+var ofTidings = regexp.MustCompile(`^tidings\.((options|storage|replica|conformance)\.)?v[0-9]+((alpha|beta)[0-9]+)?$`)
+
 // isTidings says whether a package is one of Tidings itself.
-func isTidings(name protoreflect.FullName) bool {
-	return name == "tidings" || strings.HasPrefix(string(name), "tidings.")
-}
+func isTidings(name protoreflect.FullName) bool { return ofTidings.MatchString(string(name)) }
 
 // optionsFile declares the option of events.
 const optionsFile = "tidings/options/v1/options.proto"

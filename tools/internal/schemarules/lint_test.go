@@ -37,7 +37,8 @@ message HeldEvent {}`,
 			is: `package elsewhere.v1;
 message LogEvent {}`,
 		},
-		{name: "not in the packages of Tidings", file: "tidings/journal/v1/event.proto", is: "message StoredEvent {}"},
+		{name: "not in the packages of Tidings", file: "tidings/storage/v1/event.proto", is: "message StoredEvent {}"},
+		{name: "but below them", file: "tidings/acme/v1/event.proto", is: "message SentEvent {} //! TIDINGS_EVENT_TOPIC"},
 		{
 			name: "names that are none",
 			is: `message A {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -49,4 +50,30 @@ func GoModules(root string) ([]string, error) {
 		}
 	}
 	return dirs, nil
+}
+
+// modulesSection is the part of a buf.yaml that names the modules.
+var modulesSection = regexp.MustCompile(`(?m)^modules:\n(?:[ #].*\n)+`)
+
+// OneModule returns a buf.yaml of several modules as one for the same schemas in
+// a single module, the directory dir. It is for tests that put together what they
+// need. A module that has rules of its own is an error: they would be lost.
+func OneModule(config, dir string) (string, error) {
+	var named struct {
+		Modules []map[string]any `yaml:"modules"`
+	}
+	if err := yaml.Unmarshal([]byte(config), &named); err != nil {
+		return "", fmt.Errorf("buf.yaml: %w", err)
+	}
+	for _, module := range named.Modules {
+		for key := range module {
+			if key != "path" && key != "name" {
+				return "", fmt.Errorf("buf.yaml: the module %v has %s of its own, and the rules are one for all", module["path"], key)
+			}
+		}
+	}
+	if n := len(modulesSection.FindAllString(config, -1)); n != 1 {
+		return "", fmt.Errorf("buf.yaml has %d sections of modules, want 1", n)
+	}
+	return modulesSection.ReplaceAllLiteralString(config, "modules:\n  - path: "+dir+"\n"), nil
 }

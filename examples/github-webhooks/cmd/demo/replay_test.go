@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
+	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	webhooksv1 "example.com/tidings/gen/go/github/webhooks/v1"
+	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 

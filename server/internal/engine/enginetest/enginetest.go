@@ -19,8 +19,8 @@ import (
 	"example.com/tidings/server/internal/guard"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // Storage makes a storage that holds nothing and returns what opens it. It is

@@ -12,7 +12,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // What is sent again isn't stored again.

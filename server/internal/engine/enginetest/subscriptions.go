@@ -9,7 +9,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func newSubscription(t *testing.T, e engine.Engine, name string) *engine.Subscription {

@@ -17,7 +17,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func newTopic(t *testing.T, e engine.Engine, name string, kind optionsv1.Dedupe) *engine.Topic {

@@ -17,7 +17,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // batch is a batch of events with ids of one byte.

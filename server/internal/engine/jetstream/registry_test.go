@@ -16,7 +16,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 var discard = slog.New(slog.DiscardHandler)

@@ -14,7 +14,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // schemasBucket holds the registered schemas: see tidings.storage.v1.SchemaRevision.

@@ -8,7 +8,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func openSubscriptions(ctx context.Context, e *Engine, progress func()) (*registry[*storagev1.SubscriptionConfig], error) {

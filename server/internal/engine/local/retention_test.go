@@ -14,7 +14,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 func retain(maxBytes int64, maxAge time.Duration) func(*storagev1.TopicConfig) {

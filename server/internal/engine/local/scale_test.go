@@ -12,7 +12,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // heap is what the process holds.

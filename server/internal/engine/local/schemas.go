@@ -11,7 +11,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // schemas are the schemas that were stored.

@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // surveyedSubscription is what a survey knows of a subscription.

@@ -18,7 +18,7 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
-	storagev1 "example.com/tidings/gen/go/tidings/storage/v1"
+	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
 // surveyedTopic is what a survey knows of a topic.
