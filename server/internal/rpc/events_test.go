@@ -37,7 +37,7 @@ func newName() string { return fmt.Sprintf("topic-%d", names.Add(1)) }
 // newTopic creates a topic for one test.
 func newTopic(t *testing.T, c client, change ...func(*tidingsv1.Topic)) string {
 	t.Helper()
-	topic := &tidingsv1.Topic{Name: newName()}
+	topic := &tidingsv1.Topic{Name: newName(), Settings: new(optionsv1.TopicSettings)}
 	for _, f := range change {
 		f(topic)
 	}

@@ -224,10 +224,13 @@ func TestGetServerInfo(t *testing.T) {
 			Version: "1.2.3-test",
 			Limits: &tidingsv1.Limits{
 				MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes, MaxEventsPerRequest: 4096, MaxEventsPerDedupeEventRequest: 4096,
-				MaxUnsettledEvents: 50_000,
+				MaxUnsettledEvents: 50_000, MaxWindowEvents: 10_000, MaxWindowBytes: 256 << 20, MaxSettlementsPerRequest: 10_000,
 			},
 			Durability: tidingsv1.Durability_DURABILITY_PROCESS,
-			Features:   []string{"exact-backlog", "key-index", "key-preconditions"},
+			Features: []string{
+				"SUBSCRIPTIONS", "CEL_FILTERS", "DECLARED_TOPICS", "EVENT_TYPE_REVISIONS", "SCHEMA_REGISTRATION",
+				"KEY_PRECONDITIONS", "MULTIPLE_PRECONDITIONS", "EXACT_COUNTS", "KEY_INDEX",
+			},
 		}
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 			t.Errorf("shows otherwise (-want +got):\n%s", diff)

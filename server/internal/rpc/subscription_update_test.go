@@ -79,9 +79,29 @@ func TestUpdateSubscription(t *testing.T) {
 				s.RetryPolicy.Attempts, s.RetryPolicy.Multiplier = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}, proto.Float64(2)
 			},
 		},
+		"the other one of the attempts": {
+			[]string{"retry_policy.unlimited_attempts", "description"}, &tidingsv1.Subscription{RetryPolicy: full},
+			func(s *tidingsv1.Subscription) { s.Description = "" },
+		},
+		"a new policy": {
+			[]string{"retry_policy"}, &tidingsv1.Subscription{RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(3 * time.Second)}},
+			func(s *tidingsv1.Subscription) {
+				s.RetryPolicy = &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(3 * time.Second), MaxBackoff: durationpb.New(5 * time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}}
+			},
+		},
 		"no mask": {
 			nil, &tidingsv1.Subscription{Description: "new", RetryPolicy: full},
 			func(s *tidingsv1.Subscription) { s.Description, s.RetryPolicy = "new", full },
+		},
+		"no mask, a part of the policy": {
+			nil, &tidingsv1.Subscription{RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(3 * time.Second)}},
+			func(s *tidingsv1.Subscription) { s.RetryPolicy.MinBackoff = durationpb.New(3 * time.Second) },
+		},
+		"everything": {
+			[]string{"*"}, &tidingsv1.Subscription{RetryPolicy: full},
+			func(s *tidingsv1.Subscription) {
+				s.Description, s.Filter, s.AckDeadline, s.RetryPolicy, s.ExpireAfterIdle = "", nil, durationpb.New(30*time.Second), full, nil
+			},
 		},
 	} {
 		t.Run(name, some(func(t *testing.T, c client) {
@@ -112,17 +132,45 @@ func TestUpdateSubscription(t *testing.T) {
 			if diff := cmp.Diff(got, show(t, c, s), protocmp.Transform(), protocmp.IgnoreFields(want, "statistics")); diff != "" {
 				t.Errorf("GetSubscription shows it otherwise (-updated +got):\n%s", diff)
 			}
-		}))
+		}, maskNeeds(test.mask)...))
 	}
-	for _, path := range []string{"name", "topic", "ordering", "etag", "create_time", "detached", "statistics", "nothing", "retry_policy.nothing", "filter.cel"} {
+	for _, path := range []string{"etag", "create_time", "detached", "statistics", "nothing", "retry_policy.nothing", "retry_policy.attempts", "filter.cel", "*"} {
 		t.Run("bad mask/"+path, some(func(t *testing.T, c client) {
 			_, s := newSubscribed(t, c)
 			_, err := c.UpdateSubscription(testContext(t), &tidingsv1.UpdateSubscriptionRequest{
-				Subscription: &tidingsv1.Subscription{Name: s, Topic: "orders"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description", path}},
+				Subscription: &tidingsv1.Subscription{Name: s}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"description", path}},
 			})
 			wantRefusal(t, err, because(codes.InvalidArgument, "UPDATE_MASK_INVALID").at("update_mask.paths[1]"))
-		}))
+		}, maskNeeds([]string{path})...))
 	}
+	for field, wanted := range map[string]*tidingsv1.Subscription{
+		"topic":    {Topic: "orders", Description: "new"},
+		"ordering": {Ordering: tidingsv1.Ordering_ORDERING_KEY, Description: "new"},
+	} {
+		for name, mask := range map[string][]string{"no mask": nil, "everything": {"*"}, "named": {field}, "not named": {"description"}} {
+			t.Run("immutable/"+field+"/"+name, some(func(t *testing.T, c client) {
+				_, s := newSubscribed(t, c)
+				request := &tidingsv1.UpdateSubscriptionRequest{Subscription: proto.CloneOf(wanted)}
+				request.Subscription.Name = s
+				if mask != nil {
+					request.UpdateMask = &fieldmaskpb.FieldMask{Paths: mask}
+				}
+				_, err := c.UpdateSubscription(testContext(t), request)
+				wantRefusal(t, err, because(codes.InvalidArgument, "FIELD_IMMUTABLE").at("subscription."+field))
+				if got := show(t, c, s); got.GetDescription() != "" {
+					t.Errorf("it is %v", got)
+				}
+			}, maskNeeds(mask)...))
+		}
+	}
+	t.Run("nothing to change", some(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		before := show(t, c, s)
+		after := change(t, c, &tidingsv1.Subscription{Name: s, Topic: topic, Etag: before.GetEtag()}, "topic", "ordering", "paused", "retry_policy.max_attempts")
+		if diff := cmp.Diff(before, after, protocmp.Transform(), protocmp.IgnoreFields(before, "statistics")); diff != "" {
+			t.Errorf("changed (-before +after):\n%s", diff)
+		}
+	}))
 	t.Run("policy that doesn't fit", each(func(t *testing.T, c client) {
 		_, s := newSubscribed(t, c)
 		_, err := c.UpdateSubscription(testContext(t), &tidingsv1.UpdateSubscriptionRequest{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,7 +86,17 @@ var (
 	// opaquePayloads: payloads are bytes to the client.
 	opaquePayloads = need{"JSON shows payloads as what they mean, so what means nothing can't be sent",
 		func(t transport) bool { return !t.json }}
+	// everyField: a mask stands for everything.
+	everyField = need{"Go's JSON can't write the mask *", func(t transport) bool { return !t.json }}
 )
+
+// maskNeeds is what it takes to send a mask.
+func maskNeeds(mask []string) []need {
+	if slices.Contains(mask, "*") {
+		return []need{everyField}
+	}
+	return nil
+}
 
 // unmet returns why a transport can't show a behaviour, or nothing.
 func (t transport) unmet(needs []need) string {
