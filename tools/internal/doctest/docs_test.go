@@ -33,7 +33,7 @@ const (
 // languages are those of the blocks: sh and console are run here, go and proto
 // are compiled elsewhere (see package consumer, and the schemas that the steps of
 // a document write), and in the others there must be no command.
-var languages = []string{"sh", "console", "go", "text", "json", "yaml", "proto"}
+var languages = []string{"sh", "console", "go", "text", "json", "yaml", "toml", "xml", "proto", "mermaid"}
 
 func TestCommandsOfDocuments(t *testing.T) {
 	if testing.Short() {
