@@ -4,14 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -69,70 +67,6 @@ func TestMalformedConsume(t *testing.T) {
 	}
 }
 
-func TestBadSettlements(t *testing.T) {
-	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-	day := durationpb.New(24*60*60*1e9 + 1)
-	for name, test := range map[string]struct {
-		settlements []*tidingsv1.Settlement
-		field       string // In the settlements.
-	}{
-		"too many":         {slices.Repeat([]*tidingsv1.Settlement{ack("x")}, 10_001), ""},
-		"no action":        {[]*tidingsv1.Settlement{{DeliveryToken: "x"}}, "[0].action"},
-		"long token":       {[]*tidingsv1.Settlement{ack("x"), ack(strings.Repeat("x", 257))}, "[1].delivery_token"},
-		"unknown nack":     {[]*tidingsv1.Settlement{nack("x", &tidingsv1.Nack{Kind: 17})}, "[0].nack.kind"},
-		"negative delay":   {[]*tidingsv1.Settlement{nack("x", &tidingsv1.Nack{Delay: durationpb.New(-1)})}, "[0].nack.delay"},
-		"long delay":       {[]*tidingsv1.Settlement{nack("x", &tidingsv1.Nack{Delay: day})}, "[0].nack.delay"},
-		"long reason":      {[]*tidingsv1.Settlement{nack("x", &tidingsv1.Nack{Reason: strings.Repeat("☕", 1025)})}, "[0].nack.reason"},
-		"no duration":      {[]*tidingsv1.Settlement{{DeliveryToken: "x", Action: &tidingsv1.Settlement_Extend{Extend: new(tidingsv1.ExtendDeadline)}}}, "[0].extend.duration"},
-		"short extension":  {[]*tidingsv1.Settlement{extend("x", 1e9-1)}, "[0].extend.duration"},
-		"long extension":   {[]*tidingsv1.Settlement{extend("x", 3600*1e9+1)}, "[0].extend.duration"},
-		"negative seconds": {[]*tidingsv1.Settlement{extend("x", -1e9)}, "[0].extend.duration"},
-	} {
-		t.Run("Settle/"+name, some(func(t *testing.T, c client) {
-			topic, s := newSubscribed(t, c)
-			publishN(t, c, topic, 1)
-			token := pull(t, c, s, 1)[0].GetDeliveryToken()
-			_, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{Subscription: s, Settlements: append(slices.Clone(test.settlements), ack(token))})
-			wantRefusal(t, err, invalid.at("settlements"+test.field))
-			ackAll(t, c, s, &tidingsv1.Delivery{DeliveryToken: token}) // Nothing of the request was done.
-		}))
-		t.Run("Consume/"+name, some(func(t *testing.T, c client) {
-			_, s := newSubscribed(t, c)
-			err := consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s}), settleOf(test.settlements...))
-			wantRefusal(t, err, invalid.at("settle.settlements"+test.field))
-		}, fullDuplex))
-	}
-	t.Run("as many as may be", some(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c)
-		publishN(t, c, topic, 300)
-		var settlements []*tidingsv1.Settlement
-		for _, d := range pull(t, c, s, 300) {
-			settlements = append(settlements, nack(d.GetDeliveryToken(), &tidingsv1.Nack{
-				Kind: tidingsv1.NackKind_NACK_KIND_DEAD_LETTER, Reason: strings.Repeat("☕", 1024),
-			}))
-		}
-		for len(settlements) < 10_000 {
-			settlements = append(settlements, ack(fmt.Sprint("x", len(settlements))))
-		}
-		for i, got := range settleNow(t, c, s, settlements...) {
-			want := malformed
-			if i < 300 {
-				want = applied
-			}
-			if got != want {
-				t.Fatalf("settlement %d: %v", i, got)
-			}
-		}
-		wantDead(t, c, s, 300, 0)
-	}))
-	t.Run("none", each(func(t *testing.T, c client) {
-		_, s := newSubscribed(t, c)
-		if got := settleNow(t, c, s); len(got) != 0 {
-			t.Errorf("got %v", got)
-		}
-	}))
-}
-
 func TestSubscriptionJSON(t *testing.T) {
 	t.Parallel()
 	notFound := because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", "none")
@@ -147,7 +81,8 @@ func TestSubscriptionJSON(t *testing.T) {
 		"number of an enum":   {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x","nack":{"kind":3}}]}`, notFound},
 		"null":                {settlePath, `{"subscription":"none","settlements":null,"window":null}`, notFound},
 		"two actions":         {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x","ack":{},"nack":{}}]}`, bad.at("settlements[0].nack")},
-		"no action":           {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x"}]}`, invalid.at("settlements[0].action")},
+		"no action":           {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x"}]}`, notFound},
+		"a negative delay":    {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x","nack":{"delay":"-1s"}}]}`, notFound},
 		"misspelt":            {settlePath, `{"subscription":"none","settlements":[{"token":"x","ack":{}}]}`, bad.at("settlements[0].token")},
 		"unknown enum":        {settlePath, `{"subscription":"none","settlements":[{"deliveryToken":"x","nack":{"kind":"MAYBE"}}]}`, bad.at("settlements[0].nack.kind")},
 		"a number for a time": {pullPath, `{"subscription":"none","maxWait":5}`, bad.at("maxWait")},
@@ -194,19 +129,20 @@ func TestSubscriptionJSON(t *testing.T) {
 				DeliveryToken string `json:"deliveryToken"`
 				Attempt       int    `json:"attempt"`
 				Deadline      string `json:"deadline"`
-				Event         struct {
+				LeaseDuration string `json:"leaseDuration"`
+				Recorded      struct {
 					Sequence string `json:"sequence"`
 					Event    struct {
 						Data map[string]any `json:"data"`
 					} `json:"event"`
-				} `json:"event"`
+				} `json:"recorded"`
 			} `json:"deliveries"`
 		}
 		if err := json.Unmarshal(answer, &response); err != nil || status != http.StatusOK || len(response.Deliveries) != 1 {
 			t.Fatalf("%d: %s", status, answer)
 		}
 		got := response.Deliveries[0]
-		if got.Attempt != 1 || got.Deadline == "" || got.Event.Sequence != "1" || got.Event.Event.Data["email"] != "a@example.com" {
+		if got.Attempt != 1 || got.Deadline == "" || got.LeaseDuration != "30s" || got.Recorded.Sequence != "1" || got.Recorded.Event.Data["email"] != "a@example.com" {
 			t.Errorf("delivered: %s", answer)
 		}
 		wantSettled(t, c, s, applied, ack(got.DeliveryToken))

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -72,6 +73,16 @@ func TestPull(t *testing.T) {
 			t.Errorf("pulled were %v, want %v", all, ids(events))
 		}
 	}))
+	t.Run("more than may be", some(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		publishN(t, c, topic, 1001)
+		for _, want := range []int{1000, 1, 0} {
+			response, err := c.Pull(testContext(t), &tidingsv1.PullRequest{Subscription: s, MaxEvents: math.MaxInt32})
+			if got := len(response.GetDeliveries()); err != nil || got != want {
+				t.Fatalf("%d events, %v, want %d", got, err, want)
+			}
+		}
+	}))
 	t.Run("waits", each(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		before := time.Now()
@@ -122,7 +133,6 @@ func TestPull(t *testing.T) {
 	}{
 		"bad name":        {&tidingsv1.PullRequest{Subscription: "A"}, invalid.at("subscription")},
 		"negative number": {&tidingsv1.PullRequest{Subscription: "a", MaxEvents: -1}, invalid.at("max_events")},
-		"large number":    {&tidingsv1.PullRequest{Subscription: "a", MaxEvents: 1001}, invalid.at("max_events")},
 		"negative wait":   {&tidingsv1.PullRequest{Subscription: "a", MaxWait: durationpb.New(-1)}, invalid.at("max_wait")},
 		"long wait":       {&tidingsv1.PullRequest{Subscription: "a", MaxWait: durationpb.New(time.Minute + 1)}, invalid.at("max_wait")},
 		"not found":       {&tidingsv1.PullRequest{Subscription: "a"}, because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", "a")},

@@ -223,7 +223,7 @@ func TestDeadLetterFilter(t *testing.T) {
 	}{
 		"unknown type": {
 			&tidingsv1.DeadLetterFilter{Event: &tidingsv1.EventFilter{EventTypes: []string{"a.B"}}},
-			because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "a.B"),
+			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("filter.event.event_types[0]"),
 		},
 		"CEL": {
 			&tidingsv1.DeadLetterFilter{Event: &tidingsv1.EventFilter{Cel: "1 +"}},
@@ -252,8 +252,8 @@ func TestDeadLetterFilter(t *testing.T) {
 			wantRefusal(t, err, invalid.at("subscription"))
 		}
 		for field, request := range map[string]*tidingsv1.ListDeadLettersRequest{
-			"page_size":  {Subscription: s, PageSize: 1001},
-			"page_token": {Subscription: s, PageToken: strings.Repeat("a", 257)},
+			"page_size":  {Subscription: s, PageSize: -1},
+			"page_token": {Subscription: s, PageToken: strings.Repeat("a", 1025)},
 		} {
 			_, err := c.ListDeadLetters(testContext(t), request)
 			wantRefusal(t, err, invalid.at(field))

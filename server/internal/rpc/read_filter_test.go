@@ -167,8 +167,8 @@ func TestReadFilterRefused(t *testing.T) {
 		"empty value":        {&tidingsv1.EventFilter{Attributes: exactly("id", "")}, broken.at(`filter.attributes.exact.values["id"]`), ""},
 		"attribute name":     {&tidingsv1.EventFilter{Attributes: beginning("no-name", "x")}, broken.at(`filter.attributes.prefix.values["no-name"]`), ""},
 		"no values":          {&tidingsv1.EventFilter{Attributes: ending()}, broken.at("filter.attributes.suffix.values"), ""},
-		"unknown type":       {&tidingsv1.EventFilter{EventTypes: []string{"a.B"}, Cel: "!"}, because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "a.B"), ""},
-		"no type of tidings": {&tidingsv1.EventFilter{EventTypes: []string{"tidings.v1.Event"}}, because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "tidings.v1.Event"), ""},
+		"unknown type":       {&tidingsv1.EventFilter{EventTypes: []string{"a.B"}, Cel: "!"}, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("filter.event_types[0]"), ""},
+		"no type of tidings": {&tidingsv1.EventFilter{EventTypes: []string{"tidings.v1.Event"}}, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "tidings.v1.Event").at("filter.event_types[0]"), "not the type of an event"},
 	} {
 		t.Run(name, some(func(t *testing.T, c client) {
 			topic := newTopic(t, c)

@@ -257,7 +257,7 @@ func TestRead(t *testing.T) {
 		"unknown type": {func(r *tidingsv1.ReadRequest) {
 			r.Filter = &tidingsv1.EventFilter{EventTypes: []string{orderPaid, "a.B"}}
 		},
-			because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "a.B"), nil},
+			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("filter.event_types[1]"), nil},
 	} {
 		t.Run("refused/"+name, some(func(t *testing.T, c client) {
 			request := &tidingsv1.ReadRequest{Topic: "orders", Stop: stopCaughtUp, Start: fromNew}

@@ -101,11 +101,16 @@ func TestDetached(t *testing.T) {
 			topic, s := newSubscribed(t, c)
 			end := d.begin(t, c, s)
 			detach(t, c, topic)
-			gone := because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", topic)
+			gone := because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic)
 			wantRefusal(t, end(), gone)
 			_, err := c.Pull(testContext(t), &tidingsv1.PullRequest{Subscription: s})
 			wantRefusal(t, err, gone)
 			wantRefusal(t, receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s}), gone)
+		}, d.need...))
+		t.Run("consumed anew/"+d.name, some(func(t *testing.T, c client) {
+			topic, s := newSubscribed(t, c)
+			detach(t, c, topic)
+			wantRefusal(t, d.begin(t, c, s)(), because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic))
 		}, d.need...))
 	}
 	t.Run("what is left", each(func(t *testing.T, c client) {
@@ -114,7 +119,7 @@ func TestDetached(t *testing.T) {
 		bury(t, c, s, 1)
 		token := pull(t, c, s, 1)[0].GetDeliveryToken()
 		detach(t, c, topic)
-		gone := because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", topic)
+		gone := because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic)
 		for range 2 { // Also when there is another topic of the name.
 			if !show(t, c, s).GetDetached() {
 				t.Error("it isn't detached")
@@ -125,6 +130,8 @@ func TestDetached(t *testing.T) {
 			wantRefusal(t, err, gone)
 			wantRefusal(t, receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s}), gone)
 			_, err = c.RedriveDeadLetters(testContext(t), &tidingsv1.RedriveDeadLettersRequest{Subscription: s})
+			wantRefusal(t, err, gone)
+			_, err = c.RedriveDeadLetters(testContext(t), &tidingsv1.RedriveDeadLettersRequest{Subscription: s, DryRun: true})
 			wantRefusal(t, err, gone)
 			_, err = c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: s, Position: fromEarliest})
 			wantRefusal(t, err, gone)
@@ -152,7 +159,7 @@ func TestDetached(t *testing.T) {
 		for {
 			response, err := stream.stream.Recv()
 			if err != nil {
-				wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", topic))
+				wantRefusal(t, err, because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic))
 				break
 			}
 			if response.GetDeliveries() != nil {

@@ -116,7 +116,7 @@ func TestSubscriptionFilter(t *testing.T) {
 		filter *tidingsv1.EventFilter
 		want   refusal
 	}{
-		"unknown type": {&tidingsv1.EventFilter{EventTypes: []string{"a.B"}}, because(codes.NotFound, "EVENT_TYPE_NOT_FOUND", "type", "a.B")},
+		"unknown type": {&tidingsv1.EventFilter{EventTypes: []string{"a.B"}}, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "a.B").at("subscription.filter.event_types[0]")},
 		"no CEL":       {&tidingsv1.EventFilter{Cel: "1 +"}, because(codes.InvalidArgument, "FILTER_INVALID").at("subscription.filter.cel")},
 		"not a bool":   {&tidingsv1.EventFilter{Cel: "event.id"}, because(codes.InvalidArgument, "FILTER_INVALID").at("subscription.filter.cel")},
 		"unknown field": {

@@ -17,6 +17,8 @@ const (
 	already   = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED
 	leaseLost = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST
 	malformed = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED
+
+	invalidSettlement = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_INVALID
 )
 
 // How an event is nacked, in short.
@@ -205,9 +207,15 @@ func leasedNone(s *tidingsv1.SubscriptionStatistics) bool { return s.GetLeasedEv
 // seek moves a subscription.
 func seek(t *testing.T, c client, subscription string, position *tidingsv1.StartPosition) string {
 	t.Helper()
+	return sought(t, c, subscription, position).GetCursor()
+}
+
+// sought moves a subscription and returns what the server says.
+func sought(t *testing.T, c client, subscription string, position *tidingsv1.StartPosition) *tidingsv1.SeekSubscriptionResponse {
+	t.Helper()
 	response, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: subscription, Position: position})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.GetCursor()
+	return response
 }
