@@ -102,7 +102,7 @@ func TestSubscriptionJSON(t *testing.T) {
 		},
 		"no multiplier": {
 			createSubscriptionPath, `{"subscription":{"name":"a","topic":"orders","retryPolicy":{"multiplier":"NaN"}}}`,
-			invalid.at("subscription.retry_policy", "subscription.retry_policy.multiplier", "subscription.retry_policy.multiplier"),
+			invalid.at("subscription.retry_policy.multiplier", "subscription.retry_policy.multiplier"),
 		},
 		"deep filter": {
 			createSubscriptionPath, `{"subscription":{"name":"a","topic":"orders","filter":{"attributes":` +

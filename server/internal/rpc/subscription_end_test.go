@@ -107,12 +107,13 @@ func TestDetached(t *testing.T) {
 			wantRefusal(t, err, gone)
 			wantRefusal(t, receiveRefused(t, c, &tidingsv1.ReceiveRequest{Subscription: s}), gone)
 		}, d.need...))
-		t.Run("consumed anew/"+d.name, some(func(t *testing.T, c client) {
-			topic, s := newSubscribed(t, c)
-			detach(t, c, topic)
-			wantRefusal(t, d.begin(t, c, s)(), because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic))
-		}, d.need...))
 	}
+	t.Run("before it is consumed", some(func(t *testing.T, c client) {
+		topic, s := newSubscribed(t, c)
+		detach(t, c, topic)
+		wantRefusal(t, consumeRefused(t, c, openOf(&tidingsv1.ConsumeOpen{Subscription: s})),
+			because(codes.FailedPrecondition, "SUBSCRIPTION_DETACHED", "subscription", s, "topic", topic))
+	}, fullDuplex))
 	t.Run("what is left", each(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		events := publishN(t, c, topic, 3)
