@@ -117,6 +117,7 @@ Exit status:
 		a.deadLetterCommand(),
 		a.validateCommand(),
 		a.schemaCommand(),
+		a.initCommand(),
 		a.infoCommand(),
 		a.versionCommand(),
 	)
