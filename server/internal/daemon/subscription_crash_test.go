@@ -130,7 +130,7 @@ func testDeadlinesPassDuringCrashes(t *testing.T, storage string) {
 	expectSame(t, pull(t, s.clients, 1), sequences[1:])
 }
 
-// A seek that was answered holds after a crash.
+// A seek that was answered holds after a crash, and so does the way back.
 func TestSeekSurvivesCrash(t *testing.T) { onEach(t, testSeekSurvivesCrash) }
 
 func testSeekSurvivesCrash(t *testing.T, storage string) {
@@ -140,12 +140,7 @@ func testSeekSurvivesCrash(t *testing.T, storage string) {
 	for _, to := range []int{50, 0, 90} {
 		before := pull(t, s.clients, 10)
 		settle(t, s.clients, applied, acks(before[:5])...)
-		if _, err := s.subscriptions.SeekSubscription(t.Context(), &tidingsv1.SeekSubscriptionRequest{
-			Name:     work,
-			Position: &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Sequence{Sequence: sequences[to]}},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		previous := seek(t, s.clients, &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Sequence{Sequence: sequences[to]}})
 		s.crash()
 		settle(t, s.clients, leaseLost, acks(before)...)
 		after := pull(t, s.clients, 10)
@@ -153,7 +148,22 @@ func testSeekSurvivesCrash(t *testing.T, storage string) {
 		expectAttempt(t, 1, after)
 		s.crash()
 		settle(t, s.clients, applied, acks(after)...)
+		seek(t, s.clients, previous)
+		s.crash()
+		again := pull(t, s.clients, 5)
+		expectSame(t, again, sequencesOf(before[5:]))
+		settle(t, s.clients, applied, acks(again)...)
 	}
+}
+
+// seek moves the subscription and returns where it was.
+func seek(t *testing.T, c clients, to *tidingsv1.StartPosition) *tidingsv1.StartPosition {
+	t.Helper()
+	response, err := c.subscriptions.SeekSubscription(t.Context(), &tidingsv1.SeekSubscriptionRequest{Name: work, Position: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Cursor{Cursor: response.GetPreviousCursor()}}
 }
 
 // So many settlements that the journal is compacted again and again, and

@@ -182,12 +182,7 @@ func TestReplicasSeekForEachOther(t *testing.T) {
 		s := consume(t.Context(), t, sides[0], &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 100}})
 		before := s.next(100)
 		s.settle(applied, acks(before[:50])...)
-		if _, err := sides[1].subscriptions.SeekSubscription(t.Context(), &tidingsv1.SeekSubscriptionRequest{
-			Name:     work,
-			Position: &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Sequence{Sequence: sequences[200]}},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		previous := seek(t, sides[1], &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Sequence{Sequence: sequences[200]}})
 		settle(t, sides[i], leaseLost, acks(before)...)
 		// The rest of the frames from before the seek come first on the stream.
 		var after []*tidingsv1.Delivery
@@ -212,13 +207,10 @@ func TestReplicasSeekForEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.end()
-		if _, err := sides[0].subscriptions.SeekSubscription(t.Context(), &tidingsv1.SeekSubscriptionRequest{
-			Name: work,
-			Position: &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Boundary{
-				Boundary: tidingsv1.StartBoundary_START_BOUNDARY_EARLIEST,
-			}},
-		}); err != nil {
-			t.Fatal(err)
-		}
+		seek(t, sides[0], previous)
+		expectSame(t, pull(t, sides[1], 50), sequencesOf(before[50:]))
+		seek(t, sides[0], &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Boundary{
+			Boundary: tidingsv1.StartBoundary_START_BOUNDARY_EARLIEST,
+		}})
 	}
 }

@@ -46,7 +46,7 @@ func TestFence(t *testing.T) {
 				// The owner takes one question after the other: once it has taken this
 				// one it has taken the change, or it has a moment later.
 				for range 50 {
-					ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{Inspect: new(replicav1.Inspect)}})
+					ask(ctx, t, hub, s, inspection)
 					select {
 					case err := <-changed:
 						t.Fatalf("it was answered, with error %v, while a delivery was on its way", err)
@@ -61,6 +61,11 @@ func TestFence(t *testing.T) {
 		}
 	}
 }
+
+var (
+	window     = &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}
+	inspection = &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{Inspect: new(replicav1.Inspect)}}
+)
 
 func leaseOf(number int64, wait time.Duration) *replicav1.OwnerRequest {
 	return &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Lease{Lease: &replicav1.Lease{
@@ -100,7 +105,7 @@ func leasing(ctx context.Context, t *testing.T, hub *Hub, store engine.Engine, t
 		t.Fatal(err)
 	}
 	ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}},
+		Attach: &replicav1.Attach{Session: "stream", Window: window},
 	}})
 	if got := ask(ctx, t, hub, s, leaseOf(1, 10*time.Second)); len(got.GetDeliveries()) == 0 {
 		t.Fatal("nothing was leased")
