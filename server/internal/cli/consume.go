@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,8 +19,8 @@ const (
 	// printWindow is the window where events are printed: enough to keep the
 	// connection busy.
 	printWindow = 1000
-	// The most that the flags take: the window's bound is the contract's.
-	maxWindow      = 10_000
+	// The most that the flags take. Of the window the server may grant less.
+	maxWindow      = math.MaxInt32
 	maxConcurrency = 1000
 )
 
@@ -77,7 +78,7 @@ again and keeps what it has in hand.`,
 	flags := cmd.Flags()
 	flags.Int64VarP(&f.limit, "limit", "n", 0, "end after this many events; 0: go on")
 	flags.Var(&f.idle, "until-idle", "end when no event has come for this long, such as 5s; 0: go on")
-	flags.IntVar(&f.window, "window", 0, "how many events may be in hand, 1 to 10000. 0: 1000, or as many as commands may run")
+	flags.IntVar(&f.window, "window", 0, "how many events may be in hand; the server may allow fewer. 0: 1000, or as many as commands may run")
 	flags.Int64Var(&f.windowBytes, "window-bytes", 0, "size in `bytes` of the events that may be in hand. 0: as the server has it (8 MiB)")
 	flags.IntVarP(&f.concurrency, "concurrency", "j", 1, "how many commands may run at a time, 1 to 1000")
 	flags.BoolVar(&f.eventsOnly, "events-only", false, "print, or give to the command, the event alone, as tidings publish and tidings import take it")

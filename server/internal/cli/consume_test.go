@@ -22,8 +22,8 @@ func TestConsumePrintsAndAcknowledges(t *testing.T) {
 	if status != StatusOK || stderr != "2 events acknowledged\n" {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
-	want := `{"event":{"event":{"id":"e-1","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"1"},"attempt":1}
-{"event":{"event":{"id":"e-2","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"2"},"attempt":3,"lastNackReason":"no stock","redriven":true}
+	want := `{"recorded":{"event":{"id":"e-1","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"1"},"attempt":1}
+{"recorded":{"event":{"id":"e-2","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"2"},"attempt":3,"lastNackReason":"no stock","redriven":true}
 `
 	if stdout != want {
 		t.Errorf("printed %s, want %s", stdout, want)
@@ -76,7 +76,7 @@ esac`
 	}
 	want := []string{
 		"1 ack", "2 retry: second \ufffd", "3 dead_letter: exit status 65", "4 dead_letter: not an order",
-		"5 retry: signal: killed", "6 retry: exit status 75", "7 retry: " + strings.Repeat("0", 1024),
+		"5 retry: signal: killed", "6 retry: exit status 75", "7 retry: " + strings.Repeat("0", 2000),
 	}
 	if got := told.sorted(); got != strings.Join(want, ", ") {
 		t.Errorf("settled %s\n   want %s", got, strings.Join(want, ", "))
@@ -93,7 +93,7 @@ func TestCommandKnowsItsEvent(t *testing.T) {
 	if status != StatusOK {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
-	want := `{"event":{"event":{"id":"e-1","source":"/s","subject":"o-1","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"1"},"attempt":4}
+	want := `{"recorded":{"event":{"id":"e-1","source":"/s","subject":"o-1","partitionKey":"k","data":{"@type":"t/test.Plain"}},"topic":"plain","sequence":"1"},"attempt":4}
 TIDINGS_ATTEMPT=4
 TIDINGS_ID=e-1
 TIDINGS_PARTITION_KEY=k

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -23,8 +22,6 @@ const (
 	// exitDeadLetter is the exit status with which a command says that an event
 	// can't be dealt with: EX_DATAERR of sysexits.h.
 	exitDeadLetter = 65
-	// maxReason is how long the reason of a nack may be, in characters.
-	maxReason = 1024
 	// killAfter is how long a command may take to end after it was told to, and
 	// to close its output after it has ended.
 	killAfter = 5 * time.Second
@@ -149,18 +146,14 @@ func (w *lineWriter) pass(end int) error {
 	return w.err
 }
 
-// lastLine returns the last line of a text that isn't blank, as far as a reason
-// can hold it: so long, and in valid UTF-8, which withoutControls sees to.
+// lastLine returns the last line of a text that isn't blank, in valid UTF-8, which
+// withoutControls sees to.
 func lastLine(text []byte) string {
 	text = bytes.TrimSpace(text)
 	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
 		text = text[i+1:]
 	}
-	line := strings.TrimSpace(withoutControls(string(text)))
-	if utf8.RuneCountInString(line) > maxReason {
-		line = string([]rune(line)[:maxReason])
-	}
-	return line
+	return strings.TrimSpace(withoutControls(string(text)))
 }
 
 // lockedWriter is a writer for several goroutines.

@@ -56,7 +56,7 @@ func (c *consumption) begun(opened *tidingsv1.ConsumeOpened) {
 		case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
 			c.applied(one, status)
 		default:
-			c.lose(one, status)
+			c.lose(one, result)
 		}
 	}
 	c.extend()
@@ -157,13 +157,13 @@ func (c *consumption) results(demands []demand, results []*tidingsv1.SettlementR
 	}
 	for i, d := range demands {
 		if !d.lease.gone {
-			c.result(d, results[i].GetStatus())
+			c.result(d, results[i])
 		}
 	}
 }
 
-func (c *consumption) result(d demand, status tidingsv1.SettlementStatus) {
-	switch status {
+func (c *consumption) result(d demand, result *tidingsv1.SettlementResult) {
+	switch status := result.GetStatus(); status {
 	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
 		c.repeatWait = firstReconnect
 		if !d.extends() {
@@ -178,7 +178,7 @@ func (c *consumption) result(d demand, status tidingsv1.SettlementStatus) {
 		c.leases.unsure = append(c.leases.unsure, d.lease)
 		c.repeat()
 	default:
-		c.lose(d.lease, status)
+		c.lose(d.lease, result)
 	}
 }
 
@@ -196,7 +196,8 @@ func (c *consumption) applied(one *lease, status tidingsv1.SettlementStatus) {
 }
 
 // lose notes that a delivery can't be settled any more.
-func (c *consumption) lose(one *lease, status tidingsv1.SettlementStatus) {
+func (c *consumption) lose(one *lease, result *tidingsv1.SettlementResult) {
+	status := result.GetStatus()
 	c.leases.forget(one)
 	c.tally.lost++
 	what := "not settled"
@@ -205,6 +206,8 @@ func (c *consumption) lose(one *lease, status tidingsv1.SettlementStatus) {
 	}
 	if status == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST {
 		what += ": its deadline passed, or the subscription was moved"
+	} else if result.GetMessage() != "" {
+		what += ": " + printable(result.GetMessage())
 	}
 	c.report(one, status, what)
 }

@@ -77,7 +77,7 @@ func TestDeadLettersAreListedPageByPage(t *testing.T) {
 	}
 	server = pages()
 	status, stdout, _ = server.run(t, "", "dead-letter", "list", "work", "-o", "json", "--limit", "2")
-	if status != StatusOK || strings.Count(stdout, "\n") != 2 || !strings.HasPrefix(stdout, `{"event":{"event":{"id":"e-1","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},`) {
+	if status != StatusOK || strings.Count(stdout, "\n") != 2 || !strings.HasPrefix(stdout, `{"recorded":{"event":{"id":"e-1","source":"/s","partitionKey":"k","data":{"@type":"t/test.Plain"}},`) {
 		t.Errorf("status %d, printed %s", status, stdout)
 	}
 	var asked []string

@@ -75,7 +75,7 @@ func TestEventsAreShownWhateverTheyAre(t *testing.T) {
 	} {
 		letter := &tidingsv1.DeadLetter{Recorded: &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Data: &anypb.Any{TypeUrl: url, Value: []byte{0x0a, 9}}}}}
 		text, err := toJSON(t.Context(), types, letter)
-		if err != nil || string(text) != `{"event":{"event":{"data":`+want+`}}}` {
+		if err != nil || string(text) != `{"recorded":{"event":{"data":`+want+`}}}` {
 			t.Errorf("%s: %s, %v", url, text, err)
 		}
 	}

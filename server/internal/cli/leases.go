@@ -11,11 +11,12 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// The most that a request takes of each, by the contract. Settlements are sent
-// in smaller batches: each may have a reason of some size.
+// The most that a request has of each: fewer settlements than servers take, and
+// no more reasons than there is room for.
 const (
 	maxHeldTokens  = 10_000
 	maxSettlements = 500
+	maxReasonBytes = 512 << 10
 )
 
 // lease is a delivery that is in hand.
@@ -98,7 +99,7 @@ func (l *leases) extendBefore(moment time.Time) {
 	}
 }
 
-// again puts what was answered TRANSIENT back among what is to be sent.
+// again puts what was answered UNKNOWN back among what is to be sent.
 func (l *leases) again() {
 	l.decided = append(l.decided, l.unsure...)
 	l.unsure = nil
@@ -133,11 +134,12 @@ func (l *leases) next(extension time.Duration, now time.Time) []demand {
 			}})
 		}
 	}
-	for len(l.decided) > 0 && len(demands) < maxSettlements {
+	for reasons := 0; len(l.decided) > 0 && len(demands) < maxSettlements && reasons < maxReasonBytes; {
 		one := l.decided[0]
 		l.decided = l.decided[1:]
 		if !one.gone {
 			demands = append(demands, demand{one, one.settlement})
+			reasons += len(one.settlement.GetNack().GetReason())
 		}
 	}
 	return demands

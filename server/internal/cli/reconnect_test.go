@@ -136,7 +136,7 @@ func TestUncertainSettlementIsSentAgain(t *testing.T) {
 	if status != StatusOK || told.sorted() != "1 ack, 1 ack" {
 		t.Errorf("status %d, settled %s", status, told.sorted())
 	}
-	if want := "event 1, attempt 1: TRANSIENT: sent again in 250ms\n1 event acknowledged\n"; stderr != want {
+	if want := "event 1, attempt 1: UNKNOWN: sent again in 250ms\n1 event acknowledged\n"; stderr != want {
 		t.Errorf("said %q, want %q", stderr, want)
 	}
 }
@@ -319,5 +319,32 @@ func TestInterruptEndsTheWaitForAType(t *testing.T) {
 	status := server.runWith(ctx, Program{Stdout: &stdout, Stderr: &stderr}, "consume", "work")
 	if status != StatusInterrupted || stdout.Len() != 0 || told.sorted() != "1 release" {
 		t.Errorf("status %d, printed %s, said %s, settled %s", status, stdout.String(), stderr.String(), told.sorted())
+	}
+}
+
+// What the server finds wrong with a settlement is said, and the event is left to
+// its deadline.
+func TestInvalidSettlementIsTold(t *testing.T) {
+	server, _ := consumeServer(func(c *fakeCall) error {
+		if _, err := c.opened(time.Minute); err != nil {
+			return err
+		}
+		if err := c.deliver(delivery(1), delivery(2)); err != nil {
+			return err
+		}
+		batch, err := c.settlements()
+		if err != nil {
+			return err
+		}
+		answers := results(len(batch), applied)
+		answers[0] = &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_INVALID, Message: "nack.delay: too long\x1b"}
+		if err := c.answer(answers); err != nil {
+			return err
+		}
+		return c.applyAll()
+	})
+	_, _, stderr := server.run(t, "", "consume", "work", "--until-idle", "20ms")
+	if want := "event 1, attempt 1: INVALID: not settled: nack.delay: too long\\u001b\n1 event acknowledged, 1 lost to their deadline\n"; stderr != want {
+		t.Errorf("said %q, want %q", stderr, want)
 	}
 }

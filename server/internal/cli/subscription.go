@@ -242,6 +242,9 @@ any more. Dead letters stay.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s goes on after the cursor %s\n", args[0], printable(response.GetCursor()))
+			if previous := response.GetPreviousCursor(); previous != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "the way back: tidings subscription seek %s --after %s\n", args[0], printable(previous))
+			}
 			return nil
 		},
 	}

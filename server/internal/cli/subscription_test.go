@@ -39,12 +39,12 @@ func TestSubscriptionRequests(t *testing.T) {
 	create(`{"subscription":{"name":"work","topic":"orders","ordering":"ORDERING_NONE"},"start":{"boundary":"START_BOUNDARY_EARLIEST"}}`,
 		"--topic", "orders")
 	create(`{"subscription":{"name":"work","topic":"orders","description":"d","ordering":"ORDERING_KEY","ackDeadline":"60s","expireAfterIdle":"2592000s","paused":true,
-			"retryPolicy":{"minBackoff":"0s","maxBackoff":"60s","multiplier":1.5,"maxAttempts":-1},
+			"retryPolicy":{"minBackoff":"0s","maxBackoff":"60s","multiplier":1.5,"unlimitedAttempts":true},
 			"filter":{"eventTypes":["a.B","a.C"],"cel":"data.x > 1","attributes":{"all":{"filters":[
 				{"exact":{"values":{"subject":"s=1","source":"/s"}}},{"prefix":{"values":{"id":"p"}}},{"suffix":{"values":{"id":"s"}}}]}}}},
 		 "start":{"cursor":"c"}}`,
 		"--topic", "orders", "--description", "d", "--ordering", "key", "--ack-deadline", "1m", "--expire-after-idle", "30d", "--paused",
-		"--min-backoff", "0", "--max-backoff", "1m", "--multiplier", "1.5", "--max-attempts", "-1", "--after", "c",
+		"--min-backoff", "0", "--max-backoff", "1m", "--multiplier", "1.5", "--max-attempts", "unlimited", "--after", "c",
 		"--type", "a.B", "--type", "a.C", "--where", "data.x > 1",
 		"--attribute", "subject=s=1", "--attribute", "source=/s", "--attribute-prefix", "id=p", "--attribute-suffix", "id=s")
 	create(`{"subscription":{"name":"work","topic":"orders","ordering":"ORDERING_TOTAL","filter":{"attributes":{"not":{"prefix":{"values":{"id":"p"}}}}}},"start":{"sequence":"5000"}}`,
@@ -57,10 +57,14 @@ func TestSubscriptionRequests(t *testing.T) {
 		t.Helper()
 		asks(t, new(tidingsv1.UpdateSubscriptionResponse), want, append([]string{"subscription"}, args...)...)
 	}
-	update(`{"subscription":{"name":"work","etag":"e","filter":{"attributes":{"exact":{"values":{"id":"x"}}}}},"updateMask":"description,ackDeadline,retryPolicy.maxAttempts,filter"}`,
+	update(`{"subscription":{"name":"work","etag":"e","filter":{"attributes":{"exact":{"values":{"id":"x"}}}}},"updateMask":"description,ackDeadline,retryPolicy.maxAttempts,retryPolicy.unlimitedAttempts,filter"}`,
 		"update", "work", "--description", "", "--ack-deadline", "0", "--max-attempts", "0", "--attribute", "id=x", "--etag", "e")
 	update(`{"subscription":{"name":"work","retryPolicy":{"minBackoff":"2s","maxBackoff":"0s","multiplier":3}},"updateMask":"retryPolicy.minBackoff,retryPolicy.maxBackoff,retryPolicy.multiplier,expireAfterIdle,filter"}`,
 		"update", "work", "--no-filter", "--min-backoff", "2s", "--max-backoff", "0", "--multiplier", "3", "--expire-after-idle", "0")
+	update(`{"subscription":{"name":"work","retryPolicy":{"maxAttempts":3}},"updateMask":"retryPolicy.maxAttempts,retryPolicy.unlimitedAttempts"}`,
+		"update", "work", "--max-attempts", "3")
+	update(`{"subscription":{"name":"work","retryPolicy":{"unlimitedAttempts":true}},"updateMask":"retryPolicy.maxAttempts,retryPolicy.unlimitedAttempts"}`,
+		"update", "work", "--max-attempts", "unlimited")
 	update(`{"subscription":{"name":"work","paused":true},"updateMask":"paused"}`, "pause", "work")
 	update(`{"subscription":{"name":"work"},"updateMask":"paused"}`, "resume", "work")
 
@@ -120,7 +124,7 @@ state:             detached: its topic is deleted
 filter:            every event
 ordering:          unspecified
 ack deadline:      default
-retry:             for ever
+retry:             unlimited attempts
 expires:           never
 etag:              
 backlog:           0 events

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ type subscriptionFlags struct {
 	minBackoff  durationFlag
 	maxBackoff  durationFlag
 	multiplier  float64
-	maxAttempts int32
+	maxAttempts attemptsFlag
 	expireAfter durationFlag
 }
 
@@ -30,7 +31,7 @@ func (f *subscriptionFlags) add(cmd *cobra.Command) {
 	flags.Var(&f.minBackoff, "min-backoff", "delay before the second attempt (as the server has it: 1s)")
 	flags.Var(&f.maxBackoff, "max-backoff", "longest delay before another attempt (as the server has it: 5m)")
 	flags.Float64Var(&f.multiplier, "multiplier", 0, "by what each delay is longer than the one before, 1 to 10. 0: as the server has it (2)")
-	flags.Int32Var(&f.maxAttempts, "max-attempts", 0, "attempts after which an event becomes a dead letter. -1: it never does. 0: as the server has it (10)")
+	flags.Var(&f.maxAttempts, "max-attempts", "attempts after which an event becomes a dead letter, 1 to 1000, or unlimited. 0: as the server has it (10)")
 	flags.Var(&f.expireAfter, "expire-after-idle", "delete the subscription, with its dead letters, when no consumer has used it for this long, such as 30d. 0: never")
 }
 
@@ -53,10 +54,10 @@ func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidi
 		policy.Multiplier, said = &f.multiplier, true
 	}
 	switch {
-	case f.maxAttempts > 0:
-		policy.Attempts, said = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: f.maxAttempts}, true
-	case f.maxAttempts < 0:
+	case f.maxAttempts.unlimited:
 		policy.Attempts, said = &tidingsv1.RetryPolicy_UnlimitedAttempts{UnlimitedAttempts: true}, true
+	case f.maxAttempts.number != 0:
+		policy.Attempts, said = &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: f.maxAttempts.number}, true
 	}
 	if cmd.Flags().Changed("min-backoff") {
 		policy.MinBackoff, said = durationpb.New(f.minBackoff.Duration), true
@@ -71,14 +72,13 @@ func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidi
 }
 
 // subscriptionPaths are the paths that UpdateSubscription takes, by the flag
-// that sets them, the filter aside.
+// that sets them, the filter and the attempts aside.
 var subscriptionPaths = []struct{ flag, path string }{
 	{"description", "description"},
 	{"ack-deadline", "ack_deadline"},
 	{"min-backoff", "retry_policy.min_backoff"},
 	{"max-backoff", "retry_policy.max_backoff"},
 	{"multiplier", "retry_policy.multiplier"},
-	{"max-attempts", "retry_policy.max_attempts"},
 	{"expire-after-idle", "expire_after_idle"},
 }
 
@@ -86,20 +86,46 @@ var subscriptionPaths = []struct{ flag, path string }{
 func (f *subscriptionFlags) changed(cmd *cobra.Command) *fieldmaskpb.FieldMask {
 	mask := new(fieldmaskpb.FieldMask)
 	for _, p := range subscriptionPaths {
-		if !cmd.Flags().Changed(p.flag) {
-			continue
+		if cmd.Flags().Changed(p.flag) {
+			mask.Paths = append(mask.Paths, p.path)
 		}
-		path := p.path
-		if p.flag == "max-attempts" && f.maxAttempts < 0 {
-			path = "retry_policy.unlimited_attempts"
-		}
-		mask.Paths = append(mask.Paths, path)
+	}
+	if cmd.Flags().Changed("max-attempts") { // Both, so that 0 unsets whichever there is.
+		mask.Paths = append(mask.Paths, "retry_policy.max_attempts", "retry_policy.unlimited_attempts")
 	}
 	if f.filter.changed(cmd.Flags()) {
 		mask.Paths = append(mask.Paths, "filter")
 	}
 	return mask
 }
+
+// attemptsFlag is a number of attempts, or that there is no bound to them.
+type attemptsFlag struct {
+	number    int32
+	unlimited bool
+}
+
+// unlimitedAttempts is the value of the flag that says so.
+const unlimitedAttempts = "unlimited"
+
+func (a *attemptsFlag) Set(text string) error {
+	if text == unlimitedAttempts {
+		*a = attemptsFlag{unlimited: true}
+		return nil
+	}
+	number, err := strconv.ParseInt(text, 10, 32)
+	*a = attemptsFlag{number: int32(number)}
+	return err
+}
+
+func (a *attemptsFlag) String() string {
+	if a.unlimited {
+		return unlimitedAttempts
+	}
+	return strconv.Itoa(int(a.number))
+}
+
+func (a *attemptsFlag) Type() string { return "attempts" }
 
 // parseOrdering reads the value of `--ordering`.
 func parseOrdering(text string) (tidingsv1.Ordering, error) {

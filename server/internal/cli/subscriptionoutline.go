@@ -123,7 +123,7 @@ func retryText(p *tidingsv1.RetryPolicy) string {
 	}
 	switch attempts := p.GetMaxAttempts(); {
 	case p.GetUnlimitedAttempts():
-		parts = append(parts, "forever")
+		parts = append(parts, "unlimited attempts")
 	case attempts > 0:
 		parts = append(parts, count(int64(attempts), "attempt"))
 	}
