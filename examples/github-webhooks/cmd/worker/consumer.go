@@ -94,7 +94,7 @@ func (c *consumer) run(ctx context.Context) error {
 			return c.leave(ctx)
 		}
 		switch status.Code(err) {
-		case codes.InvalidArgument, codes.NotFound, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
 			return errors.Join(err, c.leave(ctx))
 		default: // Servers come back.
 		}

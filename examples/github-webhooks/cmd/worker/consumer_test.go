@@ -40,7 +40,8 @@ func TestFailuresAreRefused(t *testing.T) {
 	for want, err := range map[string]error{
 		"1 DEAD_LETTER (can't be handled)": errHopeless,
 		"1 RETRY (no paper)":               errors.New("no paper"),
-		"1 RETRY (x" + long[:1022] + ")":   errors.New("x" + long), // At most 1,024 bytes, and no half letter.
+		"1 RETRY (" + long + ")":           errors.New(long), // The server cuts it.
+		"1 RETRY (no \uFFFD paper)":        errors.New("no \xff paper"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := start(t, new(fakeServer), func(int64) error { return err })
@@ -191,13 +192,18 @@ func TestCallsAreRepeatedWithBackoff(t *testing.T) {
 }
 
 func TestSomeErrorsAreFinal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := start(t, new(fakeServer), done)
-		r.call(0).ends(status.Error(codes.NotFound, "no such subscription"))
-		if err := <-r.result; status.Code(err) != codes.NotFound {
-			t.Errorf("got %v", err)
-		}
-	})
+	for code, message := range map[codes.Code]string{
+		codes.NotFound:           "no such subscription",
+		codes.FailedPrecondition: "its topic is gone",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, new(fakeServer), done)
+			r.call(0).ends(status.Error(code, message))
+			if err := <-r.result; status.Code(err) != code {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
 
 func TestASilentServerIsLeft(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,9 +77,9 @@ func (c *consumer) restate() {
 // settled deals with the results of a batch.
 func (c *consumer) settled(batch []*tidingsv1.Settlement, results []*tidingsv1.SettlementResult) {
 	for i, result := range results {
-		transient := result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
+		unknown := result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
 		extended := batch[i].GetExtend() != nil && result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED
-		if transient || extended {
+		if unknown || extended {
 			continue // Still held: restate has it again.
 		}
 		c.drop(batch[i].GetDeliveryToken(), result)
@@ -95,7 +96,8 @@ func (c *consumer) drop(token string, result *tidingsv1.SettlementResult) {
 	switch result.GetStatus() {
 	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
 	default:
-		c.log.Printf("event %d, attempt %d: %v", l.delivery.GetRecorded().GetSequence(), l.delivery.GetAttempt(), result.GetStatus())
+		why := cmp.Or(result.GetMessage(), result.GetStatus().String())
+		c.log.Printf("event %d, attempt %d: %s", l.delivery.GetRecorded().GetSequence(), l.delivery.GetAttempt(), why)
 	}
 }
 
@@ -148,8 +150,7 @@ func (c *consumer) leave(ctx context.Context) error {
 // nack is the settlement of a delivery that isn't dealt with. The reason goes
 // with the next attempt, or with the dead letter.
 func nack(token string, kind tidingsv1.NackKind, reason string) *tidingsv1.Settlement {
-	const longest = 1024 // By the contract.
-	reason = strings.ToValidUTF8(reason[:min(len(reason), longest)], "")
+	reason = strings.ToValidUTF8(reason, "\uFFFD") // An error's text may be anything; the server cuts it.
 	return &tidingsv1.Settlement{
 		DeliveryToken: token,
 		Action:        &tidingsv1.Settlement_Nack{Nack: &tidingsv1.Nack{Kind: kind, Reason: reason}},
