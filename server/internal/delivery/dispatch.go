@@ -244,7 +244,7 @@ func (f *frame) add(e event, key uint64) error {
 // encode adds a Delivery to the encoded DeliveryBatch.
 func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 	if f.suffix == nil || !f.suffixOf.Equal(e.publishTime) || !bytes.Equal(f.suffixRevision, e.revision) {
-		f.suffix = eventlog.Suffix(f.owner.subscription.Config.GetTopic(), e.publishTime, e.revision)
+		f.suffix = eventlog.AppendSuffix(f.suffix[:0], f.owner.subscription.Config.GetTopic(), e.publishTime, e.revision)
 		f.suffixOf, f.suffixRevision = e.publishTime, e.revision
 	}
 	if f.deadline == nil || f.deadlineOf != delivery.Deadline {

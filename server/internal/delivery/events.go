@@ -22,7 +22,7 @@ type event struct {
 	sequence    int64
 	after       int64 // The position of its cursor.
 	publishTime time.Time
-	revision    []byte // Of the schemas that it was checked against; may be empty.
+	revision    []byte // Of the type that it was checked against; may be empty.
 }
 
 // record is a record of the topic, taken apart.
@@ -31,7 +31,7 @@ type record struct {
 	time        time.Time
 	events      [][]byte
 	size        int
-	revision    []byte
+	revisions   eventlog.Revisions
 }
 
 func newRecord(stored engine.Record) (*record, error) {
@@ -41,7 +41,7 @@ func newRecord(stored engine.Record) (*record, error) {
 	}
 	return &record{
 		first: stored.First, last: stored.Last, time: stored.Time, events: events,
-		size: len(stored.Data), revision: eventlog.Revision(stored.Data),
+		size: len(stored.Data), revisions: eventlog.RevisionsOf(stored.Data),
 	}, nil
 }
 
@@ -51,7 +51,7 @@ func (r *record) event(index int) event {
 	if index == len(r.events)-1 {
 		after = r.last
 	}
-	return event{raw: r.events[index], sequence: sequence, after: after, publishTime: r.time, revision: r.revision}
+	return event{raw: r.events[index], sequence: sequence, after: after, publishTime: r.time, revision: r.revisions.Of(index)}
 }
 
 // maxCached bounds the records that an owner keeps, in bytes: those from which

@@ -21,31 +21,71 @@ const MaxEvents = 4096
 // recordFormat is the form of records that this release writes.
 const recordFormat = 1
 
+// revisionsField is Record.type_revisions.
+const revisionsField = 4
+
 // AppendHeader begins the encoding of a tidings.storage.v1.Record whose events
-// were checked against a revision of the schemas, or nothing where that isn't
-// known.
-func AppendHeader(b, revision []byte) []byte {
+// were checked against revisions of their types: those of each event, or one
+// that is that of all, or none where that isn't known.
+func AppendHeader(b []byte, revisions ...[RevisionSize]byte) []byte {
 	b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), recordFormat)
-	if len(revision) == 0 {
+	if len(revisions) == 0 {
 		return b
 	}
-	return protowire.AppendBytes(protowire.AppendTag(b, 4, protowire.BytesType), revision)
+	b = protowire.AppendVarint(protowire.AppendTag(b, revisionsField, protowire.BytesType), uint64(len(revisions)*RevisionSize))
+	for i := range revisions {
+		b = append(b, revisions[i][:]...)
+	}
+	return b
 }
 
-// HeaderSize is the most that AppendHeader adds for a revision of 8 bytes.
-const HeaderSize = 12
+// AppendHeaderOf begins a record with some of the events of another one, given
+// the header of that.
+func AppendHeaderOf(b, header []byte, indexes ...int) []byte {
+	revisions := RevisionsOf(header)
+	if len(revisions) <= RevisionSize {
+		return append(b, header...)
+	}
+	b = AppendHeader(b)
+	b = protowire.AppendVarint(protowire.AppendTag(b, revisionsField, protowire.BytesType), uint64(len(indexes)*RevisionSize))
+	for _, index := range indexes {
+		b = append(b, revisions.Of(index)...)
+	}
+	return b
+}
 
-// Revision returns the revision of the schemas that the events of a record were
-// checked against, as a view of its data, or nothing where an earlier release
-// stored it.
-func Revision(data []byte) (revision []byte) {
+// RevisionSize is the size of the revision of a type.
+const RevisionSize = 8
+
+// HeaderSize is the most that AppendHeader adds for a number of revisions.
+func HeaderSize(revisions int) int { return 2 + 1 + 3 + revisions*RevisionSize }
+
+// Revisions are those of the types of a record's events: see
+// tidings.storage.v1.Record.type_revisions.
+type Revisions []byte
+
+// RevisionsOf returns the revisions of a record, as a view of its data, or
+// nothing where an earlier release stored it.
+func RevisionsOf(data []byte) (revisions Revisions) {
 	Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if number == 4 {
-			revision = value
+		if number == revisionsField {
+			revisions = value
 		}
 		return number != 2 // The header is before the events.
 	})
-	return revision
+	return revisions
+}
+
+// Of returns the revision of the type of an event, or nothing where it isn't
+// known.
+func (r Revisions) Of(index int) []byte {
+	if len(r) == RevisionSize {
+		return r
+	}
+	if end := (index + 1) * RevisionSize; end <= len(r) {
+		return r[end-RevisionSize : end]
+	}
+	return nil
 }
 
 // AppendEvent adds an encoded event to a record. The partition key, unless it
@@ -126,10 +166,10 @@ func EventType(raw []byte) (string, error) {
 // TypeName returns the full name of a message from its type URL.
 func TypeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
-// Suffix encodes the fields that are the same in every RecordedEvent of a
-// record: topic, publish_time and schema_revision.
-func Suffix(topic string, publishTime time.Time, revision []byte) []byte {
-	b := protowire.AppendTag(nil, 2, protowire.BytesType)
+// AppendSuffix adds the fields of a RecordedEvent that are the same for all events
+// of a record, or of a type in it: topic, publish_time and schema_revision.
+func AppendSuffix(b []byte, topic string, publishTime time.Time, revision []byte) []byte {
+	b = protowire.AppendTag(b, 2, protowire.BytesType)
 	b = protowire.AppendString(b, topic)
 	b = protowire.AppendTag(b, 5, protowire.BytesType)
 	b = protowire.AppendBytes(b, Timestamp(publishTime))

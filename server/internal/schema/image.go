@@ -3,7 +3,6 @@ package schema
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -120,6 +119,9 @@ func (i *Image) join(other *Image) (*Image, error) {
 
 // Has says whether the image has a file of a name.
 func (i *Image) Has(file string) bool { return i.byName[file] != nil }
+
+// File returns the file of a name, or nil. It is not to be changed.
+func (i *Image) File(name string) *descriptorpb.FileDescriptorProto { return i.byName[name] }
 
 // Files are the files. They and the slice are not to be changed.
 func (i *Image) Files() []*descriptorpb.FileDescriptorProto { return i.files }
@@ -252,9 +254,6 @@ func (i *Image) EncodeAll(comments bool) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
 }
 
-// RevisionSize is the number of bytes of a revision.
-const RevisionSize = 8
-
 // revision is a hash of what the schemas say: comments, the order of files and
 // what only describes have no part in it.
 func (i *Image) revision() ([]byte, error) {
@@ -276,9 +275,6 @@ func (i *Image) revision() ([]byte, error) {
 	}
 	return hash.Sum(nil)[:RevisionSize], nil
 }
-
-// FormatRevision returns the text of a revision.
-func FormatRevision(revision []byte) string { return hex.EncodeToString(revision) }
 
 // Set makes the set of the image's event types: every top-level message is one,
 // except for those of files that only describe.
@@ -319,6 +315,25 @@ func sameFile(a, b *descriptorpb.FileDescriptorProto) bool {
 func bare(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
 	result := shallow(file)
 	result.SourceCodeInfo = nil
+	return result
+}
+
+// Documented is a view of a file with no source info but its comments, or none at
+// all, and without Buf's own fields.
+func Documented(file *descriptorpb.FileDescriptorProto, comments bool) *descriptorpb.FileDescriptorProto {
+	result := bare(file)
+	if !comments {
+		return result
+	}
+	info := new(descriptorpb.SourceCodeInfo)
+	for _, location := range file.GetSourceCodeInfo().GetLocation() {
+		if location.GetLeadingComments() != "" || location.GetTrailingComments() != "" || len(location.GetLeadingDetachedComments()) > 0 {
+			info.Location = append(info.Location, location)
+		}
+	}
+	if len(info.GetLocation()) > 0 {
+		result.SourceCodeInfo = info
+	}
 	return result
 }
 

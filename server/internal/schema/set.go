@@ -76,6 +76,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	}
 	shared := newShared(files, set.Types, validator)
 	set.rules = shared.rules
+	revisions := sync.OnceValue(func() map[string][RevisionSize]byte { return typeRevisions(set) })
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		if Describes(file.Package()) {
 			return true
@@ -91,6 +92,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 			}
 			set.types[t.Name] = t
 			t.plain = room.bound(t.descriptor, t.plain)
+			t.revision = sync.OnceValue(func() [RevisionSize]byte { return revisions()[t.Name] })
 			set.names = append(set.names, t.Name)
 			if t.Topic != "" {
 				set.declared = append(set.declared, t.Name)

@@ -41,6 +41,7 @@ type Type struct {
 	parser     func() *hyperpb.MessageType
 	walk       func() *walk
 	loops      func() int // How deep they nest in the rules.
+	revision   func() [RevisionSize]byte
 }
 
 // urlPrefix begins the URL of a type: PHP's library and C++'s JSON take nothing

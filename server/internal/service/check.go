@@ -26,25 +26,25 @@ type checker struct {
 	base int64
 }
 
-// check returns the partition key of an event, or why it is refused. A payload
+// check returns the type of an event and its partition key, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
-func (c *checker) check(ctx context.Context, index int, e *event) (key string, err error) {
+func (c *checker) check(ctx context.Context, index int, e *event) (of *schema.Type, key string, err error) {
 	defer guard.Recover(&err)
 	if e.err != nil {
-		return "", e.err
+		return nil, "", e.err
 	}
 	at := c.base + int64(index)
 	if len(e.raw) > c.limits.MaxEventBytes {
-		return "", tooLarge(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
+		return nil, "", tooLarge(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TOO_LARGE,
 			fmt.Sprintf("events[%d]", at), len(e.raw), c.limits.MaxEventBytes)
 	}
 	name := e.typeName()
 	t, err := c.types.Type(name)
 	if err != nil {
-		return "", c.unknown(at, strings.Clone(name)) // It points into the request.
+		return nil, "", c.unknown(at, strings.Clone(name)) // It points into the request.
 	}
 	if c.topic != nil && !c.types.Takes(c.topic.Name, c.topic.Config.GetEventTypes(), t) {
-		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
+		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
 			fmt.Sprintf("events[%d].data.type_url", at), fmt.Sprintf("topic %q doesn't take events of type %s", c.topic.Name, t.Name),
 			"type", t.Name, "topic", c.topic.Name)
 	}
@@ -55,19 +55,19 @@ func (c *checker) check(ctx context.Context, index int, e *event) (key string, e
 	var invalid *schema.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		return "", violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
+		return nil, "", violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
 	case errors.Is(err, schema.ErrMalformed):
-		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
+		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
 			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("%s: %v", t.Name, err))
 	case err != nil:
-		return "", err
+		return nil, "", err
 	case e.keyed:
-		return strings.Clone(e.key), nil
+		return t, strings.Clone(e.key), nil
 	case !plainKey(key):
-		return "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
+		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
 			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 characters, none of them a control character or a noncharacter")
 	}
-	return key, nil
+	return t, key, nil
 }
 
 // unknown is the error for what the type URL of an event names instead of a type.

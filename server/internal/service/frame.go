@@ -139,7 +139,7 @@ func recordedEvent(topic *engine.Topic, record engine.Record, index int, events 
 		Sequence:       sequence,
 		Cursor:         eventlog.Cursor(topic.Config.GetUid(), after),
 		PublishTime:    timestamppb.New(record.Time),
-		SchemaRevision: schema.FormatRevision(eventlog.Revision(record.Data)),
+		SchemaRevision: schema.FormatRevision(eventlog.RevisionsOf(record.Data).Of(index)),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +22,7 @@ import (
 type accepted struct {
 	index int
 	key   string
+	of    *schema.Type
 }
 
 // publication is a batch that is being stored.
@@ -106,12 +108,12 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 	p.accepted = make([]accepted, 0, len(b.events))
 	var said errorsOf
 	for i := range b.events {
-		key, err := c.check(ctx, i, &b.events[i])
+		of, key, err := c.check(ctx, i, &b.events[i])
 		if ctx.Err() != nil { // Checking all may take longer than anybody waits.
 			return ctx.Err()
 		}
 		if err == nil {
-			p.accepted = append(p.accepted, accepted{i, key})
+			p.accepted = append(p.accepted, accepted{i, key, of})
 			continue
 		}
 		if !b.skipInvalid {
@@ -134,11 +136,12 @@ func (p *publication) byEvent() bool {
 // encode copies the accepted events, which were checked against these types,
 // into a record.
 func (p *publication) encode(b *batch, types *schema.Set) error {
-	size := eventlog.HeaderSize
+	revisions := p.revisions()
+	size := eventlog.HeaderSize(len(revisions))
 	for _, a := range p.accepted {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
-	data := eventlog.AppendHeader(make([]byte, 0, size), types.Revision())
+	data := eventlog.AppendHeader(make([]byte, 0, size), revisions...)
 	p.batch = &engine.Batch{Head: len(data), Events: make([]engine.BatchEvent, 0, len(p.accepted))}
 	var known map[engine.ID]int // By the identity: where it is in the batch.
 	if p.byEvent() {
@@ -169,6 +172,9 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 		p.batch.Events = append(p.batch.Events, added)
 	}
 	p.batch.Data = data
+	if stored := len(p.batch.Events); stored < len(revisions) {
+		p.shorten(revisions)
+	}
 	if !p.byEvent() {
 		p.requestID, p.batch.Hash = strings.Clone(b.requestID), content.Sum()
 		if p.batch.ID = requestIdentity(b.requestID); b.requestID == "" {
@@ -176,6 +182,39 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 		}
 	}
 	return nil
+}
+
+// revisions are those of the types of the accepted events: of each, or one that
+// is that of all.
+func (p *publication) revisions() [][schema.RevisionSize]byte {
+	first := p.accepted[0].of
+	if !slices.ContainsFunc(p.accepted, func(a accepted) bool { return a.of != first }) {
+		return [][schema.RevisionSize]byte{first.Revision()}
+	}
+	revisions := make([][schema.RevisionSize]byte, len(p.accepted))
+	for i, a := range p.accepted {
+		revisions[i] = a.of.Revision()
+	}
+	return revisions
+}
+
+// shorten takes the revisions of the events out of the header that the batch has
+// once and that were there twice.
+func (p *publication) shorten(revisions [][schema.RevisionSize]byte) {
+	once := make([][schema.RevisionSize]byte, 0, len(p.batch.Events))
+	for i, place := range p.places {
+		if place == len(once) {
+			once = append(once, revisions[i])
+		}
+	}
+	events := p.batch.Data[p.batch.Head:]
+	data := eventlog.AppendHeader(make([]byte, 0, len(p.batch.Data)), once...)
+	shorter := p.batch.Head - len(data)
+	p.batch.Head = len(data)
+	p.batch.Data = append(data, events...)
+	for i := range p.batch.Events {
+		p.batch.Events[i].End -= shorter
+	}
 }
 
 // eventOf is the event in its encoding as a field of a record.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -53,6 +54,7 @@ type reading struct {
 	sent     bool // A frame was sent since the silence was measured.
 	frame    *Frame
 	events   [][]byte // Reused.
+	suffix   []byte   // Reused.
 }
 
 // errStop ends a Read call without an error.
@@ -226,7 +228,8 @@ func (r *reading) take(ctx context.Context, p portion) error {
 		return err
 	}
 	early := !r.fromTime.IsZero()
-	var suffix []byte
+	revisions, revision := eventlog.RevisionsOf(record.Data), []byte(nil)
+	r.suffix = r.suffix[:0]
 	for i := p.from; i < min(p.to, len(r.events)); i++ {
 		raw, sequence := r.events[i], record.First+int64(i)
 		after := sequence
@@ -245,18 +248,18 @@ func (r *reading) take(ctx context.Context, p portion) error {
 			r.skipped++
 			continue
 		}
-		if suffix == nil {
-			suffix = eventlog.Suffix(r.topic.Name, record.Time, eventlog.Revision(record.Data))
+		if of := revisions.Of(i); len(r.suffix) == 0 || !bytes.Equal(of, revision) {
+			r.suffix, revision = eventlog.AppendSuffix(r.suffix[:0], r.topic.Name, record.Time, of), of
 		}
-		if r.frame != nil && !r.frame.fits(raw, suffix) {
+		if r.frame != nil && !r.frame.fits(raw, r.suffix) {
 			if err := r.flush(); err != nil {
 				return err
 			}
 		}
 		if r.frame == nil {
-			r.frame = newFrame(len(raw) + len(suffix) + eventlog.Overhead)
+			r.frame = newFrame(len(raw) + len(r.suffix) + eventlog.Overhead)
 		}
-		r.frame.appendEvent(r.topic, raw, sequence, after, suffix)
+		r.frame.appendEvent(r.topic, raw, sequence, after, r.suffix)
 		r.left--
 		if r.left == 0 {
 			r.until = r.position

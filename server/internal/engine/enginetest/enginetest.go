@@ -43,6 +43,7 @@ func Run(t *testing.T, storage Storage) {
 		"journal":       testJournal,
 		"dead letters":  testDeadLetters,
 		"schemas":       testSchemas,
+		"types":         testTypes,
 		"reopen":        testReopen,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +162,7 @@ func identity(id string) engine.ID {
 // encode makes a batch of a topic of whichever kind. The request's id is made of
 // those of the events.
 func encode(list ...event) *engine.Batch {
-	data := eventlog.AppendHeader(nil, nil)
+	data := eventlog.AppendHeader(nil)
 	batch := &engine.Batch{Head: len(data)}
 	var ids strings.Builder
 	var content eventlog.Hash

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 )
 
 // writing is a batch on its way into a topic: as one record, or, in a topic with
@@ -55,7 +56,8 @@ func (e *Engine) newWriting(topic *engine.Topic, batch *engine.Batch) *writing {
 		data := batch.Data
 		if len(batch.Events) > 1 {
 			raw := batch.Bytes(batch.Data, i)
-			data = append(append(make([]byte, 0, batch.Head+len(raw)), batch.Data[:batch.Head]...), raw...)
+			header := eventlog.AppendHeaderOf(make([]byte, 0, eventlog.HeaderSize(1)+len(raw)), batch.Data[:batch.Head], i)
+			data = append(header, raw...)
 		}
 		w.parts[i] = part{id: identity('e', event.ID), hash: event.Hash, key: event.Key, data: data}
 	}

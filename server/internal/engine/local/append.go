@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/eventlog"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
@@ -250,9 +251,10 @@ func (e *Engine) lastOfKey(t *topicLog, key string) (int64, error) {
 // store adds the record to the batch, with what finds it.
 func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
 	t, count := a.topic, len(a.batch.Events)
-	size := len(a.batch.Data)
+	size, header := len(a.batch.Data), a.batch.Data[:a.batch.Head]
 	if byEvent && len(fresh) < count {
-		count, size = len(fresh), a.batch.Head
+		count, header = len(fresh), eventlog.AppendHeaderOf(nil, header, fresh...)
+		size = len(header)
 		for _, i := range fresh {
 			size += len(a.batch.Bytes(a.batch.Data, i))
 		}
@@ -271,7 +273,7 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	if data := record.Value[recordHeader:]; fresh == nil {
 		copy(data, a.batch.Data)
 	} else {
-		n := copy(data, a.batch.Data[:a.batch.Head])
+		n := copy(data, header)
 		for _, i := range fresh {
 			n += copy(data[n:], a.batch.Bytes(a.batch.Data, i))
 		}

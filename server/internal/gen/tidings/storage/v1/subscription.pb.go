@@ -1837,7 +1837,8 @@ type DeadLetterRecord struct {
 	Deliveries uint32 `protobuf:"varint,11,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// The generation of the subscription at that time: see JournalReset.
 	Generation uint64 `protobuf:"varint,12,opt,name=generation,proto3" json:"generation,omitempty"`
-	// See Record.schema_revision.
+	// The revision of the type that the event was checked against: see
+	// Record.type_revisions. Empty: it isn't known.
 	SchemaRevision []byte `protobuf:"bytes,13,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
