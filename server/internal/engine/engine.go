@@ -224,6 +224,19 @@ type Schemas interface {
 	// SchemaRevisions then returns too. It fills format. It may return
 	// ErrTooLarge.
 	AddSchemaRevision(ctx context.Context, after int, revision *storagev1.SchemaRevision) error
+
+	// TypeRevisions returns what AddTypeRevisions has stored, by whichever server,
+	// the oldest first: what was stored when it is called is there. The slice and
+	// what it holds are not to be changed.
+	TypeRevisions(ctx context.Context) ([]*storagev1.TypeRevisions, error)
+	// AddTypeRevisions stores revisions of types as the next after those with a
+	// number, 0 where there are none, or returns ErrRevision where another server
+	// has stored some. Before them, or with them, it stores the contents of their
+	// files, by hash, of which some may be there. It fills format and number. It
+	// may return ErrTooLarge.
+	AddTypeRevisions(ctx context.Context, after int64, revisions *storagev1.TypeRevisions, contents map[string][]byte) error
+	// SchemaFile returns a content by its hash, or ErrRecordNotFound.
+	SchemaFile(ctx context.Context, hash string) ([]byte, error)
 }
 
 // Owners lets the servers that share a storage ask each other about

@@ -39,3 +39,21 @@ func EncodeSchemas(revision *storagev1.SchemaRevision, most int) ([]byte, error)
 	}
 	return value, nil
 }
+
+// EncodeTypes encodes revisions of types in the form that this release writes, or
+// returns ErrTooLarge for them or for a content.
+func EncodeTypes(revisions *storagev1.TypeRevisions, number int64, contents map[string][]byte, most int) ([]byte, error) {
+	revisions.Format, revisions.Number = ConfigFormat, number
+	value, err := proto.Marshal(revisions)
+	if err != nil {
+		return nil, err
+	}
+	largest := len(value)
+	for _, content := range contents {
+		largest = max(largest, len(content))
+	}
+	if largest > most {
+		return nil, fmt.Errorf("%w: %d bytes of event types", ErrTooLarge, largest)
+	}
+	return value, nil
+}

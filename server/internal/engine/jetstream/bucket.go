@@ -36,11 +36,25 @@ func openBucket(ctx context.Context, e *Engine, progress func(), name, descripti
 	return b, nil
 }
 
-func (b *bucket) open(ctx context.Context, e *Engine, progress func(), description string) (err error) {
+// openPassive is openBucket for entries that are only got, not followed. It isn't
+// closed.
+func openPassive(ctx context.Context, e *Engine, name, description string) (*bucket, error) {
+	b := &bucket{name: name, asks: e.asks, log: e.log}
+	if err := b.create(ctx, e, description); err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", name, err)
+	}
+	return b, nil
+}
+
+func (b *bucket) create(ctx context.Context, e *Engine, description string) (err error) {
 	if b.kv, err = createBucket(ctx, e, b.name, description); err != nil {
 		return err
 	}
-	if err := e.copies(ctx, b.name); err != nil {
+	return e.copies(ctx, b.name)
+}
+
+func (b *bucket) open(ctx context.Context, e *Engine, progress func(), description string) (err error) {
+	if err := b.create(ctx, e, description); err != nil {
 		return err
 	}
 	// The watcher outlives ctx, which bounds opening only.

@@ -55,6 +55,7 @@ type Engine struct {
 	topics        *registry[*storagev1.TopicConfig]
 	subscriptions *registry[*storagev1.SubscriptionConfig]
 	schemas       *schemas
+	types         *types
 
 	appends  guard.Group
 	leaders  leaders
@@ -133,7 +134,10 @@ func (e *Engine) open(ctx context.Context, progress func(), cfg Config) (err err
 	if e.subscriptions, err = openSubscriptions(ctx, e, progress); err != nil {
 		return err
 	}
-	e.schemas, err = openSchemas(ctx, e, progress)
+	if e.schemas, err = openSchemas(ctx, e, progress); err != nil {
+		return err
+	}
+	e.types, err = openTypes(ctx, e)
 	return err
 }
 

@@ -155,6 +155,10 @@ func fillForDamage(t *testing.T, rng *rand.Rand, clean, unclean string) *stored 
 		t.Fatal(err)
 	}
 	want.schemas = []string{"one"}
+	types := &storagev1.TypeRevisions{Files: []*storagev1.StoredFile{{Hash: []byte("hash")}}}
+	if err := e.AddTypeRevisions(t.Context(), 0, types, map[string][]byte{"hash": []byte("content")}); err != nil {
+		t.Fatal(err)
+	}
 	if err := e.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -392,8 +396,15 @@ func compareStored(t *testing.T, e *Engine, want *stored, repaired bool) (whole 
 		}
 	}
 	schemas, _ := e.SchemaRevisions()
-	if len(schemas) != len(want.schemas) {
+	types, err := e.TypeRevisions(t.Context())
+	if len(schemas) != len(want.schemas) || err != nil || len(types) == 0 {
 		whole = false
+	}
+	for _, one := range types { // What they need is there.
+		content, err := e.SchemaFile(t.Context(), string(one.GetFiles()[0].GetHash()))
+		if err != nil || string(content) != "content" {
+			return whole, fmt.Errorf("%w: the file of event types is %q, %w", errWrong, content, err)
+		}
 	}
 	subscription, err := e.Subscription(t.Context(), "audit")
 	if err != nil {

@@ -78,6 +78,7 @@ type Engine struct {
 	topics        *registry[*storagev1.TopicConfig, *topicLog]
 	subscriptions *registry[*storagev1.SubscriptionConfig, *subscriber]
 	schemas       *schemas
+	types         *types
 	damages       damages
 	// shared is what readers hold for each other, in bytes.
 	shared     atomic.Int64
@@ -174,7 +175,10 @@ func (e *Engine) load() error {
 	if e.subscriptions, err = e.openSubscriptions(revisions); err != nil {
 		return err
 	}
-	e.schemas, err = e.openSchemas()
+	if e.schemas, err = e.openSchemas(); err != nil {
+		return err
+	}
+	e.types, err = e.openTypes()
 	return err
 }
 

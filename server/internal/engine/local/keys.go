@@ -23,6 +23,10 @@ const (
 	kindSchemas = 'g'
 	// kindBase: the schemas that a server was started with.
 	kindBase = 'b'
+	// kindTypes and a number, from 1 on: revisions of event types.
+	kindTypes = 'y'
+	// kindFile and a hash: the content of a file of schemas.
+	kindFile = 'f'
 
 	// kindRecord, the uid of a topic and the sequence of its first event: a
 	// record. See recordValue.

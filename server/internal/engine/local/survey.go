@@ -280,6 +280,7 @@ func (s *survey) describe(key []byte, none string) string {
 var kindNames = map[byte]string{
 	kindTopic: "topic", kindSubscription: "subscription", kindRevision: "the last revision",
 	kindSchemas: "registered schemas", kindBase: "the schemas of the start",
+	kindTypes: "revisions of event types", kindFile: "a file of schemas",
 	kindRecord: "event", kindEnd: "the end", kindHole: "hole", kindKey: "the index of keys",
 	kindIdentity: "an identity", kindExpiry: "the identities of event",
 	kindJournal: "journal entry", kindLetter: "dead letter", kindLetterPlace: "the dead letter of event",
@@ -298,7 +299,7 @@ func (s *survey) keep(key, value []byte) error {
 // run reads and checks everything.
 func (s *survey) run() error {
 	for _, step := range []func() error{
-		s.configurations, s.schemas,
+		s.configurations, s.schemas, s.types,
 		s.holes, s.ends, s.records, s.partitionKeys, s.identities, s.expiries,
 		s.journals, s.letters, s.letterPlaces, s.letterCounts,
 	} {

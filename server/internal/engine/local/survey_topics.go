@@ -130,6 +130,32 @@ func (s *survey) schemas() error {
 	})
 }
 
+// types reads the revisions of event types and their files. Revisions whose files
+// are lost go too, so that the next start stores those anew that it has.
+func (s *survey) types() error {
+	files := make(map[string]bool)
+	if err := s.span(kindFile, func(key, value []byte) error {
+		files[string(key[1:])] = true
+		return s.keep(key, value)
+	}); err != nil {
+		return err
+	}
+	return s.span(kindTypes, func(key, value []byte) error {
+		revisions := new(storagev1.TypeRevisions)
+		err := proto.Unmarshal(value, revisions)
+		for _, file := range revisions.GetFiles() {
+			if !files[string(file.GetHash())] {
+				err = errors.New("the file of one of them is missing")
+			}
+		}
+		if err != nil {
+			s.report("", fmt.Sprintf("the revisions of event types %d", numberOf(key)), err)
+			return nil
+		}
+		return s.keep(key, value)
+	})
+}
+
 // topic returns what is known of the topic of a key. A topic whose configuration
 // is lost gets another one, under another name.
 func (s *survey) topic(key []byte) (*surveyedTopic, error) {
