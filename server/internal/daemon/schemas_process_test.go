@@ -83,8 +83,7 @@ func TestRegisteredSchemasSurvive(t *testing.T) {
 	cfg, ctx := withBuf(t), t.Context()
 	p := start(t, cfg)
 	file := schematest.Event("notes.v1", "notes", "text string")
-	registered, err := registerFile(ctx, p, t, file)
-	if err != nil {
+	if _, err := registerFile(ctx, p, t, file); err != nil {
 		t.Fatal(err)
 	}
 	event := &tidingsv1.Event{Id: "1", Source: "/test", Data: &anypb.Any{TypeUrl: "type.googleapis.com/notes.v1.Noted", Value: []byte("\x0a\x02hi")}}
@@ -107,8 +106,11 @@ func TestRegisteredSchemasSurvive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.GetRecorded().GetSchemaRevision() != registered.GetRevision() {
-		t.Errorf("the event was checked against %q, registered was %q", got.GetRecorded().GetSchemaRevision(), registered.GetRevision())
+	shown, err := tidingsv1.NewSchemaServiceClient(p.dial(t)).GetEventType(ctx, &tidingsv1.GetEventTypeRequest{
+		Name: "notes.v1.Noted", Revision: got.GetRecorded().GetSchemaRevision(),
+	})
+	if err != nil || shown.GetEventType().GetRevision() != got.GetRecorded().GetSchemaRevision() {
+		t.Errorf("the revision of %v leads to %v, %v", got, shown.GetEventType(), err)
 	}
 	event.Id = "2"
 	if _, err := tidingsv1.NewPublisherServiceClient(p.dial(t)).Publish(ctx, request); err != nil {

@@ -22,7 +22,8 @@ import (
 // Replace puts another base in force: what it declares takes the place of what
 // the present one does, of which the rest stays. It returns an
 // *IncompatibleError, an *InvalidError, a *ConflictError or another error of
-// Config.Admit, ErrNoComparer, the comparer's error or the context's.
+// Config.Admit, ErrNoComparer, the comparer's error, the engine's ErrTooLarge,
+// ErrFull and ErrUnavailable, or the context's.
 func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
 	done, err := s.change(ctx)
 	if err != nil {
@@ -48,11 +49,11 @@ func (s *Schemas) replace(ctx context.Context, base *schema.Set) error {
 		return &IncompatibleError{verdict.Violations}
 	}
 	next, err := base.Image().Succeeding(present.base.Image()).Set()
-	if err == nil {
-		err = s.install(present, &state{base: next, registered: present.registered})
-	}
 	if err != nil {
 		return &InvalidError{err.Error()}
+	}
+	if err := s.install(ctx, present, &state{base: next, registered: present.registered}); err != nil {
+		return err
 	}
 	if left := without(next.Names(true), base); len(left) > 0 {
 		s.log.Info("event types that are left out stay in force", "types", some(left))

@@ -65,7 +65,7 @@ func (s *Schemas) Register(ctx context.Context, encoded []byte, expected string,
 	defer done()
 	for {
 		// What another server registered may not have come through follow yet.
-		if err := s.refresh(); err != nil {
+		if err := s.refresh(ctx); err != nil {
 			return nil, err
 		}
 		verdict, err := s.register(ctx, encoded, expected, validateOnly)
@@ -95,6 +95,10 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 	case !verdict.Changes() || validateOnly:
 		return verdict, nil
 	}
+	// First, so that nothing is registered that can't be put in force.
+	if err := s.history.keep(ctx, c.set); err != nil {
+		return nil, err
+	}
 	stored, err := c.image.Encode(present.base.Image())
 	if err != nil {
 		return nil, err
@@ -106,7 +110,7 @@ func (s *Schemas) register(ctx context.Context, encoded []byte, expected string,
 		return nil, err
 	}
 	s.sayIgnored(c.image)
-	return verdict, s.refresh()
+	return verdict, s.refresh(ctx)
 }
 
 func (s *Schemas) newCandidate(ctx context.Context, over *state, encoded []byte) (*candidate, error) {

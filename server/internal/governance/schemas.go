@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -107,7 +108,7 @@ type Schemas struct {
 	log      *slog.Logger
 	running  *semaphore.Weighted
 	checking *semaphore.Weighted
-	quit     chan struct{}
+	quit     context.CancelFunc
 	ended    guard.Group
 
 	// changing holds who changes what follows: a channel, since waiting for a
@@ -116,6 +117,9 @@ type Schemas struct {
 	present  atomic.Pointer[state]
 
 	refused bool // The base that it was made with.
+
+	history *history
+	sets    sets
 }
 
 // state is what is in force at a time. It is immutable.
@@ -138,8 +142,9 @@ func (s *state) name() string { return schema.FormatRevision(s.set.Revision()) }
 // the server was started with takes the place of what it was started with before
 // only where nobody breaks, as for Replace; otherwise it is logged and what was
 // before stays in force. New returns an error where what was registered doesn't
-// fit what the server was started with, and a *ConflictError where that isn't
-// admitted.
+// fit what the server was started with, a *ConflictError where that isn't
+// admitted, and another one where the revisions of the event types can't be
+// stored.
 func New(ctx context.Context, cfg Config) (*Schemas, error) {
 	s := &Schemas{
 		engine:   cfg.Engine,
@@ -148,8 +153,8 @@ func New(ctx context.Context, cfg Config) (*Schemas, error) {
 		log:      cfg.Log,
 		running:  semaphore.NewWeighted(maxComparisons),
 		checking: semaphore.NewWeighted(maxChecks),
-		quit:     make(chan struct{}),
 		changing: make(chan struct{}, 1),
+		history:  &history{engine: cfg.Engine, byType: make(map[string][]TypeRevision), files: make(map[string]bool)},
 	}
 	if s.admit == nil {
 		s.admit = func(context.Context, *schema.Set) error { return nil }
@@ -158,26 +163,31 @@ func New(ctx context.Context, cfg Config) (*Schemas, error) {
 	base, successor := s.startingBase(cfg.Base)
 	s.present.Store(&state{base: base, set: base, changed: make(chan struct{})})
 	_, more := s.engine.SchemaRevisions()
-	if err := s.refresh(); err != nil {
+	if err := s.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("registered schemas: %w", err)
 	}
-	if successor != nil {
-		if err := s.succeed(ctx, successor); err != nil {
-			return nil, err
-		}
-	} else {
+	if successor == nil {
 		if err := s.admit(ctx, s.Set()); err != nil {
 			return nil, err
 		}
-		s.keep(ctx, base)
 	}
-	s.ended.Go(func() error { return s.follow(more) }, guard.Log(s.log, "following the registered schemas"))
+	if err := s.history.keep(ctx, s.Set()); err != nil {
+		return nil, err
+	}
+	if successor == nil {
+		s.keep(ctx, base)
+	} else if err := s.succeed(ctx, successor); err != nil {
+		return nil, err
+	}
+	following, quit := context.WithCancel(context.WithoutCancel(ctx))
+	s.quit = quit
+	s.ended.Go(func() error { return s.follow(following, more) }, guard.Log(s.log, "following the registered schemas"))
 	return s, nil
 }
 
 // Close ends the following.
 func (s *Schemas) Close() {
-	close(s.quit)
+	s.quit()
 	s.ended.Wait()
 }
 
@@ -194,18 +204,25 @@ func (s *Schemas) Compares() bool { return s.comparer != nil }
 // Set returned before or returns now is in force.
 func (s *Schemas) Changed() <-chan struct{} { return s.present.Load().changed }
 
+// retryAfter is the time after which what couldn't be taken over is tried again.
+const retryAfter = 5 * time.Second
+
 // follow takes over what other servers register.
-func (s *Schemas) follow(more <-chan struct{}) error {
+func (s *Schemas) follow(ctx context.Context, more <-chan struct{}) error {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-more:
-		case <-s.quit:
+		case <-again:
+		case <-ctx.Done():
 			return nil
 		}
 		_, more = s.engine.SchemaRevisions()
 		s.changing <- struct{}{}
-		if err := guard.Do(s.refresh); err != nil {
+		again = nil
+		if err := guard.Do(func() error { return s.refresh(ctx) }); err != nil {
 			s.log.Error("registered schemas can't be used", "error", err)
+			again = time.After(retryAfter)
 		}
 		<-s.changing
 	}
@@ -223,7 +240,7 @@ func (s *Schemas) change(ctx context.Context) (done func(), err error) {
 
 // refresh takes over what is registered. The caller holds changing, or nobody
 // else knows s.
-func (s *Schemas) refresh() error {
+func (s *Schemas) refresh(ctx context.Context) error {
 	before := s.present.Load()
 	stored, _ := s.engine.SchemaRevisions()
 	if len(stored) == len(before.registered) {
@@ -237,13 +254,18 @@ func (s *Schemas) refresh() error {
 		}
 		after.registered = append(after.registered, revision{image, one.GetRevision()})
 	}
-	return s.install(before, after)
+	return s.install(ctx, before, after)
 }
 
-// install composes the set of a state and puts it in force.
-func (s *Schemas) install(before, after *state) error {
+// install composes the set of a state and puts it in force, once the revisions of
+// its types are stored: events name them. It returns an *InvalidError or one of
+// history.keep.
+func (s *Schemas) install(ctx context.Context, before, after *state) error {
 	set, err := compose(after.base, after.registered).Set()
 	if err != nil {
+		return &InvalidError{err.Error()}
+	}
+	if err := s.history.keep(ctx, set); err != nil {
 		return err
 	}
 	after.set, after.changed = set, make(chan struct{})

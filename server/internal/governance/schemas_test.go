@@ -23,6 +23,8 @@ import (
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // comparer notes what it is asked to compare: the packages, and the first field
 // of the older file.
 type comparer struct {
@@ -107,7 +109,7 @@ func newEngine(t *testing.T) engine.Engine {
 
 func open(t *testing.T, e engine.Engine, set *schema.Set, c governance.Comparer) *governance.Schemas {
 	t.Helper()
-	s, err := governance.New(t.Context(), governance.Config{Engine: e, Base: set, Comparer: c, Log: slog.New(slog.DiscardHandler)})
+	s, err := governance.New(t.Context(), governance.Config{Engine: e, Base: set, Comparer: c, Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type client interface { //nolint:interfacebloat // It has the methods that the c
 	GetEvent(context.Context, *tidingsv1.GetEventRequest) (*tidingsv1.GetEventResponse, error)
 	ListEventTypes(context.Context, *tidingsv1.ListEventTypesRequest) (*tidingsv1.ListEventTypesResponse, error)
 	GetEventType(context.Context, *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error)
+	ListEventTypeRevisions(context.Context, *tidingsv1.ListEventTypeRevisionsRequest) (*tidingsv1.ListEventTypeRevisionsResponse, error)
 	ValidateEvents(context.Context, *tidingsv1.ValidateEventsRequest) (*tidingsv1.ValidateEventsResponse, error)
 	GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error)
 	CreateSubscription(context.Context, *tidingsv1.CreateSubscriptionRequest) (*tidingsv1.CreateSubscriptionResponse, error)
@@ -135,6 +136,10 @@ func (c *grpcClient) ListEventTypes(ctx context.Context, r *tidingsv1.ListEventT
 
 func (c *grpcClient) GetEventType(ctx context.Context, r *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error) {
 	return c.schemas.GetEventType(ctx, r)
+}
+
+func (c *grpcClient) ListEventTypeRevisions(ctx context.Context, r *tidingsv1.ListEventTypeRevisionsRequest) (*tidingsv1.ListEventTypeRevisionsResponse, error) {
+	return c.schemas.ListEventTypeRevisions(ctx, r)
 }
 
 func (c *grpcClient) ValidateEvents(ctx context.Context, r *tidingsv1.ValidateEventsRequest) (*tidingsv1.ValidateEventsResponse, error) {

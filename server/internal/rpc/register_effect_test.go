@@ -77,23 +77,6 @@ func TestRegisterExpecting(t *testing.T) {
 	}
 	_, err = c.RegisterSchema(testContext(t), request)
 	wantRefusal(t, err, because(codes.Aborted, "SCHEMA_REVISION_MISMATCH", "expected", start.GetRevision(), "actual", next.GetRevision()))
-	// Every event has the revision of its time.
-	for i, pkg := range []string{"a.v1", "b.v1"} {
-		topic := pkg[:1]
-		published, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{noted(pkg, "1", "x")}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		last := register(t, c, schematest.Event(fmt.Sprintf("c%d.v1", i), "", "text string"))
-		got, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: published.GetReceipts()[0].GetSequence()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.GetRecorded().GetSchemaRevision() != next.GetRevision() {
-			t.Errorf("topic %s: checked against %q, in force was %q", topic, got.GetRecorded().GetSchemaRevision(), next.GetRevision())
-		}
-		next = last
-	}
 }
 
 func TestRegisterWithoutBuf(t *testing.T) {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -43,13 +46,25 @@ func typeProto(t *schema.Type) *tidingsv1.EventType {
 		Key:         t.Key,
 		Description: t.Description,
 		Deprecated:  t.Deprecated,
+		Revision:    revisionOf(t),
 	}
 }
 
+func revisionOf(t *schema.Type) string {
+	revision := t.Revision()
+	return schema.FormatRevision(revision[:])
+}
+
 // GetEventType implements tidings.v1.SchemaService.
-func (s *Service) GetEventType(_ context.Context, request *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error) {
+func (s *Service) GetEventType(ctx context.Context, request *tidingsv1.GetEventTypeRequest) (*tidingsv1.GetEventTypeResponse, error) {
 	types := s.Types()
 	t, err := types.Type(request.GetName())
+	if revision := request.GetRevision(); revision != "" && (err != nil || revision != revisionOf(t)) {
+		types, t, err = s.typeAt(ctx, types, request.GetName(), revision)
+		if err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, typeNotFound(request.GetName(), types.Lacks(request.GetName()))
 	}
@@ -58,6 +73,60 @@ func (s *Service) GetEventType(_ context.Context, request *tidingsv1.GetEventTyp
 
 func typeNotFound(name, description string) *Error {
 	return fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND, description, "type", name)
+}
+
+// typeAt returns a type as it was in a revision, and a set that has it.
+func (s *Service) typeAt(ctx context.Context, present *schema.Set, name, revision string) (*schema.Set, *schema.Type, error) {
+	types, err := s.schemas.SetAt(ctx, name, revision)
+	if err == nil {
+		var t *schema.Type
+		t, err = types.Type(name)
+		return types, t, err
+	}
+	if !errors.Is(err, governance.ErrNoRevision) {
+		return nil, nil, storageFault(err, "")
+	}
+	// Which of both isn't there?
+	if _, lacking := present.Type(name); lacking != nil {
+		if list, err := s.schemas.TypeRevisions(ctx, name); err != nil {
+			return nil, nil, storageFault(err, "")
+		} else if len(list) == 0 {
+			return nil, nil, typeNotFound(name, present.Lacks(name))
+		}
+	}
+	return nil, nil, fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND,
+		fmt.Sprintf("the server was never given the revision %s of %q", revision, name), "type", name, "revision", revision)
+}
+
+// ListEventTypeRevisions implements tidings.v1.SchemaService.
+func (s *Service) ListEventTypeRevisions(ctx context.Context, request *tidingsv1.ListEventTypeRevisionsRequest) (*tidingsv1.ListEventTypeRevisionsResponse, error) {
+	name, types := request.GetName(), s.Types()
+	list, err := s.schemas.TypeRevisions(ctx, name)
+	if err != nil {
+		return nil, storageFault(err, "")
+	}
+	if len(list) == 0 {
+		return nil, typeNotFound(name, types.Lacks(name))
+	}
+	if t, err := types.Type(name); err == nil { // It goes first, also where an earlier one is in force again.
+		present := revisionOf(t)
+		if i := slices.IndexFunc(list, func(r governance.TypeRevision) bool { return r.Revision == present }); i > 0 {
+			again := list[i]
+			list = slices.Insert(slices.Delete(list, i, i+1), 0, again)
+		}
+	}
+	show := func(r governance.TypeRevision) (*tidingsv1.EventTypeRevision, error) {
+		return &tidingsv1.EventTypeRevision{Revision: r.Revision, CreateTime: timestamppb.New(r.CreateTime)}, nil
+	}
+	first := list[0].Number
+	place := func(r governance.TypeRevision) string { // The order of the list.
+		if r.Number == first {
+			return ""
+		}
+		return fmt.Sprintf("%020d", math.MaxInt64-r.Number)
+	}
+	page, next, err := paginate(list, place, show, "revisions\x00"+name, request.GetPageSize(), request.GetPageToken())
+	return &tidingsv1.ListEventTypeRevisionsResponse{Revisions: page, NextPageToken: next}, err
 }
 
 // ValidateEvents implements tidings.v1.SchemaService.
@@ -82,7 +151,7 @@ func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.Validat
 	response := new(tidingsv1.ValidateEventsResponse)
 	var said errorsOf
 	for i := range b.events {
-		key, err := c.check(ctx, i, &b.events[i])
+		_, key, err := c.check(ctx, i, &b.events[i])
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -113,9 +182,4 @@ func (s *Service) Readiness(ctx context.Context) Readiness {
 	err := s.engine.Ready(ctx)
 	works := err == nil || errors.Is(err, engine.ErrFull) || errors.Is(err, engine.ErrDamaged)
 	return Readiness{Problem: err, Works: works, Stores: works && !errors.Is(err, engine.ErrFull)}
-}
-
-// ListEventTypeRevisions implements tidings.v1.SchemaService.
-func (s *Service) ListEventTypeRevisions(context.Context, *tidingsv1.ListEventTypeRevisionsRequest) (*tidingsv1.ListEventTypeRevisionsResponse, error) {
-	panic("to be written")
 }
