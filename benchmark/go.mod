@@ -3,6 +3,7 @@ module example.com/tidings/benchmark
 go 1.26.0
 
 require (
+	connectrpc.com/connect v1.21.1
 	example.com/tidings v0.0.0
 	example.com/tidings/examples/events v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.2

@@ -50,9 +50,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var report interface {
 		write(out io.Writer, form string) error
 	}
-	if cfg.scaling {
+	switch {
+	case cfg.scaling:
 		report, err = measureScale(ctx, cfg, stderr)
-	} else {
+	case cfg.encodings:
+		report, err = measureEncodings(ctx, cfg, stderr)
+	default:
 		report, err = benchmark(ctx, cfg, stderr)
 	}
 	if err != nil {
@@ -83,6 +86,7 @@ type config struct {
 	serverDir string         // The module of the server.
 	otherDir  string         // The module of another build of it, or empty.
 	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
+	encodings bool           // To compare JSON with protobuf instead.
 	scaling   bool           // To measure scale instead.
 	scale     scale
 }
@@ -102,6 +106,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.otherDir, "other", "", "`directory` of the module of another server, from another checkout, to measure in the same runs")
 	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
 	flags.BoolVar(&cfg.scaling, "scale", false, "measure instead how far one server goes; -rows chooses among these measurements")
+	flags.BoolVar(&cfg.encodings, "encodings", false, "compare JSON with protobuf instead")
 	cfg.scale = scale{live: 1000, large: 340, replays: 30, stalled: 100}
 	flags.IntVar(&cfg.scale.topics, "scale-topics", 10_000, "`number` of topics, and of subscriptions")
 	flags.IntVar(&cfg.scale.events, "scale-events", 10_000_000, "`number` of events in one topic")

@@ -21,7 +21,8 @@ const (
 // process is a server that was started for the benchmark.
 type process struct {
 	name   string
-	addr   string // Where it listens.
+	addr   string // Where it listens for gRPC.
+	http   string // Where it listens for HTTP, or empty.
 	log    string // The file with what it printed.
 	cmd    *exec.Cmd
 	exited chan struct{} // Closed when the process has ended.
@@ -66,6 +67,7 @@ func startProcess(ctx context.Context, name, dir, binary string, args ...string)
 // readiness is what a server writes once it takes calls.
 type readiness struct {
 	GRPC string `json:"grpc"`
+	HTTP string `json:"http,omitempty"`
 }
 
 func (p *process) waitReady(ctx context.Context, file string) (string, error) {
@@ -76,6 +78,7 @@ func (p *process) waitReady(ctx context.Context, file string) (string, error) {
 	for {
 		var ready readiness
 		if content, err := os.ReadFile(file); err == nil && json.Unmarshal(content, &ready) == nil && ready.GRPC != "" {
+			p.http = ready.HTTP
 			return ready.GRPC, nil
 		}
 		select {
