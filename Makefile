@@ -139,9 +139,8 @@ tags: $(BIN)/.tools ## Tag the modules of a release that was committed: make tag
 	@$(BIN)/tags -root . $(VERSION)
 
 .PHONY: module
-module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
-	@if [ -z "$(MODULE)" ]; then echo "usage: make module MODULE=git.example.org/acme/events" >&2; exit 2; fi
-	@$(BIN)/rename-module -root . "$(MODULE)"
+module: $(BIN)/.tools ## Give the repository names of your own: make module MODULE=git.example.org/acme/events; after a merge, make module
+	@$(BIN)/rename-module -root . $(MODULE)
 	@$(MAKE) --no-print-directory generate
 
 ##@ Check
