@@ -104,7 +104,7 @@ IMAGE := server/internal/daemon/examples.binpb
 GOLDEN := conformance/golden
 
 # What the documents say of the contract from the contract itself.
-APIDOCS := docs/errors.md docs/reference
+APIDOCS := docs/errors.md docs/reference docs/openapi.yaml
 
 # The licences of what a program links, beside the go.mod of its module.
 LICENSES := THIRD_PARTY_LICENSES.txt
