@@ -104,7 +104,7 @@ IMAGE := server/internal/daemon/examples.binpb
 GOLDEN := conformance/golden
 
 # What the documents say of the contract from the contract itself.
-APIDOCS := docs/errors.md docs/reference
+APIDOCS := docs/errors.md docs/reference docs/openapi.yaml
 
 # The licences of what a program links, beside the go.mod of its module.
 LICENSES := THIRD_PARTY_LICENSES.txt
@@ -139,9 +139,8 @@ tags: $(BIN)/.tools ## Tag the modules of a release that was committed: make tag
 	@$(BIN)/tags -root . $(VERSION)
 
 .PHONY: module
-module: $(BIN)/.tools ## Give the repository your own Go module path: make module MODULE=git.example.org/acme/events
-	@if [ -z "$(MODULE)" ]; then echo "usage: make module MODULE=git.example.org/acme/events" >&2; exit 2; fi
-	@$(BIN)/rename-module -root . "$(MODULE)"
+module: $(BIN)/.tools ## Give the repository names of your own: make module MODULE=git.example.org/acme/events; after a merge, make module
+	@$(BIN)/rename-module -root . $(MODULE)
 	@$(MAKE) --no-print-directory generate
 
 ##@ Check

@@ -18,7 +18,10 @@ func lineHint(line []byte) string {
 	if !bytes.HasPrefix(line, []byte("{")) {
 		return ""
 	}
-	var object struct{ Event, Events json.RawMessage }
+	var object struct {
+		Event  json.RawMessage `json:"event"`
+		Events json.RawMessage `json:"events"`
+	}
 	decoder := json.NewDecoder(bytes.NewReader(line))
 	err := decoder.Decode(&object)
 	switch {

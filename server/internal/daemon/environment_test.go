@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -37,7 +36,7 @@ func TestServiceLinks(t *testing.T) {
 		environ = append(environ, links(service)...)
 	}
 	cfg, unknown := environment(t, environ)
-	if len(unknown) > 0 || fmt.Sprint(cfg) != fmt.Sprint(DefaultConfig()) {
+	if len(unknown) > 0 || cfg != DefaultConfig() {
 		t.Errorf("got %v, unknown %q", cfg, unknown)
 	}
 }

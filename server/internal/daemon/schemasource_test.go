@@ -59,7 +59,7 @@ func TestFollowedDirectories(t *testing.T) {
 		"none":        {"."},
 	} {
 		leftOut, _, _ := strings.Cut(path, "/")
-		list, err := schemaSource{path: filepath.Join(root, "/") + "/" + path}.directories(filepath.Join(root, leftOut, "data"))
+		list, err := schemaSource{path: root + "/" + path}.directories(filepath.Join(root, leftOut, "data"))
 		if err != nil {
 			t.Error(err)
 		}

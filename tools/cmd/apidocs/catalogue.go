@@ -42,6 +42,15 @@ func names(reasons []reason) []string {
 	return all
 }
 
+// codes are those of the errors, by their names.
+func codes(reasons []reason) map[string]string {
+	all := make(map[string]string)
+	for _, r := range reasons {
+		all[r.Name] = r.Code
+	}
+	return all
+}
+
 // readCatalogue returns the errors that schemas declare, in their order. Each has to
 // have a comment, a code and a word on retries.
 func readCatalogue(files *protoregistry.Files) ([]reason, error) {

@@ -1,6 +1,6 @@
 // The command apidocs writes what the documents say of the contract from the
-// contract itself, its options, rules and comments: docs/errors.md and a page of
-// docs/reference a package.
+// contract itself, its options, rules and comments: docs/errors.md, a page of
+// docs/reference a package, and docs/openapi.yaml.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"example.com/tidings/tools/internal/contract"
+	"example.com/tidings/tools/internal/openapi"
 	"example.com/tidings/tools/internal/schemaimage"
 )
 
@@ -77,7 +78,11 @@ func generate(image []byte) (map[string][]byte, error) {
 	if files["errors.md"], err = render("errors.md.tmpl", catalogue); err != nil {
 		return nil, err
 	}
-	pages, err := references(contract.Files(descriptors), names(catalogue))
+	packages := contract.Files(descriptors)
+	if files["openapi.yaml"], err = openapi.Document(packages, codes(catalogue)); err != nil {
+		return nil, err
+	}
+	pages, err := references(packages, names(catalogue))
 	maps.Copy(files, pages)
 	return files, err
 }
@@ -97,10 +102,13 @@ func references(packages map[protoreflect.FullName][]protoreflect.FileDescriptor
 	return pages, nil
 }
 
-// buildImage returns the Buf image of the schemas, with their comments.
+// contractModule is the Buf module that is the contract, seen from the root.
+const contractModule = "proto"
+
+// buildImage returns the Buf image of the contract, with its comments.
 func buildImage(ctx context.Context, buf, root string) ([]byte, error) {
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, buf, "build", "-o", "-#format=binpb")
+	cmd := exec.CommandContext(ctx, buf, "build", contractModule, "-o", "-#format=binpb")
 	cmd.Dir = root
 	cmd.Stderr = &stderr
 	image, err := cmd.Output()

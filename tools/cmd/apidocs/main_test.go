@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
@@ -43,6 +44,7 @@ func TestPagesAreWhatTheContractSays(t *testing.T) {
 	}
 	for _, name := range []string{
 		"errors.md", "reference/tidings.options.v1.md", "reference/tidings.v1.md", "reference/tidings.v1beta1.md",
+		"openapi.yaml",
 	} {
 		generated, err := os.ReadFile(filepath.Join(output, name))
 		if err != nil {
@@ -108,6 +110,23 @@ func TestLinksOfReference(t *testing.T) {
 	}
 	if links < 100 {
 		t.Errorf("the pages have %d links", links)
+	}
+}
+
+// TestOpenAPINamesErrors has an RPC whose comment refers to that of another.
+func TestOpenAPINamesErrors(t *testing.T) {
+	root, binary := buf(t)
+	var document struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct{ Description string }
+		}
+	}
+	if err := yaml.Unmarshal(generated(t, root, binary)["openapi.yaml"], &document); err != nil {
+		t.Fatal(err)
+	}
+	described := document.Paths["/tidings.v1.ConsumerService/Pull"]["post"].Responses["404"].Description
+	if !strings.Contains(described, "`SUBSCRIPTION_NOT_FOUND`") {
+		t.Errorf("404 of Pull is described by %q", described)
 	}
 }
 

@@ -226,6 +226,36 @@ func TestRenamedModuleBreaksNobody(t *testing.T) {
 	c.expect("", "1 breaking changes against reference.binpb", "FILE_SAME_GO_PACKAGE")
 }
 
+// TestRenamedAfterMergeBreaksNobody compares with a commit that has a file and a
+// release as they came from upstream, under the path that they have there.
+func TestRenamedAfterMergeBreaksNobody(t *testing.T) {
+	java := func(path, prefix string) string {
+		return strings.NewReplacer(
+			"example.org/old", path, "message A", "option java_package = \""+prefix+".a.v1\";\n\nmessage A",
+		).Replace(schema)
+	}
+	c := newCheckout(t)
+	c.write("go.mod", "module example.net/team/new\n")
+	c.write(".upstream", "# Comment.\nexample.org/old\n")
+	c.write(protoFile, java("example.org/old", "org.example"))
+	c.release("v0.1.0")
+	c.commit("merge")
+	c.command("git", "checkout", "--quiet", "-b", "change")
+	c.write(protoFile, java("example.net/team/new", "net.example.team"))
+	image, err := os.ReadFile(filepath.Join(c.dir, "baseline", "v0.1.0.binpb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image, err = schemaimage.RenameModule(image, "example.org/old", "example.net/team/new"); err != nil {
+		t.Fatal(err)
+	}
+	c.write("baseline/v0.1.0.binpb", string(image))
+	c.commit("rename")
+	c.expect("", "")
+	c.write(".upstream", "example.org/other\n")
+	c.expect("", "breaking changes against reference.binpb", "FILE_SAME_GO_PACKAGE", "FILE_SAME_JAVA_PACKAGE")
+}
+
 func TestModulesAreComparedTogether(t *testing.T) {
 	const moved = "more/a/v1/a.proto"
 	two := strings.Replace(bufYAML, "  - path: proto\n", "  - path: proto\n  - path: more\n", 1)

@@ -6,75 +6,137 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/module"
 
+	"example.com/tidings/tools/internal/upstream"
 	"example.com/tidings/tools/internal/workspace"
 )
 
 // generatedDir is left out in every module: its content comes from the schemas.
 const generatedDir = "/gen/"
 
-// rename gives the checkout at root the module path newPath. Every new content
-// is made before the first file is written, so an error leaves all as it was.
+// rename gives the checkout at root the module path newPath, or, without one, what
+// came from upstream the path that the checkout has. Every new content is made
+// before the first file is written, so an error leaves all as it was.
 func rename(root, newPath string, out io.Writer) error {
-	// The placeholder itself must stay possible to return to.
+	present, err := workspace.ModulePath(root)
+	if err != nil {
+		return err
+	}
+	before, err := upstream.Paths(root)
+	if err != nil {
+		return err
+	}
+	if newPath == "" && len(before) == 0 {
+		return errors.New("nothing was renamed here before, so say what the module is to be called")
+	} else if newPath == "" {
+		newPath = present
+	}
+	if !slices.Contains(before, present) {
+		before = append(before, present)
+	}
+	before = slices.DeleteFunc(before, func(path string) bool { return path == newPath })
+	if err := check(newPath, before); err != nil {
+		return err
+	}
+	if len(before) == 0 {
+		_, err := fmt.Fprintf(out, "the module is %s already\n", newPath)
+		return err
+	}
+	changes, err := plan(root, before, newPath)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := c.apply(root); err != nil {
+			return err
+		}
+	}
+	if err := upstream.Write(root, before); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "renamed %s to %s in %d files\n", strings.Join(before, " and "), newPath, len(changes))
+	return err
+}
+
+// check refuses a path that can't be that of the module.
+func check(newPath string, before []string) error {
 	if err := module.CheckPath(newPath); err != nil {
 		return err
 	}
 	if _, major, _ := module.SplitPathVersion(newPath); major != "" {
 		return fmt.Errorf("%s: a version suffix is for a later major version, not for the path to adopt", newPath)
 	}
-	oldPath, err := workspace.ModulePath(root)
-	if err != nil {
-		return err
+	for _, old := range before {
+		if strings.HasPrefix(newPath, old+"/") {
+			return fmt.Errorf("%s is below the path %s: a second run could not tell what it has renamed", newPath, old)
+		}
 	}
-	if strings.HasPrefix(newPath+"/", oldPath+"/") && newPath != oldPath {
-		return fmt.Errorf("%s is below the present path, %s: a second run could not tell what it has renamed", newPath, oldPath)
-	}
-	if newPath == oldPath {
-		_, err := fmt.Fprintf(out, "the module is %s already\n", newPath)
-		return err
-	}
+	return nil
+}
+
+// A change is what becomes of one file.
+type change struct {
+	from, to string // Slash-separated paths relative to the root.
+	data     []byte
+}
+
+// plan returns what has to change.
+func plan(root string, before []string, newPath string) ([]change, error) {
 	files, err := workspace.Files(root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changed := make(map[string][]byte)
+	r := newRewriter(before, newPath)
+	var changes []change
 	var problems []error
 	for _, name := range files {
-		if strings.Contains("/"+name, generatedDir) {
+		if strings.Contains("/"+name, generatedDir) || name == upstream.File {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		renamed, err := rewrite(name, data, oldPath, newPath)
+		renamed, err := r.rewrite(name, data)
+		to := r.move(name)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))
-		} else if string(renamed) != string(data) {
-			changed[name] = renamed
+		} else if to != name || string(renamed) != string(data) {
+			changes = append(changes, change{from: name, to: to, data: renamed})
 		}
 	}
-	if len(problems) > 0 {
-		return errors.Join(problems...)
-	}
-	for name, data := range changed {
-		if err := replaceContent(filepath.Join(root, filepath.FromSlash(name)), data); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(out, "renamed %s to %s in %d files\n", oldPath, newPath, len(changed))
-	return err
+	return changes, errors.Join(problems...)
 }
 
-// replaceContent writes to a file that exists and keeps its mode.
-func replaceContent(path string, data []byte) error {
-	info, err := os.Stat(path)
+// apply writes the file in its place, with the mode that it has.
+func (c change) apply(root string) error {
+	from, to := filepath.Join(root, filepath.FromSlash(c.from)), filepath.Join(root, filepath.FromSlash(c.to))
+	if from != to {
+		if _, err := os.Lstat(to); err == nil {
+			return fmt.Errorf("%s can't become %s, which exists", c.from, c.to)
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(from, to); err != nil {
+			return err
+		}
+		removeEmpty(filepath.Dir(from))
+	}
+	info, err := os.Stat(to)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, info.Mode().Perm())
+	return os.WriteFile(to, c.data, info.Mode().Perm())
+}
+
+// removeEmpty removes a directory, and those above it, as long as they are empty.
+func removeEmpty(dir string) {
+	for os.Remove(dir) == nil {
+		dir = filepath.Dir(dir)
+	}
 }

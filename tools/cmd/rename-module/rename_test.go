@@ -4,19 +4,21 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"example.com/tidings/tools/internal/bufcache"
+	"example.com/tidings/tools/internal/names"
+	"example.com/tidings/tools/internal/upstream"
 	"example.com/tidings/tools/internal/workspace"
 )
 
-const adopted = "git.example.org/acme/events"
+const adopted = "git.adopter.test/team/events"
 
-// TestRenameLeavesNothingBehind does with a copy of this checkout what `make
-// module` does, looks for the old path in every file and builds every module.
+// TestRenameLeavesNothingBehind does in a clone what an adopter does: give it a
+// path, merge what came upstream since, and rename that too. Then it looks for the
+// old names in every file, builds every module, and asks the gate.
 func TestRenameLeavesNothingBehind(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds every module of the repository")
@@ -29,65 +31,40 @@ func TestRenameLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := copyCheckout(t, root)
-	addRelease(t, copied)
-	if n := len(naming(t, copied, oldPath)); n < 10 {
+	origin := newUpstream(t, root)
+	fork := origin.clone()
+	if n := len(fork.naming(oldPath)); n < 10 {
 		t.Fatalf("only %d files name %s before the change, so finding none afterwards shows nothing", n, oldPath)
 	}
+	fork.rename(adopted)
+	fork.generate()
+	fork.nothingLeft(oldPath)
+	fork.commit("Take names of our own")
 
-	if err := run([]string{"-root", copied, adopted}, io.Discard); err != nil {
-		t.Fatal(err)
+	origin.develop(oldPath)
+	fork.git("switch", "--quiet", "--create", "merge")
+	fork.git("pull", "--quiet", "--no-rebase", "--no-edit", "origin", "main")
+	if !slices.Contains(fork.naming(oldPath), goFile) {
+		t.Fatal("what came from upstream doesn't have its path, so renaming it shows nothing")
 	}
-	generate(t, copied)
+	fork.rename()
+	fork.command(".", "make", "generate")
+	fork.nothingLeft(oldPath)
+	fork.commit("Name what came from upstream")
+	fork.git("diff", "--exit-code", "main", "--", ".upstream")
 
-	if left := naming(t, copied, oldPath); len(left) > 0 {
-		t.Errorf("%s is left in %s", oldPath, strings.Join(left, ", "))
-	}
-	if path, err := workspace.ModulePath(copied); err != nil || path != adopted {
-		t.Errorf("the module is %q now (%v)", path, err)
-	}
-	for _, name := range naming(t, copied, adopted) {
-		if filepath.Base(name) != "go.mod" {
-			continue
-		}
-		dir := filepath.Join(copied, filepath.Dir(name))
-		if command(t, dir, "go", "list", "./...") != "" {
-			command(t, dir, "go", "build", "-o", os.DevNull, "./...")
+	for _, dir := range fork.modules() {
+		// What only tests import has to be there too.
+		if fork.command(dir, "go", "list", "-test", "-deps", "./...") != "" {
+			fork.command(dir, "go", "build", "-o", os.DevNull, "./...")
 		}
 	}
-	// The release's image was renamed with the schemas, so it still holds them.
-	image := filepath.Join(t.TempDir(), "image.binpb")
-	command(t, copied, buf(t, copied), "build", "-o", image)
-	command(t, copied, buf(t, copied), "breaking", image, "--against", release)
-}
-
-// generate generates the code of all modules, as make does.
-func generate(t *testing.T, copied string) {
-	t.Helper()
-	files, err := workspace.Files(copied)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		if filepath.Base(name) != "buf.gen.yaml" || !strings.Contains(read(t, filepath.Join(copied, name)), "protoc-gen-go") {
-			continue // A template of another language.
-		}
-		dir, args := copied, []string{"generate", "--template", name}
-		if _, err := os.Stat(filepath.Join(copied, filepath.Dir(name), "buf.yaml")); err == nil {
-			// A repository of its own.
-			dir, args = filepath.Join(copied, filepath.Dir(name)), []string{"generate"}
-		}
-		command(t, dir, buf(t, copied), args...)
-	}
-}
-
-func read(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
+	// The releases were renamed with the schemas, so they still hold them, and so
+	// does main, which has the merge neither.
+	fork.passesGate()
+	fork.git("switch", "--quiet", "main")
+	fork.git("merge", "--quiet", "merge")
+	fork.passesGate()
 }
 
 func TestRenameRefusesWhatIsNoModulePath(t *testing.T) {
@@ -111,67 +88,81 @@ func TestRenameRefusesWhatIsNoModulePath(t *testing.T) {
 	}
 }
 
-// release is an image that the test adds, newer than any the project has.
-const release = "baseline/v99.0.0.binpb"
-
-func addRelease(t *testing.T, copied string) {
-	t.Helper()
-	if err := bufcache.FillDefault(t.Context(), filepath.Join(copied, "buf.lock"), io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(copied, "baseline"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	command(t, copied, buf(t, copied), "build", "-o", release)
-}
-
-func copyCheckout(t *testing.T, root string) string {
-	t.Helper()
-	copied := t.TempDir()
-	if err := workspace.Copy(root, copied); err != nil {
-		t.Fatal(err)
-	}
-	return copied
-}
-
-// naming returns the files below root whose content, or whose name, has a path.
-func naming(t *testing.T, root, path string) []string {
-	t.Helper()
-	files, err := workspace.Files(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, name := range files {
-		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
-		if err != nil {
+// TestRenameAgain renames twice, and remembers all paths.
+func TestRenameAgain(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(data, []byte(path)) || strings.Contains(name, path) {
-			found = append(found, name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module a.test/one\n")
+	write("src/test/a/Client.java", "package test.a;\n")
+	for _, args := range [][]string{{"b.test/team/two"}, {"c.test/three"}, {}} {
+		if err := run(append([]string{"-root", dir}, args...), io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		write("note.txt", "a.test/one b.test/team/two c.test/three")
+	}
+	if err := run([]string{"-root", dir}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"go.mod":                 "module c.test/three\n",
+		"note.txt":               "c.test/three c.test/three c.test/three",
+		"src/test/c/Client.java": "package test.c;\n",
+	} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+			t.Errorf("%s holds %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "src", "test", "a")); !os.IsNotExist(err) {
+		t.Errorf("the old directory is there: %v", err)
+	}
+	if paths, err := upstream.Paths(dir); err != nil || !slices.Equal(paths, []string{"a.test/one", "b.test/team/two"}) {
+		t.Errorf("remembered are %q, %v", paths, err)
+	}
+}
+
+func (r repository) passesGate() {
+	r.t.Helper()
+	r.command(".", filepath.Join(r.bin, "breaking"), "-root", ".", "-buf", filepath.Join(r.bin, "buf"), "-base", "main")
+}
+
+// nothingLeft looks for every name that followed from the old path.
+func (r repository) nothingLeft(oldPath string) {
+	r.t.Helper()
+	old := names.Of(oldPath)
+	for _, name := range []string{old.Module, old.Buf(), old.NPM(), old.Package(), old.Identifier(), old.Java + ".", old.JavaDirectory()} {
+		if left := r.naming(name); len(left) > 0 {
+			r.t.Errorf("%s is left in %s", name, strings.Join(left, ", "))
+		}
+	}
+	if path, err := workspace.ModulePath(r.dir); err != nil || path != adopted {
+		r.t.Errorf("the module is %q now (%v)", path, err)
+	}
+}
+
+// naming returns the files whose content, or whose path, has a name, except for the
+// file that is there to remember it.
+func (r repository) naming(name string) []string {
+	r.t.Helper()
+	files, err := workspace.Files(r.dir)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var found []string
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(r.dir, filepath.FromSlash(file)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if file != upstream.File && (bytes.Contains(data, []byte(name)) || strings.Contains(file, name)) {
+			found = append(found, file)
 		}
 	}
 	return found
-}
-
-func buf(t *testing.T, root string) string {
-	t.Helper()
-	path, err := workspace.Buf(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func command(t *testing.T, dir, name string, args ...string) string {
-	t.Helper()
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = dir
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s in %s: %v\n%s%s", filepath.Base(name), strings.Join(args, " "), dir, err, out, &stderr)
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -5,82 +5,109 @@ import (
 	"errors"
 	"go/format"
 	"path"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/mod/modfile"
 
+	"example.com/tidings/tools/internal/names"
 	"example.com/tidings/tools/internal/schemaimage"
 )
 
-// rewrite returns what the file called name holds under the new path.
-func rewrite(name string, data []byte, oldPath, newPath string) ([]byte, error) {
-	if path.Ext(name) == ".binpb" {
-		return rewriteImage(data, oldPath, newPath)
+// A rewriter gives files the names that follow from a module path, in place of
+// those that follow from other paths.
+type rewriter struct {
+	before []string
+	after  string
+
+	// What they are called in text.
+	tokens []token
+	// What directories are called.
+	directories []token
+}
+
+func newRewriter(before []string, after string) rewriter {
+	r := rewriter{before: before, after: after}
+	to := names.Of(after)
+	// The new names are found as well, and stay: an old one may be a part of them.
+	r.tokens = tokens(to, to)
+	for _, path := range before {
+		from := names.Of(path)
+		r.tokens = append(r.tokens, tokens(from, to)...)
+		r.directories = append(r.directories, token{before: from.JavaDirectory(), after: to.JavaDirectory()})
 	}
-	if !bytes.Contains(data, []byte(oldPath)) {
+	return r
+}
+
+// move returns the name that a file is to have.
+func (r rewriter) move(name string) string {
+	for _, t := range r.directories {
+		before, after := "/"+t.before+"/", "/"+t.after+"/"
+		if !strings.Contains("/"+name, after) {
+			name = strings.Replace("/"+name, before, after, 1)[1:]
+		}
+	}
+	return name
+}
+
+// rewrite returns what the file called name is to hold.
+func (r rewriter) rewrite(name string, data []byte) ([]byte, error) {
+	if path.Ext(name) == ".binpb" {
+		return r.image(data)
+	}
+	changed := replaceAll(data, r.tokens)
+	if path.Ext(name) == ".md" {
+		changed = removePlaceholders(changed)
+	}
+	if bytes.Equal(changed, data) {
 		return data, nil
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, errors.New("a binary file that names the module; generate it anew or remove it first")
 	}
-	data = replacePath(data, oldPath, newPath)
 	switch {
 	case path.Base(name) == "go.mod":
-		return sortRequirements(name, data)
+		return sortRequirements(name, changed)
+	case path.Base(name) == "Cargo.lock":
+		return sortCargoLock(changed), nil
 	case path.Ext(name) == ".go":
 		// Imports are in the order of their paths.
-		return format.Source(data)
+		return format.Source(changed)
+	}
+	return changed, nil
+}
+
+// image leaves an image that names none of the modules untouched, byte for byte.
+func (r rewriter) image(data []byte) ([]byte, error) {
+	for _, old := range r.before {
+		if !bytes.Contains(data, []byte(old)) {
+			continue
+		}
+		var err error
+		if data, err = schemaimage.RenameModule(data, old, r.after); err != nil {
+			return nil, err
+		}
 	}
 	return data, nil
 }
 
-// rewriteImage leaves an image that doesn't name the module untouched, byte for
-// byte.
-func rewriteImage(data []byte, oldPath, newPath string) ([]byte, error) {
-	if !bytes.Contains(data, []byte(oldPath)) {
-		return data, nil
-	}
-	return schemaimage.RenameModule(data, oldPath, newPath)
-}
+// placeholder is the line above a paragraph of a document that is only true as long
+// as the project has names that stand for others.
+const placeholder = "<!-- `make module` removes this paragraph. -->\n"
 
-// replacePath replaces a module path wherever it stands as a whole or as the
-// first elements of a longer one, and nowhere within another name.
-func replacePath(data []byte, oldPath, newPath string) []byte {
+// removePlaceholders removes the paragraphs below such lines.
+func removePlaceholders(data []byte) []byte {
 	var out bytes.Buffer
 	for {
-		i := bytes.Index(data, []byte(oldPath))
-		if i < 0 {
-			out.Write(data)
+		before, after, found := bytes.Cut(data, []byte(placeholder))
+		out.Write(before)
+		if !found {
 			return out.Bytes()
 		}
-		end := i + len(oldPath)
-		out.Write(data[:i])
-		if endsName(data[:i]) || startsName(data[end:]) {
-			out.Write(data[i:end])
-		} else {
-			out.WriteString(newPath)
+		if _, data, found = bytes.Cut(after, []byte("\n\n")); !found { // It was the last.
+			return append(bytes.TrimRight(out.Bytes(), "\n"), '\n')
 		}
-		data = data[end:]
 	}
-}
-
-// endsName reports whether what stands before a path makes it part of another
-// host's name.
-func endsName(before []byte) bool {
-	return len(before) > 0 && (isNameByte(before[len(before)-1]) || before[len(before)-1] == '.')
-}
-
-// startsName reports whether what stands after a path continues its last
-// element. A dot does, unless it ends a sentence.
-func startsName(after []byte) bool {
-	if len(after) > 1 && after[0] == '.' {
-		return isNameByte(after[1])
-	}
-	return len(after) > 0 && isNameByte(after[0])
-}
-
-func isNameByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '~'
 }
 
 // sortRequirements puts the lines of a go.mod's blocks in the order that the go

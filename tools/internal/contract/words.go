@@ -1,7 +1,6 @@
 package contract
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -9,15 +8,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// packages are the names of those that the contract consists of. What the server
-// stores, and sends between its replicas, is in others.
-var packages = regexp.MustCompile(`^tidings\.(options\.)?v\d+((alpha|beta)\d+)?$`)
-
-// Files returns the files of the contract by package, in the order of their paths.
+// Files returns the files of Tidings by package, in the order of their paths, without
+// what they import of others.
 func Files(files *protoregistry.Files) map[protoreflect.FullName][]protoreflect.FileDescriptor {
 	found := make(map[protoreflect.FullName][]protoreflect.FileDescriptor)
 	for file := range files.RangeFiles {
-		if packages.MatchString(string(file.Package())) {
+		if strings.HasPrefix(string(file.Package()), "tidings.") {
 			found[file.Package()] = append(found[file.Package()], file)
 		}
 	}

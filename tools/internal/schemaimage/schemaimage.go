@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"example.com/tidings/tools/internal/names"
 )
 
 // Parse reads an image as the set of file descriptors that it is. What Buf adds
@@ -21,19 +23,29 @@ func Parse(data []byte) (*descriptorpb.FileDescriptorSet, error) {
 }
 
 // RenameModule returns the image as it would be if the Go module oldPath had
-// been called newPath from the start: every go_package in it names newPath.
-// The same input always gives the same bytes.
+// been called newPath from the start: every go_package and java_package in it has
+// the names that follow from newPath. The same input always gives the same bytes,
+// and one that doesn't name the module is returned as it is.
 func RenameModule(data []byte, oldPath, newPath string) ([]byte, error) {
 	set, err := Parse(data)
 	if err != nil {
 		return nil, err
 	}
+	oldJava, newJava := names.Of(oldPath).Java, names.Of(newPath).Java
+	changed := false
 	for _, file := range set.GetFile() {
-		goPackage := file.GetOptions().GetGoPackage()
-		rest, ok := strings.CutPrefix(goPackage, oldPath)
-		if ok && (rest == "" || rest[0] == '/' || rest[0] == ';') {
-			file.Options.GoPackage = new(newPath + rest)
+		options := file.GetOptions()
+		if rest, ok := strings.CutPrefix(options.GetGoPackage(), oldPath); ok && (rest == "" || rest[0] == '/' || rest[0] == ';') {
+			changed = true
+			options.GoPackage = new(newPath + rest)
+			// The Java packages of others, such as those of google.protobuf, stay.
+			if rest, ok := strings.CutPrefix(options.GetJavaPackage(), oldJava); ok && (rest == "" || rest[0] == '.') {
+				options.JavaPackage = new(newJava + rest)
+			}
 		}
+	}
+	if !changed {
+		return data, nil
 	}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(set)
 }

@@ -36,6 +36,33 @@ func TestRenameModule(t *testing.T) {
 	}
 }
 
+// TestRenameModuleRenamesJava changes the packages that follow from the path of
+// the module, of the files that belong to it.
+func TestRenameModuleRenamesJava(t *testing.T) {
+	for _, test := range []struct{ goPackage, before, want string }{
+		{"a.test/b/x", "test.a.x.v1", "test.c.team.x.v1"},
+		{"a.test/b/x", "test.a", "test.c.team"},
+		{"a.test/b/x", "test.ab.v1", "test.ab.v1"},
+		{"a.test/b/x", "org.test.a", "org.test.a"},
+		{"e.test/f", "test.a.v1", "test.a.v1"},
+	} {
+		image := imageOf(t, &descriptorpb.FileDescriptorProto{
+			Options: &descriptorpb.FileOptions{GoPackage: new(test.goPackage), JavaPackage: new(test.before)},
+		})
+		renamed, err := RenameModule(image, "a.test/b", "c.test/team/d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := Parse(renamed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.GetFile()[0].GetOptions().GetJavaPackage(); got != test.want {
+			t.Errorf("%q of %s became %q, want %q", test.before, test.goPackage, got, test.want)
+		}
+	}
+}
+
 // TestRenameModuleKeepsTheRest covers what Buf notes for each file, which
 // descriptors have no field for, and files without options.
 func TestRenameModuleKeepsTheRest(t *testing.T) {

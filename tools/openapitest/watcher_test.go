@@ -1,0 +1,158 @@
+package openapitest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The content types of requests and answers.
+const (
+	unary     = "application/json"
+	streaming = "application/connect+json"
+)
+
+// watcher compares calls with the document.
+type watcher struct {
+	url       string
+	described *description
+	backend   *url.URL
+	transport *http.Transport
+
+	mu       sync.Mutex
+	problems []string
+	seen     map[string]count
+}
+
+// count is how much was seen of a call, by what it was.
+type count map[string]int
+
+func (w *watcher) count(path, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen[path] == nil {
+		w.seen[path] = make(count)
+	}
+	w.seen[path][what]++
+}
+
+func (w *watcher) problemf(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
+}
+
+// unary compares a call with one request and one answer.
+func (w *watcher) unary(request *http.Request, sent []byte, answer answer) {
+	path := request.URL.Path
+	request.Body = reader(sent)
+	response := &http.Response{StatusCode: answer.status, Header: answer.header, Body: reader(answer.body)}
+	if problem := w.described.response(request, response); problem != "" {
+		w.problemf("%s %s: the answer %d %s isn't as described: %s", request.Method, path, answer.status, answer.body, problem)
+	}
+	request.Body = reader(sent)
+	problem := w.described.request(request)
+	switch {
+	case answer.status == http.StatusOK && problem != "":
+		w.problemf("%s %s: the server takes %s%s, which isn't as described: %s", request.Method, path, request.URL.RawQuery, sent, problem)
+	case answer.status == http.StatusOK:
+		w.count(path, "taken")
+	case problem != "":
+		w.count(path, "refused as described")
+	default:
+		w.count(path, "refused")
+	}
+}
+
+// stream compares the messages of a stream with what it consists of.
+func (w *watcher) stream(request *http.Request, sent []byte, answer answer) {
+	path := request.URL.Path
+	if answer.status != http.StatusOK {
+		w.count(path, "other")
+		return
+	}
+	refused := false
+	for _, frame := range frames(answer.body) {
+		schema := w.described.answers[path]
+		if frame.flags&endOfStream != 0 {
+			schema = "connect.EndOfStream"
+		}
+		// PublishStream goes on after an error, which is in a message then.
+		refused = refused || bytes.Contains(frame.message, []byte(`"error":`))
+		if problem := w.described.message(schema, frame.message); problem != "" {
+			w.problemf("%s: the frame %s isn't as described: %s", path, frame.message, problem)
+		}
+		w.count(path, "answers")
+	}
+	for _, frame := range frames(sent) {
+		problem := w.described.message(w.described.requests[path], frame.message)
+		switch {
+		case problem == "":
+			w.count(path, "taken")
+		case refused:
+			w.count(path, "refused as described")
+		default:
+			w.problemf("%s: the server takes %s, which isn't as described: %s", path, frame.message, problem)
+		}
+	}
+}
+
+// The flags of a frame.
+const (
+	compressed  = 1
+	endOfStream = 2
+)
+
+type frame struct {
+	flags   byte
+	message []byte
+}
+
+// frames returns the whole frames of a body that aren't compressed.
+func frames(body []byte) []frame {
+	var all []frame
+	for len(body) >= 5 {
+		size := int64(binary.BigEndian.Uint32(body[1:5]))
+		if int64(len(body)) < 5+size {
+			break
+		}
+		if body[0]&compressed == 0 {
+			all = append(all, frame{body[0], body[5 : 5+size]})
+		}
+		body = body[5+size:]
+	}
+	return all
+}
+
+// report says what wasn't as described, and fails as well if too little was seen to
+// say so.
+func (w *watcher) report(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, problem := range w.problems {
+		if i == 20 {
+			t.Errorf("and %d more", len(w.problems)-i)
+			break
+		}
+		t.Error(problem)
+	}
+	for path := range w.described.paths {
+		if w.seen[path]["taken"] == 0 {
+			t.Errorf("%s: no request was taken: %v", path, w.seen[path])
+		}
+	}
+	refused := 0
+	for path, seen := range w.seen {
+		refused += seen["refused as described"]
+		t.Log(strings.TrimPrefix(path, "/"), seen)
+	}
+	if refused == 0 {
+		t.Error("the document refuses nothing that the server refuses")
+	}
+}
