@@ -116,6 +116,7 @@ func TestExpand(t *testing.T) {
 		"length of a sum":   {`"${text:n1-1}"`, `"xx"`},
 		"repeated by a sum": {`[{"$repeat":"${n1-2}","id":"${n}"}]`, `[{"id":"0"}]`},
 		"repeated":          {`[{"$repeat":2,"id":"${n}"},{"id":"z"}]`, `[{"id":"0"},{"id":"1"},{"id":"z"}]`},
+		"repeated text":     {`[{"$repeat":2,"$value":"a${n}"}]`, `["a0","a1"]`},
 		"repeated by value": {`[{"$repeat":"${n1}","id":"${n}"}]`, `[{"id":"0"},{"id":"1"},{"id":"2"}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,8 +135,8 @@ func TestExpand(t *testing.T) {
 
 func TestRepeat(t *testing.T) {
 	values := match.Values{"n1": json.Number("1"), "id": "known"}
-	got, err := values.Repeat(plain(t, `{"a":[{"$repeat":"${n1+1}","id":"${n}-${id}"},"$others"]}`))
-	if want := plain(t, `{"a":[{"id":"0-${id}"},{"id":"1-${id}"},"$others"]}`); err != nil || !reflect.DeepEqual(got, want) {
+	got, err := values.Repeat(plain(t, `{"a":[{"$repeat":"${n1+1}","id":"${n}-${id}"},"$others"],"b":[{"$repeat":2,"$value":"${n}"}]}`))
+	if want := plain(t, `{"a":[{"id":"0-${id}"},{"id":"1-${id}"},"$others"],"b":["0","1"]}`); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if got, err := values.Repeat(plain(t, `[{"$repeat":"${n2}"}]`)); err == nil {

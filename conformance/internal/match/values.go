@@ -19,6 +19,18 @@ var expression = regexp.MustCompile(`\$\{([^}]*)\}`)
 // repeat is the field of an element of a list that stands for so many of it.
 const repeat = "$repeat"
 
+// repeated is the field beside it that has the element, where that is no message.
+const repeated = "$value"
+
+// Repeats returns the element that an element of a list stands for several of,
+// where that is no message, or nil.
+func Repeats(element map[string]any) any {
+	if element[repeat] == nil {
+		return nil
+	}
+	return element[repeated]
+}
+
 // index is the value that counts repeated elements, from 0.
 const index = "n"
 
@@ -96,17 +108,26 @@ func (v Values) elements(element any) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	object = maps.Clone(object)
-	delete(object, repeat)
+	one := once(object)
 	inner := maps.Clone(v)
 	result := make([]any, count)
 	for i := range result {
 		inner[index] = strconv.Itoa(i)
-		if result[i], err = inner.Expand(object); err != nil {
+		if result[i], err = inner.Expand(one); err != nil {
 			return nil, err
 		}
 	}
 	return result, nil
+}
+
+// once is what an element stands for several of.
+func once(element map[string]any) any {
+	if value := Repeats(element); value != nil {
+		return value
+	}
+	element = maps.Clone(element)
+	delete(element, repeat)
+	return element
 }
 
 // times is how often an element is repeated.
@@ -129,11 +150,11 @@ func (v Values) Repeat(value any) (any, error) {
 	case map[string]any:
 		result := make(map[string]any, len(value))
 		for key, element := range value {
-			repeated, err := v.Repeat(element)
+			several, err := v.Repeat(element)
 			if err != nil {
 				return nil, err
 			}
-			result[key] = repeated
+			result[key] = several
 		}
 		return result, nil
 	case []any:
@@ -146,19 +167,17 @@ func (v Values) Repeat(value any) (any, error) {
 				if count, err = v.times(times); err != nil {
 					return nil, err
 				}
-				object = maps.Clone(object)
-				delete(object, repeat)
-				element = object
+				element = once(object)
 			}
 			for i := range count {
-				repeated, err := v.Repeat(element)
+				one, err := v.Repeat(element)
 				if err != nil {
 					return nil, err
 				}
 				if times != nil {
-					repeated = withIndex(repeated, strconv.Itoa(i))
+					one = withIndex(one, strconv.Itoa(i))
 				}
-				result = append(result, repeated)
+				result = append(result, one)
 			}
 		}
 		return result, nil

@@ -106,6 +106,8 @@ func (f *fields) value(path string, value any, field protoreflect.FieldDescripto
 				f.text(f.place, key, false)
 				f.value(path+"."+key, element, field.MapValue())
 			}
+		case field.Message() == nil && match.Repeats(value) != nil:
+			f.repeated(value, func() { f.value(path, match.Repeats(value), field) })
 		case field.Message() != nil:
 			f.repeated(value, func() { f.object(path, value, field.Message()) })
 		default:
