@@ -3,17 +3,21 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"example.com/tidings/tools/internal/contract"
 )
 
 // The names in the contract that this program reads.
 const (
-	reasonsName = "tidings.v1.ErrorReason"
+	reasonsName = "ErrorReason"
 	optionName  = "tidings.v1.error"
 
 	reasonPrefix = "ERROR_REASON_"
@@ -24,7 +28,16 @@ const (
 	metadataMark = "Metadata: "
 )
 
-// reason is one error of the catalogue.
+// catalogue is the errors of a package: those of all calls, or those that a beta
+// adds.
+type catalogue struct {
+	Package protoreflect.FullName
+	Reasons []reason
+	// General are the names of those that every call may end with.
+	General []string
+}
+
+// reason is one error of a catalogue.
 type reason struct {
 	Name     string // Without its prefix, as clients see it.
 	Code     string
@@ -34,47 +47,71 @@ type reason struct {
 }
 
 // names are those of the errors.
-func names(reasons []reason) []string {
+func names(catalogues []catalogue) []string {
 	var all []string
-	for _, r := range reasons {
-		all = append(all, r.Name)
+	for _, c := range catalogues {
+		for _, r := range c.Reasons {
+			all = append(all, r.Name)
+		}
 	}
 	return all
 }
 
 // codes are those of the errors, by their names.
-func codes(reasons []reason) map[string]string {
+func codes(catalogues []catalogue) map[string]string {
 	all := make(map[string]string)
-	for _, r := range reasons {
-		all[r.Name] = r.Code
+	for _, c := range catalogues {
+		for _, r := range c.Reasons {
+			all[r.Name] = r.Code
+		}
 	}
 	return all
 }
 
-// readCatalogue returns the errors that schemas declare, in their order. Each has to
-// have a comment, a code and a word on retries.
-func readCatalogue(files *protoregistry.Files) ([]reason, error) {
-	found, err := files.FindDescriptorByName(reasonsName)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", reasonsName, err)
+// general are the names of the errors that every call may end with.
+func general(catalogues []catalogue) []string {
+	var all []string
+	for _, c := range catalogues {
+		all = append(all, c.General...)
 	}
-	enum, ok := found.(protoreflect.EnumDescriptor)
-	if !ok {
-		return nil, fmt.Errorf("%s is not an enum", reasonsName)
-	}
-	var reasons []reason
-	for i := range enum.Values().Len() {
-		value := enum.Values().Get(i)
-		if value.Number() == 0 { // Unspecified: never sent.
+	return all
+}
+
+// readCatalogues returns the errors that the packages of the contract declare, in
+// their order. Each has to have a comment, a code and a word on retries.
+func readCatalogues(files *protoregistry.Files) ([]catalogue, error) {
+	var all []catalogue
+	for _, name := range slices.Sorted(maps.Keys(contract.Files(files))) {
+		found, err := files.FindDescriptorByName(name.Append(reasonsName))
+		if errors.Is(err, protoregistry.NotFound) {
 			continue
 		}
-		r, err := readReason(files, value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", value.Name(), err)
+			return nil, err
 		}
-		reasons = append(reasons, r)
+		enum, ok := found.(protoreflect.EnumDescriptor)
+		if !ok {
+			return nil, fmt.Errorf("%s is not an enum", found.FullName())
+		}
+		c := catalogue{Package: name}
+		for i := range enum.Values().Len() {
+			value := enum.Values().Get(i)
+			if value.Number() == 0 { // Unspecified: never sent.
+				continue
+			}
+			r, err := readReason(files, value)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", value.Name(), err)
+			}
+			c.Reasons = append(c.Reasons, r)
+		}
+		c.General = contract.General(enum, names([]catalogue{c}))
+		all = append(all, c)
 	}
-	return reasons, nil
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no package has an enum %s", reasonsName)
+	}
+	return all, nil
 }
 
 func readReason(files *protoregistry.Files, value protoreflect.EnumValueDescriptor) (reason, error) {

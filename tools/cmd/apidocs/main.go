@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -70,28 +71,34 @@ func generate(image []byte) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	catalogue, err := readCatalogue(descriptors)
+	catalogues, err := readCatalogues(descriptors)
 	if err != nil {
 		return nil, err
 	}
 	files := make(map[string][]byte)
-	if files["errors.md"], err = render("errors.md.tmpl", catalogue); err != nil {
+	if files["errors.md"], err = render("errors.md.tmpl", catalogues); err != nil {
 		return nil, err
 	}
 	packages := contract.Files(descriptors)
-	if files["openapi.yaml"], err = openapi.Document(packages, codes(catalogue)); err != nil {
+	options := contract.New(slices.Concat(slices.Collect(maps.Values(packages))...))
+	files["openapi.yaml"], err = openapi.Document(openapi.Contract{
+		Packages: packages, Options: options, Codes: codes(catalogues), General: general(catalogues),
+	})
+	if err != nil {
 		return nil, err
 	}
-	pages, err := references(packages, names(catalogue))
+	pages, err := references(packages, options, names(catalogues))
 	maps.Copy(files, pages)
 	return files, err
 }
 
 // references returns the pages of the packages of the contract.
-func references(packages map[protoreflect.FullName][]protoreflect.FileDescriptor, reasons []string) (map[string][]byte, error) {
+func references(
+	packages map[protoreflect.FullName][]protoreflect.FileDescriptor, options contract.Options, reasons []string,
+) (map[string][]byte, error) {
 	pages := make(map[string][]byte)
 	for name, files := range packages {
-		page, err := newReference(files, reasons)
+		page, err := newReference(files, options, reasons)
 		if err != nil {
 			return nil, err
 		}

@@ -65,14 +65,16 @@ type value struct {
 type writer struct {
 	// page is the package whose page it is.
 	page protoreflect.FullName
-	// reasons are the names of the catalogue.
+	// options reads those of the contract.
+	options contract.Options
+	// reasons are the names of the catalogues.
 	reasons []string
 	err     error
 }
 
 // newReference returns the page of the files of a package.
-func newReference(files []protoreflect.FileDescriptor, reasons []string) (reference, error) {
-	w := &writer{page: files[0].Package(), reasons: reasons}
+func newReference(files []protoreflect.FileDescriptor, options contract.Options, reasons []string) (reference, error) {
+	w := &writer{page: files[0].Package(), options: options, reasons: reasons}
 	r := reference{Package: w.page}
 	for _, descriptor := range files {
 		if r.Comment == "" {
@@ -212,6 +214,11 @@ func (w *writer) field(d protoreflect.FieldDescriptor) field {
 	f := field{Name: string(d.Name()), Number: d.Number(), Type: w.typeOf(d), Comment: cellProse(contract.Comment(d))}
 	rules, err := ruletext.Field(d)
 	w.fail(err)
+	behavior, err := w.options.Behavior(d)
+	w.fail(err)
+	if behavior != "" {
+		rules = append([]string{strings.ToLower(strings.ReplaceAll(behavior, "_", " "))}, rules...)
+	}
 	f.Rules = strings.Join(rules, "; ")
 	return f
 }

@@ -5,6 +5,7 @@ package contract
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,14 +15,15 @@ import (
 
 // The names of the options.
 const (
-	eventName = "tidings.options.v1.event"
-	errorName = "tidings.v1.error"
+	eventName    = "tidings.options.v1.event"
+	errorName    = "tidings.v1.error"
+	behaviorName = "tidings.options.v1.field_behavior"
 )
 
 // Options reads the options. The zero value reads none.
 type Options struct {
 	// Nil: no schema could have used the option, because none imports it.
-	event, reason protoreflect.ExtensionType
+	event, reason, behavior protoreflect.ExtensionType
 }
 
 // An Event is what a message says of itself as an event.
@@ -42,6 +44,8 @@ func New(files []protoreflect.FileDescriptor) Options {
 				o.event = dynamicpb.NewExtensionType(extension)
 			case errorName:
 				o.reason = dynamicpb.NewExtensionType(extension)
+			case behaviorName:
+				o.behavior = dynamicpb.NewExtensionType(extension)
 			}
 		}
 	}
@@ -93,6 +97,33 @@ func (o Options) Reason(value protoreflect.EnumValueDescriptor) (unsaid []protor
 	return unsaid, true, nil
 }
 
+// The behaviors of fields that the options name.
+const (
+	OutputOnly = "OUTPUT_ONLY"
+	Immutable  = "IMMUTABLE"
+
+	behaviorPrefix = "FIELD_BEHAVIOR_"
+)
+
+// Behavior returns how a field may be used, as OutputOnly or Immutable. Empty: as
+// any.
+func (o Options) Behavior(field protoreflect.FieldDescriptor) (string, error) {
+	if o.behavior == nil {
+		return "", nil
+	}
+	options, err := decode(field, o.behavior)
+	if err != nil {
+		return "", err
+	}
+	option := o.behavior.TypeDescriptor()
+	number := options.Get(option).Enum()
+	value := option.Enum().Values().ByNumber(number)
+	if number == 0 || value == nil {
+		return "", nil
+	}
+	return strings.TrimPrefix(string(value.Name()), behaviorPrefix), nil
+}
+
 // read decodes an option of an element. It returns nil if there is none.
 func read(element protoreflect.Descriptor, option protoreflect.ExtensionType) (protoreflect.Message, error) {
 	if option == nil {
@@ -102,6 +133,18 @@ func read(element protoreflect.Descriptor, option protoreflect.ExtensionType) (p
 	if field.Message() == nil {
 		return nil, fmt.Errorf("the option %s is not a message", field.FullName())
 	}
+	options, err := decode(element, option)
+	if err != nil {
+		return nil, err
+	}
+	if !options.Has(field) {
+		return nil, nil //nolint:nilnil // No option is no error.
+	}
+	return options.Get(field).Message(), nil
+}
+
+// decode returns the options of an element in a form that has an option.
+func decode(element protoreflect.Descriptor, option protoreflect.ExtensionType) (protoreflect.Message, error) {
 	types := &protoregistry.Types{}
 	if err := types.RegisterExtension(option); err != nil {
 		return nil, err
@@ -112,12 +155,9 @@ func read(element protoreflect.Descriptor, option protoreflect.ExtensionType) (p
 	}
 	// The option extends what the schemas hold of descriptor.proto, not what this
 	// program was compiled with.
-	options := dynamicpb.NewMessage(field.ContainingMessage())
+	options := dynamicpb.NewMessage(option.TypeDescriptor().ContainingMessage())
 	if err := (proto.UnmarshalOptions{Resolver: types}).Unmarshal(encoded, options); err != nil {
 		return nil, err
 	}
-	if !options.Has(field) {
-		return nil, nil //nolint:nilnil // No option is no error.
-	}
-	return options.Get(field).Message(), nil
+	return options, nil
 }

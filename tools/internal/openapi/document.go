@@ -23,20 +23,33 @@ const about = "Every call of Tidings in JSON, as the Connect protocol (https://c
 	"In answers a field with its default value is left out, and integers of 64 bits are strings. " +
 	"A field that a request doesn't have is refused; ignore one that you don't know in an answer."
 
-// Document returns the document. Codes are the status codes of the reasons of the
-// catalogue, in the words of the contract.
-func Document(packages map[protoreflect.FullName][]protoreflect.FileDescriptor, codes map[string]string) ([]byte, error) {
+// Contract is what a document is about.
+type Contract struct {
+	Packages map[protoreflect.FullName][]protoreflect.FileDescriptor
+	Options  contract.Options
+	// Codes are the status codes of the reasons of errors, as tidings.v1.StatusCode
+	// calls them.
+	Codes map[string]string
+	// General are the reasons that every call may end with.
+	General []string
+}
+
+// Document returns the document.
+func Document(of Contract) ([]byte, error) {
 	validator, err := protovalidate.New()
 	if err != nil {
 		return nil, err
 	}
 	d := &document{
-		schemas: schemas{found: make(map[string]*object), validator: validator, requests: make(map[protoreflect.FullName]bool)},
-		codes:   codes,
-		tags:    []*object{},
-		paths:   newObject(),
+		schemas: schemas{
+			found: make(map[string]*object), validator: validator, options: of.Options,
+			requests: make(map[protoreflect.FullName]bool),
+		},
+		contract: of,
+		tags:     []*object{},
+		paths:    newObject(),
 	}
-	services := list(packages)
+	services := list(of.Packages)
 	for _, service := range services {
 		for i := range service.Methods().Len() {
 			d.schemas.request(service.Methods().Get(i).Input())
@@ -79,8 +92,8 @@ func list(packages map[protoreflect.FullName][]protoreflect.FileDescriptor) []pr
 }
 
 type document struct {
-	schemas schemas
-	codes   map[string]string
-	tags    []*object
-	paths   *object
+	schemas  schemas
+	contract Contract
+	tags     []*object
+	paths    *object
 }

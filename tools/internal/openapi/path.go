@@ -105,7 +105,7 @@ func (d *document) responses(method protoreflect.MethodDescriptor) *object {
 		"content", newObject(unary, newObject("schema", d.schemas.ref(method.Output())))))
 	byStatus := make(map[int][]string)
 	for _, reason := range d.reasons(method) {
-		status, ok := statuses[d.codes[strings.Trim(reason, "`")]]
+		status, ok := statuses[d.contract.Codes[strings.Trim(reason, "`")]]
 		if !ok {
 			d.schemas.fail(fmt.Errorf("the status code of %s has no status in HTTP", reason))
 		}
@@ -118,11 +118,14 @@ func (d *document) responses(method protoreflect.MethodDescriptor) *object {
 	return responses
 }
 
-// reasons are those that the comment of an RPC names, in the type of code.
+// reasons are those that an RPC may end with, in the type of code.
 func (d *document) reasons(method protoreflect.MethodDescriptor) []string {
-	reasons := contract.Reasons(method, slices.Sorted(maps.Keys(d.codes)))
-	for i, reason := range reasons {
-		reasons[i] = "`" + reason + "`"
+	known := slices.Sorted(maps.Keys(d.contract.Codes))
+	named := append(contract.Reasons(method, known), d.contract.General...)
+	slices.Sort(named)
+	var reasons []string
+	for _, reason := range slices.Compact(named) {
+		reasons = append(reasons, "`"+reason+"`")
 	}
 	return reasons
 }

@@ -20,6 +20,7 @@ import (
 type schemas struct {
 	found     map[string]*object
 	validator protovalidate.Validator
+	options   contract.Options
 	// requests are the messages that requests consist of. What they don't have is
 	// refused; an answer may have more than a client knows.
 	requests map[protoreflect.FullName]bool
@@ -149,6 +150,11 @@ func (s *schemas) field(d protoreflect.FieldDescriptor) *object {
 	describe(schema, d, words)
 	if options, ok := d.Options().(*descriptorpb.FieldOptions); ok && options.GetDeprecated() {
 		schema.set("deprecated", true)
+	}
+	behavior, err := s.options.Behavior(d)
+	s.fail(err)
+	if behavior == contract.OutputOnly {
+		schema.set("readOnly", true)
 	}
 	return schema
 }
