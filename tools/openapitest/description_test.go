@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,8 @@ type description struct {
 	// streams consist of.
 	paths             map[string]bool
 	requests, answers map[string]string
+	// responses are what is said of the answers of a call, by their status.
+	responses map[string]map[string]string
 }
 
 func readDocument(t *testing.T, root string) *description {
@@ -82,9 +85,14 @@ func parseDocument(t *testing.T, data []byte) *description {
 	d := &description{
 		model: &model.Model, checks: checks, schemas: schema_validation.NewSchemaValidator(options...),
 		paths: make(map[string]bool), requests: make(map[string]string), answers: make(map[string]string),
+		responses: make(map[string]map[string]string),
 	}
 	for path, item := range model.Model.Paths.PathItems.FromOldest() {
 		d.paths[path] = true
+		d.responses[path] = make(map[string]string)
+		for status, response := range item.Post.Responses.Codes.FromOldest() {
+			d.responses[path][status] = response.Description
+		}
 		if media, ok := item.Post.RequestBody.Content.Get(streaming); ok {
 			d.requests[path] = itemSchema(t, media)
 			answer, _ := item.Post.Responses.Codes.Get("200")
@@ -121,6 +129,12 @@ func (d *description) request(request *http.Request) string {
 func (d *description) response(request *http.Request, response *http.Response) string {
 	_, problems := d.checks.ValidateHttpResponse(request, response)
 	return text(problems)
+}
+
+// names says whether an answer with a status may have a reason. An error from before
+// the call has none.
+func (d *description) names(path string, status int, reason string) bool {
+	return reason == "" || strings.Contains(d.responses[path][strconv.Itoa(status)], "`"+reason+"`")
 }
 
 // message returns in what way a message isn't as a schema describes it.

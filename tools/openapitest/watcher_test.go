@@ -3,6 +3,7 @@ package openapitest
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -55,18 +56,50 @@ func (w *watcher) unary(request *http.Request, sent []byte, answer answer) {
 	if problem := w.described.response(request, response); problem != "" {
 		w.problemf("%s %s: the answer %d %s isn't as described: %s", request.Method, path, answer.status, answer.body, problem)
 	}
+	if reason := reasonOf(answer.body); answer.status != http.StatusOK && !w.described.names(path, answer.status, reason) {
+		w.problemf("%s %s: the document doesn't name the reason %s of %d", request.Method, path, reason, answer.status)
+	}
 	request.Body = reader(sent)
 	problem := w.described.request(request)
 	switch {
-	case answer.status == http.StatusOK && problem != "":
+	case problem != "" && (answer.status != http.StatusOK || refusedInside(answer.body)):
+		w.count(path, "refused as described")
+	case problem != "":
 		w.problemf("%s %s: the server takes %s%s, which isn't as described: %s", request.Method, path, request.URL.RawQuery, sent, problem)
 	case answer.status == http.StatusOK:
 		w.count(path, "taken")
-	case problem != "":
-		w.count(path, "refused as described")
 	default:
 		w.count(path, "refused")
 	}
+}
+
+// refusedInside says whether an answer says of a part of the request that it is
+// refused: a batch, an event, a settlement.
+func refusedInside(answer []byte) bool {
+	return bytes.Contains(answer, []byte(`"error":`)) || bytes.Contains(answer, []byte(`"SETTLEMENT_STATUS_INVALID"`))
+}
+
+// reasonOf returns the reason of an error. Empty: it isn't one, or has none.
+func reasonOf(answer []byte) string {
+	type failure struct {
+		Details []struct {
+			Debug struct {
+				Reason string `json:"reason"`
+			} `json:"debug"`
+		} `json:"details"`
+	}
+	var found struct {
+		failure
+
+		Error failure `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &found); err != nil {
+		return ""
+	}
+	for _, detail := range append(found.Details, found.Error.Details...) {
+		return detail.Debug.Reason
+	}
+	return ""
 }
 
 // stream compares the messages of a stream with what it consists of.
@@ -82,8 +115,10 @@ func (w *watcher) stream(request *http.Request, sent []byte, answer answer) {
 		if frame.flags&endOfStream != 0 {
 			schema = "connect.EndOfStream"
 		}
-		// PublishStream goes on after an error, which is in a message then.
-		refused = refused || bytes.Contains(frame.message, []byte(`"error":`))
+		if reason := reasonOf(frame.message); frame.flags&endOfStream != 0 && !w.described.names(path, answer.status, reason) {
+			w.problemf("%s: the document doesn't name the reason %s", path, reason)
+		}
+		refused = refused || refusedInside(frame.message)
 		if problem := w.described.message(schema, frame.message); problem != "" {
 			w.problemf("%s: the frame %s isn't as described: %s", path, frame.message, problem)
 		}
