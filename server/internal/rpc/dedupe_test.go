@@ -5,9 +5,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -92,8 +94,10 @@ func TestDedupeByRequest(t *testing.T) {
 		wantSame(t, first.GetReceipts(), again.GetReceipts())
 		for name, events := range map[string][]*tidingsv1.Event{"fewer": request.GetEvents()[:2], "more": orders(t, "a", 4), "others": orders(t, "b", 3)} {
 			_, err = c.Publish(testContext(t), &tidingsv1.PublishRequest{Topic: topic, Events: events, RequestId: "the request"})
-			place := map[string]string{"fewer": "3", "more": "3", "others": "1"}[name]
-			wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", place, "request_id", "the request"))
+			wantRefusal(t, err, because(codes.AlreadyExists, "REQUEST_ID_CONFLICT", "topic", topic, "sequence", "1", "request_id", "the request"))
+			if got := latest(t, c, topic); got != 3 {
+				t.Errorf("%s: stored up to %d", name, got)
+			}
 		}
 	}))
 	t.Run("same content, other encoding", some(func(t *testing.T, c client) {
@@ -103,18 +107,97 @@ func TestDedupeByRequest(t *testing.T) {
 			wantSame(t, first, publish(t, c, topic, proto.CloneOf(events[0])))
 		}
 	}))
-	t.Run("skipped events don't count", some(func(t *testing.T, c client) {
-		topic, events := newTopic(t, c), orders(t, "a", 2)
-		first := publish(t, c, topic, events...)
-		again, err := c.Publish(testContext(t), &tidingsv1.PublishRequest{
-			Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{events[0], invalid(t, "x"), events[1]},
-		})
+}
+
+// partly is a request whose second of three events is refused.
+func partly(t *testing.T, topic, requestID string) *tidingsv1.PublishRequest {
+	t.Helper()
+	return &tidingsv1.PublishRequest{
+		Topic: topic, RequestId: requestID, SkipInvalid: true,
+		Events: []*tidingsv1.Event{event(t, "a", placed("o")), invalid(t, "x"), event(t, "b", placed("o"))},
+	}
+}
+
+// What a request with refused events is recognised by are all of its events, so
+// that it can't be sent again with corrections.
+func TestDedupeSkipsInvalid(t *testing.T) {
+	for name, test := range map[string]struct {
+		requestID string
+		conflict  refusal
+	}{
+		"by events":     {"", because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "sequence", "1", "id", "a", "source", "/test")},
+		"by request id": {"the request", because(codes.AlreadyExists, "REQUEST_ID_CONFLICT", "sequence", "1", "request_id", "the request")},
+	} {
+		t.Run(name, some(func(t *testing.T, c client) {
+			topic := newTopic(t, c)
+			request := partly(t, topic, test.requestID)
+			first, err := c.Publish(testContext(t), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := c.Publish(testContext(t), request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, first.GetReceipts(), again.GetReceipts())
+			if again.GetReceipts()[1].GetIndex() != 2 {
+				t.Errorf("receipts are %v", again.GetReceipts())
+			}
+			if diff := cmp.Diff(first.GetRefusedEvents(), again.GetRefusedEvents(), protocmp.Transform()); diff != "" {
+				t.Errorf("other refused events (-first +again):\n%s", diff)
+			}
+			for _, skip := range []bool{true, false} {
+				request.SkipInvalid, request.Events[1] = skip, event(t, "x", placed("corrected"))
+				_, err = c.Publish(testContext(t), request)
+				wantRefusal(t, err, test.conflict.and("topic", topic))
+			}
+			if got := latest(t, c, topic); got != 2 {
+				t.Errorf("stored up to %d", got)
+			}
+			if got := publish(t, c, topic, request.GetEvents()[1]); duplicates(got) != 0 || got[0].GetSequence() != 3 {
+				t.Errorf("the corrected event alone: %v", got)
+			}
+		}))
+	}
+	t.Run("in another place", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		request := partly(t, topic, "")
+		if _, err := c.Publish(testContext(t), request); err != nil {
+			t.Fatal(err)
+		}
+		request.Events[0], request.Events[1] = invalid(t, "a"), event(t, "x", placed("corrected"))
+		_, err := c.Publish(testContext(t), request)
+		wantRefusal(t, err, because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "1", "id", "a", "source", "/test"))
+	}))
+	// Nothing is stored under the identity of a request that has no valid event.
+	t.Run("all refused", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		request := &tidingsv1.PublishRequest{Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "x")}}
+		for range 2 {
+			if response, err := c.Publish(testContext(t), request); err != nil || len(response.GetRefusedEvents()) != 1 {
+				t.Fatal(response, err)
+			}
+		}
+		if got := publish(t, c, topic, event(t, "x", placed("corrected"))); duplicates(got) != 0 {
+			t.Errorf("corrected: %v", got)
+		}
+	}))
+	// Where events are recognised one by one, the corrected ones alone are stored.
+	t.Run("by event", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c, byEvent)
+		request := partly(t, topic, "not used")
+		first, err := c.Publish(testContext(t), request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantSame(t, first, again.GetReceipts())
-		if again.GetReceipts()[1].GetIndex() != 2 {
-			t.Errorf("receipts are %v", again.GetReceipts())
+		request.Events[1] = event(t, "x", placed("corrected"))
+		again, err := c.Publish(testContext(t), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipts := again.GetReceipts()
+		if want := []int64{1, 3, 2}; !slices.Equal(sequences(receipts), want) || receipts[1].GetDuplicate() || duplicates(receipts) != 2 {
+			t.Errorf("again: %v, first: %v", receipts, first)
 		}
 	}))
 }

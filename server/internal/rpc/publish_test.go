@@ -57,13 +57,13 @@ func TestPublish(t *testing.T) {
 	t.Run("type without a topic to a topic", some(func(t *testing.T, c client) {
 		publish(t, c, newTopic(t, c), event(t, "money", &ordersv1.Money{CurrencyCode: "EUR"}))
 	}))
-	t.Run("partition key of the payload", some(func(t *testing.T, c client) {
+	t.Run("partition key of the payload", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
-		given := event(t, "2", placed("o-2"))
-		given.PartitionKey = proto.String("mine")
-		sent := []*tidingsv1.Event{event(t, "1", placed("o-1")), given, event(t, "3", &ordersv1.Money{CurrencyCode: "EUR"})}
+		given, none := event(t, "2", placed("o-2")), event(t, "4", placed("o-4"))
+		given.PartitionKey, none.PartitionKey = proto.String("mine"), proto.String("")
+		sent := []*tidingsv1.Event{event(t, "1", placed("o-1")), given, event(t, "3", &ordersv1.Money{CurrencyCode: "EUR"}), none}
 		receipts := publish(t, c, topic, sent...)
-		for i, want := range []*tidingsv1.Event{keyed(sent[0], "o-1"), keyed(sent[1], "mine"), sent[2]} {
+		for i, want := range []*tidingsv1.Event{keyed(sent[0], "o-1"), keyed(sent[1], "mine"), sent[2], none} {
 			response, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: receipts[i].GetSequence()})
 			if err != nil {
 				t.Fatal(err)
@@ -182,6 +182,9 @@ func TestPublishRefuses(t *testing.T) {
 		"attribute name that is taken": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
 			r.Events[0].Attributes = map[string]string{"partitionkey": "1"}
 		}, eventInvalid.at(`events[0].attributes["partitionkey"]`), nil},
+		"attribute name that is reserved": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
+			r.Events[0].Attributes = map[string]string{"tidingsretry": "1"}
+		}, eventInvalid.at(`events[0].attributes["tidingsretry"]`), nil},
 		"long attribute": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
 			r.Events[0].Attributes = map[string]string{"trace": strings.Repeat("x", 4097)}
 		}, eventInvalid.at(`events[0].attributes["trace"]`), nil},
@@ -204,20 +207,19 @@ func TestPublishRefuses(t *testing.T) {
 		"no events": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events = nil }, requestInvalid.at("events"), nil},
 		"too many events": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
 			r.Events = slices.Repeat([]*tidingsv1.Event{{}}, 4097)
-		},
-			requestInvalid.at("events"), nil},
+		}, requestInvalid.at("events").and("limit", "4096"), nil},
 		"request id": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.RequestId = "a\x00" }, requestInvalid.at("request_id"), nil},
 		"long request id": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.RequestId = strings.Repeat("a", 129) },
 			requestInvalid.at("request_id"), nil},
 		"negative precondition": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
-			r.Preconditions = []*tidingsv1.Precondition{{Expectation: &tidingsv1.Precondition_LastSequence{LastSequence: -1}}}
+			r.Preconditions = []*tidingsv1.Precondition{lastSequence(-1)}
 		}, requestInvalid.at("preconditions[0].last_sequence"), nil},
 		"topic name": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Topic = "A" }, requestInvalid.at("topic"), nil},
 		"request too large": {func(t *testing.T, r *tidingsv1.PublishRequest) {
 			for i := range testRequestBytes/(testEventBytes/2) + 1 {
 				r.Events = append(r.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
 			}
-		}, because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything), nil},
+		}, because(codes.InvalidArgument, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything), nil},
 
 		"topic of no type": {func(t *testing.T, r *tidingsv1.PublishRequest) {
 			r.Topic, r.Events = "", []*tidingsv1.Event{event(t, "1", &ordersv1.Money{CurrencyCode: "EUR"})}

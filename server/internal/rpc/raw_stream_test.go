@@ -95,7 +95,7 @@ func TestMalformedBatch(t *testing.T) {
 			}
 			malformed := because(codes.InvalidArgument, "REQUEST_MALFORMED")
 			wantError(t, responses[1].GetError(), malformed)
-			wantError(t, responses[2].GetError(), because(codes.InvalidArgument, "REQUEST_INVALID").at("events"))
+			wantError(t, responses[2].GetError(), because(codes.InvalidArgument, "REQUEST_INVALID").at("publish"))
 			wantError(t, responses[3].GetError(), malformed)
 			for batch, sequence := range map[int]int64{0: 1, 4: 2} {
 				if got := sequences(responses[batch].GetPublished().GetReceipts()); fmt.Sprint(got) != fmt.Sprint([]int64{sequence}) {

@@ -35,6 +35,9 @@ const (
 	maxJobBytes = 1 << 20
 )
 
+// errStopped ends a call that was to stop with a batch before.
+var errStopped = errors.New("a batch before wasn't stored")
+
 // pipeline takes the batches of a stream through four steps, of which each
 // works on another batch at the same time: they are received and parsed in
 // their order, checked in any order by as many goroutines as there are
@@ -154,7 +157,7 @@ func (p *pipeline) start(ctx context.Context) error {
 	for j := range p.jobs {
 		<-j.checked
 		if refused && j.stop { // A message before it couldn't say so.
-			return nil
+			return errStopped
 		}
 		if j.err == nil {
 			j.err = guard.Do(func() error { return p.service.start(ctx, j.publication, before, j.stop) })
@@ -186,6 +189,8 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 			return err
 		}
 		switch {
+		case j == nil && errors.Is(p.startErr, errStopped):
+			return nil
 		case j == nil && p.startErr != nil:
 			return p.startErr
 		case j == nil:
