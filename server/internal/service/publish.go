@@ -136,6 +136,10 @@ func (p *publication) byEvent() bool {
 // encode copies the accepted events, which were checked against these types,
 // into a record.
 func (p *publication) encode(b *batch, types *schema.Set) error {
+	if len(p.accepted) == 0 { // Preconditions alone.
+		p.batch = new(engine.Batch)
+		return nil
+	}
 	revisions := p.revisions()
 	size := eventlog.HeaderSize(len(revisions))
 	for _, a := range p.accepted {
