@@ -127,14 +127,14 @@ func TestCluster(t *testing.T) {
 	url := natstest.URL(members...)
 	one := open(t, url, 1)
 	newTopic(t, one, "first", optionsv1.Dedupe_DEDUPE_REQUEST)
-	wantCopies(t, url, 4, 1)
+	wantCopies(t, url, 5, 1)
 	three := open(t, url, 3)
-	wantCopies(t, url, 4, 3)
+	wantCopies(t, url, 5, 3)
 	again := open(t, url, 1)
 	defer again.Close()
 	topic := newTopic(t, again, "second", optionsv1.Dedupe_DEDUPE_EVENT)
 	s := newSubscription(t, one, "s") // It has learnt of the others.
-	wantCopies(t, url, 7, 3)
+	wantCopies(t, url, 8, 3)
 	for _, e := range []*jetstream.Engine{one, three, again} {
 		if got := e.Status(); got.Replicas != 3 || len(got.Servers) == 0 {
 			t.Errorf("the status is %+v", got)
