@@ -17,6 +17,7 @@ import (
 // counts it.
 type event struct {
 	id, source, subject, key string
+	keyed                    bool // It has a key, or says that it has none.
 	typeURL                  string
 	payload                  []byte
 	timed                    bool // It has a time.
@@ -64,7 +65,7 @@ func (e *event) scan(raw []byte) error {
 		case fieldTime:
 			err = e.scanTime(value)
 		case fieldKey:
-			e.key = view(value)
+			e.key, e.keyed = view(value), true
 		case fieldAttributes:
 			if e.encodedAttributes == nil {
 				e.encodedAttributes = rest
@@ -244,7 +245,7 @@ func (e *event) message() (*tidingsv1.Event, error) {
 		Subject: e.subject,
 		Time:    e.timestamp(),
 	}
-	if e.key != "" {
+	if e.keyed {
 		message.PartitionKey = &e.key
 	}
 	if len(e.attributes) > 0 {

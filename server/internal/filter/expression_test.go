@@ -38,6 +38,7 @@ func TestExpressions(t *testing.T) {
 		"has(event.subject)":                                              {true, false},
 		"event.subject.matches('^orders/[0-9]+$')":                        {true, false},
 		"event.partition_key == '7'":                                      {true, false},
+		"has(event.partition_key)":                                        {true, false},
 		"has(event.time)":                                                 {true, false},
 		"event.time > timestamp('2026-03-04T00:00:00Z')":                  {true, false},
 		"event.time == timestamp('2026-03-04T04:06:07.12Z')":              {true, false},

@@ -29,6 +29,7 @@ func FuzzMatch(f *testing.F) {
 		append(whole, field(4, []byte{0x08, 0x05, 0x0a, 0x00, 0x15, 0, 0, 0, 0})...),
 		append(whole, field(6, field(2, []byte("v")))...),
 		append(whole, field(6, append(field(1, []byte("region")), field(1, []byte("tenant"))...))...),
+		append(whole, field(5, nil)...),
 		append(whole, field(7, field(1, []byte("x/"+other)))...),
 		append(whole, 0x08, 0x05, 0x0d, 0, 0, 0, 0, 0x0b, 0x0c), // The id in other forms.
 		append(whole, 0xa2, 0x06, 0x01, 'x', 0x8a, 0x80, 0x00, 0x01, 'y'),

@@ -75,6 +75,32 @@ func TestPublish(t *testing.T) {
 	}))
 }
 
+// An event may say that it has no key, whatever its type declares.
+func TestNoPartitionKey(t *testing.T) {
+	t.Run("", some(func(t *testing.T, c client) {
+		topic := newTopic(t, c)
+		publish(t, c, topic, keyed(event(t, "none", placed("o")), ""), event(t, "filled", placed("o")), event(t, "nothing", &ordersv1.Money{CurrencyCode: "EUR"}))
+		wantRead := func(filter *tidingsv1.EventFilter, want string) {
+			t.Helper()
+			var ids []string
+			for _, e := range openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Filter: filter, Stop: stopCaughtUp}).untilEnd().events {
+				ids = append(ids, e.GetEvent().GetId())
+			}
+			if got := strings.Join(ids, " "); got != want {
+				t.Errorf("%v: %q are read, want %q", filter, got, want)
+			}
+		}
+		types := []string{orderPlaced, "shop.orders.v1.Money"}
+		wantRead(&tidingsv1.EventFilter{EventTypes: types, Cel: "event.partition_key == ''"}, "none nothing")
+		wantRead(&tidingsv1.EventFilter{EventTypes: types, Cel: "has(event.partition_key)"}, "none filled")
+		wantRead(&tidingsv1.EventFilter{Attributes: exactly("partitionkey", "o")}, "filled")
+		wantRead(&tidingsv1.EventFilter{Attributes: except(exactly("partitionkey", "o"))}, "none nothing")
+		if _, err := tryPublish(t, c, topic, one(t, "next", "o"), ofKey("o", lastSequence(2))); err != nil {
+			t.Error(err)
+		}
+	}))
+}
+
 func TestPublishSkipsInvalid(t *testing.T) {
 	t.Run("some", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
