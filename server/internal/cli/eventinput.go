@@ -13,9 +13,6 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// maxEventsPerRequest is the contract's bound.
-const maxEventsPerRequest = 4096
-
 const (
 	// requestOverhead is left of a request's bound for what isn't events.
 	requestOverhead = 1 << 10
@@ -50,7 +47,7 @@ type eventInput struct {
 	read func(bytes int64)
 }
 
-const batchHelp = "`lines` in a request, 1 to 4096"
+const batchHelp = "`lines` in a request, at least 1 and at most as many events as the server takes (tidings info)"
 
 func (in *eventInput) addFlags(cmd *cobra.Command, batch int) {
 	flags := cmd.Flags()
@@ -61,8 +58,8 @@ func (in *eventInput) addFlags(cmd *cobra.Command, batch int) {
 }
 
 func (in *eventInput) check() error {
-	if in.batch < 1 || in.batch > maxEventsPerRequest {
-		return usagef("--batch: %d is not between 1 and %d", in.batch, maxEventsPerRequest)
+	if in.batch < 1 {
+		return usagef("--batch: %d is less than 1", in.batch)
 	}
 	return nil
 }
@@ -72,6 +69,9 @@ func (in *eventInput) open(cmd *cobra.Command, c *client, name string) error {
 	info, err := c.info.GetServerInfo(cmd.Context(), &tidingsv1.GetServerInfoRequest{})
 	if err != nil {
 		return err
+	}
+	if most := int(info.GetLimits().GetMaxEventsPerRequest()); most > 0 && in.batch > most {
+		return usagef("--batch: the server takes at most %d events in a request", most)
 	}
 	in.limit = info.GetLimits().GetMaxRequestBytes()
 	if in.limit <= requestOverhead {

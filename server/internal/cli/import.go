@@ -24,8 +24,9 @@ func (a *app) importCommand() *cobra.Command {
 		Long: `Store the events of a file, or of standard input, in one topic. The lines are
 those of tidings publish, as tidings read --events-only prints them too.
 
-At the first refused event the import stops, unless --skip-invalid is set. What
-was stored before stays stored. To go on after that or after an interruption,
+At the first refused event the import stops, unless --skip-invalid is set: then
+import the corrected lines in a file of their own. What was stored before stays
+stored. To go on after that or after an interruption,
 import the same file with the same --batch again within the topic's dedupe
 window; in a topic with --dedupe event, cut in whatever way.`,
 		Args: arguments("FILE"),

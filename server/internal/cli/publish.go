@@ -35,7 +35,12 @@ func (a *app) publishCommand() *cobra.Command {
 
 Lines are sent in requests of --batch lines, and a request is stored as a whole
 or not at all, unless --skip-invalid is set. At the first refused event the
-command stops. What earlier requests stored stays stored.
+command stops: what earlier requests stored stays stored, and nothing of later
+ones is.
+
+With --skip-invalid, publish the corrected lines in a file of their own: in the
+whole file, a request with a corrected line is refused as one that has been sent
+before, or, where the line wasn't sent at all, stored again.
 
 To try again, publish the same input with the same --batch: the server
 recognises the requests that it has stored, within the topic's dedupe window, and
@@ -167,11 +172,10 @@ func (p *publishing) send(ctx context.Context, stream *connect.BidiStreamForClie
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err = stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{
-			Topic:       b.topic,
-			Events:      b.events,
-			SkipInvalid: p.skipInvalid,
-		}})
+		err = stream.Send(&tidingsv1.PublishStreamRequest{
+			Publish:     &tidingsv1.PublishRequest{Topic: b.topic, Events: b.events, SkipInvalid: p.skipInvalid},
+			StopOnError: !p.skipInvalid,
+		})
 		if errors.Is(err, io.EOF) {
 			// The call has ended: the receiver knows why.
 			return nil
@@ -227,7 +231,7 @@ func (p *publishing) published(b *batch, response *tidingsv1.PublishResponse) er
 	return printReceipts(p.out, b, response)
 }
 
-// refuseBatch notes that nothing of a batch is stored.
+// refuseBatch notes that nothing of a batch is stored, or that this isn't known.
 func (p *publishing) refuseBatch(b *batch, f *failure) {
 	refusal := fmt.Errorf("%s not stored: %s", b.span(), f.atLines(b.line))
 	if p.refusal == nil {
