@@ -14,9 +14,9 @@ import (
 
 // durabilities says what a receipt means.
 var durabilities = map[tidingsv1.Durability]string{
-	tidingsv1.Durability_DURABILITY_PROCESS: "written (a stored event survives the server process)",
-	tidingsv1.Durability_DURABILITY_MACHINE: "fsync (a stored event survives the machine)",
-	tidingsv1.Durability_DURABILITY_NODE:    "external (as the NATS servers are set)",
+	tidingsv1.Durability_DURABILITY_PROCESS: "process (a stored event survives the end of the server process)",
+	tidingsv1.Durability_DURABILITY_MACHINE: "machine (a stored event survives the end of the machine)",
+	tidingsv1.Durability_DURABILITY_NODE:    "node (a stored event survives the loss of a machine with its disk)",
 }
 
 func (a *app) infoCommand() *cobra.Command {
@@ -61,8 +61,21 @@ func infoRows(server string, info *tidingsv1.GetServerInfoResponse) [][]string {
 		{"largest event:", count(limits.GetMaxEventBytes(), "byte")},
 		{"events per request:", strconv.Itoa(int(limits.GetMaxEventsPerRequest()))},
 		{"with dedupe by event:", strconv.Itoa(int(limits.GetMaxEventsPerDedupeEventRequest()))},
+		{"unsettled events:", strconv.Itoa(int(limits.GetMaxUnsettledEvents()))},
+		{"window:", count(int64(limits.GetMaxWindowEvents()), "event") + ", " + count(limits.GetMaxWindowBytes(), "byte")},
+		{"settlements per request:", strconv.Itoa(int(limits.GetMaxSettlementsPerRequest()))},
+		{"topics:", bound(limits.GetMaxTopics())},
+		{"subscriptions:", bound(limits.GetMaxSubscriptions())},
 		{"features:", strings.Join(info.GetFeatures(), ", ")},
 	}
+}
+
+// bound is a limit of which 0 is none.
+func bound(limit int32) string {
+	if limit == 0 {
+		return "no bound"
+	}
+	return "at most " + strconv.Itoa(int(limit))
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,7 +129,7 @@ func (a *app) topicListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"NAME", "DEDUPE", "WINDOW", "RETENTION", "EVENT TYPES", "DESCRIPTION"}}
+			rows := [][]string{{"NAME", "OWNER", "DECLARED", "DEDUPE", "WINDOW", "RETENTION", "EVENT TYPES", "DESCRIPTION"}}
 			request := new(tidingsv1.ListTopicsRequest)
 			for {
 				response, err := c.topics.ListTopics(cmd.Context(), request)
@@ -142,7 +143,10 @@ func (a *app) topicListCommand() *cobra.Command {
 				}
 				for _, t := range response.GetTopics() {
 					s := t.GetSettings()
-					rows = append(rows, []string{t.GetName(), dedupeName(s.GetDedupe()), durationName(s.GetDedupeWindow()), retentionName(s.GetRetention()), typeNames(s), s.GetDescription()})
+					rows = append(rows, []string{
+						t.GetName(), s.GetOwner(), yesOrNo(t.GetDeclared()), dedupeName(s.GetDedupe()), durationName(s.GetDedupeWindow()),
+						retentionName(s.GetRetention()), typeNames(s), s.GetDescription(),
+					})
 				}
 				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
 					break
@@ -246,6 +250,7 @@ func topicRows(t *tidingsv1.Topic) [][]string {
 		{"name:", t.GetName()},
 		{"description:", settings.GetDescription()},
 		{"owner:", settings.GetOwner()},
+		{"declared:", yesOrNo(t.GetDeclared())},
 		{"event types:", typeNames(settings)},
 		{"dedupe:", dedupeName(settings.GetDedupe())},
 		{"dedupe window:", durationName(settings.GetDedupeWindow())},
@@ -259,7 +264,12 @@ func topicRows(t *tidingsv1.Topic) [][]string {
 		rows = append(rows, []string{"updated:", t.GetUpdateTime().AsTime().Format(time.RFC3339)})
 	}
 	if s := t.GetStatistics(); s != nil {
+		events := strconv.FormatInt(s.GetEventCount(), 10)
+		if s.GetEventCountEstimated() {
+			events = "about " + events
+		}
 		rows = append(rows,
+			[]string{"events:", events},
 			[]string{"earliest sequence:", strconv.FormatInt(s.GetEarliestSequence(), 10)},
 			[]string{"latest sequence:", strconv.FormatInt(s.GetLatestSequence(), 10)},
 			[]string{"stored bytes:", strconv.FormatInt(s.GetStoredBytes(), 10)})
@@ -271,10 +281,21 @@ func topicRows(t *tidingsv1.Topic) [][]string {
 }
 
 func typeNames(t *optionsv1.TopicSettings) string {
-	if len(t.GetEventTypes()) == 0 {
+	switch {
+	case len(t.GetEventTypes()) == 0:
+		return "those that declare it, else every type"
+	case slices.Contains(t.GetEventTypes(), "*"):
 		return "every type"
+	default:
+		return strings.Join(t.GetEventTypes(), ", ")
 	}
-	return strings.Join(t.GetEventTypes(), ", ")
+}
+
+func yesOrNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 func dedupeName(d optionsv1.Dedupe) string {

@@ -74,7 +74,7 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := info.GetDurability(); got != tidingsv1.Durability_DURABILITY_NODE {
+	if got := info.GetDurability(); got != tidingsv1.Durability_DURABILITY_PROCESS {
 		t.Errorf("durability %s", got)
 	}
 	if got := info.GetLimits().GetMaxRequestBytes(); got > 1<<20 {

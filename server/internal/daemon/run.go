@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Types:      types,
 		Comparer:   comparerOf(buf),
 		Limits:     limits,
-		Durability: durability(cfg),
+		Durability: durability(cfg, store.Status().Replicas),
 		Version:    Version,
 		Log:        log,
 	})
@@ -160,11 +160,14 @@ func maxRecordBytes(maxRequestBytes int) int {
 	return maxRequestBytes + keys
 }
 
-func durability(cfg Config) tidingsv1.Durability {
+// durability is what a receipt means with so many copies of each topic. NATS
+// acknowledges what most of them have, and leaves it to the operating system when
+// it is on their disks.
+func durability(cfg Config, replicas int) tidingsv1.Durability {
 	switch {
-	case cfg.NATSURL != "":
+	case cfg.NATSURL != "" && replicas > 1:
 		return tidingsv1.Durability_DURABILITY_NODE
-	case cfg.Sync == SyncFsync:
+	case cfg.NATSURL == "" && cfg.Sync == SyncFsync:
 		return tidingsv1.Durability_DURABILITY_MACHINE
 	default:
 		return tidingsv1.Durability_DURABILITY_PROCESS
@@ -232,7 +235,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		"version", Version,
 		"http", l.http.Addr().String(),
 		"grpc", l.grpc.Addr().String(),
-		"durability", durability(cfg).String(),
+		"durability", s.service.Durability().String(),
 		"event_types", len(s.service.Types().Names(false)))
 	var following guard.Group
 	following.Go(func() error { rpc.FollowReadiness(ctx, s.health, s.service); return nil }, guard.Log(log, "following the storage"))

@@ -108,6 +108,9 @@ func (s *Service) Close(ctx context.Context) {
 	s.schemas.Close()
 }
 
+// Durability is what a receipt means.
+func (s *Service) Durability() tidingsv1.Durability { return s.durability }
+
 // Draining says whether Drain was called.
 func (s *Service) Draining() bool {
 	return s.draining.Err() != nil
