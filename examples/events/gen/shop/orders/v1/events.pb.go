@@ -389,7 +389,10 @@ const file_shop_orders_v1_events_proto_rawDesc = "" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06reason\x12\"\n" +
 	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\acomment\x12E\n" +
 	"\fcancelled_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\vcancelledAt:\x16\xe2\xd8#\x12\n" +
-	"\x06orders\x12\border_idB_\n" +
+	"\x06orders\x12\border_idB\xb4\x01\xf2\xd8#Q\n" +
+	"\x06orders\x12G\n" +
+	"'What happens to the orders of the shop.\x12\x13orders@shop.example2\a\n" +
+	"\x05\b\xa0\xee\xaai\n" +
 	"\x1acom.example.shop.orders.v1P\x01Z?example.com/tidings/examples/events/gen/shop/orders/v1;ordersv1b\x06proto3"
 
 var (
