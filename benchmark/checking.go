@@ -55,9 +55,9 @@ func typeURL(name string) string { return "type.googleapis.com/" + name }
 // encodedAs encodes the batches with other payloads, made of the encoded orders.
 func (d *dataset) encodedAs(payload func(order []byte) *anypb.Any) (requests [][]byte, err error) {
 	for events := range slices.Chunk(d.events, d.batch) {
-		request := new(tidingsv1.PublishStreamRequest)
+		request := new(tidingsv1.PublishRequest)
 		for _, event := range events {
-			request.Publish.Events = append(request.Publish.Events, &tidingsv1.Event{
+			request.Events = append(request.Events, &tidingsv1.Event{
 				Id: event.GetId(), Source: event.GetSource(), Subject: event.GetSubject(),
 				Data: payload(event.GetData().GetValue()),
 			})

@@ -29,7 +29,7 @@ type dataset struct {
 	// requests are batches for the typed client. Their topic is set by the
 	// workload that sends them.
 	requests []*tidingsv1.PublishStreamRequest
-	// encodedRequests are the same, encoded, without a topic.
+	// encodedRequests are the PublishRequests in them, encoded, without a topic.
 	encodedRequests [][]byte
 	// checkedLess are the same as events that the server checks less.
 	checkedLess *checkedLess
@@ -56,7 +56,7 @@ func newDataset(count, batch, size int) (*dataset, error) {
 	}
 	for i := 0; i < count; i += batch {
 		request := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Events: d.events[i : i+batch]}}
-		encoded, err := proto.Marshal(request)
+		encoded, err := proto.Marshal(request.GetPublish())
 		if err != nil {
 			return nil, err
 		}

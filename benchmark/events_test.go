@@ -26,8 +26,8 @@ func TestDataset(t *testing.T) {
 			t.Errorf("%d ids in %d requests, want 300 in 3", len(ids), len(data.requests))
 		}
 		for i, encoded := range data.encodedRequests {
-			request := new(tidingsv1.PublishStreamRequest)
-			if err := proto.Unmarshal(encoded, request); err != nil || !proto.Equal(request, data.requests[i]) {
+			request := new(tidingsv1.PublishRequest)
+			if err := proto.Unmarshal(encoded, request); err != nil || !proto.Equal(request, data.requests[i].GetPublish()) {
 				t.Errorf("request %d is not the encoded one: %v", i, err)
 			}
 		}

@@ -149,7 +149,7 @@ func (s *scaleServer) fill(ctx context.Context, events int) (time.Duration, erro
 			if err != nil {
 				return err
 			}
-			if err := stream.SendMsg(rawSend{request}); err != nil {
+			if err := stream.SendMsg(embedded(request)); err != nil {
 				return err
 			}
 		}
@@ -177,7 +177,7 @@ func (s *scaleServer) fill(ctx context.Context, events int) (time.Duration, erro
 	return time.Since(begun), err
 }
 
-// longBatch is an encoded PublishStreamRequest.
+// longBatch is an encoded PublishRequest.
 func longBatch(from, count, events int) ([]byte, error) {
 	request := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), longTopic)
 	for i := from; i < from+count; i++ {

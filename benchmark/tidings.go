@@ -109,6 +109,16 @@ func (t *tidings) publishBytes(ctx context.Context) (time.Duration, error) {
 	return t.publishRequests(ctx, t.data.checkedLess.bytes)
 }
 
+// embedded is an encoded PublishStreamRequest with a PublishRequest in parts.
+func embedded(parts ...[]byte) rawSend {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	header := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.BytesType), uint64(size))
+	return append(rawSend{header}, parts...)
+}
+
 // publishRequests sends encoded batches, to which the topic is added.
 func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elapsed time.Duration, err error) {
 	if t.topic, err = t.newTopic(ctx, t.topic); err != nil {
@@ -125,7 +135,7 @@ func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elaps
 	stored := 0
 	err = exchange(cancel, func() error {
 		for _, request := range requests {
-			if err := stream.SendMsg(rawSend{topic, request}); err != nil {
+			if err := stream.SendMsg(embedded(topic, request)); err != nil {
 				return err
 			}
 		}
