@@ -58,7 +58,7 @@ func TestCutter(t *testing.T) {
 func TestEventSizeIsWhatARequestTakes(t *testing.T) {
 	for _, length := range []int{0, 1, 127, 128, 20_000, 3_000_000} {
 		event := &tidingsv1.Event{Subject: strings.Repeat("x", length)}
-		one := proto.Size(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{event}}})
+		one := proto.Size(&tidingsv1.PublishRequest{Events: []*tidingsv1.Event{event}})
 		if got := eventSize(event); got < one || got > one+8 {
 			t.Errorf("%d bytes of subject: estimated %d, takes %d", length, got, one)
 		}
