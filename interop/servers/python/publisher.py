@@ -46,6 +46,7 @@ MAX_SECONDS, MIN_SECONDS = 253_402_300_799, -62_135_596_800  # The years 1 to 99
 
 # Breaks no rule, in any field of an event.
 PLAIN = re.compile(r"[!-~]{1,256}")
+NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 KEY = re.compile(r"[^\x00-\x1f\x7f]{0,512}")
 PLAIN_EVENT = Event(id="-", source="-", data=Any())
 
@@ -276,6 +277,7 @@ class Publisher(PublisherServiceServicer):
         check(payload, ERROR_REASON_EVENT_INVALID, [here, FieldPathElement(field_name="data")])
         kept = Event()
         kept.CopyFrom(event)
+        kept.data.type_url = f"type.googleapis.com/{known.name}"
         if not kept.partition_key:
             kept.partition_key = known.key_of(payload)
             if not KEY.fullmatch(kept.partition_key):
@@ -286,6 +288,9 @@ class Publisher(PublisherServiceServicer):
 
     def _allowed_type(self, log: Log | None, event: Event, at: str) -> EventType:
         name = event.data.type_url.rpartition("/")[2]
+        if not NAME.fullmatch(name):
+            field = f"{at}.data.type_url"
+            raise about_field(ERROR_REASON_EVENT_MALFORMED, field, "must end in the name of a type")
         known = self._types.find(name)
         if known is None:
             raise about_field(

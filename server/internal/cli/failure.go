@@ -152,8 +152,8 @@ func (f *failure) hint() string {
 		return "is that the port for gRPC? Then say grpc:// and not http:// in --server or " + serverVariable + ", or name the HTTP port"
 	case f.local && says("server gave HTTP response to HTTPS client"):
 		return "there is no TLS: say http:// and not https://, or grpc:// and not grpcs://, in --server or " + serverVariable
-	case f.local && says("http2: frame too large"):
-		return "what answers there speaks no HTTP/2: it isn't a Tidings server, or a proxy before one that doesn't pass HTTP/2 on"
+	case f.local && (says("http2: frame too large") || says("http2: client conn could not be established")):
+		return "what answers there speaks no HTTP/2: is it a Tidings server, and not a proxy before one that doesn't pass HTTP/2 on?"
 	case f.local && f.code == tidingsv1.StatusCode_STATUS_CODE_UNAVAILABLE:
 		return "is the server running, and is it the one that --server or " + serverVariable + " names?"
 	default:

@@ -81,7 +81,7 @@ func (w waivers) checkPackages(known map[string]bool) error {
 func readWaivers(root string, today time.Time) (waivers, error) {
 	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(waiverFile)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return waivers{}, nil
 	} else if err != nil {
 		return nil, err
 	}

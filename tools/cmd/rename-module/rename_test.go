@@ -105,14 +105,14 @@ func TestRenameAgain(t *testing.T) {
 		if err := run(append([]string{"-root", dir}, args...), io.Discard); err != nil {
 			t.Fatal(err)
 		}
-		write("note.txt", "a.test/one b.test/team/two c.test/three")
+		write("note.txt", "a.test/one\nb.test/team/two\nc.test/three\n")
 	}
 	if err := run([]string{"-root", dir}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"go.mod":                 "module c.test/three\n",
-		"note.txt":               "c.test/three c.test/three c.test/three",
+		"note.txt":               strings.Repeat("c.test/three\n", 3),
 		"src/test/c/Client.java": "package test.c;\n",
 	} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {

@@ -31,6 +31,7 @@ import type { Log, Topics } from "./topics.js";
 const maxRefusedEvents = 100;
 /** The years 1 to 9999. */
 const [minSeconds, maxSeconds] = [-62_135_596_800n, 253_402_300_799n];
+const typeName = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 // No control characters, as the rules of Event say.
 const key = /^[^\x00-\x1f\x7f]{0,512}$/u;
 
@@ -186,7 +187,9 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
       const field = `${at}.data.${type.key.join(".")}`;
       throw aboutField(ErrorReason.EVENT_INVALID, field, description);
     }
-    return { index, event: { ...event, partitionKey }, type, payload };
+    const typeUrl = `type.googleapis.com/${type.name}`;
+    const data = event.data && { ...event.data, typeUrl };
+    return { index, event: { ...event, data, partitionKey }, type, payload };
   }
 
   #allowedType(log: Log | undefined, { data }: Event, at: string): EventType {
@@ -194,6 +197,9 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
     const name = url.slice(url.lastIndexOf("/") + 1);
     const type = this.#types.find(name);
     const field = `${at}.data.type_url`;
+    if (!typeName.test(name)) {
+      throw aboutField(ErrorReason.EVENT_MALFORMED, field, "must end in the name of a type");
+    }
     if (!type) {
       const description = `the server has not been given the type "${name}"`;
       throw aboutField(ErrorReason.EVENT_TYPE_UNKNOWN, field, description, { type: name });

@@ -20,12 +20,16 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** Checks and stores the events of one request, whichever RPC it came by. */
 final class Publisher {
   private static final FieldPathElement DATA =
       FieldPathElement.newBuilder().setFieldName("data").setFieldNumber(7).build();
+
+  private static final Pattern NAME =
+      Pattern.compile("[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*");
 
   private final EventTypes types;
   private final Topics topics;
@@ -156,6 +160,13 @@ final class Publisher {
               "limit", Integer.toString(Limits.MAX_EVENT_BYTES)));
     }
     String name = typeName(event);
+    if (!NAME.matcher(name).matches()) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_EVENT_MALFORMED,
+          at + ".data.type_url",
+          "must end in the name of a type",
+          Map.of());
+    }
     EventType type = types.find(name);
     if (type == null) {
       throw Fault.of(
@@ -182,10 +193,12 @@ final class Publisher {
               .map(violation -> Rules.replaceFirst(violation, 0, eventElement(index), DATA))
               .toList());
     }
+    var kept = event.toBuilder();
+    kept.getDataBuilder().setTypeUrl("type.googleapis.com/" + name);
     if (event.getPartitionKey().isEmpty()) {
-      event = event.toBuilder().setPartitionKey(partitionKey(type, payload, at)).build();
+      kept.setPartitionKey(partitionKey(type, payload, at));
     }
-    return new Checked(i, event, payload);
+    return new Checked(i, kept.build(), payload);
   }
 
   private static Message decode(EventType type, Event event, String at) {
