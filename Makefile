@@ -37,15 +37,17 @@ endef
 
 ##@ Use
 
-# Where `make run` keeps its data, and further flags for the server.
+# Where `make run` keeps its data, the image of the events that the server knows,
+# and further flags for it.
 DATA_DIR ?= $(CURDIR)/.data
+SCHEMAS ?= $(CURDIR)/$(EXAMPLES)/events.binpb
 ARGS ?=
 
 .PHONY: run
-run: ## Start the server on its two loopback ports; its data stays in .data
+run: ## Start the server with the example events; its data stays in .data
 	@mkdir -p "$(BIN)"
 	@$(GO) -C server build -trimpath -o "$(BIN)/tidings" ./cmd/tidings
-	@exec "$(BIN)/tidings" serve --data-dir "$(abspath $(DATA_DIR))" $(ARGS)
+	@exec "$(BIN)/tidings" serve --data-dir "$(abspath $(DATA_DIR))" --schemas "$(SCHEMAS)" $(ARGS)
 
 .PHONY: demo
 demo: webhook-examples ## Publish real GitHub webhooks, read them back and share them among workers
@@ -97,8 +99,9 @@ test: ## Run all tests of all modules, with the race detector where it works
 # The directories of generated code, of which each module has its own.
 GENERATED := gen server/internal/gen conformance/gen $(EXAMPLES)/gen
 
-# The image of the event schemas that is compiled into the server.
-IMAGE := server/internal/daemon/examples.binpb
+# The image of the example events, which `make run` gives to the server. It is
+# committed, so that Go is enough to run it.
+IMAGE := $(EXAMPLES)/events.binpb
 
 # The golden vectors: those of each release, and those of the schemas as they stand.
 GOLDEN := conformance/golden
@@ -116,8 +119,7 @@ generate: buf-cache ## Generate the code in all gen/ and what else follows from 
 	@$(BUF) generate --template conformance/buf.gen.yaml
 	@rm -rf $(EXAMPLES)/third_party
 	@$(BUF) export proto --path proto/tidings/options --exclude-imports -o $(EXAMPLES)/third_party
-	@cd $(EXAMPLES) && $(BUF) generate
-	@$(BUF) build $(EXAMPLES)/proto -o $(IMAGE)
+	@cd $(EXAMPLES) && $(BUF) generate && $(BUF) build proto -o events.binpb
 	@$(BIN)/apidocs -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
 	@$(BIN)/licenses -C server -package ./cmd/tidings -o $(LICENSES)

@@ -20,7 +20,7 @@ import (
 )
 
 // A server always checks. What checking costs is seen by types that leave it
-// less to do, which it is given as any server is given more types: the orders
+// less to do, which it is given besides those of the example: the orders
 // without their rules, and an order that is bytes to it. Their names are as long
 // as makes the events the same size.
 const (
@@ -73,7 +73,11 @@ func (d *dataset) encodedAs(payload func(order []byte) *anypb.Any) (requests [][
 
 // writeSchemas writes a file for the server's flag --schemas.
 func writeSchemas(dir string) (path string, err error) {
-	encoded, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{bareFile()}})
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{bareFile()}}
+	for _, file := range []protoreflect.FileDescriptor{ordersv1.File_shop_orders_v1_order_proto, ordersv1.File_shop_orders_v1_events_proto} {
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	encoded, err := proto.Marshal(set)
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,11 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("BUF", buf)
 	env.Setenv("BUF_CACHE_DIR", filepath.Join(env.WorkDir, "buf-cache"))
-	config := fmt.Sprintf("http-addr: 127.0.0.1:0\ngrpc-addr: 127.0.0.1:0\ndata-dir: %[1]s/data\nready-file: %[1]s/ready.json\n", env.WorkDir)
+	examples, err := filepath.Abs("../../../examples/events/events.binpb")
+	if err != nil {
+		return err
+	}
+	config := fmt.Sprintf("http-addr: 127.0.0.1:0\ngrpc-addr: 127.0.0.1:0\ndata-dir: %[1]s/data\nready-file: %[1]s/ready.json\nschemas: %[2]s\n", env.WorkDir, examples)
 	return os.WriteFile(filepath.Join(env.WorkDir, "serve.yaml"), []byte(config), 0o600)
 }
 

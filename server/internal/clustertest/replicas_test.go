@@ -37,6 +37,7 @@ func startReplicas(t *testing.T, n network, nats *natsCluster, binary, dir strin
 		}
 		r.command = []string{
 			binary, "serve", "--nats-url", nats.url(i), "--replicas", fmt.Sprint(members), "--insecure",
+			"--schemas", "../../../examples/events/events.binpb",
 			"--http-addr", r.http, "--grpc-addr", h.front(grpcPort), "--log-format", "json",
 		}
 		var err error

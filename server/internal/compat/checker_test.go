@@ -56,7 +56,7 @@ func checker(t *testing.T) *compat.Checker {
 // examples reads the example schemas and changes them.
 func examples(t *testing.T, change func(map[string]*descriptorpb.FileDescriptorProto)) *schema.Image {
 	t.Helper()
-	encoded, err := os.ReadFile("../daemon/examples.binpb")
+	encoded, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,10 +110,10 @@ type Config struct {
 	// second to an hour. Then its call ends. Streams take as long as they like.
 	ReceiveTimeout time.Duration
 
-	// Schemas has event types besides those compiled in. It is a file with a Buf
-	// image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml,
-	// which Buf builds. It is read again when it changes, and refused where it
-	// breaks somebody. Empty: none.
+	// Schemas has the event types. It is a file with a Buf image or a
+	// FileDescriptorSet, binary or JSON, or a directory with a buf.yaml, which Buf
+	// builds. It is read again when it changes, and refused where it breaks
+	// somebody. Empty: the server knows those types alone that are registered.
 	Schemas string
 
 	// Buf is the program that compares schemas, and builds a directory of them, by
@@ -184,7 +184,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.IntVar(&c.MaxSubscriptions, "max-subscriptions", c.MaxSubscriptions, "bound of the subscriptions that can be created")
 	flags.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "bound of the connections of each address; further ones wait until one ends")
 	flags.DurationVar(&c.ReceiveTimeout, "receive-timeout", c.ReceiveTimeout, "how long a request of one message may take to come, 1s to 1h")
-	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`path` of more event types: a Buf image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml, which --buf builds")
+	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`path` of the event types: a Buf image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml, which --buf builds")
 	flags.StringVar(&c.Buf, "buf", c.Buf, "`program` that compares schemas and builds a directory of them, Buf "+compat.Version+"; without it they don't change while the server runs")
 	flags.StringVar(&c.BufPlugin, "buf-plugin", c.BufPlugin, "`program` with our own rules for --buf, buf-plugin-tidings; without it validation, topics and keys aren't compared")
 	flags.StringVar(&c.LogLevel, "log-level", c.LogLevel, "lowest `level` that is logged: debug, info, warn or error")

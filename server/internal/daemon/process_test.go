@@ -77,8 +77,21 @@ type process struct {
 	waited sync.Once
 }
 
-// start starts a server on free ports and waits until it serves.
+// examples is the image of the example events.
+const examples = "../../../examples/events/events.binpb"
+
+// start starts a server on free ports, by default with the example events, and
+// waits until it serves.
 func start(t testing.TB, cfg daemon.Config) *process {
+	t.Helper()
+	if cfg.Schemas == "" {
+		cfg.Schemas = examples
+	}
+	return startWithout(t, cfg)
+}
+
+// startWithout is start without the example events.
+func startWithout(t testing.TB, cfg daemon.Config) *process {
 	t.Helper()
 	cfg.HTTPAddr, cfg.GRPCAddr = "127.0.0.1:0", "127.0.0.1:0"
 	encoded, err := json.Marshal(cfg) //nolint:musttag // Read by the same program.

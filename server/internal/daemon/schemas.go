@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -12,26 +11,20 @@ import (
 	"example.com/tidings/server/internal/schema"
 )
 
-// builtin is the Buf image of the event schemas in this repository. `make
-// generate` writes it.
-//
-//go:embed examples.binpb
-var builtin []byte
-
-// readTypes returns the types that are compiled in and those of an image.
+// readTypes returns the types of an image.
 func readTypes(path string, image []byte) (*schema.Set, error) {
-	types, err := schema.Parse(builtin, image)
+	types, err := schema.Parse(image)
 	if err != nil {
 		return nil, fmt.Errorf("schemas: %s: %w", path, err)
 	}
 	return types, nil
 }
 
-// loadTypes returns the types that are compiled in and those of a source, if one
-// is named, with its image. A rule that has a mistake is an error.
+// loadTypes returns the types of a source with its image, or none where no source
+// is named. A rule that has a mistake is an error.
 func loadTypes(ctx context.Context, source schemaSource) (types *schema.Set, content []byte, err error) {
 	if source.path == "" {
-		types, err = schema.Parse(builtin)
+		types, err = schema.Parse()
 		return types, nil, err
 	}
 	if content, err = source.read(ctx); err != nil {

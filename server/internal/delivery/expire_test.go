@@ -25,7 +25,7 @@ import (
 // newHub opens a hub and its engine for one test, with a topic.
 func newHub(t *testing.T) (*Hub, engine.Engine, *engine.Topic) {
 	t.Helper()
-	image, err := os.ReadFile("../daemon/examples.binpb")
+	image, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}

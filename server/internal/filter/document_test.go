@@ -16,7 +16,7 @@ import (
 // The document's filters and expressions are right, for the types that they are
 // about.
 func TestDocument(t *testing.T) {
-	image, err := os.ReadFile("../daemon/examples.binpb")
+	image, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,12 +80,16 @@ func TestCalls(t *testing.T) {
 // some more to register, and returns all.
 func (g *generator) callSchemas(t *testing.T, path string, known *known) *universe {
 	t.Helper()
-	examples, err := os.ReadFile("../daemon/examples.binpb")
+	examples, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}
 	started := image(g.schema("fuzz.started", "fuzz-a", false))
-	if err := os.WriteFile(path, started, 0o644); err != nil {
+	all, err := joined(started, examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, encode(all), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	types, err := newUniverse(started, examples)

@@ -20,19 +20,9 @@ type universe struct {
 // newUniverse returns the types of images, of which the packages count as events
 // that are none of the libraries'.
 func newUniverse(images ...[]byte) (*universe, error) {
-	set := new(descriptorpb.FileDescriptorSet)
-	seen := make(map[string]bool)
-	for _, image := range images {
-		part := new(descriptorpb.FileDescriptorSet)
-		if err := proto.Unmarshal(image, part); err != nil {
-			return nil, err
-		}
-		for _, file := range part.GetFile() {
-			if !seen[file.GetName()] {
-				seen[file.GetName()] = true
-				set.File = append(set.File, file)
-			}
-		}
+	set, err := joined(images...)
+	if err != nil {
+		return nil, err
 	}
 	files, err := protodesc.NewFiles(set)
 	if err != nil {
@@ -54,4 +44,23 @@ func newUniverse(images ...[]byte) (*universe, error) {
 		return true
 	})
 	return u, nil
+}
+
+// joined returns the files of images together.
+func joined(images ...[]byte) (*descriptorpb.FileDescriptorSet, error) {
+	set := new(descriptorpb.FileDescriptorSet)
+	seen := make(map[string]bool)
+	for _, image := range images {
+		part := new(descriptorpb.FileDescriptorSet)
+		if err := proto.Unmarshal(image, part); err != nil {
+			return nil, err
+		}
+		for _, file := range part.GetFile() {
+			if !seen[file.GetName()] {
+				seen[file.GetName()] = true
+				set.File = append(set.File, file)
+			}
+		}
+	}
+	return set, nil
 }

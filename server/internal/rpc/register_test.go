@@ -232,7 +232,7 @@ func TestCheckCompatibility(t *testing.T) {
 			t.Errorf("checking changed the fields: %q", got)
 		}
 	}))
-	t.Run("what is compiled in", each(func(t *testing.T, c client) {
+	t.Run("what the server was started with", each(func(t *testing.T, c client) {
 		shown, err := c.GetEventType(testContext(t), &tidingsv1.GetEventTypeRequest{Name: orderPlaced})
 		if err != nil {
 			t.Fatal(err)

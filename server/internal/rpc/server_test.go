@@ -62,7 +62,7 @@ func start(ctx context.Context, dir string) (*server, error) {
 
 // startWith starts a server that compares schemas so, or, with nil, not at all.
 func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*server, error) {
-	image, err := os.ReadFile("../daemon/examples.binpb")
+	image, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func imageSet(files ...*descriptorpb.FileDescriptorProto) *descriptorpb.FileDesc
 
 func examples(tb testing.TB) *Set {
 	tb.Helper()
-	encoded, err := os.ReadFile("../daemon/examples.binpb")
+	encoded, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -137,6 +137,7 @@ func TestParse(t *testing.T) {
 	commented.ProtoReflect().SetUnknown([]byte{0xd2, 0xf6, 0x03, 0x02, 0x08, 0x00})
 	for name, images := range map[string][][]byte{
 		"binary": {plain}, "JSON": {json}, "the same twice": {plain, plain}, "with comments and without": {image(t, commented), plain},
+		"without the options": {alone(t, keyed("text"))},
 		"JSON with Buf's own fields": {[]byte(strings.Replace(string(json), `"package":`, `"bufExtension":{"isImport":false},"package":`, 1))},
 	} {
 		set, err := Parse(images...)
@@ -156,21 +157,45 @@ func TestParse(t *testing.T) {
 	}
 	badTopic := keyed("text")
 	proto.SetExtension(badTopic.GetMessageType()[0].GetOptions(), optionsv1.E_Event, &optionsv1.EventOptions{Topic: "Things"})
-	alone, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{keyed("text")}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	importing := keyed("text")
+	importing.Dependency = append(importing.Dependency, "test/missing.proto")
 	sameNames := keyed("text")
 	sameNames.Name = new("test/other.proto")
 	for name, images := range map[string][][]byte{
 		"nothing": {nil}, "garbage": {[]byte("garbage")}, "empty JSON": {[]byte("{}")}, "cut off": {plain[:len(plain)-1]},
-		"two files of a name": {plain, image(t, keyed("number"))}, "imports missing": {alone}, "topic name": {image(t, badTopic)},
+		"two files of a name": {plain, image(t, keyed("number"))}, "imports missing": {alone(t, importing)}, "topic name": {image(t, badTopic)},
 		"one message in two files": {plain, image(t, sameNames)},
 	} {
 		if set, err := Parse(images...); err == nil {
 			t.Errorf("%s: %q", name, set.Names(true))
 		}
 	}
+}
+
+// TestParseNothing: a server without schemas has what schemas import, and no types.
+func TestParseNothing(t *testing.T) {
+	set, err := Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Names(true)) > 0 || len(set.Topics()) > 0 {
+		t.Errorf("types %q, topics %q", set.Names(true), set.Topics())
+	}
+	for _, name := range []string{"tidings/options/v1/options.proto", "buf/validate/validate.proto", "google/protobuf/any.proto"} {
+		if !set.Image().Has(name) {
+			t.Errorf("%s isn't there", name)
+		}
+	}
+}
+
+// alone encodes a file without what it imports.
+func alone(t *testing.T, file *descriptorpb.FileDescriptorProto) []byte {
+	t.Helper()
+	encoded, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
 }
 
 func TestFileDescriptorSet(t *testing.T) {

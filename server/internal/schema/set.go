@@ -43,11 +43,12 @@ type Set struct {
 	extensions func() *protoregistry.Types
 }
 
-// Parse makes a set from one or more Buf images or FileDescriptorSets, as
-// ReadImage reads them. Together they have to hold what their files import. The
-// same file may be in several if it is the same in all.
+// Parse makes a set from Buf images or FileDescriptorSets, as ReadImage reads
+// them. Together they have to hold what their files import, but for what schemas
+// import of protobuf, of protovalidate and of Tidings: the server's own serve for
+// all. The same file may be in several if it is the same in all.
 func Parse(images ...[]byte) (*Set, error) {
-	joined := newImage(0)
+	joined := own()
 	for _, encoded := range images {
 		image, err := ReadImage(encoded)
 		if err == nil {

@@ -178,7 +178,8 @@ func startServer(t *testing.T, root string) *testserver.Server {
 	}
 	// The test's context ends before its cleanups, which stop the server.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(bin, testserver.Binary),
-		"serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+		"serve", "--data-dir", filepath.Join(t.TempDir(), "data"),
+		"--schemas", filepath.Join(root, "examples", "events", "events.binpb"))
 	server, err := testserver.Start(ctx, cmd)
 	if err != nil {
 		t.Fatal(err)

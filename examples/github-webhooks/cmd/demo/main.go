@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	payloads := flags.String("payloads", "../../.cache/webhooks-examples/package/api.github.com/index.json",
 		"the payloads of @octokit/webhooks-examples")
 	source := flags.String("server", "../../server", "the server's Go module")
+	schemas := flags.String("schemas", "../events/events.binpb", "the Buf image of the event schemas")
 	workers := flags.String("worker", ".", "the worker's Go module")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	deliveries.convert()
 
 	fmt.Fprintln(stderr, "building and starting the server")
-	server, err := startServer(ctx, *source)
+	server, err := startServer(ctx, *source, *schemas)
 	if err != nil {
 		return err
 	}

@@ -22,10 +22,10 @@ type server struct {
 	dir  string // for the binary, the data and the log; removed by stop
 }
 
-// startServer builds the server of a Go module, starts it on free ports and
-// waits until it is ready. If the context ends, so does the server; stop must
+// startServer builds the server of a Go module, starts it with an image of the
+// event schemas on free ports, and waits until it is ready. If the context ends, so does the server; stop must
 // be called all the same.
-func startServer(ctx context.Context, module string) (started *server, err error) {
+func startServer(ctx context.Context, module, schemas string) (started *server, err error) {
 	dir, err := os.MkdirTemp("", "tidings-demo-")
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func startServer(ctx context.Context, module string) (started *server, err error
 	}
 	ready := filepath.Join(dir, "ready.json")
 	s.process, err = startProcess(ctx, "server", dir, nil, program, "serve",
-		"--data-dir", filepath.Join(dir, "data"),
+		"--data-dir", filepath.Join(dir, "data"), "--schemas", schemas,
 		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0",
 		"--ready-file", ready)
 	if err != nil {

@@ -40,11 +40,12 @@ func main() {
 	}
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	dataDir := flags.String("data-dir", "", "")
+	schemas := flags.String("schemas", "", "")
 	httpAddr := flags.String("http-addr", "", "")
 	grpcAddr := flags.String("grpc-addr", "", "")
 	readyFile := flags.String("ready-file", "", "")
 	_ = flags.Parse(os.Args[2:])
-	if *dataDir == "" || *httpAddr != "127.0.0.1:0" || *grpcAddr != "127.0.0.1:0" {
+	if *dataDir == "" || *schemas != "events.binpb" || *httpAddr != "127.0.0.1:0" || *grpcAddr != "127.0.0.1:0" {
 		panic("unexpected flags")
 	}
 	stop := make(chan os.Signal, 1)
@@ -64,7 +65,7 @@ const becomeReady = `
 `
 
 func TestServerRunsUntilItIsStopped(t *testing.T) {
-	s, err := startServer(t.Context(), standIn(t, becomeReady))
+	s, err := startServer(t.Context(), standIn(t, becomeReady), "events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestServerRunsUntilItIsStopped(t *testing.T) {
 func TestServerStopsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s, err := startServer(ctx, standIn(t, becomeReady))
+	s, err := startServer(ctx, standIn(t, becomeReady), "events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestServerProblemsAreShown(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s, err := startServer(t.Context(), standIn(t, test.body))
+			s, err := startServer(t.Context(), standIn(t, test.body), "events.binpb")
 			if err == nil {
 				t.Fatalf("started: %v", s.stop())
 			}
@@ -112,7 +113,7 @@ func TestServerProblemsAreShown(t *testing.T) {
 }
 
 func TestServerThatEndsBadlyIsNoticed(t *testing.T) {
-	s, err := startServer(t.Context(), standIn(t, becomeReady+`fmt.Println("lost the data"); os.Exit(1)`))
+	s, err := startServer(t.Context(), standIn(t, becomeReady+`fmt.Println("lost the data"); os.Exit(1)`), "events.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}
