@@ -72,6 +72,7 @@ func Document(of Contract) ([]byte, error) {
 		"info", newObject("title", "Tidings", "version", "v1", "description", about,
 			"license", newObject("name", "Apache 2.0", "identifier", "Apache-2.0")),
 		"servers", []*object{newObject("url", "http://127.0.0.1:7070", "description", "The HTTP port of `tidings serve`.")},
+		"security", []*object{}, // The server asks nobody who they are.
 		"tags", d.tags,
 		"paths", d.paths,
 		"components", newObject("schemas", d.schemas.all()),
