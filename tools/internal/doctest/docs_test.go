@@ -210,7 +210,7 @@ func (r *reader) take(s step) {
 		return
 	}
 	if r.server == nil && !r.alone {
-		r.serve(step{command: "tidings serve --log-level error"})
+		r.serve(step{command: "tidings serve --log-level error --schemas examples/events/events.binpb"})
 	}
 	output, status, err := r.shell.run(r.here(s.command))
 	if err != nil {
