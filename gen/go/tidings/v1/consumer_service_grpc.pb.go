@@ -39,7 +39,8 @@ const (
 // is delivered again. So an event is delivered at least once. A redelivery has a
 // higher `attempt`, unless the consumer released the event.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ConsumerServiceClient interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
@@ -49,8 +50,8 @@ type ConsumerServiceClient interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
-	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also during the
+	// call), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
 	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
 	// where its filter doesn't suit the types that the server has by now. May be
 	// retried.
@@ -148,7 +149,8 @@ func (c *consumerServiceClient) Settle(ctx context.Context, in *SettleRequest, o
 // is delivered again. So an event is delivered at least once. A redelivery has a
 // higher `attempt`, unless the consumer released the event.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ConsumerServiceServer interface {
 	// Consume delivers events and takes settlements on one stream. The first
 	// request is `open`; the server answers it with `opened` before anything
@@ -158,8 +160,8 @@ type ConsumerServiceServer interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
-	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also during the
+	// call), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
 	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
 	// where its filter doesn't suit the types that the server has by now. May be
 	// retried.

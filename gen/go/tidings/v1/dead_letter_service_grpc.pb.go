@@ -30,7 +30,8 @@ const (
 //
 // DeadLetterService deals with the events that a subscription gave up on.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type DeadLetterServiceClient interface {
 	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
 	// the order in which they became dead letters.
@@ -98,7 +99,8 @@ func (c *deadLetterServiceClient) PurgeDeadLetters(ctx context.Context, in *Purg
 //
 // DeadLetterService deals with the events that a subscription gave up on.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type DeadLetterServiceServer interface {
 	// ListDeadLetters lists the dead letters of a subscription, oldest first: in
 	// the order in which they became dead letters.

@@ -145,7 +145,7 @@ const (
 	Retry_RETRY_NEVER Retry = 1
 	// The same request may be sent again, after the delay that the error names
 	// or else with exponential backoff. Publishing again is safe: see
-	// Topic.dedupe.
+	// TopicSettings.dedupe.
 	Retry_RETRY_BACKOFF Retry = 2
 )
 

@@ -4,6 +4,10 @@
 // 	protoc        (unknown)
 // source: tidings/v1/event.proto
 
+// Package tidings.v1 is the stable contract of Tidings: the RPCs with which
+// services declare topics, publish events to them, read them back and share them
+// among consumers.
+
 package tidingsv1
 
 import (

@@ -32,7 +32,8 @@ const (
 // any of them is stored, and a receipt means that the event is stored, as
 // durably as GetServerInfo says.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type PublisherServiceClient interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.
@@ -122,7 +123,8 @@ type PublisherService_ImportClient = grpc.ClientStreamingClient[ImportRequest, I
 // any of them is stored, and a receipt means that the event is stored, as
 // durably as GetServerInfo says.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type PublisherServiceServer interface {
 	// Publish stores the events of one request in one topic, in their order:
 	// all of them or none, unless `skip_invalid` is set.

@@ -30,7 +30,8 @@ const (
 // ReaderService reads topics: from any position, as often as wished, without
 // leaving a trace on the server. The reader remembers its cursor.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ReaderServiceClient interface {
 	// Read replays a topic from a position and then follows it, until the stop
 	// position or the caller ends the call. Events come in the order of their
@@ -92,7 +93,8 @@ func (c *readerServiceClient) GetEvent(ctx context.Context, in *GetEventRequest,
 // ReaderService reads topics: from any position, as often as wished, without
 // leaving a trace on the server. The reader remembers its cursor.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ReaderServiceServer interface {
 	// Read replays a topic from a position and then follows it, until the stop
 	// position or the caller ends the call. Events come in the order of their

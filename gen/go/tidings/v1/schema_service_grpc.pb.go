@@ -32,7 +32,8 @@ const (
 // SchemaService shows the event types that the server has been given, and
 // checks events against them without storing anything.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type SchemaServiceClient interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//
@@ -113,7 +114,8 @@ func (c *schemaServiceClient) ValidateEvents(ctx context.Context, in *ValidateEv
 // SchemaService shows the event types that the server has been given, and
 // checks events against them without storing anything.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type SchemaServiceServer interface {
 	// ListEventTypes lists event types by name, a page at a time.
 	//

@@ -28,7 +28,8 @@ const (
 //
 // ServerService says what server this is.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ServerServiceClient interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.
@@ -61,7 +62,8 @@ func (c *serverServiceClient) GetServerInfo(ctx context.Context, in *GetServerIn
 //
 // ServerService says what server this is.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type ServerServiceServer interface {
 	// GetServerInfo shows the version, the limits and the features of the
 	// server.

@@ -33,7 +33,8 @@ const (
 //
 // SubscriptionService manages subscriptions.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type SubscriptionServiceClient interface {
 	// CreateSubscription creates a subscription.
 	//
@@ -154,7 +155,8 @@ func (c *subscriptionServiceClient) SeekSubscription(ctx context.Context, in *Se
 //
 // SubscriptionService manages subscriptions.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type SubscriptionServiceServer interface {
 	// CreateSubscription creates a subscription.
 	//

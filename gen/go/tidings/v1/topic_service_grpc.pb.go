@@ -34,7 +34,8 @@ const (
 // schemas declare are there already: the server creates and updates them when it
 // loads the schemas.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type TopicServiceClient interface {
 	// CreateTopic creates a topic.
 	//
@@ -135,7 +136,8 @@ func (c *topicServiceClient) DeleteTopic(ctx context.Context, in *DeleteTopicReq
 // schemas declare are there already: the server creates and updates them when it
 // loads the schemas.
 //
-// Every call may also end with an error that ErrorReason names for every call.
+// Every call may also end with one of the errors that the comment of ErrorReason
+// names for all calls.
 type TopicServiceServer interface {
 	// CreateTopic creates a topic.
 	//

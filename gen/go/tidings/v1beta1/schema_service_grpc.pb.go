@@ -45,15 +45,14 @@ const (
 // TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
 // TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 //
-// Every call may also end with an error that tidings.v1.ErrorReason names for
-// every call.
+// Every call may also end with one of the errors that the comment of
+// tidings.v1.ErrorReason names for all calls.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
-	// and changes nothing.
+	// and changes nothing. It takes a fraction of a second for each live revision.
 	//
 	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
-	// the response. May be retried. It takes a fraction of a second for each live
-	// revision.
+	// the response. May be retried.
 	CheckCompatibility(ctx context.Context, in *CheckCompatibilityRequest, opts ...grpc.CallOption) (*CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
@@ -118,15 +117,14 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, in *RegisterSc
 // TIDINGS_ADDED_FIELD_OPTIONAL, TIDINGS_EVENT_OPTION_NO_DELETE,
 // TIDINGS_EVENT_SAME_TOPIC and TIDINGS_EVENT_SAME_KEY. docs/compatibility.md has all rules.
 //
-// Every call may also end with an error that tidings.v1.ErrorReason names for
-// every call.
+// Every call may also end with one of the errors that the comment of
+// tidings.v1.ErrorReason names for all calls.
 type SchemaServiceServer interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
-	// and changes nothing.
+	// and changes nothing. It takes a fraction of a second for each live revision.
 	//
 	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
-	// the response. May be retried. It takes a fraction of a second for each live
-	// revision.
+	// the response. May be retried.
 	CheckCompatibility(context.Context, *CheckCompatibilityRequest) (*CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,

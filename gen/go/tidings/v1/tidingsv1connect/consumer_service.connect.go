@@ -53,8 +53,8 @@ type ConsumerServiceClient interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
-	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also during the
+	// call), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
 	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
 	// where its filter doesn't suit the types that the server has by now. May be
 	// retried.
@@ -163,8 +163,8 @@ type ConsumerServiceHandler interface {
 	// its leases as they are: a consumer that comes back within the deadline names
 	// them in `held_delivery_tokens` or just settles them.
 	//
-	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also when it
-	// happens while it is consumed), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// Errors: SUBSCRIPTION_NOT_FOUND, SUBSCRIPTION_DETACHED (both also during the
+	// call), SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
 	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED; EVENT_TYPE_UNKNOWN or FILTER_INVALID
 	// where its filter doesn't suit the types that the server has by now. May be
 	// retried.

@@ -46,11 +46,10 @@ const (
 // SchemaServiceClient is a client for the tidings.v1beta1.SchemaService service.
 type SchemaServiceClient interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
-	// and changes nothing.
+	// and changes nothing. It takes a fraction of a second for each live revision.
 	//
 	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
-	// the response. May be retried. It takes a fraction of a second for each live
-	// revision.
+	// the response. May be retried.
 	CheckCompatibility(context.Context, *v1beta1.CheckCompatibilityRequest) (*v1beta1.CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
@@ -123,11 +122,10 @@ func (c *schemaServiceClient) RegisterSchema(ctx context.Context, req *v1beta1.R
 // SchemaServiceHandler is an implementation of the tidings.v1beta1.SchemaService service.
 type SchemaServiceHandler interface {
 	// CheckCompatibility says what RegisterSchema would refuse about an image,
-	// and changes nothing.
+	// and changes nothing. It takes a fraction of a second for each live revision.
 	//
 	// Errors: SCHEMA_INVALID, SCHEMA_CHECKS_UNAVAILABLE. Incompatible changes are in
-	// the response. May be retried. It takes a fraction of a second for each live
-	// revision.
+	// the response. May be retried.
 	CheckCompatibility(context.Context, *v1beta1.CheckCompatibilityRequest) (*v1beta1.CheckCompatibilityResponse, error)
 	// RegisterSchema gives the server the schemas of an image, where they are
 	// compatible with every live revision. All replicas of the server get them,
