@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -35,14 +36,32 @@ func (f finding) place(reference *descriptorpb.FileDescriptorSet) (symbol, pkg s
 	if symbol == "" {
 		symbol, pkg = extensionIn(reference, names)
 	}
+	if symbol == "" && f.Path != "" {
+		symbol, pkg = movedIn(reference, path.Dir(f.Path), names)
+	}
 	// Our own rules begin with the full name of what they are about.
 	if len(names) > 0 && (strings.HasPrefix(f.Rule, "TIDINGS_") || symbol == "") {
 		symbol = names[0]
 	}
-	if pkg == "" { // Of a package that is gone, the message has the name.
-		pkg = symbol
+	if pkg == "" {
+		pkg = packageOf(reference, symbol)
 	}
 	return symbol, pkg
+}
+
+// packageOf returns the package of an element, by its full name: where the
+// reference has none, the package is gone, and is what the message names.
+func packageOf(reference *descriptorpb.FileDescriptorSet, symbol string) string {
+	longest := ""
+	for _, file := range reference.GetFile() {
+		if pkg := file.GetPackage(); strings.HasPrefix(symbol, pkg+".") && len(pkg) > len(longest) {
+			longest = pkg
+		}
+	}
+	if longest == "" {
+		return symbol
+	}
+	return longest
 }
 
 // extensionIn returns the extension that has one of the names as its number and
@@ -55,6 +74,21 @@ func extensionIn(reference *descriptorpb.FileDescriptorSet, names []string) (sym
 				slices.Contains(names, strings.TrimPrefix(extension.GetExtendee(), ".")) {
 				return join(file.GetPackage(), extension.GetName()), file.GetPackage()
 			}
+		}
+	}
+	return "", ""
+}
+
+// movedIn returns the element that the names name in a file of a directory, with
+// its package: Buf finds what moved to a new file in that file, which the reference
+// doesn't have. The files of a package are in one directory.
+func movedIn(reference *descriptorpb.FileDescriptorSet, dir string, names []string) (symbol, pkg string) {
+	for _, file := range reference.GetFile() {
+		if !strings.HasSuffix("/"+dir, "/"+path.Dir(file.GetName())) {
+			continue
+		}
+		if symbol = symbolIn(file, names); symbol != "" {
+			return symbol, file.GetPackage()
 		}
 	}
 	return "", ""

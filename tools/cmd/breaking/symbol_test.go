@@ -114,6 +114,22 @@ func TestMovedExtension(t *testing.T) {
 	c.expect("", "", "waived until 2030-03-01")
 }
 
+// TestMovedMessage tells what a change is about in a message that moved to a new
+// file of its package.
+func TestMovedMessage(t *testing.T) {
+	c := newCheckout(t)
+	c.write("VERSION", "0.1.0\n")
+	c.write("CHANGELOG.md", told)
+	c.write(protoFile, "syntax = \"proto3\";\npackage a.v1;\nmessage A { string x = 1; }\nmessage B { string y = 1; }\n")
+	c.release("v0.1.0")
+	c.commit("first")
+	c.write(protoFile, "syntax = \"proto3\";\npackage a.v1;\nmessage B { string y = 1; }\n")
+	c.write("proto/a/v1/moved.proto", "syntax = \"proto3\";\npackage a.v1;\nmessage A { int32 x = 1; }\n")
+	c.expect("", "2 breaking changes against v0.1.0.binpb", "FIELD_SAME_TYPE", "(a.v1.A.x)", "MESSAGE_NO_DELETE", "(a.v1.A)")
+	c.waivePackage("a.v1", "2030-03-01")
+	c.expect("", "", "waived until 2030-03-01")
+}
+
 func TestPlaceOfOurOwnFindings(t *testing.T) {
 	reference := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
 		{Name: new("a/v1/a.proto"), Package: new("a.v1")},
@@ -121,6 +137,7 @@ func TestPlaceOfOurOwnFindings(t *testing.T) {
 	for _, test := range []struct{ path, rule, message, symbol, pkg string }{
 		{"", "TIDINGS_STABLE_PACKAGE_NO_DELETE", `Package "b.v1" is gone.`, "b.v1", "b.v1"},
 		{protoFile, "TIDINGS_VALIDATION_NO_TIGHTEN", `Field "a.v1.A.x" is tighter: max_len is "1".`, "a.v1.A.x", "a.v1"},
+		{"proto/a/v1/new.proto", "TIDINGS_VALIDATION_NO_TIGHTEN", `Oneof "a.v1.A.which" is tighter: required was added.`, "a.v1.A.which", "a.v1"},
 		{protoFile, "TIDINGS_DEPRECATION_NO_DELETE", `File "a/v1/a.proto" is deprecated no more.`, "a/v1/a.proto", "a.v1"},
 	} {
 		f := finding{Path: test.path, Rule: test.rule, Message: test.message}
