@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // failure is what a server's error says, whether it ended a call or is part of
@@ -100,19 +101,23 @@ func reasonName(reason interface {
 	return strings.TrimPrefix(reason.String(), reasonPrefix)
 }
 
-// retry returns what the catalogue says of the failure's reason.
+// catalogues are the enumerations of reasons.
+var catalogues = []protoreflect.EnumDescriptor{
+	tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor(),
+}
+
+// retry returns what the catalogues say of the failure's reason.
 func (f *failure) retry() tidingsv1.Retry {
-	number, ok := tidingsv1.ErrorReason_value[reasonPrefix+f.reason]
-	if !ok {
-		return tidingsv1.Retry_RETRY_UNSPECIFIED
+	for _, catalogue := range catalogues {
+		value := catalogue.Values().ByName(protoreflect.Name(reasonPrefix + f.reason))
+		if value == nil {
+			continue
+		}
+		options, _ := value.Options().(*descriptorpb.EnumValueOptions)
+		said, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+		return said.GetRetry()
 	}
-	value := tidingsv1.ErrorReason(number).Descriptor().Values().ByNumber(tidingsv1.ErrorReason(number).Number())
-	options, ok := value.Options().(*descriptorpb.EnumValueOptions)
-	if !ok {
-		return tidingsv1.Retry_RETRY_UNSPECIFIED
-	}
-	said, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
-	return said.GetRetry()
+	return tidingsv1.Retry_RETRY_UNSPECIFIED
 }
 
 // String shows everything the failure says, the code and the reason first.

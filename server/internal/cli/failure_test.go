@@ -3,15 +3,18 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // serverError makes an error as it arrives from a server.
@@ -86,25 +89,32 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// The catalogue decides the exit status of every reason in it.
+// The catalogues decide the exit status of every reason in them.
 func TestStatusOfEveryReason(t *testing.T) {
-	values := tidingsv1.ErrorReason(0).Descriptor().Values()
-	for i := range values.Len() {
-		reason := tidingsv1.ErrorReason(values.Get(i).Number())
-		if reason == tidingsv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
-			continue
+	seen := 0
+	for _, catalogue := range []protoreflect.EnumDescriptor{tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor()} {
+		for i := range catalogue.Values().Len() {
+			value := catalogue.Values().Get(i)
+			if value.Number() == 0 {
+				continue
+			}
+			seen++
+			options, _ := proto.GetExtension(value.Options(), tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+			want := StatusFailed
+			switch {
+			case options.GetCode() == tidingsv1.StatusCode_STATUS_CODE_NOT_FOUND:
+				want = StatusNotFound
+			case options.GetRetry() == tidingsv1.Retry_RETRY_NEVER:
+				want = StatusRefused
+			}
+			info := &errdetails.ErrorInfo{Reason: strings.TrimPrefix(string(value.Name()), "ERROR_REASON_"), Domain: "tidings"}
+			if got := exitStatus(serverError(t, connect.Code(options.GetCode()), "no", info)); got != want {
+				t.Errorf("%s: status %d, want %d", value.FullName(), got, want)
+			}
 		}
-		options, _ := proto.GetExtension(values.Get(i).Options(), tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
-		want := StatusFailed
-		switch {
-		case options.GetCode() == tidingsv1.StatusCode_STATUS_CODE_NOT_FOUND:
-			want = StatusNotFound
-		case options.GetRetry() == tidingsv1.Retry_RETRY_NEVER:
-			want = StatusRefused
-		}
-		if got := newRefusal(&tidingsv1.ErrorDetail{Reason: reason, Code: options.GetCode()}).status(); got != want {
-			t.Errorf("%s: status %d, want %d", reason, got, want)
-		}
+	}
+	if seen < 46 {
+		t.Errorf("only %d reasons", seen)
 	}
 }
 

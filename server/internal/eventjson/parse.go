@@ -28,6 +28,9 @@ type Error struct {
 	// TooDeep says that something nests so deep that it isn't decoded. Path is that
 	// of a place in it.
 	TooDeep bool
+	// UnknownType is what the type URL of an Any names, where there is no type of
+	// that name. Path is that of the URL.
+	UnknownType string
 	// Text says what is wrong.
 	Text string
 }
@@ -53,17 +56,40 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 		return e
 	}
 	data, hidden := hideWildcards(data, root)
+	asked := &asking{Resolver: types}
 	err := guard.Do(func() error {
-		return protojson.UnmarshalOptions{Resolver: types, RecursionLimit: maxNested}.Unmarshal(data, message)
+		return protojson.UnmarshalOptions{Resolver: asked, RecursionLimit: maxNested}.Unmarshal(data, message)
 	})
 	if err != nil {
-		return explain(data, err, root, types)
+		e := explain(data, err, root, types)
+		if strings.HasPrefix(e.Text, unresolved) {
+			e.UnknownType = asked.unknown
+		}
+		return e
 	}
 	if e := checkTimes(data, root, types); e != nil {
 		return e
 	}
 	showWildcards(message, hidden)
 	return nil
+}
+
+// unresolved is how protojson begins to say that a type URL leads to no type.
+const unresolved = "unable to resolve "
+
+// asking is a Resolver that remembers what it couldn't find.
+type asking struct {
+	Resolver
+
+	unknown string
+}
+
+func (a *asking) FindMessageByURL(url string) (protoreflect.MessageType, error) {
+	found, err := a.Resolver.FindMessageByURL(url)
+	if err != nil {
+		a.unknown = url[strings.LastIndexByte(url, '/')+1:]
+	}
+	return found, err
 }
 
 // place matches what protojson says of a text. Its first space is sometimes

@@ -247,7 +247,7 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 		return c.reject(v, service.Malformed("", "the body is empty; the smallest request in JSON is {}"))
 	}
 	if err := eventjson.Parse(data, message, resolver{c.types()}); err != nil {
-		return c.reject(v, malformedJSON(err))
+		return c.reject(v, c.malformedJSON(message, err))
 	}
 	if !isRaw {
 		return nil
@@ -261,22 +261,29 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 // payloadPath matches the path of what is in the payload of an event.
 var payloadPath = regexp.MustCompile(`^events\[\d+\]\.data`)
 
-// malformedJSON is the error for a text that eventjson refuses.
-func malformedJSON(err error) error {
+// malformedJSON is the error for the text of a message that eventjson refuses. The
+// paths of a batch begin at its PublishRequest.
+func (c *jsonCodec) malformedJSON(message proto.Message, err error) error {
 	e, ok := errors.AsType[*eventjson.Error](err)
-	switch {
-	case !ok:
+	if !ok {
 		return err
-	case e.TooDeep:
-		if path := payloadPath.FindString(e.Path); path != "" {
-			return service.TooDeep(path)
-		}
-		return service.Malformed(e.Path, e.Text)
-	case e.Path == "" && e.Line > 0:
-		return service.Malformed("", fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text))
-	default:
-		return service.Malformed(e.Path, e.Text)
 	}
+	path := e.Path
+	switch message.(type) {
+	case *tidingsv1.PublishStreamRequest, *tidingsv1.ImportRequest:
+		path = strings.TrimPrefix(path, "publish.")
+	}
+	switch {
+	case e.TooDeep:
+		if payload := payloadPath.FindString(path); payload != "" {
+			return service.TooDeep(payload)
+		}
+	case e.UnknownType != "":
+		return service.UnknownType(c.types(), path, e.UnknownType)
+	case path == "" && e.Line > 0:
+		return service.Malformed("", fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text))
+	}
+	return service.Malformed(path, e.Text)
 }
 
 // resolver finds the types of payloads: those of the set, and protobuf's own.

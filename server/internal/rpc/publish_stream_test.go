@@ -170,7 +170,7 @@ func TestPublishStream(t *testing.T) {
 			large.Publish.Events = append(large.Publish.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
 		}
 		responses := exchange(t, c, large, &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "a", 1)}})
-		wantError(t, responses[0].GetError(), because(codes.InvalidArgument, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything))
+		wantError(t, responses[0].GetError(), because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything))
 		if responses[1].GetPublished() == nil {
 			t.Errorf("the batch after it: %v", responses[1])
 		}
@@ -185,7 +185,7 @@ func TestPublishStream(t *testing.T) {
 		// Where it fails, Recv says why.
 		_ = stream.Send(huge)
 		_, err := stream.Recv()
-		want := because(codes.InvalidArgument, "REQUEST_TOO_LARGE")
+		want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE")
 		if _, native := c.(*grpcClient); native {
 			want = because(codes.ResourceExhausted, "") // grpc-go has answered before the server hears of it.
 		}

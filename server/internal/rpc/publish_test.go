@@ -187,7 +187,7 @@ func TestPublishRefuses(t *testing.T) {
 			because(codes.InvalidArgument, "EVENT_MALFORMED").at("events[2].data.type_url"), nil},
 		"no data": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[2].Data = nil }, eventInvalid.at("events[2].data"), nil},
 		"large event": {func(t *testing.T, r *tidingsv1.PublishRequest) { r.Events[1] = bulky(t, "1", testEventBytes) },
-			because(codes.InvalidArgument, "EVENT_TOO_LARGE", "limit", fmt.Sprint(testEventBytes), "size", anything), nil},
+			because(codes.ResourceExhausted, "EVENT_TOO_LARGE", "limit", fmt.Sprint(testEventBytes), "size", anything), nil},
 		"no id":     {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].Id = "" }, eventInvalid.at("events[0].id"), nil},
 		"no source": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].Source = "" }, eventInvalid.at("events[0].source"), nil},
 		"id and source": {func(_ *testing.T, r *tidingsv1.PublishRequest) {
@@ -245,7 +245,7 @@ func TestPublishRefuses(t *testing.T) {
 			for i := range testRequestBytes/(testEventBytes/2) + 1 {
 				r.Events = append(r.Events, bulky(t, fmt.Sprint("x", i), testEventBytes/2))
 			}
-		}, because(codes.InvalidArgument, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything), nil},
+		}, because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", anything), nil},
 
 		"topic of no type": {func(t *testing.T, r *tidingsv1.PublishRequest) {
 			r.Topic, r.Events = "", []*tidingsv1.Event{event(t, "1", &ordersv1.Money{CurrencyCode: "EUR"})}

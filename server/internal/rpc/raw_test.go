@@ -137,17 +137,23 @@ func TestBadJSON(t *testing.T) {
 		"bad time":                  {publishPath, order(`2026-01-02T`, `2026-13-02T`), malformed.at("events[0].data.placedAt")},
 		"field twice":               {publishPath, order(`"id":"raw"`, `"id":"raw","id":"raw"`), malformed.at("events[0].id")},
 		"attribute twice":           {publishPath, order(`"id":"raw"`, `"attributes":{"a":"1","a":"2"}`), malformed.at(`events[0].attributes["a"]`)},
-		"unknown type":              {publishPath, order(`OrderPlaced`, `OrderEaten`), malformed.at("events[0].data.@type")},
-		"no @type":                  {publishPath, order(`"@type"`, `"type"`), malformed.at("events[0].data")},
-		"invalid UTF-8":             {publishPath, order(`"raw"`, "\"\xff\xfe\""), malformed.at("events[0].id")},
-		"half a surrogate":          {publishPath, order(`"raw"`, `"\ud800"`), malformed.at("events[0].id")},
-		"NUL in the text":           {publishPath, order(`"raw"`, "\"\x00\""), malformed.at("events[0].id")},
-		"NUL in an id":              {publishPath, order(`"raw"`, `"\u0000"`), because(codes.InvalidArgument, "EVENT_INVALID").at("events[0].id")},
-		"NUL in a topic":            {getPath, `{"name":"a\u0000"}`, invalid.at("name")},
-		"nested arrays":             {publishPath, deep("[", "]", 100_000), malformed},
-		"nested objects":            {publishPath, deep(`{"a":`, "}", 100_000), malformed.at("a")},
-		"nested in a field":         {publishPath, `{"events":` + deep("[", "]", 100_000) + `}`, malformed.at("events[0]")},
-		"nested Any":                {publishPath, `{"events":[{"data":` + deep(`{"@type":"type.googleapis.com/google.protobuf.Any","value":`, "}", 9_000) + `}]}`, tooDeep},
+		"unknown type": {publishPath, order(`OrderPlaced`, `OrderEaten`),
+			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "shop.orders.v1.OrderEaten").at("events[0].data.@type")},
+		"unknown type to validate": {"/tidings.v1.SchemaService/ValidateEvents", `{"events":[{},{"data":{"@type":"a/no.Such"}}]}`,
+			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "no.Such").at("events[1].data.@type")},
+		"unknown type inside": {publishPath, `{"events":[{"data":{"@type":"a/google.protobuf.Any","value":{"@type":"a/no.Such"}}}]}`,
+			because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "no.Such").at("events[0].data.value.@type")},
+		"not the name of a type": {publishPath, order(`OrderPlaced`, `OrderPlaced!`), because(codes.InvalidArgument, "EVENT_MALFORMED").at("events[0].data.@type")},
+		"no @type":               {publishPath, order(`"@type"`, `"type"`), malformed.at("events[0].data")},
+		"invalid UTF-8":          {publishPath, order(`"raw"`, "\"\xff\xfe\""), malformed.at("events[0].id")},
+		"half a surrogate":       {publishPath, order(`"raw"`, `"\ud800"`), malformed.at("events[0].id")},
+		"NUL in the text":        {publishPath, order(`"raw"`, "\"\x00\""), malformed.at("events[0].id")},
+		"NUL in an id":           {publishPath, order(`"raw"`, `"\u0000"`), because(codes.InvalidArgument, "EVENT_INVALID").at("events[0].id")},
+		"NUL in a topic":         {getPath, `{"name":"a\u0000"}`, invalid.at("name")},
+		"nested arrays":          {publishPath, deep("[", "]", 100_000), malformed},
+		"nested objects":         {publishPath, deep(`{"a":`, "}", 100_000), malformed.at("a")},
+		"nested in a field":      {publishPath, `{"events":` + deep("[", "]", 100_000) + `}`, malformed.at("events[0]")},
+		"nested Any":             {publishPath, `{"events":[{"data":` + deep(`{"@type":"type.googleapis.com/google.protobuf.Any","value":`, "}", 9_000) + `}]}`, tooDeep},
 		"nested messages": {publishPath, `{"events":[{"id":"1","source":"/","data":{"@type":"a/shop.orders.v1.OrderPlaced","items":` +
 			deep(`[{"items":`, "}]", 150) + `}}]}`, tooDeep},
 		"nested Value": {publishPath, `{"events":[{"data":{"@type":"type.googleapis.com/google.protobuf.Value","value":` +
@@ -240,14 +246,14 @@ func TestHugeBody(t *testing.T) {
 		t.Run("announced/"+contentType, func(t *testing.T) {
 			t.Parallel()
 			_, answer := post(t, publishPath, contentType, io.LimitReader(zeros{}, huge), huge)
-			want := because(codes.InvalidArgument, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", fmt.Sprint(huge))
+			want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", fmt.Sprint(huge))
 			compareRefusals(t, postFailure(t, answer), want, string(answer))
 			stillServes(t)
 		})
 		t.Run("chunked/"+contentType, func(t *testing.T) {
 			t.Parallel()
 			_, answer := post(t, publishPath, contentType, io.LimitReader(zeros{}, huge), -1)
-			want := because(codes.InvalidArgument, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", fmt.Sprint(huge))
+			want := because(codes.ResourceExhausted, "REQUEST_TOO_LARGE", "limit", fmt.Sprint(testRequestBytes), "size", fmt.Sprint(huge))
 			compareRefusals(t, postFailure(t, answer), want, string(answer))
 			stillServes(t)
 		})

@@ -174,7 +174,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer shared.close()
-		return wire.complete(m.Run())
+		return heard.complete(wire.complete(m.Run()))
 	}())
 }
 

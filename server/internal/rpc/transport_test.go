@@ -195,7 +195,8 @@ func (t transport) options() connect.ClientOption {
 
 func dialGRPC(tb testing.TB, addr string, options ...grpc.DialOption) *grpc.ClientConn {
 	tb.Helper()
-	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(heard.unary), grpc.WithChainStreamInterceptor(heard.stream))
 	conn, err := grpc.NewClient("passthrough:///"+addr, options...)
 	if err != nil {
 		tb.Fatal(err)

@@ -41,7 +41,8 @@ func (c *checker) check(ctx context.Context, index int, e *event) (of *schema.Ty
 	name := e.typeName()
 	t, err := c.types.Type(name)
 	if err != nil {
-		return nil, "", c.unknown(at, strings.Clone(name)) // It points into the request.
+		// The name points into the request.
+		return nil, "", UnknownType(c.types, fmt.Sprintf("events[%d].data.type_url", at), strings.Clone(name))
 	}
 	if c.topic != nil && !c.types.Takes(c.topic.Name, c.topic.Config.GetEventTypes(), t) {
 		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
@@ -70,14 +71,14 @@ func (c *checker) check(ctx context.Context, index int, e *event) (of *schema.Ty
 	return t, key, nil
 }
 
-// unknown is the error for what the type URL of an event names instead of a type.
-func (c *checker) unknown(at int64, name string) error {
-	field := fmt.Sprintf("events[%d].data.type_url", at)
+// UnknownType is the error for a field, of an event or in its content, that names
+// something else than a type that the server has been given.
+func UnknownType(types *schema.Set, field, name string) *Error {
 	if !protoreflect.FullName(name).IsValid() {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED, field, fmt.Sprintf(
 			"must be the full name of a message, such as shop.orders.v1.OrderPlaced, after type.googleapis.com/ or another prefix that ends in a slash; it names %q", name))
 	}
-	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field, c.types.Lacks(name), "type", name)
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field, types.Lacks(name), "type", name)
 }
 
 // maxKey is the number of characters that a partition key has at most.

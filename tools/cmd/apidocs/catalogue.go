@@ -44,6 +44,8 @@ type reason struct {
 	Retry    string
 	Meaning  string
 	Metadata string // Empty: none.
+	// Conditional: not every server sends it.
+	Conditional bool
 }
 
 // names are those of the errors.
@@ -125,6 +127,9 @@ func readReason(files *protoregistry.Files, value protoreflect.EnumValueDescript
 	}
 	if r.Retry, err = enumField(options, "retry", retryPrefix); err != nil {
 		return reason{}, err
+	}
+	if field := options.Descriptor().Fields().ByName("conditional"); field != nil {
+		r.Conditional = options.Get(field).Bool()
 	}
 	comment := value.ParentFile().SourceLocations().ByDescriptor(value).LeadingComments
 	r.Meaning, r.Metadata, _ = strings.Cut(strings.Join(strings.Fields(comment), " "), metadataMark)

@@ -90,8 +90,9 @@ func (o Options) Reason(value protoreflect.EnumValueDescriptor) (unsaid []protor
 	}
 	fields := option.Descriptor().Fields()
 	for i := range fields.Len() {
-		if !option.Has(fields.Get(i)) {
-			unsaid = append(unsaid, fields.Get(i).Name())
+		// What is said by leaving it out is a bool.
+		if field := fields.Get(i); field.Kind() != protoreflect.BoolKind && !option.Has(field) {
+			unsaid = append(unsaid, field.Name())
 		}
 	}
 	return unsaid, true, nil

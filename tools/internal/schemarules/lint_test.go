@@ -238,6 +238,10 @@ func TestErrorsOfRPCs(t *testing.T) {
   rpc H(R) returns (R); //! TIDINGS_RPC_ERRORS
   // Errors: REQUEST_INVALID; MADE_UP_ONE.
   rpc I(R) returns (R); //! TIDINGS_RPC_ERRORS
+  // Errors: none.
+  rpc J(R) returns (R); //! TIDINGS_RPC_ERRORS
+  // Errors: TOPIC_NOT_FOUND, SCHEMA_INVALID.
+  rpc K(R) returns (R); //! TIDINGS_RPC_ERRORS
 }`,
 		},
 		{
@@ -251,8 +255,14 @@ func TestErrorsOfRPCs(t *testing.T) {
   //
   // Errors: those of A, with the metadata of each.
   rpc B(R) returns (R);
-  // Errors: none. May be retried.
+  // Errors: none of its own. May be retried.
   rpc C(R) returns (R);
+  // Errors: PARCEL_LOST.
+  rpc D(R) returns (R);
+}
+enum ErrorReason {
+  ERROR_REASON_UNSPECIFIED = 0;
+  ERROR_REASON_PARCEL_LOST = 1 [(tidings.v1.error) = {code: STATUS_CODE_INTERNAL retry: RETRY_NEVER}];
 }`,
 		},
 		{name: "what the server's replicas say to each other", file: "tidings/replica/v1/s.proto", is: messages + "service S { rpc A(R) returns (R); }"},
@@ -264,7 +274,7 @@ func TestOptionsOfErrorReasons(t *testing.T) {
 	testCases(t, []ruleCase{{
 		file: "tidings/v1/error.proto",
 		is: `extend google.protobuf.EnumValueOptions { ErrorReasonOptions error = 73101; }
-message ErrorReasonOptions { StatusCode code = 1; Retry retry = 2; }
+message ErrorReasonOptions { StatusCode code = 1; Retry retry = 2; bool conditional = 3; }
 enum StatusCode { STATUS_CODE_UNSPECIFIED = 0; STATUS_CODE_INTERNAL = 13; }
 enum Retry { RETRY_UNSPECIFIED = 0; RETRY_NEVER = 1; }
 enum ErrorReason {

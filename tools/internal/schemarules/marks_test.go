@@ -61,7 +61,7 @@ func (c ruleCase) complete(text string) string {
 	}
 	imports := []string{"buf/validate/validate.proto", "google/protobuf/descriptor.proto", "google/protobuf/timestamp.proto", "google/protobuf/wrappers.proto"}
 	switch {
-	case strings.Contains(text, "ErrorReason"):
+	case strings.Contains(text, "ErrorReasonOptions"):
 	case strings.HasPrefix(name, "tidings.v"):
 		imports = append(imports, "tidings/v1/consumer_service.proto", "tidings/v1/error.proto", "tidings/v1/topic.proto")
 	case strings.Contains(text, "package elsewhere."):

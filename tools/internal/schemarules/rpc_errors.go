@@ -3,6 +3,7 @@ package schemarules
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"buf.build/go/bufplugin/check"
@@ -44,19 +45,21 @@ func rpcErrors() *check.RuleSpec {
 
 // words are the names in capitals that may occur where errors are named.
 type words struct {
-	// reasons are the names of the catalogue, without their prefix.
-	reasons map[string]bool
+	// reasons are the names of the catalogues, without their prefix, and the
+	// packages that have them.
+	reasons map[string][]protoreflect.FullName
 	// values are those of other enums, whole and without the name of the enum.
 	values map[string]bool
 }
 
 func (s state) words() words {
-	w := words{reasons: make(map[string]bool), values: make(map[string]bool)}
+	w := words{reasons: make(map[string][]protoreflect.FullName), values: make(map[string]bool)}
 	for value := range of[protoreflect.EnumValueDescriptor](s.all) {
 		name := string(value.Name())
 		if isReasons(value.Parent()) {
 			if value.Number() != 0 {
-				w.reasons[strings.TrimPrefix(name, reasonPrefix)] = true
+				reason := strings.TrimPrefix(name, reasonPrefix)
+				w.reasons[reason] = append(w.reasons[reason], value.ParentFile().Package())
 			}
 			continue
 		}
@@ -67,6 +70,17 @@ func (s state) words() words {
 	}
 	return w
 }
+
+// isReason says whether a name is that of a reason that an RPC may end with: one of
+// its own package, or of one that no longer changes.
+func (w words) isReason(method protoreflect.MethodDescriptor, name string) bool {
+	return slices.ContainsFunc(w.reasons[name], func(pkg protoreflect.FullName) bool {
+		return pkg == method.ParentFile().Package() || stableContract.MatchString(string(pkg))
+	})
+}
+
+// stableContract is the name of a package of the contract that no longer changes.
+var stableContract = regexp.MustCompile(`^tidings\.v\d+$`)
 
 var (
 	errorsMark = regexp.MustCompile(`\bErrors: `)
@@ -93,12 +107,12 @@ func errorProblems(method protoreflect.MethodDescriptor, w words) []string {
 	var problems []string
 	named := sentence == "none of its own"
 	for _, name := range inCapitals.FindAllString(text, -1) {
-		if !w.reasons[name] && !w.values[name] {
-			problems = append(problems, fmt.Sprintf("names the error %s, which %s doesn't have", name, reasonsName))
+		if !w.isReason(method, name) && !w.values[name] {
+			problems = append(problems, fmt.Sprintf("names the error %s, which no %s has that it may use", name, reasonsName))
 		}
 	}
 	for _, name := range inCapitals.FindAllString(sentence, -1) {
-		named = named || w.reasons[name]
+		named = named || w.isReason(method, name)
 	}
 	for _, match := range thoseOf.FindAllStringSubmatch(sentence, -1) {
 		service, _ := method.Parent().(protoreflect.ServiceDescriptor)

@@ -214,8 +214,9 @@ const (
 	// A field of the request breaks a rule of the contract. BadRequest names
 	// each field; `buf.validate.Violations` names each rule.
 	ErrorReason_ERROR_REASON_REQUEST_INVALID ErrorReason = 2
-	// The request is larger than the server takes. Metadata: `limit` and `size`,
-	// in bytes.
+	// The request is larger than the server takes. The code is that of gRPC's
+	// libraries, which refuse what is far larger by themselves and give no reason.
+	// Metadata: `limit` and `size`, in bytes.
 	ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE ErrorReason = 3
 	// The page token isn't one that this RPC gave out for this request.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 4
@@ -232,8 +233,8 @@ const (
 	ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN ErrorReason = 7
 	// The topic doesn't take events of this type. Metadata: `type`, `topic`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED ErrorReason = 8
-	// An event is larger than the server takes. Metadata: `limit` and `size`, in
-	// bytes.
+	// An event is larger than the server takes. The code is that of
+	// REQUEST_TOO_LARGE. Metadata: `limit` and `size`, in bytes.
 	ErrorReason_ERROR_REASON_EVENT_TOO_LARGE ErrorReason = 9
 	// The request names no topic and its events don't agree on one.
 	ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED ErrorReason = 10
@@ -463,7 +464,9 @@ type ErrorReasonOptions struct {
 	// The status code of every error with this reason.
 	Code StatusCode `protobuf:"varint,1,opt,name=code,proto3,enum=tidings.v1.StatusCode" json:"code,omitempty"`
 	// Whether the same request may be sent again.
-	Retry         Retry `protobuf:"varint,2,opt,name=retry,proto3,enum=tidings.v1.Retry" json:"retry,omitempty"`
+	Retry Retry `protobuf:"varint,2,opt,name=retry,proto3,enum=tidings.v1.Retry" json:"retry,omitempty"`
+	// Not every server sends it: the comment says which never do.
+	Conditional   bool `protobuf:"varint,3,opt,name=conditional,proto3" json:"conditional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -510,6 +513,13 @@ func (x *ErrorReasonOptions) GetRetry() Retry {
 		return x.Retry
 	}
 	return Retry_RETRY_UNSPECIFIED
+}
+
+func (x *ErrorReasonOptions) GetConditional() bool {
+	if x != nil {
+		return x.Conditional
+	}
+	return false
 }
 
 // ErrorDetail says inside a response why one event or one batch was refused, where
@@ -693,10 +703,11 @@ var File_tidings_v1_error_proto protoreflect.FileDescriptor
 const file_tidings_v1_error_proto_rawDesc = "" +
 	"\n" +
 	"\x16tidings/v1/error.proto\x12\n" +
-	"tidings.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"i\n" +
+	"tidings.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8b\x01\n" +
 	"\x12ErrorReasonOptions\x12*\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x16.tidings.v1.StatusCodeR\x04code\x12'\n" +
-	"\x05retry\x18\x02 \x01(\x0e2\x11.tidings.v1.RetryR\x05retry\"\x87\x03\n" +
+	"\x05retry\x18\x02 \x01(\x0e2\x11.tidings.v1.RetryR\x05retry\x12 \n" +
+	"\vconditional\x18\x03 \x01(\bR\vconditional\"\x87\x03\n" +
 	"\vErrorDetail\x12/\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x17.tidings.v1.ErrorReasonR\x06reason\x12*\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x16.tidings.v1.StatusCodeR\x04code\x12\x18\n" +
@@ -735,18 +746,18 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"\x05Retry\x12\x15\n" +
 	"\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vRETRY_NEVER\x10\x01\x12\x11\n" +
-	"\rRETRY_BACKOFF\x10\x02*\xc5\x0f\n" +
+	"\rRETRY_BACKOFF\x10\x02*\xcb\x0f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12,\n" +
 	"\x1eERROR_REASON_REQUEST_MALFORMED\x10\x01\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x02\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12,\n" +
-	"\x1eERROR_REASON_REQUEST_TOO_LARGE\x10\x03\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12-\n" +
+	"\x1eERROR_REASON_REQUEST_TOO_LARGE\x10\x03\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12-\n" +
 	"\x1fERROR_REASON_PAGE_TOKEN_INVALID\x10\x04\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12(\n" +
 	"\x1aERROR_REASON_EVENT_INVALID\x10\x05\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12*\n" +
 	"\x1cERROR_REASON_EVENT_MALFORMED\x10\x06\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12-\n" +
 	"\x1fERROR_REASON_EVENT_TYPE_UNKNOWN\x10\a\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x121\n" +
 	"#ERROR_REASON_EVENT_TYPE_NOT_ALLOWED\x10\b\x1a\b\xea\xd8#\x04\b\t\x10\x01\x12*\n" +
-	"\x1cERROR_REASON_EVENT_TOO_LARGE\x10\t\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12-\n" +
+	"\x1cERROR_REASON_EVENT_TOO_LARGE\x10\t\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12-\n" +
 	"\x1fERROR_REASON_TOPIC_UNDETERMINED\x10\n" +
 	"\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12,\n" +
 	"\x1eERROR_REASON_EVENT_ID_CONFLICT\x10\v\x1a\b\xea\xd8#\x04\b\x06\x10\x01\x12,\n" +
@@ -775,10 +786,13 @@ const file_tidings_v1_error_proto_rawDesc = "" +
 	"%ERROR_REASON_SUBSCRIPTION_UNAVAILABLE\x10\x1f\x1a\b\xea\xd8#\x04\b\x0e\x10\x02\x12)\n" +
 	"\x1bERROR_REASON_FILTER_INVALID\x10 \x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12#\n" +
 	"\x15ERROR_REASON_TOO_MANY\x10%\x1a\b\xea\xd8#\x04\b\b\x10\x01\x12*\n" +
-	"\x1cERROR_REASON_STORAGE_DAMAGED\x10&\x1a\b\xea\xd8#\x04\b\x0f\x10\x01\x12*\n" +
-	"\x1cERROR_REASON_UNAUTHENTICATED\x10'\x1a\b\xea\xd8#\x04\b\x10\x10\x01\x12,\n" +
-	"\x1eERROR_REASON_PERMISSION_DENIED\x10(\x1a\b\xea\xd8#\x04\b\a\x10\x01\x12)\n" +
-	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10)\x1a\b\xea\xd8#\x04\b\b\x10\x02\x12*\n" +
+	"\x1cERROR_REASON_STORAGE_DAMAGED\x10&\x1a\b\xea\xd8#\x04\b\x0f\x10\x01\x12,\n" +
+	"\x1cERROR_REASON_UNAUTHENTICATED\x10'\x1a\n" +
+	"\xea\xd8#\x06\b\x10\x10\x01\x18\x01\x12.\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10(\x1a\n" +
+	"\xea\xd8#\x06\b\a\x10\x01\x18\x01\x12+\n" +
+	"\x1bERROR_REASON_QUOTA_EXCEEDED\x10)\x1a\n" +
+	"\xea\xd8#\x06\b\b\x10\x02\x18\x01\x12*\n" +
 	"\x1cERROR_REASON_FIELD_IMMUTABLE\x10*\x1a\b\xea\xd8#\x04\b\x03\x10\x01\x12)\n" +
 	"\x1bERROR_REASON_TOPIC_DECLARED\x10+\x1a\b\xea\xd8#\x04\b\t\x10\x01\x120\n" +
 	"\"ERROR_REASON_SUBSCRIPTION_DETACHED\x10,\x1a\b\xea\xd8#\x04\b\t\x10\x01\x12.\n" +

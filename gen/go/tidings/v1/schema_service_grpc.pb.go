@@ -50,7 +50,7 @@ type SchemaServiceClient interface {
 	// is now, or in the revision that a stored event names.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEventType(ctx context.Context, in *GetEventTypeRequest, opts ...grpc.CallOption) (*GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
@@ -132,7 +132,7 @@ type SchemaServiceServer interface {
 	// is now, or in the revision that a stored event names.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEventType(context.Context, *GetEventTypeRequest) (*GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//

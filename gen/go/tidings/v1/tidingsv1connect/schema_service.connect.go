@@ -64,7 +64,7 @@ type SchemaServiceClient interface {
 	// is now, or in the revision that a stored event names.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEventType(context.Context, *v1.GetEventTypeRequest) (*v1.GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
@@ -176,7 +176,7 @@ type SchemaServiceHandler interface {
 	// is now, or in the revision that a stored event names.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, EVENT_TYPE_REVISION_NOT_FOUND,
-	// STORAGE_UNAVAILABLE. May be retried.
+	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried.
 	GetEventType(context.Context, *v1.GetEventTypeRequest) (*v1.GetEventTypeResponse, error)
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
