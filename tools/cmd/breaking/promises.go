@@ -7,13 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/semver"
+
+	"example.com/tidings/tools/internal/changelog"
 )
 
 const (
-	changeLog   = "CHANGELOG.md"
+	changeLog   = changelog.File
 	versionFile = "VERSION"
 )
 
@@ -31,7 +34,7 @@ type promises struct {
 // the schemas of the newest release. A file that isn't there allows nothing.
 func readPromises(root string) (promises, error) {
 	before1, log, err := readState(root)
-	return promises{released: true, told: before1 && tellsOfBreak(log, entries(log))}, err
+	return promises{released: true, told: before1 && tellsOfBreak(log, names(log))}, err
 }
 
 // promisesSince reads what is allowed for the schemas of a commit. A release that
@@ -50,7 +53,7 @@ func (g gate) promisesSince(ctx context.Context, repo repository, commit string)
 			return promises{}, err
 		}
 	}
-	return promises{told: before1 && tellsOfBreak(log, entries(string(old)))}, nil
+	return promises{told: before1 && tellsOfBreak(log, names(string(old)))}, nil
 }
 
 // readState reads whether the checkout is of a version below 1.0.0, and its
@@ -73,38 +76,22 @@ func readIfThere(path string) (string, error) {
 	return string(data), err
 }
 
-// unreleased is the name of the entry of a change log for what no release has.
-const unreleased = "Unreleased"
-
-// entryHeading matches the first line of an entry in a change log. The group is
-// its name, which is the version of a release.
-var entryHeading = regexp.MustCompile(`^\[([^\]]+)\]`)
-
-// entries returns the entries of a change log by their names.
-func entries(log string) map[string]string {
-	found := make(map[string]string)
-	for _, entry := range strings.Split("\n"+log, "\n## ")[1:] {
-		if name := entryHeading.FindStringSubmatch(entry); name != nil {
-			found[name[1]] = entry
-		}
+// names are those of the entries of a change log.
+func names(log string) []string {
+	var all []string
+	for _, entry := range changelog.Entries(log) {
+		all = append(all, entry.Name)
 	}
-	return found
+	return all
 }
 
 // tellsOfBreak reports whether a change log has something under "Breaking" that
 // isn't released yet, or in an entry that an earlier state of it doesn't have.
-func tellsOfBreak(log string, earlier map[string]string) bool {
-	for name, entry := range entries(log) {
-		if _, old := earlier[name]; old && name != unreleased {
-			continue
-		}
-		_, breaking, found := strings.Cut(entry, "\n### Breaking\n")
-		breaking, _, _ = strings.Cut(breaking, "\n### ")
-		if found && strings.TrimSpace(breaking) != "" {
-			return true
-		}
-	}
-	return false
+func tellsOfBreak(log string, earlier []string) bool {
+	return slices.ContainsFunc(changelog.Entries(log), func(entry changelog.Entry) bool {
+		old := entry.Name != changelog.Unreleased && slices.Contains(earlier, entry.Name)
+		return !old && entry.Breaks()
+	})
 }
 
 // allow reports whether an entry of the list can waive a break of a package.

@@ -1,6 +1,7 @@
 // The command golden writes the golden vectors of the schemas as they stand, and
 // those of a release that has none yet. Those of a release are never written again:
-// what a client could decode when it was made has to stay decodable.
+// what a client could decode when it was made has to stay decodable. Where the
+// contract broke after a release, as it may before 1.0.0, they are removed.
 package main
 
 import (
@@ -12,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"example.com/tidings/tools/internal/golden"
 )
@@ -36,26 +36,32 @@ func run(ctx context.Context, root, buf string) error {
 	if err := write(filepath.Join(dir, golden.Next), image); err != nil {
 		return err
 	}
-	images, err := filepath.Glob(filepath.Join(root, "baseline", "v*.binpb"))
+	releases, err := golden.Releases(root)
 	if err != nil {
 		return err
 	}
-	for _, path := range images {
-		release := filepath.Join(dir, strings.TrimSuffix(filepath.Base(path), ".binpb"))
-		if _, err := os.Stat(release); err == nil {
-			continue
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		image, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := write(release, image); err != nil {
+	for _, release := range releases {
+		if err := complete(filepath.Join(dir, release.Name), release); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// complete makes a directory hold the vectors of a release if they are kept, and
+// not be there if not.
+func complete(dir string, release golden.Release) error {
+	if !release.Kept {
+		return os.RemoveAll(dir)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	image, err := os.ReadFile(release.Image)
+	if err != nil {
+		return err
+	}
+	return write(dir, image)
 }
 
 func write(dir string, image []byte) error {

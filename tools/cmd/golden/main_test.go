@@ -9,7 +9,7 @@ import (
 )
 
 // TestRunLeavesReleasesAlone has one release whose vectors are there and one whose
-// are not, as after `make release`.
+// are not, as after `make release`, and one that a later one broke.
 func TestRunLeavesReleasesAlone(t *testing.T) {
 	checkout, err := workspace.Root()
 	if err != nil {
@@ -26,8 +26,12 @@ func TestRunLeavesReleasesAlone(t *testing.T) {
 	root := t.TempDir()
 	for file, content := range map[string][]byte{
 		"image":                 image,
+		"baseline/v0.1.0.binpb": image,
 		"baseline/v1.0.0.binpb": image,
 		"baseline/v1.1.0.binpb": image,
+		"CHANGELOG.md": []byte("# Changes\n\n## [Unreleased]\n\n### Breaking\n\n## [1.1.0] - 2030-03-01\n\n### Added\n\n- x\n\n" +
+			"## [1.0.0] - 2030-02-01\n\n### Breaking\n\n- y is gone.\n\n## [0.1.0] - 2030-01-01\n\n### Breaking\n\n- z is gone.\n"),
+		"conformance/golden/v0.1.0/tidings.v1.Gone.json":  []byte("{}"),
 		"conformance/golden/v1.0.0/tidings.v1.Event.json": []byte("as it was released"),
 		"conformance/golden/next/tidings.v1.Gone.json":    []byte("{}"),
 		// What Buf does here is beside the point.
@@ -57,8 +61,30 @@ func TestRunLeavesReleasesAlone(t *testing.T) {
 			t.Errorf("%s: %d bytes of a vector, %v", label, len(data), err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(golden, "next", "tidings.v1.Gone.json")); err == nil {
-		t.Error("the vector of a message that is gone is still there")
+	for _, gone := range []string{"next/tidings.v1.Gone.json", "v0.1.0"} {
+		if _, err := os.Stat(filepath.Join(golden, gone)); err == nil {
+			t.Errorf("%s is still there", gone)
+		}
+	}
+}
+
+// TestRunWantsEveryReleaseTold has the image of a release of which the change log
+// says nothing, so that nobody can say what broke since.
+func TestRunWantsEveryReleaseTold(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "baseline"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string]string{
+		"CHANGELOG.md": "# Changes\n\n## [Unreleased]\n", "baseline/v0.1.0.binpb": "", "buf": "#!/bin/sh\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := run(t.Context(), root, filepath.Join(root, "buf"))
+	if err == nil || err.Error() != "CHANGELOG.md tells nothing of release v0.1.0" {
+		t.Errorf("error %v", err)
 	}
 }
 

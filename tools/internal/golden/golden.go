@@ -1,6 +1,6 @@
 // Package golden makes the golden vectors: one message of every type of the
 // contract, in binary and in JSON, which runtimes of all languages have to decode
-// to the same values, for as long as the release that had them is supported.
+// to the same values, until a release breaks the contract.
 package golden
 
 import (

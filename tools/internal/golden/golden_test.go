@@ -2,6 +2,7 @@ package golden
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,26 +21,27 @@ import (
 	"example.com/tidings/tools/internal/workspace"
 )
 
-// release returns the images of the releases by their names, such as v0.1.0.
-func releases(t *testing.T) (root string, images map[string][]byte) {
+// releases returns those of the checkout, of which there is one at least.
+func releases(t *testing.T) (root string, all []Release) {
 	t.Helper()
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, err := filepath.Glob(filepath.Join(root, "baseline", "v*.binpb"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%d images, %v", len(paths), err)
+	if all, err = Releases(root); err != nil || len(all) == 0 {
+		t.Fatalf("%d releases, %v", len(all), err)
 	}
-	images = make(map[string][]byte)
-	for _, path := range paths {
-		image, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		images[strings.TrimSuffix(filepath.Base(path), ".binpb")] = image
+	return root, all
+}
+
+// image reads that of a release.
+func image(t *testing.T, release Release) []byte {
+	t.Helper()
+	data, err := os.ReadFile(release.Image)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return root, images
+	return data
 }
 
 // messages returns the types of the contract that an image has.
@@ -65,20 +67,27 @@ func messages(t *testing.T, image []byte) []protoreflect.MessageDescriptor {
 	return list
 }
 
-// TestReleasesHaveVectors wants every message of every release to have a vector
-// that holds the same in both forms, by the schemas of that release. A package that
-// says that it is unstable may lose its own, together with the messages.
+// TestReleasesHaveVectors wants every message of every release since which nothing
+// broke to have a vector that holds the same in both forms, by the schemas of that
+// release, and the others to have none. A package that says that it is unstable may
+// lose its own, together with the messages.
 func TestReleasesHaveVectors(t *testing.T) {
-	root, images := releases(t)
-	for release, image := range images {
-		dir := filepath.Join(root, filepath.FromSlash(Dir), release)
-		for _, descriptor := range messages(t, image) {
+	root, all := releases(t)
+	for _, release := range all {
+		dir := filepath.Join(root, filepath.FromSlash(Dir), release.Name)
+		if !release.Kept {
+			if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is there, and the contract was broken since: %v", dir, err)
+			}
+			continue
+		}
+		for _, descriptor := range messages(t, image(t, release)) {
 			if strings.Contains(string(descriptor.FullName()), "beta") {
 				continue
 			}
 			binary, json := read(t, dir, descriptor)
 			if !proto.Equal(binary, json) {
-				t.Errorf("%s: %s is %v in binary and %v in JSON", release, descriptor.FullName(), binary, json)
+				t.Errorf("%s: %s is %v in binary and %v in JSON", release.Name, descriptor.FullName(), binary, json)
 			}
 			expectFilled(t, binary.ProtoReflect())
 		}
@@ -154,8 +163,9 @@ func git(dir string, args ...string) (string, error) {
 
 // TestMake makes vectors of the newest image twice.
 func TestMake(t *testing.T) {
-	_, images := releases(t)
-	for release, image := range images {
+	_, all := releases(t)
+	for _, r := range all {
+		release, image := r.Name, image(t, r)
 		first, err := Make(image)
 		if err != nil {
 			t.Fatal(err)
