@@ -184,15 +184,25 @@ func wantViolations(t *testing.T, c *compat.Checker, newer, older *schema.Image,
 	}
 }
 
-// wantText checks that the line of a violation is that of its element.
+// wantText checks that the line of a violation is that of its element, or of
+// something that the file says of itself.
 func wantText(t *testing.T, image *schema.Image, v compat.Violation) {
 	t.Helper()
+	const options = 8
 	set, err := image.Set()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range image.Files() {
 		if file.GetName() != v.File {
+			continue
+		}
+		if v.Element == "" {
+			if !slices.ContainsFunc(file.GetSourceCodeInfo().GetLocation(), func(location *descriptorpb.SourceCodeInfo_Location) bool {
+				return len(location.GetPath()) > 0 && location.GetPath()[0] == options && int(location.GetSpan()[0])+1 == v.Line
+			}) {
+				t.Errorf("no option of %s is at line %d", v.File, v.Line)
+			}
 			continue
 		}
 		descriptor, err := set.Files().FindDescriptorByName(protoreflect.FullName(v.Element))

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/compat/buftest"
@@ -68,6 +70,15 @@ func event(f files) *optionsv1.EventOptions {
 	return options
 }
 
+// topic is what the file of the events declares of their topic.
+func topic(f files) *optionsv1.TopicSettings {
+	topics, ok := proto.GetExtension(f[orders].GetOptions(), optionsv1.E_Topic).([]*optionsv1.TopicOptions)
+	if !ok || len(topics) != 1 {
+		panic("the file declares no topic")
+	}
+	return topics[0].GetSettings()
+}
+
 func TestCompareWithPlugin(t *testing.T) {
 	t.Parallel()
 	c, without := withPlugin(t), checker(t)
@@ -105,7 +116,7 @@ func TestCompareWithPlugin(t *testing.T) {
 		}},
 		"a field more": {func(f files) { addRemark(placed(f), nil) }, nil},
 		"a required field more": {func(f files) { addRemark(placed(f), required) }, []compat.Violation{
-			{Rule: "TIDINGS_ADDED_FIELD_OPTIONAL", Element: "shop.orders.v1.OrderPlaced.remark", File: orders, Line: 20},
+			{Rule: "TIDINGS_ADDED_FIELD_OPTIONAL", Element: "shop.orders.v1.OrderPlaced.remark", File: orders, Line: 31},
 		}},
 		"a topic": {func(f files) { event(f).Topic = "others" }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_SAME_TOPIC", Element: message, File: orders, Line: -1},
@@ -115,6 +126,19 @@ func TestCompareWithPlugin(t *testing.T) {
 		}},
 		"no event": {func(f files) { proto.ClearExtension(placed(f).GetOptions(), optionsv1.E_Event) }, []compat.Violation{
 			{Rule: "TIDINGS_EVENT_OPTION_NO_DELETE", Element: message, File: orders, Line: -1},
+		}},
+		"an owner": {func(f files) { topic(f).Owner = "others" }, nil},
+		"a retention": {func(f files) { topic(f).Retention.MaxAge = durationpb.New(time.Hour) }, []compat.Violation{
+			{Rule: "TIDINGS_TOPIC_NO_SHORTEN", File: orders, Line: -1},
+		}},
+		"a dedupe": {func(f files) { topic(f).Dedupe = optionsv1.Dedupe_DEDUPE_EVENT }, []compat.Violation{
+			{Rule: "TIDINGS_TOPIC_SAME_DEDUPE", File: orders, Line: -1},
+		}},
+		"fewer types": {func(f files) { topic(f).EventTypes = []string{message} }, []compat.Violation{
+			{Rule: "TIDINGS_TOPIC_TYPES_NO_NARROW", File: orders, Line: -1},
+		}},
+		"no topic": {func(f files) { proto.ClearExtension(f[orders].GetOptions(), optionsv1.E_Topic) }, []compat.Violation{
+			{Rule: "TIDINGS_TOPIC_NO_DELETE", File: orders},
 		}},
 		// What the schemas say to those who generate code isn't the server's.
 		"a deprecation": {func(f files) { placed(f).GetOptions().Deprecated = new(true) }, nil},

@@ -15,9 +15,10 @@ var rules = []string{
 }
 
 // pluginRules are those of the plugin that are about stored events and about who
-// publishes them: what was valid stays valid, and events stay where they are. The
-// others are about the schemas as a source of code.
+// publishes them: what was valid stays valid, and events stay where they are and as
+// long as they did. The others are about the schemas as a source of code.
 var pluginRules = []string{
 	"TIDINGS_VALIDATION_NO_TIGHTEN", "TIDINGS_VALIDATION_COMPARABLE", "TIDINGS_ADDED_FIELD_OPTIONAL",
 	"TIDINGS_EVENT_OPTION_NO_DELETE", "TIDINGS_EVENT_SAME_TOPIC", "TIDINGS_EVENT_SAME_KEY",
+	"TIDINGS_TOPIC_NO_DELETE", "TIDINGS_TOPIC_SAME_DEDUPE", "TIDINGS_TOPIC_NO_SHORTEN", "TIDINGS_TOPIC_TYPES_NO_NARROW",
 }

@@ -23,7 +23,7 @@ const (
 // Options reads the options. The zero value reads none.
 type Options struct {
 	// Nil: no schema could have used the option, because none imports it.
-	event, reason, behavior protoreflect.ExtensionType
+	event, topic, reason, behavior protoreflect.ExtensionType
 }
 
 // An Event is what a message says of itself as an event.
@@ -42,6 +42,8 @@ func New(files []protoreflect.FileDescriptor) Options {
 			switch extension := file.Extensions().Get(i); extension.FullName() {
 			case eventName:
 				o.event = dynamicpb.NewExtensionType(extension)
+			case topicName:
+				o.topic = dynamicpb.NewExtensionType(extension)
 			case errorName:
 				o.reason = dynamicpb.NewExtensionType(extension)
 			case behaviorName:

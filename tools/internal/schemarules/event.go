@@ -24,10 +24,9 @@ func eventTopic() *check.RuleSpec {
 				case err != nil:
 					return err
 				case event != nil:
-					if !topicName.MatchString(event.Topic) {
+					if wrong := checkTopicName(event.Topic); wrong != "" {
 						s.AddAnnotation(
-							check.WithMessagef("%s goes to the topic %q, which is not the name of a topic.",
-								describe(message), event.Topic),
+							check.WithMessagef("%s goes to the topic %q, which %s.", describe(message), event.Topic, wrong),
 							at(message, s.options.Path("topic")))
 					}
 				case packages[message.ParentFile().Package()] && looksLikeEvent(message) && !parts[message.FullName()]:
