@@ -58,9 +58,10 @@ type SubscriptionServiceClient interface {
 	// for every consumer.
 	//
 	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
-	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_DETACHED where the filter
+	// changes, SUBSCRIPTION_ETAG_MISMATCH, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took effect
+	// gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(ctx context.Context, in *UpdateSubscriptionRequest, opts ...grpc.CallOption) (*UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
@@ -180,9 +181,10 @@ type SubscriptionServiceServer interface {
 	// for every consumer.
 	//
 	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
-	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_DETACHED where the filter
+	// changes, SUBSCRIPTION_ETAG_MISMATCH, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took effect
+	// gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *UpdateSubscriptionRequest) (*UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.

@@ -77,9 +77,10 @@ type SubscriptionServiceClient interface {
 	// for every consumer.
 	//
 	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
-	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_DETACHED where the filter
+	// changes, SUBSCRIPTION_ETAG_MISMATCH, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took effect
+	// gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *v1.UpdateSubscriptionRequest) (*v1.UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
@@ -243,9 +244,10 @@ type SubscriptionServiceHandler interface {
 	// for every consumer.
 	//
 	// Errors: SUBSCRIPTION_NOT_FOUND, UPDATE_MASK_INVALID, FIELD_IMMUTABLE,
-	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_ETAG_MISMATCH,
-	// SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL, STORAGE_UNAVAILABLE. May be retried;
-	// with an etag, a retry of what took effect gives SUBSCRIPTION_ETAG_MISMATCH.
+	// EVENT_TYPE_UNKNOWN, FILTER_INVALID, SUBSCRIPTION_DETACHED where the filter
+	// changes, SUBSCRIPTION_ETAG_MISMATCH, SUBSCRIPTION_UNAVAILABLE, STORAGE_FULL,
+	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took effect
+	// gives SUBSCRIPTION_ETAG_MISMATCH.
 	UpdateSubscription(context.Context, *v1.UpdateSubscriptionRequest) (*v1.UpdateSubscriptionResponse, error)
 	// DeleteSubscription deletes a subscription and its dead letters. The events
 	// stay in the topic.
