@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 	// The other version of the contract.
 	_ "example.com/tidings/gen/go/tidings/v1beta1"
 )
@@ -188,7 +189,7 @@ func (c *call) judge(r *reply) string {
 	case r.metadata > maxMetadata && r.code != codes.OK && !c.odd():
 		return fmt.Sprintf("headers and trailers of %d bytes", r.metadata)
 	case info != nil:
-		value := tidingsv1.ErrorReason(0).Descriptor().Values().ByName(protoreflect.Name("ERROR_REASON_" + info.GetReason()))
+		value := reasonOf(info.GetReason())
 		if value == nil || info.GetDomain() != "tidings" {
 			return "an unknown reason " + info.String()
 		}
@@ -203,6 +204,16 @@ func (c *call) judge(r *reply) string {
 		return c.judgeMessages(r)
 	}
 	return ""
+}
+
+// reasonOf returns a reason of a catalogue by its name, or nil.
+func reasonOf(name string) protoreflect.EnumValueDescriptor {
+	for _, catalogue := range []protoreflect.EnumDescriptor{tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor()} {
+		if value := catalogue.Values().ByName(protoreflect.Name("ERROR_REASON_" + name)); value != nil {
+			return value
+		}
+	}
+	return nil
 }
 
 func (c *call) judgeMessages(r *reply) string {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/daemon"
 
+	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
@@ -70,6 +72,10 @@ func (e *evolution) run() {
 	e.stored = make(map[int64]*anypb.Any)
 	e.start()
 	defer func() { e.end() }()
+	// Also what declares no topic, and parts of events.
+	e.client.ask(overBinary, "TopicService.UpdateTopic", &tidingsv1.UpdateTopicRequest{
+		Topic: &tidingsv1.Topic{Name: evolvingTopic, Settings: &optionsv1.TopicSettings{EventTypes: []string{"*"}}},
+	})
 	e.client.ask(overBinary, "SubscriptionService.CreateSubscription", &tidingsv1.CreateSubscriptionRequest{
 		Subscription: &tidingsv1.Subscription{Name: "all", Topic: evolvingTopic}, Start: fromEarliest(),
 	})
@@ -225,10 +231,14 @@ func (e *evolution) check() {
 		e.judge(data, inJSON[sequence])
 		if e.g.one(4) {
 			var got struct {
-				Event recorded `json:"event"`
+				Recorded recorded `json:"recorded"`
 			}
 			e.decode(e.client.ask(overJSON, "ReaderService.GetEvent", &tidingsv1.GetEventRequest{Topic: evolvingTopic, Sequence: sequence})[0], &got)
-			e.judge(data, got.Event)
+			e.judge(data, got.Recorded)
+			// What it names can be fetched, whatever was registered since.
+			name := data.GetTypeUrl()[strings.LastIndexByte(data.GetTypeUrl(), '/')+1:]
+			e.client.ask(overJSON, "SchemaService.GetEventType", &tidingsv1.GetEventTypeRequest{Name: name, Revision: got.Recorded.Revision})
+			e.outcomes["revisions fetched"]++
 		}
 	}
 	e.client.consume(&tidingsv1.Subscription{Name: "all"})

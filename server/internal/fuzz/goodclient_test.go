@@ -200,7 +200,8 @@ type batch struct {
 
 // recorded is what is looked at of an event in JSON.
 type recorded struct {
-	Sequence int64 `json:"sequence,string"`
+	Sequence int64  `json:"sequence,string"`
+	Revision string `json:"schemaRevision"`
 	Event    struct {
 		ID   string                     `json:"id"`
 		Data map[string]json.RawMessage `json:"data"`

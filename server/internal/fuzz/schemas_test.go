@@ -40,7 +40,13 @@ var libraries = sync.OnceValue(func() []*fileProto {
 	for _, name := range []string{"descriptor", "any", "timestamp", "duration", "struct", "field_mask", "empty", "wrappers"} {
 		list = append(list, library("google/protobuf/"+name+".proto"))
 	}
-	return append(list, library("buf/validate/validate.proto"), library("tidings/options/v1/options.proto"), library("tidings/v1/error.proto"), library("tidings/v1/event.proto"))
+	for _, path := range []string{
+		"buf/validate/validate.proto", "tidings/options/v1/field_behavior.proto", "tidings/options/v1/options.proto",
+		"tidings/v1/error.proto", "tidings/v1/event.proto",
+	} {
+		list = append(list, library(path))
+	}
+	return list
 })
 
 func library(path string) *fileProto {
@@ -59,11 +65,13 @@ func image(file *fileProto) []byte {
 // schema makes a random file, which fits together. Rules of protovalidate may be
 // nonsense where odd ones are wanted.
 func (g *generator) schema(pkg, topic string, odd bool) *fileProto {
-	for {
+	const most = 10_000 // Then it isn't the file that doesn't fit.
+	for range most {
 		if file := g.file(pkg, topic, odd); fits(file) {
 			return file
 		}
 	}
+	panic("no random schema fits together")
 }
 
 // fits reports whether Go's own library takes a file.

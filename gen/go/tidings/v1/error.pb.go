@@ -211,8 +211,10 @@ const (
 	// JSON field that doesn't exist, text that isn't UTF-8. BadRequest names the
 	// field where that is known.
 	ErrorReason_ERROR_REASON_REQUEST_MALFORMED ErrorReason = 1
-	// A field of the request breaks a rule of the contract. BadRequest names
-	// each field; `buf.validate.Violations` names each rule.
+	// A field of the request breaks a rule of the contract, or a bound that
+	// GetServerInfo says. BadRequest names each field; `buf.validate.Violations`
+	// names each rule. Metadata: `limit` where a list is longer than the server
+	// takes.
 	ErrorReason_ERROR_REASON_REQUEST_INVALID ErrorReason = 2
 	// The request is larger than the server takes. The code is that of gRPC's
 	// libraries, which refuse what is far larger by themselves and give no reason.

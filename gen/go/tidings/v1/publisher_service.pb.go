@@ -39,7 +39,8 @@ type PublishRequest struct {
 	// Where none is valid, nothing is stored and the response has no receipts.
 	// Send the corrected events alone, in a request of their own: the whole request
 	// sent again with corrections is recognised, and refused with EVENT_ID_CONFLICT
-	// or REQUEST_ID_CONFLICT.
+	// or REQUEST_ID_CONFLICT. Where the topic's dedupe is DEDUPE_EVENT, that stores
+	// the corrected events and gives the receipts of the others again.
 	SkipInvalid bool `protobuf:"varint,4,opt,name=skip_invalid,json=skipInvalid,proto3" json:"skip_invalid,omitempty"`
 	// What must hold for the events to be stored; all of it is checked before
 	// anything is stored, also where no event is valid. A retry that is recognised
@@ -188,8 +189,9 @@ type PublishStreamRequest struct {
 	Publish *PublishRequest `protobuf:"bytes,1,opt,name=publish,proto3" json:"publish,omitempty"`
 	// Ends the call after the response to the first batch of which anything was
 	// refused or isn't known to be stored, with success; nothing of a later batch
-	// is stored. So what is stored of the stream is always a beginning of it. The
-	// first message says it for all.
+	// is stored, in whatever topic. So what is stored of the stream is always a
+	// beginning of it. The first message says it for all; in the others it is unset
+	// or the same.
 	StopOnError   bool `protobuf:"varint,2,opt,name=stop_on_error,json=stopOnError,proto3" json:"stop_on_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -341,7 +343,7 @@ type ImportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The events, as for Publish. The first message says `topic` and `skip_invalid`
 	// for all; in the others they are unset or the same. `request_id` and
-	// `preconditions` are not for Import.
+	// `preconditions` are not for Import, and an error that names the field.
 	Publish       *PublishRequest `protobuf:"bytes,1,opt,name=publish,proto3" json:"publish,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -48,10 +48,11 @@ type PublisherServiceClient interface {
 	// stored is recognised and its receipts come again.
 	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: they are
-	// stored in the order in which they were sent, and responses come in that
-	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
-	// Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// topic are stored in the order in which they were sent, and responses to all
+	// come in that order. A batch that is refused fails alone, unless
+	// `stop_on_error` is set. Close the sending side to end the call once all have
+	// been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have
@@ -139,10 +140,11 @@ type PublisherServiceServer interface {
 	// stored is recognised and its receipts come again.
 	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: they are
-	// stored in the order in which they were sent, and responses come in that
-	// order. A batch that is refused fails alone, unless `stop_on_error` is set.
-	// Close the sending side to end the call once all have been answered.
+	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// topic are stored in the order in which they were sent, and responses to all
+	// come in that order. A batch that is refused fails alone, unless
+	// `stop_on_error` is set. Close the sending side to end the call once all have
+	// been answered.
 	//
 	// Errors: those of Publish are in the response of their batch. The call
 	// itself ends with SERVER_DRAINING after the batches received so far have
