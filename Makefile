@@ -57,7 +57,8 @@ demo: webhook-examples ## Publish real GitHub webhooks, read them back and share
 bench: ## Measure publishing and reading against the raw NATS client
 	@$(GO) -C benchmark run .
 
-# One client's directory in interop/, or several joined by commas; empty means all.
+# One language or several joined by commas; empty means all. For `make interop` they
+# are directories in interop/.
 # Not by ?=, because an environment has the variable to say what people speak.
 LANGUAGE :=
 
@@ -72,8 +73,8 @@ interop: buf-cache ## Run the clients and servers of all languages, or LANGUAGE=
 	@exec "$(BIN)/interop" -root . -protos $(PROTOS) -language "$(LANGUAGE)" $(ARGS)
 
 .PHONY: packages
-packages: buf-cache ## Build the packages for other languages into .cache/packages
-	@for build in packages/*/build; do echo "--- $$build"; "$$build" || exit 1; done
+packages: buf-cache ## Build the packages for all languages, or LANGUAGE=python,rust, into .cache/packages
+	@packages/build "$(LANGUAGE)"
 
 ##@ Change
 

@@ -73,9 +73,9 @@ class Scenario:
     out: Path
 
     async def create_topic(self) -> None:
-        request = CreateTopicRequest(topic=Topic(
-                name=self.topic, settings=TopicSettings(description=DESCRIPTION)
-            ))
+        request = CreateTopicRequest(
+            topic=Topic(name=self.topic, settings=TopicSettings(description=DESCRIPTION))
+        )
         await self.server.create_topic(request)
         response = await self.server.get_topic(GetTopicRequest(name=self.topic))
         got = response.topic.settings.description

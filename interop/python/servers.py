@@ -21,21 +21,19 @@ from tidings.v1.consumer_service_pb2 import (
     ConsumeOpen,
     ConsumeRequest,
     ConsumeResponse,
-    Delivery,
     ReceiveRequest,
     ReceiveResponse,
-    Settlement,
-    SettlementBatch,
-    SettlementResult,
     SettleRequest,
     SettleResponse,
 )
 from tidings.v1.consumer_service_pb2_grpc import ConsumerServiceStub
+from tidings.v1.delivery_pb2 import Delivery
 from tidings.v1.event_pb2 import Event
 from tidings.v1.publisher_service_pb2 import PublishRequest, PublishResponse
 from tidings.v1.publisher_service_pb2_grpc import PublisherServiceStub
 from tidings.v1.reader_service_pb2 import ReadRequest, ReadResponse
 from tidings.v1.reader_service_pb2_grpc import ReaderServiceStub
+from tidings.v1.settlement_pb2 import Settlement, SettlementBatch, SettlementResult
 from tidings.v1.subscription_service_pb2 import (
     CreateSubscriptionRequest,
     CreateSubscriptionResponse,

@@ -10,14 +10,12 @@ import {
   ConsumeRequest,
   type ConsumeResponse,
   ConsumerServiceClient,
-  type Delivery,
-  NackKind,
-  type Settlement,
-  SettlementStatus,
 } from "../generated/tidings/v1/consumer_service.js";
 import "../generated/tidings/v1/dead_letter_service.js";
+import type { Delivery } from "../generated/tidings/v1/delivery.js";
 import "../generated/tidings/v1/error.js";
 import type { Event, RecordedEvent } from "../generated/tidings/v1/event.js";
+import { StartBoundary } from "../generated/tidings/v1/position.js";
 import {
   PublisherServiceClient,
   PublishRequest,
@@ -26,10 +24,10 @@ import {
   ReaderServiceClient,
   ReadRequest,
   type ReadResponse,
-  StartBoundary,
 } from "../generated/tidings/v1/reader_service.js";
 import "../generated/tidings/v1/schema_service.js";
 import "../generated/tidings/v1/server_service.js";
+import { NackKind, type Settlement, SettlementStatus } from "../generated/tidings/v1/settlement.js";
 import {
   CreateSubscriptionRequest,
   SubscriptionServiceClient,

@@ -61,6 +61,10 @@ class EventTypes:
         """The topics that types declare."""
         return {event_type.topic for event_type in self._types.values() if event_type.topic}
 
+    def declaring(self, topic: str) -> list[str]:
+        """The types that declare a topic."""
+        return [name for name, event_type in self._types.items() if event_type.topic == topic]
+
 
 def messages(descriptors: Iterable[Descriptor]) -> Iterator[Descriptor]:
     """The messages and those in them, without the entries of maps."""

@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from protovalidate import Validator
 from tidings.v1 import error_pb2
-from tidings.v1.error_pb2 import Error, ErrorReason, FieldViolation
+from tidings.v1.error_pb2 import ErrorDetail, ErrorReason, FieldViolation
 
 DOMAIN = "tidings"
 MAX_VIOLATIONS = 100  # What is said of one request.
@@ -35,10 +35,10 @@ class Fault(Exception):
         self.fields = fields
         self.violations = violations  # The same as protovalidate has them.
 
-    def proto(self) -> Error:
+    def proto(self) -> ErrorDetail:
         """The error as a part of a response."""
         options = ErrorReason.DESCRIPTOR.values_by_number[self.reason].GetOptions()
-        return Error(
+        return ErrorDetail(
             reason=self.reason,
             code=options.Extensions[error_pb2.error].code,
             message=self.message,

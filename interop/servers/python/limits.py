@@ -3,13 +3,23 @@
 from importlib.metadata import version
 
 import grpc
-from tidings.v1.server_service_pb2 import GetServerInfoRequest, GetServerInfoResponse, Limits
+from tidings.v1.server_service_pb2 import (
+    FEATURE_EXACT_COUNTS,
+    FEATURE_KEY_PRECONDITIONS,
+    FEATURE_MULTIPLE_PRECONDITIONS,
+    Feature,
+    GetServerInfoRequest,
+    GetServerInfoResponse,
+    Limits,
+)
 from tidings.v1.server_service_pb2_grpc import ServerServiceServicer
 
 MAX_REQUEST_BYTES = 4 << 20
 MAX_EVENT_BYTES = 1 << 20
 MAX_EVENTS = 4096
 MAX_EVENTS_BY_EVENT = 1000  # In a topic with DEDUPE_EVENT.
+
+FEATURES = (FEATURE_EXACT_COUNTS, FEATURE_KEY_PRECONDITIONS, FEATURE_MULTIPLE_PRECONDITIONS)
 
 ServerInfoContext = grpc.aio.ServicerContext[GetServerInfoRequest, GetServerInfoResponse]
 
@@ -30,4 +40,5 @@ class ServerInfo(ServerServiceServicer):
                 max_events_per_request=MAX_EVENTS,
                 max_events_per_dedupe_event_request=MAX_EVENTS_BY_EVENT,
             ),
+            features=[Feature.Name(feature).removeprefix("FEATURE_") for feature in FEATURES],
         )

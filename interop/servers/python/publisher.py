@@ -2,44 +2,39 @@
 
 import copy
 import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import grpc
-from buf.validate.validate_pb2 import FieldPath, FieldPathElement, Violation
+from buf.validate.validate_pb2 import FieldPathElement
 from google.protobuf.any_pb2 import Any
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from tidings.v1.error_pb2 import (
-    ERROR_REASON_EVENT_ID_CONFLICT,
     ERROR_REASON_EVENT_INVALID,
     ERROR_REASON_EVENT_MALFORMED,
     ERROR_REASON_EVENT_TOO_LARGE,
     ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
     ERROR_REASON_EVENT_TYPE_UNKNOWN,
-    ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED,
     ERROR_REASON_REQUEST_INVALID,
-    ERROR_REASON_SEQUENCE_MISMATCH,
     ERROR_REASON_TOPIC_UNDETERMINED,
 )
 from tidings.v1.event_pb2 import Event
 from tidings.v1.publisher_service_pb2 import (
     ImportRequest,
     ImportResponse,
-    Precondition,
     PublishRequest,
     PublishResponse,
     PublishStreamRequest,
     PublishStreamResponse,
-    Receipt,
-    RefusedEvent,
 )
 from tidings.v1.publisher_service_pb2_grpc import PublisherServiceServicer
+from tidings.v1.receipt_pb2 import RefusedEvent
 
+from batch import Accepted, Batch, check_subjects
 from eventtypes import EventType, EventTypes
 from faults import Fault, about_field, check
 from limits import MAX_EVENT_BYTES, MAX_EVENTS, MAX_EVENTS_BY_EVENT
-from topics import Log, Stored, Topics
+from topics import Log, Topics
 
 MAX_REFUSED_EVENTS = 100  # In the summary of an import.
 MAX_SECONDS, MIN_SECONDS = 253_402_300_799, -62_135_596_800  # The years 1 to 9999.
@@ -50,119 +45,11 @@ NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 KEY = re.compile(r"[^\x00-\x1f\x7f]{0,512}")
 PLAIN_EVENT = Event(id="-", source="-", data=Any())
 
-# The requests have the same fields, as far as each has them.
 Received = TypeVar("Received", PublishStreamRequest, ImportRequest)
-AnyRequest = PublishRequest | PublishStreamRequest | ImportRequest
 
 PublishContext = grpc.aio.ServicerContext[PublishRequest, PublishResponse]
 StreamContext = grpc.aio.ServicerContext[PublishStreamRequest, PublishStreamResponse]
 ImportContext = grpc.aio.ServicerContext[ImportRequest, ImportResponse]
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """An event of a request that passed every check."""
-
-    index: int
-    event: Event
-    payload: Message
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        return self.event.source, self.event.id
-
-
-@dataclass
-class Batch:
-    """The events of a request, on their way into a topic."""
-
-    log: Log
-    request_id: str
-    accepted: list[Accepted]
-
-    def store(self, precondition: Precondition | None) -> list[Receipt]:
-        """Stores the events, all or none, unless they are stored already."""
-        return (
-            self._store_each(precondition) if self.log.by_event else self._store_all(precondition)
-        )
-
-    def _store_all(self, precondition: Precondition | None) -> list[Receipt]:
-        """Where requests are recognised."""
-        identity = self.request_id or tuple(each.identity for each in self.accepted)
-        stored = self.log.recognise(identity)
-        duplicate = stored is not None
-        if stored is not None:
-            for each, there in zip(self.accepted, stored, strict=False):
-                self._require_same(each, there)
-            if len(stored) != len(self.accepted):
-                raise self._conflict(self.accepted[0], stored[-1].sequence)
-        else:
-            self._expect(precondition)
-            stored = [self.log.append(each.event, each.payload) for each in self.accepted]
-            self.log.remember(identity, stored)
-        return [
-            Receipt(index=each.index, sequence=there.sequence, duplicate=duplicate)
-            for each, there in zip(self.accepted, stored, strict=True)
-        ]
-
-    def _store_each(self, precondition: Precondition | None) -> list[Receipt]:
-        """Where events are recognised one by one."""
-        fresh: dict[tuple[str, str], Accepted] = {}
-        places: dict[tuple[str, str], Stored] = {}
-        for each in self.accepted:
-            known = self.log.recognise(each.identity)
-            if known:
-                places[each.identity] = known[0]
-                self._require_same(each, known[0])
-            else:
-                # Twice in this request is the same, or a conflict.
-                first = fresh.setdefault(each.identity, each)
-                self._require_same(each, Stored(0, first.event, first.payload))
-        if fresh:
-            self._expect(precondition)
-        for identity, each in fresh.items():
-            places[identity] = self.log.append(each.event, each.payload)
-            self.log.remember(identity, [places[identity]])
-        return [
-            Receipt(
-                index=each.index,
-                sequence=places[each.identity].sequence,
-                duplicate=fresh.get(each.identity) is not each,
-            )
-            for each in self.accepted
-        ]
-
-    def _require_same(self, sent: Accepted, stored: Stored) -> None:
-        """Raises a Fault unless what is stored says what was sent."""
-        if sent.event != stored.event and (
-            without_content(sent.event) != without_content(stored.event)
-            or sent.payload != stored.payload
-        ):
-            raise self._conflict(sent, stored.sequence)
-
-    def _conflict(self, sent: Accepted, sequence: int) -> Fault:
-        metadata = {"topic": self.log.topic.name, "sequence": str(sequence)}
-        if self.request_id and not self.log.by_event:
-            metadata["request_id"] = self.request_id
-            message = f'request id "{self.request_id}" was used for other events'
-        else:
-            metadata |= {"id": sent.event.id, "source": sent.event.source}
-            message = f'an event with id "{sent.event.id}" and other content is stored'
-        return Fault(ERROR_REASON_EVENT_ID_CONFLICT, message, metadata)
-
-    def _expect(self, precondition: Precondition | None) -> None:
-        """Raises a Fault where the last event isn't the expected one."""
-        if precondition is None:
-            return
-        key = precondition.partition_key
-        actual = self.log.last_of_key.get(key, 0) if key else self.log.latest_sequence
-        expected = precondition.expected_last_sequence
-        if actual != expected:
-            metadata = {"expected": str(expected), "actual": str(actual)}
-            if key:
-                metadata["partition_key"] = key
-            message = f"the last sequence is {actual}, not {expected}"
-            raise Fault(ERROR_REASON_SEQUENCE_MISMATCH, message, metadata)
 
 
 class Publisher(PublisherServiceServicer):
@@ -182,30 +69,38 @@ class Publisher(PublisherServiceServicer):
         self, request_iterator: AsyncIterator[PublishStreamRequest | Fault], context: StreamContext
     ) -> AsyncIterator[PublishStreamResponse]:
         batch = 0
-        async for request in request_iterator:
+        stop = False
+        async for received in request_iterator:
             try:
-                published = self.publish(require(request))
+                request = require(received)
+                if batch == 0:
+                    stop = request.stop_on_error
+                elif request.stop_on_error and not stop:
+                    description = "must be set in the first message"
+                    raise about_field(ERROR_REASON_REQUEST_INVALID, "stop_on_error", description)
+                published = self.publish(wrapped(request))
                 yield PublishStreamResponse(batch=batch, published=published)
+                failed = bool(published.refused_events)
             except Fault as fault:
                 yield PublishStreamResponse(batch=batch, error=fault.proto())
+                failed = True
+            if stop and failed:
+                return
             batch += 1
 
     async def Import(  # noqa: N802
         self, request_iterator: AsyncIterator[ImportRequest | Fault], context: ImportContext
     ) -> ImportResponse:
         summary = ImportResponse()
-        first: ImportRequest | None = None
+        first: PublishRequest | None = None
         try:
             async for received in request_iterator:
-                request = require(received)
-                given = request.topic
+                request = wrapped(require(received))
                 if first is None:
-                    first = request
-                elif given not in ("", first.topic):
-                    reason = ERROR_REASON_REQUEST_INVALID
-                    raise about_field(reason, "topic", "must be that of the first message or empty")
+                    first = copy.deepcopy(request)
+                check_importable(request, first)
                 # What the first message says, or its events declare, holds for all.
-                request.topic = given or first.topic or summary.topic
+                request.topic = first.topic or summary.topic
                 request.skip_invalid = first.skip_invalid
                 response = self.publish(request, base=summary.received_count)
                 summary.received_count += len(request.events)
@@ -215,14 +110,13 @@ class Publisher(PublisherServiceServicer):
             raise
         return summary
 
-    def publish(self, request: AnyRequest, base: int = 0) -> PublishResponse:
+    def publish(self, request: PublishRequest, base: int = 0) -> PublishResponse:
         """Stores the events of a request. Indexes in errors are counted from base."""
         check_own_fields(request)
         name = request.topic or self._declared_topic(request)
         log = self._topics.log(name) if name else None
-        if log and log.by_event and len(request.events) > MAX_EVENTS_BY_EVENT:
-            description = f"at most {MAX_EVENTS_BY_EVENT} items in a topic with DEDUPE_EVENT"
-            raise about_field(ERROR_REASON_REQUEST_INVALID, "events", description)
+        if log and log.by_event:
+            check_count(request, MAX_EVENTS_BY_EVENT, " in a topic with DEDUPE_EVENT")
         response = PublishResponse(topic=name)
         accepted = []
         for index, event in enumerate(request.events):
@@ -233,16 +127,15 @@ class Publisher(PublisherServiceServicer):
                     raise
                 refused = RefusedEvent(index=base + index, id=event.id, error=fault.proto())
                 response.refused_events.append(refused)
-        if not accepted:
+        if not accepted and not request.preconditions:
             return response
         if log is None:
             raise about_field(ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
-        precondition = precondition_of(request, log, accepted)
-        request_id = "" if isinstance(request, ImportRequest) else request.request_id
-        response.receipts.extend(Batch(log, request_id, accepted).store(precondition))
+        batch = Batch(log, request.request_id, request.events, accepted, request.preconditions)
+        response.receipts.extend(batch.store())
         return response
 
-    def _declared_topic(self, request: AnyRequest) -> str:
+    def _declared_topic(self, request: PublishRequest) -> str:
         """The topic that the types of all events declare. Events of unknown types have
         no say; they are refused on their own."""
         topic = ""
@@ -278,12 +171,14 @@ class Publisher(PublisherServiceServicer):
         kept = Event()
         kept.CopyFrom(event)
         kept.data.type_url = f"type.googleapis.com/{known.name}"
-        if not kept.partition_key:
-            kept.partition_key = known.key_of(payload)
-            if not KEY.fullmatch(kept.partition_key):
+        if not kept.HasField("partition_key"):
+            key = known.key_of(payload)
+            if not KEY.fullmatch(key):
                 field = f"{at}.data.{'.'.join(known.key)}"
                 description = "as a key: at most 512 characters, none of control"
                 raise about_field(ERROR_REASON_EVENT_INVALID, field, description)
+            if key:
+                kept.partition_key = key
         return Accepted(index, kept, payload)
 
     def _allowed_type(self, log: Log | None, event: Event, at: str) -> EventType:
@@ -299,7 +194,7 @@ class Publisher(PublisherServiceServicer):
                 f'the server has not been given the type "{name}"',
                 {"type": name},
             )
-        if log and log.topic.event_types and name not in log.topic.event_types:
+        if log and not self._topics.takes(log, name):
             topic = log.topic.name
             raise about_field(
                 ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
@@ -317,24 +212,45 @@ def require(request: Received | Fault) -> Received:
     return request
 
 
-def check_own_fields(request: AnyRequest) -> None:
+def wrapped(request: Received) -> PublishRequest:
+    """The request that a message of a stream holds."""
+    if not request.HasField("publish"):
+        check(request, ERROR_REASON_REQUEST_INVALID)
+    return request.publish
+
+
+def check_importable(request: PublishRequest, first: PublishRequest) -> None:
+    """Raises a Fault where a message says what isn't for Import, or what the first didn't."""
+    if request.request_id:
+        field, description = "request_id", "is not for Import"
+    elif request.preconditions:
+        field, description = "preconditions", "are not for Import"
+    elif request.topic not in ("", first.topic):
+        field, description = "topic", "must be that of the first message or empty"
+    elif request.skip_invalid and not first.skip_invalid:
+        field, description = "skip_invalid", "must be that of the first message or unset"
+    else:
+        return
+    raise about_field(ERROR_REASON_REQUEST_INVALID, field, description)
+
+
+def check_count(request: PublishRequest, most: int, where: str = "") -> None:
+    if len(request.events) > most:
+        description = f"must have at most {most} items{where}"
+        metadata = {"limit": str(most)}
+        raise about_field(ERROR_REASON_REQUEST_INVALID, "events", description, metadata)
+
+
+def check_own_fields(request: PublishRequest) -> None:
     """Raises a Fault where a request breaks a rule, its events aside."""
-    count = len(request.events)
-    if count > MAX_EVENTS:
-        # Told here, since every event would be checked besides.
-        rule = "repeated.max_items"
-        fault = about_field(
-            ERROR_REASON_REQUEST_INVALID, "events", f"must have at most {MAX_EVENTS} items"
-        )
-        fault.fields[0].rule_id = rule
-        field = FieldPath(elements=[FieldPathElement(field_name="events")])
-        fault.violations = [Violation(field=field, rule_id=rule, message=fault.message)]
-        raise fault
-    own = copy.deepcopy(request)
+    check_count(request, MAX_EVENTS)
+    own = PublishRequest()
+    own.CopyFrom(request)
     del own.events[:]
-    if count > 0:
+    if request.events:
         own.events.append(PLAIN_EVENT)
     check(own, ERROR_REASON_REQUEST_INVALID)
+    check_subjects(request.preconditions)
 
 
 def check_envelope(event: Event, here: FieldPathElement, at: str) -> None:
@@ -352,33 +268,6 @@ def check_envelope(event: Event, here: FieldPathElement, at: str) -> None:
     if not (MIN_SECONDS <= event.time.seconds <= MAX_SECONDS and 0 <= event.time.nanos < 10**9):
         description = "must be a time from year 1 to 9999"
         raise about_field(ERROR_REASON_EVENT_INVALID, f"{at}.time", description)
-
-
-def precondition_of(
-    request: AnyRequest, log: Log, accepted: Sequence[Accepted]
-) -> Precondition | None:
-    """What a request expects, if anything."""
-    if isinstance(request, ImportRequest) or not request.HasField("precondition"):
-        return None
-    key = request.precondition.partition_key
-    if key and not log.by_event:
-        name = log.topic.name
-        message = f'topic "{name}" keeps no sequence of a key: its dedupe is not DEDUPE_EVENT'
-        raise Fault(ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED, message, {"topic": name})
-    for each in accepted:
-        if key and each.event.partition_key != key:
-            description = f'events[{each.index}] has another key, "{each.event.partition_key}"'
-            field = "precondition.partition_key"
-            raise about_field(ERROR_REASON_REQUEST_INVALID, field, description)
-    return request.precondition
-
-
-def without_content(event: Event) -> Event:
-    """The event with the type of its content only."""
-    envelope = Event()
-    envelope.CopyFrom(event)
-    envelope.data.value = b""
-    return envelope
 
 
 def count(response: PublishResponse, summary: ImportResponse) -> None:

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from tidings.options.v1.options_pb2 import DEDUPE_EVENT, DEDUPE_REQUEST, Retention, TopicSettings
 from tidings.v1.error_pb2 import (
     ERROR_REASON_EVENT_TYPE_UNKNOWN,
     ERROR_REASON_PAGE_TOKEN_INVALID,
@@ -17,10 +18,9 @@ from tidings.v1.error_pb2 import (
     ERROR_REASON_TOPIC_ALREADY_EXISTS,
     ERROR_REASON_TOPIC_ETAG_MISMATCH,
     ERROR_REASON_TOPIC_NOT_FOUND,
-    ERROR_REASON_UPDATE_MASK_INVALID,
 )
 from tidings.v1.event_pb2 import Event
-from tidings.v1.topic_pb2 import DEDUPE_EVENT, DEDUPE_REQUEST, Retention, Topic, TopicStatistics
+from tidings.v1.topic_pb2 import Topic, TopicStatistics
 from tidings.v1.topic_service_pb2 import (
     CreateTopicRequest,
     CreateTopicResponse,
@@ -37,18 +37,13 @@ from tidings.v1.topic_service_pb2_grpc import TopicServiceServicer
 
 from eventtypes import EventTypes
 from faults import Fault, about_field, check
+from update import update
 
 FIRST_SEQUENCE = 4096
 DEFAULT_DEDUPE_WINDOW = Duration(seconds=120)
 DEFAULT_PAGE_SIZE = 100
-MUTABLE = (
-    "description",
-    "event_types",
-    "dedupe_window",
-    "retention",
-    "retention.max_age",
-    "retention.max_bytes",
-)
+MAX_PAGE_SIZE = 1000
+ANY_TYPE = "*"
 
 Context = grpc.aio.ServicerContext
 
@@ -79,7 +74,7 @@ class Log:
     @property
     def by_event(self) -> bool:
         """Events are recognised one by one."""
-        return self.topic.dedupe == DEDUPE_EVENT
+        return bool(self.topic.settings.dedupe == DEDUPE_EVENT)
 
     @property
     def latest_sequence(self) -> int:
@@ -109,8 +104,13 @@ class Log:
         return stored
 
     def remember(self, identity: object, stored: list[Stored]) -> None:
-        """Makes an identity recognised for the dedupe window."""
-        window = self.topic.dedupe_window.ToNanoseconds() / 1e9
+        """Makes an identity recognised for the dedupe window, which is never longer than
+        events are kept."""
+        settings = self.topic.settings
+        nanoseconds = settings.dedupe_window.ToNanoseconds()
+        if settings.retention.HasField("max_age"):
+            nanoseconds = min(nanoseconds, settings.retention.max_age.ToNanoseconds())
+        window = nanoseconds / 1e9
         self._identities[identity] = (time.monotonic() + window, stored)
 
 
@@ -139,7 +139,7 @@ class Topics(TopicServiceServicer):
     ) -> CreateTopicResponse:
         check(request, ERROR_REASON_REQUEST_INVALID)
         name = request.topic.name
-        self._know(request.topic)
+        self._know(request.topic.settings)
         if name in self._logs:
             reason = ERROR_REASON_TOPIC_ALREADY_EXISTS
             raise Fault(reason, f'topic "{name}" exists', {"topic": name})
@@ -159,6 +159,7 @@ class Topics(TopicServiceServicer):
                 latest_sequence=log.latest_sequence,
                 stored_bytes=log.stored_bytes,
                 latest_publish_time=log.latest_publish_time,
+                event_count=len(log.events),
             )
         )
         return response
@@ -168,7 +169,7 @@ class Topics(TopicServiceServicer):
     ) -> ListTopicsResponse:
         check(request, ERROR_REASON_REQUEST_INVALID)
         after = read_token(request.page_token)
-        size = request.page_size or DEFAULT_PAGE_SIZE
+        size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         names = sorted(name for name in self._logs if name > after)
         page = names[:size]
         token = write_token(page[-1]) if len(names) > size else ""
@@ -183,24 +184,16 @@ class Topics(TopicServiceServicer):
         check(request, ERROR_REASON_REQUEST_INVALID)
         wanted = request.topic
         log = self._at(wanted.name, wanted.etag)
-        updated = Topic()
-        updated.CopyFrom(log.topic)
-        mask = request.update_mask
-        for i, path in enumerate(mask.paths):
-            if path not in MUTABLE:
-                raise about_field(
-                    ERROR_REASON_UPDATE_MASK_INVALID,
-                    f"update_mask.paths[{i}]",
-                    f'"{path}" is not a field that can be changed',
-                )
-        if not mask.paths:
-            mask.paths.extend(each.name for each, _ in wanted.ListFields() if each.name in MUTABLE)
-        wanted.retention.SetInParent()  # So that a part of it that is named is cleared.
-        mask.MergeMessage(wanted, updated, True, True)
-        if updated.retention == Retention():
-            updated.ClearField("retention")
-        if updated.event_types != log.topic.event_types:
-            self._know(updated)
+        settings = TopicSettings()
+        settings.CopyFrom(log.topic.settings)
+        updated = Topic(name=log.topic.name, settings=settings)
+        update(updated, wanted, request.update_mask, "topic")
+        complete(updated.settings)
+        if updated.settings == log.topic.settings:
+            return UpdateTopicResponse(topic=log.topic)
+        if updated.settings.event_types != log.topic.settings.event_types:
+            self._know(updated.settings)
+        updated.create_time.CopyFrom(log.topic.create_time)
         self._settle(updated)
         log.topic = updated
         return UpdateTopicResponse(topic=updated)
@@ -225,40 +218,45 @@ class Topics(TopicServiceServicer):
             raise Fault(reason, message, {"topic": name, "etag": present})
         return log
 
-    def _know(self, topic: Topic) -> None:
+    def takes(self, log: Log, name: str) -> bool:
+        """Whether a topic takes the events of a type: those that it names or, where it
+        names none, that declare it, if there are such."""
+        topic = log.topic
+        named = topic.settings.event_types or self._types.declaring(topic.name) or [ANY_TYPE]
+        return ANY_TYPE in named or name in named
+
+    def _know(self, settings: TopicSettings) -> None:
         """Raises a Fault where a topic is to take a type that isn't known."""
-        for i, name in enumerate(topic.event_types):
-            if self._types.find(name) is None:
+        for i, name in enumerate(settings.event_types):
+            if name != ANY_TYPE and self._types.find(name) is None:
                 raise about_field(
                     ERROR_REASON_EVENT_TYPE_UNKNOWN,
-                    f"topic.event_types[{i}]",
+                    f"topic.settings.event_types[{i}]",
                     f'the server has not been given the type "{name}"',
                     {"type": name},
                 )
 
     def _new(self, asked: Topic) -> Topic:
         """A topic as it is asked for."""
-        topic = Topic()
-        topic.CopyFrom(asked)
-        topic.ClearField("statistics")
-        topic.dedupe = topic.dedupe or DEDUPE_REQUEST
+        topic = Topic(name=asked.name, settings=asked.settings)
+        complete(topic.settings)
         self._settle(topic)
         topic.create_time.CopyFrom(topic.update_time)
         return topic
 
     def _settle(self, topic: Topic) -> None:
         """Fills what follows from a change."""
-        if not topic.HasField("dedupe_window"):
-            topic.dedupe_window.CopyFrom(DEFAULT_DEDUPE_WINDOW)
-        if topic.retention.HasField("max_age"):
-            shorter = min(topic.dedupe_window, topic.retention.max_age, key=nanoseconds)
-            topic.dedupe_window.CopyFrom(shorter)
         topic.etag = str(next(self._etags))
         topic.update_time.CopyFrom(now())
 
 
-def nanoseconds(duration: Duration) -> int:
-    return duration.ToNanoseconds()
+def complete(settings: TopicSettings) -> None:
+    """Gives what is unset its default."""
+    settings.dedupe = settings.dedupe or DEDUPE_REQUEST
+    if not settings.HasField("dedupe_window"):
+        settings.dedupe_window.CopyFrom(DEFAULT_DEDUPE_WINDOW)
+    if settings.retention == Retention():
+        settings.ClearField("retention")
 
 
 def now() -> Timestamp:

@@ -69,6 +69,11 @@ export class EventTypes {
     return this.#types.get(name.slice(name.lastIndexOf("/") + 1));
   }
 
+  /** The types that declare a topic. */
+  declaring(topic: string): string[] {
+    return [...this.#types.values()].filter((type) => type.topic === topic).map(({ name }) => name);
+  }
+
   /** The topics that types declare. */
   topics(): Set<string> {
     return new Set([...this.#types.values()].map(({ topic }) => topic).filter(Boolean));

@@ -5,11 +5,11 @@ import { createValidator, Violation, violationsToProto } from "@bufbuild/protova
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@example/tidings/google/rpc";
 import {
-  error as errorOptions,
-  type Error as ErrorMessage,
+  type ErrorDetail,
+  ErrorDetailSchema,
   ErrorReason,
   ErrorReasonSchema,
-  ErrorSchema,
+  error as errorOptions,
   type StatusCode,
 } from "@example/tidings/v1";
 
@@ -48,8 +48,8 @@ export class Fault extends ConnectError {
   }
 
   /** The error as a part of a response. */
-  toMessage(): ErrorMessage {
-    return create(ErrorSchema, {
+  toMessage(): ErrorDetail {
+    return create(ErrorDetailSchema, {
       reason: this.reason,
       code: codeOf(this.reason),
       message: this.rawMessage,

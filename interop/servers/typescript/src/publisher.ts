@@ -1,5 +1,12 @@
 // tidings.v1.PublisherService.
-import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type Message,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import type { Path } from "@bufbuild/protobuf/reflect";
 import { Violation } from "@bufbuild/protovalidate";
 import type { ServiceImpl } from "@connectrpc/connect";
@@ -11,7 +18,6 @@ import {
   ImportRequestSchema,
   type ImportResponse,
   ImportResponseSchema,
-  type Precondition,
   type PublisherService,
   type PublishRequest,
   PublishRequestSchema,
@@ -21,7 +27,7 @@ import {
   PublishStreamRequestSchema,
   RefusedEventSchema,
 } from "@example/tidings/v1";
-import { type Accepted, Batch } from "./batch.js";
+import { type Accepted, Batch, checkSubjects } from "./batch.js";
 import type { EventType, EventTypes } from "./eventtypes.js";
 import { aboutField, aboutRules, Fault, violationsOf } from "./faults.js";
 import { maxEventBytes, maxEvents, maxEventsByEvent, maxRequestBytes } from "./limits.js";
@@ -35,14 +41,6 @@ const typeName = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 // No control characters, as the rules of Event say.
 const key = /^[^\x00-\x1f\x7f]{0,512}$/u;
 
-type Request = PublishRequest | PublishStreamRequest | ImportRequest;
-
-/** What of a request Publish, PublishStream and Import have in common. */
-type Common = Pick<PublishRequest, "topic" | "events" | "skipInvalid"> & {
-  requestId?: string;
-  precondition?: Precondition;
-};
-
 /** Nothing waits while a request is stored, so that no other comes between. */
 export class Publisher implements ServiceImpl<typeof PublisherService> {
   readonly #types: EventTypes;
@@ -53,14 +51,25 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
     this.#topics = topics;
   }
 
-  publish: ServiceImpl<typeof PublisherService>["publish"] = (request) =>
-    this.#store(request, rulesBroken(PublishRequestSchema, request));
+  publish: ServiceImpl<typeof PublisherService>["publish"] = (request) => {
+    requireSize(PublishRequestSchema, request);
+    return this.#store(request);
+  };
 
   async *publishStream(requests: AsyncIterable<PublishStreamRequest>) {
     let batch = 0n;
+    let stop = false;
     for await (const request of requests) {
+      let failed = true;
       try {
-        const value = this.#store(request, rulesBroken(PublishStreamRequestSchema, request));
+        const publish = wrapped(PublishStreamRequestSchema, request, request.publish);
+        stop ||= batch === 0n && request.stopOnError;
+        if (request.stopOnError && !stop) {
+          const description = "must be set in the first message";
+          throw aboutField(ErrorReason.REQUEST_INVALID, "stop_on_error", description);
+        }
+        const value = this.#store(publish);
+        failed = value.refusedEvents.length > 0;
         yield { batch, result: { case: "published" as const, value } };
       } catch (error) {
         if (!(error instanceof Fault) || error.reason === ErrorReason.REQUEST_TOO_LARGE) {
@@ -68,27 +77,27 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
         }
         yield { batch, result: { case: "error" as const, value: error.toMessage() } };
       }
+      if (stop && failed) {
+        return;
+      }
       batch++;
     }
   }
 
   async import(requests: AsyncIterable<ImportRequest>): Promise<ImportResponse> {
     const summary = create(ImportResponseSchema);
-    let first: ImportRequest | undefined;
+    let first: PublishRequest | undefined;
     try {
       for await (const request of requests) {
-        first ??= request;
-        if (request.topic !== "" && request.topic !== first.topic) {
-          const description = "must be that of the first message or empty";
-          throw aboutField(ErrorReason.REQUEST_INVALID, "topic", description);
-        }
-        const base = Number(summary.receivedCount);
-        const broken = rulesBroken(ImportRequestSchema, request, base);
+        const publish = wrapped(ImportRequestSchema, request, request.publish);
+        first ??= publish;
+        checkImportable(publish, first);
         // What the first message says, or its events declare, holds for all.
         const topic = first.topic || summary.topic;
-        const common = { ...request, topic, skipInvalid: first.skipInvalid };
-        const response = this.#store(common, broken, base);
-        summary.receivedCount += BigInt(request.events.length);
+        const { skipInvalid } = first;
+        const base = Number(summary.receivedCount);
+        const response = this.#store({ ...publish, topic, skipInvalid }, base);
+        summary.receivedCount += BigInt(publish.events.length);
         count(response, summary);
       }
     } catch (error) {
@@ -98,15 +107,17 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
   }
 
   /** Stores the events of a request. Indexes in errors are counted from base. */
-  #store(request: Common, broken: Broken, base = 0): PublishResponse {
+  #store(request: PublishRequest, base = 0): PublishResponse {
+    checkCount(request, maxEvents);
+    const broken = rulesBroken(request, base);
     if (broken.request.length > 0) {
       throw aboutRules(ErrorReason.REQUEST_INVALID, broken.request);
     }
+    checkSubjects(request.preconditions);
     const name = request.topic || this.#declaredTopic(request.events);
     const log = name === "" ? undefined : this.#topics.log(name);
-    if (log?.byEvent && request.events.length > maxEventsByEvent) {
-      const description = `at most ${maxEventsByEvent} items in a topic with DEDUPE_EVENT`;
-      throw aboutField(ErrorReason.REQUEST_INVALID, "events", description);
+    if (log?.byEvent) {
+      checkCount(request, maxEventsByEvent, " in a topic with DEDUPE_EVENT");
     }
     const response = create(PublishResponseSchema, { topic: name });
     const accepted: Accepted[] = [];
@@ -122,15 +133,13 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
         response.refusedEvents.push(create(RefusedEventSchema, refused));
       }
     });
-    if (accepted.length === 0) {
+    if (accepted.length === 0 && request.preconditions.length === 0) {
       return response;
     }
     if (!log) {
       throw aboutField(ErrorReason.TOPIC_UNDETERMINED, "topic", "must be set");
     }
-    checkPrecondition(request.precondition, log, accepted);
-    const batch = new Batch(log, request.requestId ?? "", accepted);
-    response.receipts = batch.store(request.precondition);
+    response.receipts = new Batch(log, request, accepted).store();
     return response;
   }
 
@@ -181,8 +190,9 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
     if (broken.length > 0) {
       throw aboutRules(ErrorReason.EVENT_INVALID, broken);
     }
-    const partitionKey = event.partitionKey || type.keyOf(payload);
-    if (!key.test(partitionKey)) {
+    // One that is set, also to nothing, stays.
+    const partitionKey = event.partitionKey ?? (type.keyOf(payload) || undefined);
+    if (partitionKey !== undefined && !key.test(partitionKey)) {
       const description = "as a key: at most 512 characters, none of control";
       const field = `${at}.data.${type.key.join(".")}`;
       throw aboutField(ErrorReason.EVENT_INVALID, field, description);
@@ -204,7 +214,7 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
       const description = `the server has not been given the type "${name}"`;
       throw aboutField(ErrorReason.EVENT_TYPE_UNKNOWN, field, description, { type: name });
     }
-    if (log && log.topic.eventTypes.length > 0 && !log.topic.eventTypes.includes(name)) {
+    if (log && !this.#topics.takes(log, name)) {
       const topic = log.topic.name;
       const description = `topic "${topic}" doesn't take events of type ${name}`;
       const metadata = { type: name, topic };
@@ -217,23 +227,9 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
 /** The rules that a request breaks: its own, and by index those of its events. */
 type Broken = { request: Violation[]; events: Map<number, Violation[]> };
 
-function rulesBroken<Desc extends DescMessage>(
-  schema: Desc,
-  request: Request & Message<Desc["typeName"]>,
-  base = 0,
-): Broken {
-  const size = toBinary(schema, request as never).length;
-  if (size > maxRequestBytes) {
-    const metadata = { size: String(size), limit: String(maxRequestBytes) };
-    const message = `the request has ${size} bytes, at most ${maxRequestBytes} are allowed`;
-    throw new Fault(ErrorReason.REQUEST_TOO_LARGE, message, { metadata });
-  }
+function rulesBroken(request: PublishRequest, base: number): Broken {
   const broken: Broken = { request: [], events: new Map() };
-  if (request.events.length > maxEvents) {
-    // Told here, since every event would be checked besides.
-    request = { ...request, events: request.events.slice(0, maxEvents + 1) };
-  }
-  for (const violation of violationsOf(schema, request as never)) {
+  for (const violation of violationsOf(PublishRequestSchema, request)) {
     const [field, item, ...rest] = violation.field;
     if (field?.kind === "field" && field.name === "events" && item?.kind === "list_sub") {
       const { message, ruleId, rule, forKey } = violation;
@@ -248,6 +244,55 @@ function rulesBroken<Desc extends DescMessage>(
   return broken;
 }
 
+function requireSize<Desc extends DescMessage>(schema: Desc, request: MessageShape<Desc>): void {
+  const size = toBinary(schema, request).length;
+  if (size > maxRequestBytes) {
+    const metadata = { size: String(size), limit: String(maxRequestBytes) };
+    const message = `the request has ${size} bytes, at most ${maxRequestBytes} are allowed`;
+    throw new Fault(ErrorReason.REQUEST_TOO_LARGE, message, { metadata });
+  }
+}
+
+/** The request that a message of a stream holds. Throws where it holds none. */
+function wrapped<Desc extends DescMessage>(
+  schema: Desc,
+  request: MessageShape<Desc>,
+  publish: PublishRequest | undefined,
+): PublishRequest {
+  requireSize(schema, request);
+  if (!publish) {
+    throw aboutRules(ErrorReason.REQUEST_INVALID, violationsOf(schema, request));
+  }
+  return publish;
+}
+
+/** Throws where a request has too many events; all would be checked otherwise. */
+function checkCount({ events }: PublishRequest, most: number, where = ""): void {
+  if (events.length > most) {
+    const description = `must have at most ${most} items${where}`;
+    const metadata = { limit: String(most) };
+    throw aboutField(ErrorReason.REQUEST_INVALID, "events", description, metadata);
+  }
+}
+
+/** Throws where a message says what isn't for Import, or what the first one didn't. */
+function checkImportable(request: PublishRequest, first: PublishRequest): void {
+  const refused = (field: string, description: string) =>
+    aboutField(ErrorReason.REQUEST_INVALID, field, description);
+  if (request.requestId !== "") {
+    throw refused("request_id", "is not for Import");
+  }
+  if (request.preconditions.length > 0) {
+    throw refused("preconditions", "are not for Import");
+  }
+  if (request.topic !== "" && request.topic !== first.topic) {
+    throw refused("topic", "must be that of the first message or empty");
+  }
+  if (request.skipInvalid && !first.skipInvalid) {
+    throw refused("skip_invalid", "must be that of the first message or unset");
+  }
+}
+
 /** The path of an event of a request. */
 function pathOf(index: number): Path {
   return [PublishRequestSchema.field.events, { kind: "list_sub", index }];
@@ -259,29 +304,6 @@ function decode(type: EventType, { data }: Event, at: string): Message {
   } catch (error) {
     const description = `${type.name}: ${error instanceof Error ? error.message : error}`;
     throw aboutField(ErrorReason.EVENT_MALFORMED, `${at}.data.value`, description);
-  }
-}
-
-/** Throws where a precondition doesn't suit the topic or the events. */
-function checkPrecondition(
-  precondition: Precondition | undefined,
-  log: Log,
-  accepted: Accepted[],
-): void {
-  const key = precondition?.partitionKey ?? "";
-  if (key === "") {
-    return;
-  }
-  if (!log.byEvent) {
-    const topic = log.topic.name;
-    const message = `topic "${topic}" keeps no sequence of a key: its dedupe isn't DEDUPE_EVENT`;
-    throw new Fault(ErrorReason.KEY_PRECONDITION_UNSUPPORTED, message, { metadata: { topic } });
-  }
-  const other = accepted.find(({ event }) => event.partitionKey !== key);
-  if (other) {
-    const description = `events[${other.index}] has another key, "${other.event.partitionKey}"`;
-    const field = "precondition.partition_key";
-    throw aboutField(ErrorReason.REQUEST_INVALID, field, description);
   }
 }
 

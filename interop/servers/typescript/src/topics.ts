@@ -1,18 +1,22 @@
 // Topics, and tidings.v1.TopicService.
-import { clone, create, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type Duration, type Timestamp, timestampNow } from "@bufbuild/protobuf/wkt";
+import { clone, create, equals, type Message, toBinary } from "@bufbuild/protobuf";
+import {
+  type Duration,
+  DurationSchema,
+  durationMs,
+  type Timestamp,
+  timestampNow,
+} from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { Dedupe, type TopicSettings, TopicSettingsSchema } from "@example/tidings/options/v1";
 import {
   CreateTopicRequestSchema,
-  Dedupe,
   DeleteTopicRequestSchema,
   ErrorReason,
   type Event,
   EventSchema,
   GetTopicRequestSchema,
   ListTopicsRequestSchema,
-  type Retention,
-  RetentionSchema,
   type Topic,
   TopicSchema,
   type TopicService,
@@ -21,10 +25,13 @@ import {
 } from "@example/tidings/v1";
 import type { EventTypes } from "./eventtypes.js";
 import { aboutField, check, Fault } from "./faults.js";
+import { update } from "./update.js";
 
 const firstSequence = 4096n;
-const defaultDedupeWindow = { seconds: 120n };
+const defaultDedupeWindow = 120n; // In seconds.
 const defaultPageSize = 100;
+const maxPageSize = 1000;
+const anyType = "*";
 const tokenPrefix = "topics after ";
 
 /** An event that a topic holds, with its content decoded. */
@@ -42,9 +49,13 @@ export class Log {
 
   constructor(public topic: Topic) {}
 
+  get settings(): TopicSettings {
+    return settingsOf(this.topic);
+  }
+
   /** Whether events are recognised one by one. */
   get byEvent(): boolean {
-    return this.topic.dedupe === Dedupe.EVENT;
+    return this.settings.dedupe === Dedupe.EVENT;
   }
 
   get latestSequence(): bigint {
@@ -70,42 +81,19 @@ export class Log {
     this.events.push(stored);
     this.storedBytes += toBinary(EventSchema, event).length;
     this.latestPublishTime = timestampNow();
-    if (event.partitionKey !== "") {
+    if (event.partitionKey) {
       this.lastOfKey.set(event.partitionKey, stored.sequence);
     }
     return stored;
   }
 
-  /** Makes an identity recognised for the dedupe window. */
+  /** Makes an identity recognised for the dedupe window, or for as long as events are kept. */
   remember(identity: string, stored: Stored[]): void {
-    const window = Number(nanoseconds(this.topic.dedupeWindow)) / 1e6;
+    const { dedupeWindow, retention } = this.settings;
+    const kept = retention?.maxAge ? milliseconds(retention.maxAge) : Infinity;
+    const window = Math.min(milliseconds(dedupeWindow), kept);
     this.#identities.set(identity, { until: performance.now() + window, stored });
   }
-}
-
-/** The fields that can be changed, and how each takes its value from another topic. */
-const mutable: Record<string, (to: Topic, from: Topic) => void> = {
-  description: (to, from) => (to.description = from.description),
-  event_types: (to, from) => (to.eventTypes = from.eventTypes),
-  dedupe_window: (to, from) => (to.dedupeWindow = from.dedupeWindow),
-  retention: (to, from) => (to.retention = from.retention),
-  "retention.max_age": (to, from) => setRetention(to, { maxAge: from.retention?.maxAge }),
-  "retention.max_bytes": (to, from) =>
-    setRetention(to, { maxBytes: from.retention?.maxBytes ?? 0n }),
-};
-
-function setRetention(topic: Topic, change: Partial<Retention>): void {
-  topic.retention = Object.assign(topic.retention ?? create(RetentionSchema), change);
-}
-
-/** The paths of what is set, for an update without a mask. */
-function pathsOf(topic: Topic): string[] {
-  const paths: string[] = [];
-  if (topic.description !== "") paths.push("description");
-  if (topic.eventTypes.length > 0) paths.push("event_types");
-  if (topic.dedupeWindow) paths.push("dedupe_window");
-  if (topic.retention) paths.push("retention");
-  return paths;
 }
 
 /** tidings.v1.TopicService. */
@@ -117,7 +105,7 @@ export class Topics implements ServiceImpl<typeof TopicService> {
   constructor(types: EventTypes) {
     this.#types = types;
     for (const name of types.topics()) {
-      this.#logs.set(name, new Log(this.#new({ name })));
+      this.#logs.set(name, new Log(this.#new(create(TopicSchema, { name }))));
     }
   }
 
@@ -133,8 +121,8 @@ export class Topics implements ServiceImpl<typeof TopicService> {
 
   createTopic: ServiceImpl<typeof TopicService>["createTopic"] = (request) => {
     check(CreateTopicRequestSchema, request);
-    const topic = this.#new(request.topic ?? {});
-    this.#requireTypes(topic);
+    const topic = this.#new(request.topic ?? create(TopicSchema));
+    this.#requireTypes(settingsOf(topic));
     if (this.#logs.has(topic.name)) {
       const metadata = { topic: topic.name };
       throw new Fault(ErrorReason.TOPIC_ALREADY_EXISTS, `topic "${topic.name}" exists`, {
@@ -153,6 +141,7 @@ export class Topics implements ServiceImpl<typeof TopicService> {
       latestSequence: log.latestSequence,
       storedBytes: BigInt(log.storedBytes),
       latestPublishTime: log.latestPublishTime,
+      eventCount: BigInt(log.events.length),
     });
     return { topic: { ...log.topic, statistics } };
   };
@@ -161,7 +150,7 @@ export class Topics implements ServiceImpl<typeof TopicService> {
     check(ListTopicsRequestSchema, request);
     const after = readToken(request.pageToken);
     const names = [...this.#logs.keys()].filter((name) => name > after).sort();
-    const page = names.slice(0, request.pageSize || defaultPageSize);
+    const page = names.slice(0, Math.min(request.pageSize || defaultPageSize, maxPageSize));
     const last = page.at(-1);
     return {
       topics: page.map((name) => this.log(name).topic),
@@ -172,28 +161,17 @@ export class Topics implements ServiceImpl<typeof TopicService> {
   updateTopic: ServiceImpl<typeof TopicService>["updateTopic"] = (request) => {
     check(UpdateTopicRequestSchema, request);
     const wanted = request.topic ?? create(TopicSchema);
-    const given = request.updateMask?.paths ?? [];
-    given.forEach((path, i) => {
-      if (!Object.hasOwn(mutable, path)) {
-        throw aboutField(
-          ErrorReason.UPDATE_MASK_INVALID,
-          `update_mask.paths[${i}]`,
-          `"${path}" is not a field that can be changed`,
-        );
-      }
-    });
     const log = this.#at(wanted.name, wanted.etag);
     const updated = clone(TopicSchema, log.topic);
-    for (const path of given.length > 0 ? given : pathsOf(wanted)) {
-      mutable[path]?.(updated, wanted);
+    update(TopicSchema, updated, wanted, request.updateMask?.paths ?? [], "topic");
+    const settings = complete(settingsOf(updated));
+    if (equals(TopicSettingsSchema, settings, log.settings)) {
+      return { topic: log.topic };
     }
-    if (updated.retention && !updated.retention.maxAge && updated.retention.maxBytes === 0n) {
-      updated.retention = undefined;
+    if (String(settings.eventTypes) !== String(log.settings.eventTypes)) {
+      this.#requireTypes(settings);
     }
-    if (String(updated.eventTypes) !== String(log.topic.eventTypes)) {
-      this.#requireTypes(updated);
-    }
-    log.topic = this.#settle(updated);
+    log.topic = this.#settle({ ...updated, settings });
     return { topic: log.topic };
   };
 
@@ -216,13 +194,20 @@ export class Topics implements ServiceImpl<typeof TopicService> {
     return log;
   }
 
+  /** Whether a topic takes a type: those that it names or, without, that declare it. */
+  takes(log: Log, name: string): boolean {
+    const { eventTypes } = log.settings;
+    const named = eventTypes.length > 0 ? eventTypes : this.#types.declaring(log.topic.name);
+    return named.length === 0 || named.includes(anyType) || named.includes(name);
+  }
+
   /** Throws where a topic is to take a type that isn't known. */
-  #requireTypes(topic: Topic): void {
-    topic.eventTypes.forEach((type, i) => {
-      if (!this.#types.find(type)) {
+  #requireTypes(settings: TopicSettings): void {
+    settings.eventTypes.forEach((type, i) => {
+      if (type !== anyType && !this.#types.find(type)) {
         throw aboutField(
           ErrorReason.EVENT_TYPE_UNKNOWN,
-          `topic.event_types[${i}]`,
+          `topic.settings.event_types[${i}]`,
           `the server has not been given the type "${type}"`,
           { type },
         );
@@ -231,30 +216,38 @@ export class Topics implements ServiceImpl<typeof TopicService> {
   }
 
   /** A topic as it is asked for. */
-  #new(asked: MessageInitShape<typeof TopicSchema>): Topic {
-    const topic = create(TopicSchema, { ...asked, statistics: undefined });
-    topic.dedupe ||= Dedupe.REQUEST;
-    this.#settle(topic);
+  #new(asked: Topic): Topic {
+    const settings = complete(settingsOf(asked));
+    const topic = this.#settle(create(TopicSchema, { name: asked.name, settings }));
     topic.createTime = topic.updateTime;
     return topic;
   }
 
   /** Fills what follows from a change. */
   #settle(topic: Topic): Topic {
-    const { dedupeWindow } = create(TopicSchema, {
-      dedupeWindow: topic.dedupeWindow ?? defaultDedupeWindow,
-    });
-    const maxAge = topic.retention?.maxAge;
-    const shorter = maxAge && nanoseconds(maxAge) < nanoseconds(dedupeWindow);
-    topic.dedupeWindow = shorter ? maxAge : dedupeWindow;
     topic.etag = String(++this.#changes);
     topic.updateTime = timestampNow();
     return topic;
   }
 }
 
-function nanoseconds(duration?: Duration): bigint {
-  return duration ? duration.seconds * 1_000_000_000n + BigInt(duration.nanos) : 0n;
+function settingsOf(topic: Topic): TopicSettings {
+  return topic.settings ?? create(TopicSettingsSchema);
+}
+
+/** The settings with the defaults of what is unset. */
+function complete(asked: TopicSettings): TopicSettings {
+  const settings = clone(TopicSettingsSchema, asked);
+  settings.dedupe ||= Dedupe.REQUEST;
+  settings.dedupeWindow ??= create(DurationSchema, { seconds: defaultDedupeWindow });
+  if (!settings.retention?.maxAge && settings.retention?.maxBytes === 0n) {
+    settings.retention = undefined;
+  }
+  return settings;
+}
+
+function milliseconds(duration?: Duration): number {
+  return duration ? durationMs(duration) : 0;
 }
 
 /** The token of the page after the topic of a name. */
