@@ -32,6 +32,7 @@ func (e encoding) encode(request any, descriptor protoreflect.MessageDescriptor,
 	if hidden && e.json {
 		return nil, errors.New("$type and $bytes are for the binary form")
 	}
+	mask := hideWildcards(expanded)
 	text, err := json.Marshal(expanded)
 	if err != nil {
 		return nil, err
@@ -48,8 +49,16 @@ func (e encoding) encode(request any, descriptor protoreflect.MessageDescriptor,
 			return nil, err
 		}
 	}
-	if e.json {
+	switch {
+	case e.json && mask != "":
+		if text, err = protojson.Marshal(message); err != nil {
+			return nil, err
+		}
+		return revealInJSON(text, mask)
+	case e.json:
 		return protojson.Marshal(message)
+	case mask != "":
+		revealWildcards(message)
 	}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(message)
 }

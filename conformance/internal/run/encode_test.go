@@ -84,3 +84,29 @@ func TestFrames(t *testing.T) {
 		}
 	}
 }
+
+// TestMaskOfEverything sends the path that protojson doesn't know.
+func TestMaskOfEverything(t *testing.T) {
+	for _, mask := range []string{"*", "*,settings.owner", "settings.eventTypes,*"} {
+		request := func() map[string]any {
+			return map[string]any{"topic": map[string]any{"name": "a"}, "updateMask": mask}
+		}
+		data, err := encoding{}.encode(request(), find(t, "UpdateTopic").Input(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := new(tidingsv1.UpdateTopicRequest)
+		if err := proto.Unmarshal(data, got); err != nil {
+			t.Fatal(err)
+		}
+		if paths := strings.Join(got.GetUpdateMask().GetPaths(), ","); paths != strings.ReplaceAll(mask, "eventTypes", "event_types") {
+			t.Errorf("%q is sent as %q", mask, paths)
+		}
+		if data, err = (encoding{json: true}).encode(request(), find(t, "UpdateTopic").Input(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), `"updateMask":"`+mask+`"`) {
+			t.Errorf("%q is sent as %s", mask, data)
+		}
+	}
+}

@@ -629,7 +629,11 @@ const file_tidings_conformance_v1_every_kind_proto_rawDesc = "" +
 	"\n" +
 	"COLOUR_RED\x10\x01\x12\x10\n" +
 	"\fCOLOUR_GREEN\x10\x02\x12\x1c\n" +
-	"\x0fCOLOUR_INFRARED\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01Bs\n" +
+	"\x0fCOLOUR_INFRARED\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01B\xe7\x01\xf2\xd8#p\n" +
+	"\bdeclared\x12d\n" +
+	"\x1fA topic that a schema declares.\x12\x11suite@example.com\x1a\x1btidings.conformance.v1.Part \x02*\x03\b\xd8\x042\n" +
+	"\n" +
+	"\x04\b\x80\xa3\x05\x10\x80\x80@\n" +
 	"\"com.example.tidings.conformance.v1P\x01ZKexample.com/tidings/conformance/gen/go/tidings/conformance/v1;conformancev1b\x06proto3"
 
 var (
