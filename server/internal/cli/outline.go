@@ -20,6 +20,7 @@ func outline(w io.Writer, t *payloadType) error {
 		{"topic:", t.eventType.GetTopic()},
 		{"key:", t.eventType.GetKey()},
 		{"deprecated:", yes(t.eventType.GetDeprecated())},
+		{"revision:", t.eventType.GetRevision()},
 	} {
 		if fact[1] != "" {
 			about = append(about, fact)

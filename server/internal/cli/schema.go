@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -18,6 +19,7 @@ func (a *app) schemaCommand() *cobra.Command {
 	cmd.AddCommand(
 		a.schemaListCommand(),
 		a.schemaShowCommand(),
+		a.schemaRevisionsCommand(),
 		a.schemaDiffCommand(),
 		a.schemaCheckCommand(),
 		a.schemaPushCommand(),
@@ -80,7 +82,7 @@ func yes(b bool) string {
 }
 
 func (a *app) schemaShowCommand() *cobra.Command {
-	var descriptors string
+	var descriptors, revision string
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show an event type with its fields and their rules",
@@ -94,7 +96,7 @@ func (a *app) schemaShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			response, err := c.schemas.GetEventType(cmd.Context(), &tidingsv1.GetEventTypeRequest{Name: args[0]})
+			response, err := c.schemas.GetEventType(cmd.Context(), &tidingsv1.GetEventTypeRequest{Name: args[0], Revision: revision})
 			if err != nil {
 				return err
 			}
@@ -113,7 +115,51 @@ func (a *app) schemaShowCommand() *cobra.Command {
 			return outline(cmd.OutOrStdout(), t)
 		},
 	}
+	cmd.Flags().StringVar(&revision, "revision", "", "show the type as it was in this revision, which an event names as its `schemaRevision`")
 	cmd.Flags().StringVar(&descriptors, "descriptors", "", "write the type's FileDescriptorSet, with everything it needs, to this `file`")
+	addOutputFlag(cmd)
+	return cmd
+}
+
+func (a *app) schemaRevisionsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revisions NAME",
+		Short: "List the revisions of an event type, the newest first",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantsJSON(cmd)
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"REVISION", "CREATED"}}
+			request := &tidingsv1.ListEventTypeRevisionsRequest{Name: args[0]}
+			for {
+				response, err := c.schemas.ListEventTypeRevisions(cmd.Context(), request)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					if err := printJSON(cmd, response.GetRevisions()...); err != nil {
+						return err
+					}
+				}
+				for _, r := range response.GetRevisions() {
+					rows = append(rows, []string{r.GetRevision(), r.GetCreateTime().AsTime().Format(time.RFC3339)})
+				}
+				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
+					break
+				}
+			}
+			if asJSON {
+				return nil
+			}
+			return table(cmd.OutOrStdout(), rows...)
+		},
+	}
 	addOutputFlag(cmd)
 	return cmd
 }
