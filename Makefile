@@ -118,8 +118,7 @@ generate: buf-cache ## Generate the code in all gen/ and what else follows from 
 	@$(BUF) generate
 	@$(BUF) generate --template server/buf.gen.yaml
 	@$(BUF) generate --template conformance/buf.gen.yaml
-	@rm -rf $(EXAMPLES)/third_party
-	@$(BUF) export proto --path proto/tidings/options --exclude-imports -o $(EXAMPLES)/third_party
+	@$(GO) -C server test -count=1 -run '^TestExamples$$' ./internal/scaffold -update
 	@cd $(EXAMPLES) && $(BUF) generate && $(BUF) build proto -o events.binpb
 	@$(BIN)/apidocs -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"

@@ -15,28 +15,30 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Write a schema repository for events of your own",
 		Long: `Writes a repository that declares events: one event with its topic, the
 configuration of Buf, the pinned tools, a CI workflow and a README. DIR must be
-empty or not there.`,
+empty, but for what Git has there, or not there. No server is asked.`,
 		Example: "  tidings init events --module git.example.org/acme/events",
 		Args:    arguments("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if module == "" {
+				return usagef("--module is missing: the path of the Go module, where Git will have it, such as git.example.org/acme/events")
+			}
 			repository, err := scaffold.New(module, a.version)
 			if err != nil {
-				return usagef("--module: %v", err)
+				return usagef("--module: %w", err)
 			}
 			if err := repository.Write(args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), `%s written, for %s. In it:
-  go -C tools mod tidy && go -C tools install tool   # Buf and its plugins
-  buf generate && go mod tidy                         # the code
-  buf lint                                            # the rules
+			fmt.Fprintf(cmd.OutOrStdout(), `%s has the schema repository %s. Next, in it:
+  go -C tools mod tidy       # pin the tools
+  go -C tools install tool   # install Buf and its plugins
+  buf generate               # generate the code
+  go mod tidy                # pin what it imports
+  buf lint                   # check the schemas
 `, args[0], module)
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&module, "module", "", "`path` of its Go module, where Git will have it")
-	if err := cmd.MarkFlagRequired("module"); err != nil {
-		panic(err)
-	}
 	return cmd
 }

@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"text/template"
 
@@ -29,37 +27,25 @@ type Repository struct {
 	Version string
 }
 
-// modulePath is a Go module path that a version control host can have: a domain
-// and at least one element, in characters that import paths may have.
-var modulePath = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(/[A-Za-z0-9._~-]+)+$`)
-
 // New returns the repository of a module, or why it can't have that path.
 func New(module, version string) (Repository, error) {
-	if !modulePath.MatchString(module) || path.Clean(module) != module {
-		return Repository{}, fmt.Errorf("%q is not a module path: it has the form git.example.org/acme/events", module)
+	if err := checkModule(module); err != nil {
+		return Repository{}, err
 	}
 	return Repository{Module: module, Version: version}, nil
 }
 
-// Organization is the first part of the names of its protobuf packages: the first
-// element of the path that can be one.
-func (r Repository) Organization() string {
-	_, rest, _ := strings.Cut(r.Module, "/")
-	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(strings.Split(rest, "/")[0]), "")
-	if name = strings.TrimLeft(name, "0123456789"); name == "" {
-		return "example"
-	}
-	return name
-}
-
 // Write writes the repository into a directory, which it makes if it isn't there.
-// A directory with anything in it is refused.
+// A directory with anything in it but Git's own is refused.
 func (r Repository) Write(dir string) error {
-	switch entries, err := os.ReadDir(dir); {
-	case err == nil && len(entries) > 0:
-		return fmt.Errorf("%s is not empty", dir)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != ".git" {
+			return fmt.Errorf("%s is not empty: it has %s", dir, entry.Name())
+		}
 	}
 	written, err := r.files()
 	if err != nil {
@@ -70,7 +56,7 @@ func (r Repository) Write(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, content, 0o666); err != nil { //nolint:gosec // Schemas are for everybody whom the umask lets.
+		if err := os.WriteFile(file, content, 0o666); err != nil {
 			return err
 		}
 	}
@@ -80,32 +66,14 @@ func (r Repository) Write(dir string) error {
 // files returns what is written, by slash-separated path.
 func (r Repository) files() (map[string][]byte, error) {
 	written := make(map[string][]byte)
-	add := func(source fs.FS, root string, place func(name string, content []byte) error) error {
-		return fs.WalkDir(source, root, func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			content, err := fs.ReadFile(source, name)
-			if err != nil {
-				return err
-			}
-			return place(name, content)
-		})
-	}
 	err := errors.Join(
-		add(files, "template", func(name string, content []byte) error {
-			name = strings.TrimPrefix(name, "template/")
-			var filled bytes.Buffer
-			// `${{ … }}` is for GitHub.
-			parsed, err := template.New(name).Delims("[[", "]]").Parse(string(content))
-			if err == nil {
-				err = parsed.Execute(&filled, r)
-			}
-			name = strings.ReplaceAll(strings.TrimSuffix(name, ".tmpl"), "ORGANIZATION", r.Organization())
-			written[name] = filled.Bytes()
+		each(files, "template", func(name string, content []byte) error {
+			filled, err := r.fill(name, string(content))
+			name = strings.TrimPrefix(strings.TrimSuffix(name, ".tmpl"), "template/")
+			written[strings.ReplaceAll(name, "ORGANIZATION", r.Organization())] = filled
 			return err
 		}),
-		add(tidings.Schemas, "proto", func(name string, content []byte) error {
+		each(tidings.Schemas, "proto", func(name string, content []byte) error {
 			written["third_party/"+strings.TrimPrefix(name, "proto/")] = content
 			return nil
 		}),
@@ -115,4 +83,29 @@ func (r Repository) files() (map[string][]byte, error) {
 	}
 	written["buf.lock"], err = fs.ReadFile(tidings.Schemas, "buf.lock")
 	return written, err
+}
+
+// each calls take for all files below root.
+func each(source fs.FS, root string, take func(name string, content []byte) error) error {
+	return fs.WalkDir(source, root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(source, name)
+		if err != nil {
+			return err
+		}
+		return take(name, content)
+	})
+}
+
+// fill fills in a template. `{{` and `}}` are left alone: workflows have them.
+func (r Repository) fill(name, text string) ([]byte, error) {
+	parsed, err := template.New(name).Delims("[[", "]]").Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var filled bytes.Buffer
+	err = parsed.Execute(&filled, r)
+	return filled.Bytes(), err
 }

@@ -50,7 +50,9 @@ var arrows = map[string][]string{
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
-	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson", "internal/reserved"},
+	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson", "internal/reserved", "internal/scaffold"},
+	// What is written is files; it knows nothing of a server.
+	"internal/scaffold": {},
 }
 
 // noTransport are the packages that know nothing of how a request came in, so

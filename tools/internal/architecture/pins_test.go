@@ -56,7 +56,8 @@ func unpinned(text string, pins ...pin) []string {
 func pinsOf(name string) []pin {
 	base := path.Base(name)
 	switch {
-	case strings.HasPrefix(name, ".github/workflows/"):
+	// Also those that are written into the repositories of others.
+	case strings.Contains("/"+name, "/.github/workflows/"):
 		return slices.Concat(workflowPins, commandPins)
 	case base == "requirements.txt" || base == "googleapis.txt":
 		return []pin{requirementPin}
