@@ -37,11 +37,13 @@ const (
 // Every call may also end with one of the errors that the comment of ErrorReason
 // names for all calls.
 type TopicServiceClient interface {
-	// CreateTopic creates a topic.
+	// CreateTopic creates a topic. One that the schemas declare, and that was
+	// deleted, gets the declared settings: the request has the same, or none.
 	//
 	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
+	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
+	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(ctx context.Context, in *CreateTopicRequest, opts ...grpc.CallOption) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -53,7 +55,8 @@ type TopicServiceClient interface {
 	ListTopics(ctx context.Context, in *ListTopicsRequest, opts ...grpc.CallOption) (*ListTopicsResponse, error)
 	// UpdateTopic changes the fields that the update mask names, after AIP-134
 	// (https://google.aip.dev/134). The settings of a topic that the schemas
-	// declare are changed there: changing them here gives TOPIC_DECLARED.
+	// declare are changed there: changing them here gives TOPIC_DECLARED. An update
+	// that changes nothing leaves the etag.
 	//
 	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
 	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
@@ -139,11 +142,13 @@ func (c *topicServiceClient) DeleteTopic(ctx context.Context, in *DeleteTopicReq
 // Every call may also end with one of the errors that the comment of ErrorReason
 // names for all calls.
 type TopicServiceServer interface {
-	// CreateTopic creates a topic.
+	// CreateTopic creates a topic. One that the schemas declare, and that was
+	// deleted, gets the declared settings: the request has the same, or none.
 	//
 	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
+	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
+	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *CreateTopicRequest) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -155,7 +160,8 @@ type TopicServiceServer interface {
 	ListTopics(context.Context, *ListTopicsRequest) (*ListTopicsResponse, error)
 	// UpdateTopic changes the fields that the update mask names, after AIP-134
 	// (https://google.aip.dev/134). The settings of a topic that the schemas
-	// declare are changed there: changing them here gives TOPIC_DECLARED.
+	// declare are changed there: changing them here gives TOPIC_DECLARED. An update
+	// that changes nothing leaves the etag.
 	//
 	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
 	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,

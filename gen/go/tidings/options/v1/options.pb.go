@@ -313,8 +313,8 @@ type Retention struct {
 	// The age after which events are removed. 1 second to 100 years; unset: never.
 	MaxAge *durationpb.Duration `protobuf:"bytes,1,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	// The size of the topic in stored bytes above which the oldest events are
-	// removed; those of the newest request stay, however large it is. It reserves
-	// nothing. 0: no bound.
+	// removed; those of the newest request stay. Whether room for it is reserved, and
+	// whether a larger request is taken, depends on the storage. 0: no bound.
 	MaxBytes      int64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

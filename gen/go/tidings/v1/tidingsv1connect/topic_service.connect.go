@@ -50,11 +50,13 @@ const (
 
 // TopicServiceClient is a client for the tidings.v1.TopicService service.
 type TopicServiceClient interface {
-	// CreateTopic creates a topic.
+	// CreateTopic creates a topic. One that the schemas declare, and that was
+	// deleted, gets the declared settings: the request has the same, or none.
 	//
 	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
+	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
+	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -66,7 +68,8 @@ type TopicServiceClient interface {
 	ListTopics(context.Context, *v1.ListTopicsRequest) (*v1.ListTopicsResponse, error)
 	// UpdateTopic changes the fields that the update mask names, after AIP-134
 	// (https://google.aip.dev/134). The settings of a topic that the schemas
-	// declare are changed there: changing them here gives TOPIC_DECLARED.
+	// declare are changed there: changing them here gives TOPIC_DECLARED. An update
+	// that changes nothing leaves the etag.
 	//
 	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
 	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
@@ -187,11 +190,13 @@ func (c *topicServiceClient) DeleteTopic(ctx context.Context, req *v1.DeleteTopi
 
 // TopicServiceHandler is an implementation of the tidings.v1.TopicService service.
 type TopicServiceHandler interface {
-	// CreateTopic creates a topic.
+	// CreateTopic creates a topic. One that the schemas declare, and that was
+	// deleted, gets the declared settings: the request has the same, or none.
 	//
 	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the topic may exist.
+	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
+	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -203,7 +208,8 @@ type TopicServiceHandler interface {
 	ListTopics(context.Context, *v1.ListTopicsRequest) (*v1.ListTopicsResponse, error)
 	// UpdateTopic changes the fields that the update mask names, after AIP-134
 	// (https://google.aip.dev/134). The settings of a topic that the schemas
-	// declare are changed there: changing them here gives TOPIC_DECLARED.
+	// declare are changed there: changing them here gives TOPIC_DECLARED. An update
+	// that changes nothing leaves the etag.
 	//
 	// Errors: UPDATE_MASK_INVALID, FIELD_IMMUTABLE, EVENT_TYPE_UNKNOWN,
 	// TOPIC_NOT_FOUND, TOPIC_DECLARED, TOPIC_ETAG_MISMATCH, STORAGE_FULL,
