@@ -70,7 +70,7 @@ func TestCompatibilityNamesRulesThatCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), buf, "config", "ls-breaking-rules", "--configured-only", "--format", "json")
+	cmd := exec.CommandContext(t.Context(), buf, "config", "ls-breaking-rules", "--module-path", "proto", "--configured-only", "--format", "json")
 	cmd.Dir = root
 	output, err := cmd.Output()
 	if err != nil {
