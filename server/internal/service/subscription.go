@@ -144,6 +144,15 @@ func detachedFault(subscription *engine.Subscription) error {
 		fmt.Sprintf("the topic %q of subscription %q has been deleted", topic, name), "subscription", name, "topic", topic)
 }
 
+// detachedMeanwhile turns the error that the topic of a subscription is gone, which
+// was there a moment ago, into that of the subscription.
+func detachedMeanwhile(err error, subscription *engine.Subscription) error {
+	if known, ok := errors.AsType[*Error](err); ok && known.Reason == tidingsv1.ErrorReason_ERROR_REASON_TOPIC_NOT_FOUND {
+		return detachedFault(subscription)
+	}
+	return err
+}
+
 // checkFilter says what is wrong with a filter for a topic. field is its path.
 func (s *Service) checkFilter(topic *engine.Topic, f *tidingsv1.EventFilter, field string) error {
 	_, err := s.compileFilter(topic, f, field)
@@ -257,11 +266,11 @@ func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekS
 	}
 	first, notBefore, err := s.firstOf(ctx, topic, "position", request.GetPosition())
 	if err != nil {
-		return nil, err
+		return nil, detachedMeanwhile(err, subscription)
 	}
 	state, err := s.engine.State(ctx, topic)
 	if err != nil {
-		return nil, storageFault(err, topic.Name)
+		return nil, detachedMeanwhile(storageFault(err, topic.Name), subscription)
 	}
 	moved, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
 		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore, Id: rand.Text()},
