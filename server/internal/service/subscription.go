@@ -73,7 +73,7 @@ func retryPolicy(asked *tidingsv1.RetryPolicy) *tidingsv1.RetryPolicy {
 	if policy.GetMaxBackoff() == nil {
 		policy.MaxBackoff = durationpb.New(max(defaultMaxBackoff, policy.GetMinBackoff().AsDuration()))
 	}
-	if policy.Multiplier == nil { //nolint:protogetter // Whether it is set.
+	if policy.Multiplier == nil {
 		policy.Multiplier = proto.Float64(defaultMultiplier)
 	}
 	if policy.GetAttempts() == nil {
