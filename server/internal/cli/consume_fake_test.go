@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -39,7 +38,7 @@ const (
 func delivery(sequence int64) *tidingsv1.Delivery {
 	return &tidingsv1.Delivery{
 		Recorded: &tidingsv1.RecordedEvent{
-			Event:    &tidingsv1.Event{Id: fmt.Sprint("e-", sequence), Source: "/s", PartitionKey: proto.String("k"), Data: &anypb.Any{TypeUrl: "t/test.Plain"}},
+			Event:    &tidingsv1.Event{Id: fmt.Sprint("e-", sequence), Source: "/s", PartitionKey: new("k"), Data: &anypb.Any{TypeUrl: "t/test.Plain"}},
 			Topic:    "plain",
 			Sequence: sequence,
 		},

@@ -62,8 +62,9 @@ func TestDeclaredTopics(t *testing.T) {
 		if got := notesTopic(ctx, t, p); !got.GetDeclared() || !proto.Equal(got.GetSettings(), wanted) {
 			t.Errorf("the topic is %v", got)
 		}
-		publishNotes(ctx, t, p, 3)
-		publishNotes(ctx, t, p, 2)
+		publisher := tidingsv1.NewPublisherServiceClient(p.dial(t))
+		publishNotes(ctx, t, publisher, "a", 3)
+		publishNotes(ctx, t, publisher, "b", 2)
 		if got := notesTopic(ctx, t, p).GetStatistics(); got.GetEventCount() != 5 || got.GetEventCountEstimated() {
 			t.Errorf("the statistics are %v", got)
 		}
@@ -102,15 +103,15 @@ func TestDeclaredTopics(t *testing.T) {
 	})
 }
 
-func publishNotes(ctx context.Context, t *testing.T, p *process, count int) {
+func publishNotes(ctx context.Context, t *testing.T, c tidingsv1.PublisherServiceClient, prefix string, count int) {
 	t.Helper()
 	request := new(tidingsv1.PublishRequest)
 	for i := range count {
 		request.Events = append(request.Events, &tidingsv1.Event{
-			Id: fmt.Sprint(count, "-", i), Source: "/test", Data: &anypb.Any{TypeUrl: "type.googleapis.com/notes.v1.Noted", Value: []byte{0x0a, 1, 'x'}},
+			Id: fmt.Sprint(prefix, i), Source: "/test", Data: &anypb.Any{TypeUrl: "type.googleapis.com/notes.v1.Noted", Value: []byte{0x0a, 1, 'x'}},
 		})
 	}
-	if _, err := tidingsv1.NewPublisherServiceClient(p.dial(t)).Publish(ctx, request); err != nil {
+	if _, err := c.Publish(ctx, request); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,4 +130,25 @@ func TestReloadChangesTopics(t *testing.T) {
 	declares(t, r.file, &optionsv1.TopicSettings{Owner: "third"})
 	r.log.next(t, "topic has the settings that its schema declares", "topic=notes")
 	r.log.next(t, reloaded, "")
+}
+
+// The events of a topic are counted, and a storage that only estimates their number
+// says so.
+func TestEventCount(t *testing.T) {
+	onEach(t, func(t *testing.T, storage string) {
+		cfg := daemon.DefaultConfig()
+		storages[storage](t, &cfg)
+		cfg.Schemas = filepath.Join(t.TempDir(), "schemas.binpb")
+		declares(t, cfg.Schemas, nil)
+		p := start(t, cfg)
+		publisher := tidingsv1.NewPublisherServiceClient(p.dial(t))
+		const requests = 80 // More than those that are looked at one by one in NATS.
+		for i := range requests {
+			publishNotes(t.Context(), t, publisher, fmt.Sprint(i, "-"), 2)
+		}
+		got := notesTopic(t.Context(), t, p).GetStatistics()
+		if got.GetEventCount() != 2*requests || got.GetEventCountEstimated() != (storage == "nats") {
+			t.Errorf("the statistics are %v", got)
+		}
+	})
 }

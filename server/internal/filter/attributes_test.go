@@ -51,7 +51,7 @@ func values(pairs []string) *tidingsv1.AttributeValues {
 // with those alone that every event has.
 var (
 	fullEvent = &tidingsv1.Event{
-		Id: "id-1", Source: "https://shop.example/checkout", Subject: "orders/7", PartitionKey: proto.String("7"),
+		Id: "id-1", Source: "https://shop.example/checkout", Subject: "orders/7", PartitionKey: new("7"),
 		Time:       timestamppb.New(time.Date(2026, 3, 4, 5, 6, 7, 120_000_000, time.FixedZone("", 3600))),
 		Attributes: map[string]string{"region": "eu-west", "tenant": "Acme", "blank": ""},
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -14,7 +13,7 @@ import (
 func BenchmarkMatch(b *testing.B) {
 	set := things(b)
 	event := &tidingsv1.Event{
-		Id: "0197f6c1-7c5e-7a3f-9d51-2a0b7b8d0c11", Source: "https://shop.example/checkout", Subject: "orders/7", PartitionKey: proto.String("7"),
+		Id: "0197f6c1-7c5e-7a3f-9d51-2a0b7b8d0c11", Source: "https://shop.example/checkout", Subject: "orders/7", PartitionKey: new("7"),
 		Time: timestamppb.Now(), Attributes: map[string]string{"region": "eu-west", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
 	}
 	raw := encoded(b, set, event, thing, `{"text":"order-7","number":"4200","words":["a","b","c"],"parts":[{"text":"sku-1","number":"2"}],"at":"2026-03-04T05:06:07Z"}`)

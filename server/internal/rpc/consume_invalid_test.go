@@ -76,7 +76,7 @@ func TestInvalidSettlements(t *testing.T) {
 
 func TestTooManySettlements(t *testing.T) {
 	const most = 10_000
-	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
+	invalid := because(codes.InvalidArgument, "REQUEST_INVALID", "limit", "10000")
 	acks, tokens := slices.Repeat([]*tidingsv1.Settlement{ack("x")}, most+1), slices.Repeat([]string{"x"}, most+1)
 	named := func(t *testing.T, err error, field string) {
 		t.Helper()

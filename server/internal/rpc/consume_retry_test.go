@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -119,7 +118,7 @@ func TestBackoff(t *testing.T) {
 	}
 	t.Run("policy", some(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c, retrying(&tidingsv1.RetryPolicy{
-			MinBackoff: durationpb.New(150 * time.Millisecond), MaxBackoff: durationpb.New(500 * time.Millisecond), Multiplier: proto.Float64(2.5),
+			MinBackoff: durationpb.New(150 * time.Millisecond), MaxBackoff: durationpb.New(500 * time.Millisecond), Multiplier: new(2.5),
 		}))
 		publishN(t, c, topic, 1)
 		got := pull(t, c, s, 1)[0]

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -63,7 +62,7 @@ func TestListDeadLetters(t *testing.T) {
 	t.Run("unchanged", each(func(t *testing.T, c client) {
 		topic, s := newSubscribed(t, c)
 		full := withAttributes(t, "full")
-		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), proto.String("a key")
+		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), new("a key")
 		publish(t, c, topic, event(t, "first", placed("o")), full, bulky(t, "large", testEventBytes-8192), event(t, "last", paid("o")))
 		want := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().events
 		deliveries := bury(t, c, s, 4)

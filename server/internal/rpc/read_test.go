@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -140,7 +139,7 @@ func TestRead(t *testing.T) {
 	t.Run("what was published", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		full := withAttributes(t, "full")
-		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), proto.String("a key")
+		full.Subject, full.Time, full.PartitionKey = "☕", timestamppb.New(time.Unix(-1, 999_999_999)), new("a key")
 		large := bulky(t, "large", testEventBytes-8192)
 		sent := append(orders(t, "many", 200), full, large, event(t, "paid", paid("o")))
 		before := time.Now()

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
@@ -129,7 +128,7 @@ func TestOrderByKey(t *testing.T) {
 func orderOverConsumers(t *testing.T, c client) {
 	const consumers, keyCount, count = 4, 5, 100
 	topic, s := newSubscribed(t, c, byKey, backoffNone, ackWithin(time.Hour))
-	publishN(t, c, topic, count, func(i int, e *tidingsv1.Event) { e.PartitionKey = proto.String(fmt.Sprint("key-", i%keyCount)) })
+	publishN(t, c, topic, count, func(i int, e *tidingsv1.Event) { e.PartitionKey = new(fmt.Sprint("key-", i%keyCount)) })
 	var mu sync.Mutex
 	unsettled := make(map[string]string) // Ids by key.
 	last := make(map[string]int64)

@@ -39,7 +39,7 @@ func (s *Service) Consume(ctx context.Context, stream ConsumeStream) error {
 	if open == nil {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "open", "must be the first request of the stream")
 	}
-	if err := atMost(maxSettlements, len(open.GetHeldDeliveryTokens()), "open.held_delivery_tokens"); err != nil {
+	if err := checkCount("open.held_delivery_tokens", len(open.GetHeldDeliveryTokens()), maxSettlements, ""); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -125,7 +125,7 @@ func (c *consumer) converse(ctx context.Context, d *delivering, requests <-chan 
 func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest) error {
 	switch request := request.GetRequest().(type) {
 	case *tidingsv1.ConsumeRequest_Settle:
-		if err := atMost(maxSettlements, len(request.Settle.GetSettlements()), "settle.settlements"); err != nil {
+		if err := checkCount("settle.settlements", len(request.Settle.GetSettlements()), maxSettlements, ""); err != nil {
 			return err
 		}
 		results, err := c.service.settle(ctx, c.subscription, c.tokens, request.Settle.GetSettlements())
@@ -159,7 +159,7 @@ func (c *consumer) tellDraining() error {
 
 // Receive implements tidings.v1.ConsumerService.
 func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest, sender FrameSender) error {
-	if err := atMost(maxSettlements, len(request.GetHeldDeliveryTokens()), "held_delivery_tokens"); err != nil {
+	if err := checkCount("held_delivery_tokens", len(request.GetHeldDeliveryTokens()), maxSettlements, ""); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -3,9 +3,7 @@ package service
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -102,7 +100,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 	}
 	events := request.GetEvents()
 	count := len(events)
-	if err := checkCount(count, eventlog.MaxEvents, ""); err != nil {
+	if err := checkCount("events", count, eventlog.MaxEvents, ""); err != nil {
 		return err
 	}
 	*into = batch{
@@ -143,15 +141,6 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 		}
 	}
 	return nil
-}
-
-// checkCount returns an error for more events than a request may have.
-func checkCount(count, most int, where string) error {
-	if count <= most {
-		return nil
-	}
-	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "events",
-		fmt.Sprintf("must have at most %d items%s, has %d", most, where, count), "limit", strconv.Itoa(most))
 }
 
 // scanBatch reads a request that is plainly in order and returns false for

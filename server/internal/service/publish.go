@@ -101,7 +101,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 
 func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b *batch) error {
 	if p.byEvent() {
-		if err := checkCount(len(b.events), s.engine.Features().MaxEach, " in a topic with DEDUPE_EVENT"); err != nil {
+		if err := checkCount("events", len(b.events), s.engine.Features().MaxEach, " in a topic with DEDUPE_EVENT"); err != nil {
 			return err
 		}
 	}

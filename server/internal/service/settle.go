@@ -93,7 +93,7 @@ func unknownResults(ask *replicav1.Settle) []*tidingsv1.SettlementResult {
 
 // Settle implements tidings.v1.ConsumerService.
 func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
-	if err := atMost(maxSettlements, len(request.GetSettlements()), "settlements"); err != nil {
+	if err := checkCount("settlements", len(request.GetSettlements()), maxSettlements, ""); err != nil {
 		return nil, err
 	}
 	subscription, err := s.subscription(ctx, request.GetSubscription(), "")

@@ -2,7 +2,6 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -113,14 +112,4 @@ func keptReason(reason string) string {
 		characters++
 	}
 	return reason
-}
-
-// atMost returns REQUEST_INVALID where a field has more elements than the server
-// takes.
-func atMost(limit, count int, field string) error {
-	if count <= limit {
-		return nil
-	}
-	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, field,
-		fmt.Sprintf("must have at most %d elements, it has %d", limit, count))
 }

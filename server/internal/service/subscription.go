@@ -73,7 +73,7 @@ func retryPolicy(asked *tidingsv1.RetryPolicy) *tidingsv1.RetryPolicy {
 	if policy.GetMaxBackoff() == nil {
 		policy.MaxBackoff = durationpb.New(max(defaultMaxBackoff, policy.GetMinBackoff().AsDuration()))
 	}
-	if policy.Multiplier == nil { //nolint:protogetter // Whether it is set.
+	if policy.Multiplier == nil {
 		policy.Multiplier = proto.Float64(defaultMultiplier)
 	}
 	if policy.GetAttempts() == nil {
@@ -142,6 +142,15 @@ func detachedFault(subscription *engine.Subscription) error {
 	name, topic := subscription.Name, subscription.Config.GetTopic()
 	return fault(tidingsv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_DETACHED,
 		fmt.Sprintf("the topic %q of subscription %q has been deleted", topic, name), "subscription", name, "topic", topic)
+}
+
+// detachedMeanwhile turns the error that the topic of a subscription is gone, which
+// was there a moment ago, into that of the subscription.
+func detachedMeanwhile(err error, subscription *engine.Subscription) error {
+	if known, ok := errors.AsType[*Error](err); ok && known.Reason == tidingsv1.ErrorReason_ERROR_REASON_TOPIC_NOT_FOUND {
+		return detachedFault(subscription)
+	}
+	return err
 }
 
 // checkFilter says what is wrong with a filter for a topic. field is its path.
@@ -257,11 +266,11 @@ func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekS
 	}
 	first, notBefore, err := s.firstOf(ctx, topic, "position", request.GetPosition())
 	if err != nil {
-		return nil, err
+		return nil, detachedMeanwhile(err, subscription)
 	}
 	state, err := s.engine.State(ctx, topic)
 	if err != nil {
-		return nil, storageFault(err, topic.Name)
+		return nil, detachedMeanwhile(storageFault(err, topic.Name), subscription)
 	}
 	moved, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
 		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore, Id: rand.Text()},
