@@ -71,7 +71,8 @@ class Client
   end
 
   def create_topic
-    request = CreateTopicRequest.new(topic: Topic.new(name: @topic, settings: TopicSettings.new(description: DESCRIPTION)))
+    settings = Tidings::Options::V1::TopicSettings.new(description: DESCRIPTION)
+    request = CreateTopicRequest.new(topic: Topic.new(name: @topic, settings: settings))
     @topics.create_topic(request)
     expect('description', DESCRIPTION, @topics.get_topic(GetTopicRequest.new(name: @topic)).topic.settings.description)
     expect_error(GRPC::AlreadyExists, reason: 'TOPIC_ALREADY_EXISTS') { @topics.create_topic(request) }

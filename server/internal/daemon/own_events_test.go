@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -33,6 +35,10 @@ func TestNoEventsOfItsOwn(t *testing.T) {
 	}
 	if len(types.GetEventTypes()) > 0 || len(topics.GetTopics()) > 0 {
 		t.Errorf("it has the types %v and the topics %v", types.GetEventTypes(), topics.GetTopics())
+	}
+	p.end(syscall.SIGTERM) // Then the log is complete.
+	if !strings.Contains(p.log.String(), "the server knows no event types") {
+		t.Errorf("its log doesn't say so: %s", p.log)
 	}
 }
 

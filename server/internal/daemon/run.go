@@ -237,6 +237,9 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		"grpc", l.grpc.Addr().String(),
 		"durability", s.service.Durability().String(),
 		"event_types", len(s.service.Types().Names(false)))
+	if len(s.service.Types().Names(true)) == 0 {
+		log.Warn("the server knows no event types, so it refuses all events: start it with --schemas, or register some")
+	}
 	var following guard.Group
 	following.Go(func() error { rpc.FollowReadiness(ctx, s.health, s.service); return nil }, guard.Log(log, "following the storage"))
 	err = ready.write(l)

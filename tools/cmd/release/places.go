@@ -40,6 +40,7 @@ var shown = []*regexp.Regexp{
 	regexp.MustCompile(`(?m)^tidings (\d+\.\d+\.\d+) `),
 	regexp.MustCompile(`\bbaseline/v(\d+\.\d+\.\d+)\.binpb\b`),
 	regexp.MustCompile("`tidings version`, the Go module \\| `(\\d+\\.\\d+\\.\\d+)`"),
+	regexp.MustCompile(`<tidings\.version>(\d+\.\d+\.\d+)</tidings\.version>`),
 	regexp.MustCompile(`\bstate in (\d+\.\d+\.\d+)\b`),
 }
 

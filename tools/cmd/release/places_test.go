@@ -39,12 +39,13 @@ func TestRepositoryAgreesOnItsVersion(t *testing.T) {
 
 func TestReleaseDocument(t *testing.T) {
 	for before, want := range map[string]string{
-		`"msg":"serving","version":"0.1.0"`: `"msg":"serving","version":"0.2.0"`,
-		"msg=serving version=0.1.0 http=…":  "msg=serving version=0.2.0 http=…",
-		"version:               0.1.0":      "version:               0.2.0",
-		"tidings 0.1.0 …":                   "tidings 0.2.0 …",
-		"| part | state in 0.1.0 |":         "| part | state in 0.2.0 |",
-		"baseline/v0.1.0.binpb":             "baseline/v0.2.0.binpb",
+		`"msg":"serving","version":"0.1.0"`:        `"msg":"serving","version":"0.2.0"`,
+		"msg=serving version=0.1.0 http=…":         "msg=serving version=0.2.0 http=…",
+		"version:               0.1.0":             "version:               0.2.0",
+		"tidings 0.1.0 …":                          "tidings 0.2.0 …",
+		"<tidings.version>0.1.0</tidings.version>": "<tidings.version>0.2.0</tidings.version>",
+		"| part | state in 0.1.0 |":                "| part | state in 0.2.0 |",
+		"baseline/v0.1.0.binpb":                    "baseline/v0.2.0.binpb",
 
 		"there since 0.1.0, not in a release yet": "there since 0.2.0",
 		"| there since 0.1.0 |":                   "| there since 0.1.0 |",

@@ -20,7 +20,7 @@ import (
 
 // private are the directories of the modules that have nothing to import or to
 // install. All others are published, and require none of these.
-var private = []string{"benchmark", "examples/events/tools", "examples/github-webhooks", "interop", "server/publicschemas", "tools/linters"}
+var private = []string{"benchmark", "examples/events/tools", "examples/github-webhooks", "interop", "server/publicschemas", "tools/linters", "tools/openapitest"}
 
 // A Module is one that is published.
 type Module struct {

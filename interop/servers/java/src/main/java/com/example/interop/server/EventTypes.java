@@ -2,6 +2,7 @@ package com.example.interop.server;
 
 import com.example.tidings.options.v1.EventOptions;
 import com.example.tidings.options.v1.Options;
+import com.example.tidings.v1.Topic;
 import com.google.protobuf.Descriptors.Descriptor;
 import com.google.protobuf.Descriptors.EnumValueDescriptor;
 import com.google.protobuf.Descriptors.FieldDescriptor;
@@ -14,6 +15,9 @@ import java.util.Map;
 
 /** The event types that the server has been given. */
 final class EventTypes {
+  /** Stands for every type among those that a topic names. */
+  static final String ANY = "*";
+
   private final Map<String, EventType> types = new HashMap<>();
 
   /** Takes every message of a file, also those within messages. */
@@ -34,6 +38,22 @@ final class EventTypes {
   /** Returns the type with a full name, or null. */
   EventType find(String name) {
     return types.get(name);
+  }
+
+  /**
+   * Says whether a topic takes a type: one of those that it names or, where it names none, that
+   * declare it, if there are such.
+   */
+  boolean takes(Topic topic, String name) {
+    List<String> named = topic.getSettings().getEventTypesList();
+    if (named.isEmpty()) {
+      named =
+          types.values().stream()
+              .filter(type -> type.options().getTopic().equals(topic.getName()))
+              .map(type -> type.message().getFullName())
+              .toList();
+    }
+    return named.isEmpty() || named.contains(ANY) || named.contains(name);
   }
 
   Collection<EventType> all() {

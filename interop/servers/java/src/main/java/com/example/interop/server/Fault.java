@@ -4,7 +4,7 @@ import build.buf.validate.FieldPathElement;
 import build.buf.validate.Violation;
 import build.buf.validate.Violations;
 import com.example.tidings.v1.Error;
-import com.example.tidings.v1.ErrorOuterClass;
+import com.example.tidings.v1.ErrorDetail;
 import com.example.tidings.v1.ErrorReason;
 import com.example.tidings.v1.FieldViolation;
 import com.google.protobuf.Any;
@@ -26,10 +26,10 @@ final class Fault extends RuntimeException {
   /** How many violations of rules are named. */
   private static final int MAX_VIOLATIONS = 100;
 
-  private final Error error;
+  private final ErrorDetail error;
   private final transient List<Violation> violations;
 
-  private Fault(Error error, List<Violation> violations) {
+  private Fault(ErrorDetail error, List<Violation> violations) {
     super(error.getMessage());
     this.error = error;
     this.violations = violations;
@@ -73,11 +73,11 @@ final class Fault extends RuntimeException {
         error(reason, message).addAllFieldViolations(fields).build(), List.copyOf(violations));
   }
 
-  private static Error.Builder error(ErrorReason reason, String message) {
-    return Error.newBuilder()
+  private static ErrorDetail.Builder error(ErrorReason reason, String message) {
+    return ErrorDetail.newBuilder()
         .setReason(reason)
         .setCode(
-            reason.getValueDescriptor().getOptions().getExtension(ErrorOuterClass.error).getCode())
+            reason.getValueDescriptor().getOptions().getExtension(Error.error).getCode())
         .setMessage(message);
   }
 
@@ -87,7 +87,7 @@ final class Fault extends RuntimeException {
   }
 
   /** Returns the error as a part of a response. */
-  Error toProto() {
+  ErrorDetail toProto() {
     return error;
   }
 

@@ -1,9 +1,11 @@
 package com.example.interop.server;
 
+import com.example.tidings.v1.Feature;
 import com.example.tidings.v1.GetServerInfoRequest;
 import com.example.tidings.v1.GetServerInfoResponse;
 import com.example.tidings.v1.ServerServiceGrpc;
 import io.grpc.stub.StreamObserver;
+import java.util.List;
 
 /** What the server accepts, and tidings.v1.ServerService, which says so. */
 final class Limits extends ServerServiceGrpc.ServerServiceImplBase {
@@ -13,6 +15,12 @@ final class Limits extends ServerServiceGrpc.ServerServiceImplBase {
 
   /** In a topic with DEDUPE_EVENT. */
   static final int MAX_EVENTS_BY_EVENT = 1000;
+
+  private static final List<Feature> FEATURES =
+      List.of(
+          Feature.FEATURE_EXACT_COUNTS,
+          Feature.FEATURE_KEY_PRECONDITIONS,
+          Feature.FEATURE_MULTIPLE_PRECONDITIONS);
 
   @Override
   public void getServerInfo(
@@ -25,6 +33,9 @@ final class Limits extends ServerServiceGrpc.ServerServiceImplBase {
         .setMaxEventBytes(MAX_EVENT_BYTES)
         .setMaxEventsPerRequest(MAX_EVENTS)
         .setMaxEventsPerDedupeEventRequest(MAX_EVENTS_BY_EVENT);
+    for (Feature feature : FEATURES) {
+      response.addFeatures(feature.name().substring("FEATURE_".length()));
+    }
     observer.onNext(response.build());
     observer.onCompleted();
   }

@@ -8,7 +8,6 @@ import com.example.interop.server.TopicLog.EventId;
 import com.example.interop.server.TopicLog.Stored;
 import com.example.tidings.v1.ErrorReason;
 import com.example.tidings.v1.Event;
-import com.example.tidings.v1.Precondition;
 import com.example.tidings.v1.PublishRequest;
 import com.example.tidings.v1.PublishResponse;
 import com.example.tidings.v1.Receipt;
@@ -41,7 +40,9 @@ final class Publisher {
 
   /** Stores the events of a request. Their indexes in errors are counted from a base. */
   PublishResponse publish(PublishRequest request, long base) {
+    checkCount(request, Limits.MAX_EVENTS, "");
     Map<Long, List<Violation>> violations = checkEnvelopes(request);
+    Preconditions.checkSubjects(request.getPreconditionsList());
     String name = request.getTopic();
     if (name.isEmpty()) {
       name = declaredTopic(request.getEventsList());
@@ -51,13 +52,8 @@ final class Publisher {
       TopicLog log = name.isEmpty() ? null : topics.get(name);
       var response = PublishResponse.newBuilder().setTopic(name);
       List<Checked> checked = new ArrayList<>();
-      if (log != null && log.byEvent() && request.getEventsCount() > Limits.MAX_EVENTS_BY_EVENT) {
-        throw Fault.of(
-            ErrorReason.ERROR_REASON_REQUEST_INVALID,
-            "events",
-            "must have at most %d items in a topic with DEDUPE_EVENT"
-                .formatted(Limits.MAX_EVENTS_BY_EVENT),
-            Map.of());
+      if (log != null && log.byEvent()) {
+        checkCount(request, Limits.MAX_EVENTS_BY_EVENT, " in a topic with DEDUPE_EVENT");
       }
       for (int i = 0; i < request.getEventsCount(); i++) {
         try {
@@ -74,11 +70,28 @@ final class Publisher {
               .setError(fault.toProto());
         }
       }
+      if (log == null && request.getPreconditionsCount() > 0) {
+        throw Fault.of(
+            ErrorReason.ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set", Map.of());
+      }
       if (!checked.isEmpty()) {
         response.addAllReceipts(
             log.byEvent() ? storeEach(log, request, checked) : store(log, request, checked));
+      } else if (log != null) {
+        Preconditions.check(log, request.getPreconditionsList());
       }
       return response.build();
+    }
+  }
+
+  /** Fails where a request has too many events; all would be checked otherwise. */
+  private static void checkCount(PublishRequest request, int most, String where) {
+    if (request.getEventsCount() > most) {
+      throw Fault.of(
+          ErrorReason.ERROR_REASON_REQUEST_INVALID,
+          "events",
+          "must have at most " + most + " items" + where,
+          Map.of("limit", Integer.toString(most)));
     }
   }
 
@@ -121,7 +134,10 @@ final class Publisher {
         Rules.violations(request).stream()
             .collect(
                 Collectors.partitioningBy(
-                    violation -> violation.getField().getElements(0).hasIndex()));
+                    violation -> {
+                      FieldPathElement first = violation.getField().getElements(0);
+                      return first.hasIndex() && first.getFieldName().equals("events");
+                    }));
     if (!violations.get(false).isEmpty()) {
       throw Fault.of(ErrorReason.ERROR_REASON_REQUEST_INVALID, violations.get(false));
     }
@@ -175,9 +191,7 @@ final class Publisher {
           "the server has not been given the type \"" + name + "\"",
           Map.of("type", name));
     }
-    if (log != null
-        && log.topic().getEventTypesCount() > 0
-        && !log.topic().getEventTypesList().contains(name)) {
+    if (log != null && !types.takes(log.topic(), name)) {
       throw Fault.of(
           ErrorReason.ERROR_REASON_EVENT_TYPE_NOT_ALLOWED,
           at + ".data.type_url",
@@ -195,8 +209,9 @@ final class Publisher {
     }
     var kept = event.toBuilder();
     kept.getDataBuilder().setTypeUrl("type.googleapis.com/" + name);
-    if (event.getPartitionKey().isEmpty()) {
-      kept.setPartitionKey(partitionKey(type, payload, at));
+    String key = event.hasPartitionKey() ? "" : partitionKey(type, payload, at);
+    if (!key.isEmpty()) {
+      kept.setPartitionKey(key);
     }
     return new Checked(i, kept.build(), payload);
   }
@@ -232,24 +247,18 @@ final class Publisher {
     return key;
   }
 
-  /** Stores a request where requests are recognised. */
+  /** Stores a request where requests are recognised: by their id, or by all that was sent. */
   private static List<Receipt> store(TopicLog log, PublishRequest request, List<Checked> checked) {
-    if (!request.getPrecondition().getPartitionKey().isEmpty()) {
-      throw Fault.of(
-          ErrorReason.ERROR_REASON_KEY_PRECONDITION_UNSUPPORTED,
-          "topic \"%s\" keeps no sequence of a key".formatted(log.topic().getName()),
-          Map.of("topic", log.topic().getName()));
-    }
     Object identity = request.getRequestId();
     if (request.getRequestId().isEmpty()) {
-      identity = checked.stream().map(Checked::id).toList();
+      identity = request.getEventsList().stream().map(EventId::of).toList();
     }
     List<Stored> stored = log.recognise(identity);
     boolean duplicate = stored != null;
     if (duplicate) {
       compare(log, request.getRequestId(), checked, stored);
     } else {
-      checkPrecondition(log, request);
+      Preconditions.check(log, request.getPreconditionsList());
       stored = log.append(identity, checked);
     }
     List<Receipt> receipts = new ArrayList<>();
@@ -262,11 +271,10 @@ final class Publisher {
   /** Fails unless what is stored under an identity is the same. */
   private static void compare(
       TopicLog log, String requestId, List<Checked> checked, List<Stored> stored) {
-    for (int i = 0; i < Math.max(checked.size(), stored.size()); i++) {
-      Checked sent = checked.get(Math.min(i, checked.size() - 1));
-      Stored other = stored.get(Math.min(i, stored.size() - 1));
-      if (checked.size() != stored.size() || !sent.isSameAs(other.checked())) {
-        throw conflict(log, other.sequence(), requestId, sent);
+    for (int i = 0; i < stored.size(); i++) {
+      Stored other = stored.get(i);
+      if (checked.size() != stored.size() || !checked.get(i).isSameAs(other.checked())) {
+        throw conflict(log, other.sequence(), requestId, other.checked());
       }
     }
   }
@@ -274,7 +282,6 @@ final class Publisher {
   /** Stores a request where events are recognised one by one. */
   private static List<Receipt> storeEach(
       TopicLog log, PublishRequest request, List<Checked> checked) {
-    checkKeys(request.getPrecondition(), checked);
     Map<EventId, Long> sequences = new HashMap<>();
     Map<EventId, Checked> fresh = new LinkedHashMap<>();
     for (Checked each : checked) {
@@ -290,7 +297,7 @@ final class Publisher {
       }
     }
     if (!fresh.isEmpty()) {
-      checkPrecondition(log, request);
+      Preconditions.check(log, request.getPreconditionsList());
     }
     List<Receipt> receipts = new ArrayList<>();
     for (Checked each : checked) {
@@ -311,44 +318,16 @@ final class Publisher {
         .build();
   }
 
-  private static Fault conflict(TopicLog log, long sequence, String requestId, Checked sent) {
+  private static Fault conflict(TopicLog log, long sequence, String requestId, Checked event) {
     Fault fault =
         Fault.of(
-            ErrorReason.ERROR_REASON_EVENT_ID_CONFLICT,
+            requestId.isEmpty()
+                ? ErrorReason.ERROR_REASON_EVENT_ID_CONFLICT
+                : ErrorReason.ERROR_REASON_REQUEST_ID_CONFLICT,
             "the identity is taken by other content",
             Map.of("topic", log.topic().getName(), "sequence", Long.toString(sequence)));
     return requestId.isEmpty()
-        ? fault.with("id", sent.event().getId()).with("source", sent.event().getSource())
+        ? fault.with("id", event.event().getId()).with("source", event.event().getSource())
         : fault.with("request_id", requestId);
-  }
-
-  /** Fails where an event hasn't the key that a precondition is about. */
-  private static void checkKeys(Precondition precondition, List<Checked> checked) {
-    String key = precondition.getPartitionKey();
-    for (Checked each : checked) {
-      if (!key.isEmpty() && !key.equals(each.event().getPartitionKey())) {
-        throw Fault.of(
-            ErrorReason.ERROR_REASON_REQUEST_INVALID,
-            "precondition.partition_key",
-            "events[%d] has another key, \"%s\""
-                .formatted(each.index(), each.event().getPartitionKey()),
-            Map.of());
-      }
-    }
-  }
-
-  private static void checkPrecondition(TopicLog log, PublishRequest request) {
-    String key = request.getPrecondition().getPartitionKey();
-    long expected = request.getPrecondition().getExpectedLastSequence();
-    long actual = key.isEmpty() ? log.latestSequence() : log.latestSequence(key);
-    if (!request.hasPrecondition() || expected == actual) {
-      return;
-    }
-    Fault fault =
-        Fault.of(
-            ErrorReason.ERROR_REASON_SEQUENCE_MISMATCH,
-            "the last sequence is %d, not %d".formatted(actual, expected),
-            Map.of("expected", Long.toString(expected), "actual", Long.toString(actual)));
-    throw key.isEmpty() ? fault : fault.with("partition_key", key);
   }
 }

@@ -9,8 +9,6 @@ import com.example.tidings.v1.PublishStreamRequest;
 import com.example.tidings.v1.PublishStreamResponse;
 import com.example.tidings.v1.PublisherServiceGrpc;
 import com.example.tidings.v1.Receipt;
-import com.google.protobuf.InvalidProtocolBufferException;
-import com.google.protobuf.Message;
 import io.grpc.stub.StreamObserver;
 import java.util.Map;
 
@@ -36,22 +34,47 @@ final class PublisherHandler extends PublisherServiceGrpc.PublisherServiceImplBa
       StreamObserver<PublishStreamResponse> observer) {
     return new Requests<>() {
       private long batch;
+      private boolean stopping;
+      private boolean stopped;
 
       @Override
       public void onNext(PublishStreamRequest request) {
-        var response = PublishStreamResponse.newBuilder().setBatch(batch++);
+        if (stopped) {
+          return;
+        }
+        var response = PublishStreamResponse.newBuilder().setBatch(batch);
+        boolean failed = false;
         try {
           Contract.checkDecoded();
-          response.setPublished(publisher.publish(asPublishRequest(request), 0));
+          checkStop(request);
+          PublishResponse published = publisher.publish(publishOf(request), 0);
+          failed = published.getRefusedEventsCount() > 0;
+          response.setPublished(published);
         } catch (RuntimeException e) {
+          failed = true;
           response.setError(Contract.faultOf(e).toProto());
         }
+        batch++;
         observer.onNext(response.build());
+        if (stopping && failed) {
+          stopped = true;
+          observer.onCompleted();
+        }
+      }
+
+      private void checkStop(PublishStreamRequest request) {
+        if (batch == 0) {
+          stopping = request.getStopOnError();
+        } else if (request.getStopOnError() && !stopping) {
+          throw refused("stop_on_error", "must be set in the first message");
+        }
       }
 
       @Override
       public void onCompleted() {
-        observer.onCompleted();
+        if (!stopped) {
+          observer.onCompleted();
+        }
       }
     };
   }
@@ -62,39 +85,30 @@ final class PublisherHandler extends PublisherServiceGrpc.PublisherServiceImplBa
       private final ImportResponse.Builder summary = ImportResponse.newBuilder();
 
       /** The first request, which has the topic and the options of all. */
-      private ImportRequest first;
+      private PublishRequest first;
 
       private String topic;
 
       @Override
       public void onNext(ImportRequest request) {
         try {
-          take(request);
+          take(publishOf(request));
         } catch (RuntimeException e) {
           throw Contract.faultOf(e).with("stored", Long.toString(summary.getStoredCount()));
         }
       }
 
-      private void take(ImportRequest request) {
+      private void take(PublishRequest request) {
         if (first == null) {
           first = request;
           topic = request.getTopic();
         }
-        if (!request.getTopic().isEmpty() && !request.getTopic().equals(first.getTopic())) {
-          throw Fault.of(
-              ErrorReason.ERROR_REASON_REQUEST_INVALID,
-              "topic",
-              "must be that of the first message or empty",
-              Map.of());
-        }
+        checkImportable(request, first);
         if (topic.isEmpty()) {
           topic = publisher.declaredTopic(request.getEventsList());
         }
         PublishRequest batch =
-            asPublishRequest(request).toBuilder()
-                .setTopic(topic)
-                .setSkipInvalid(first.getSkipInvalid())
-                .build();
+            request.toBuilder().setTopic(topic).setSkipInvalid(first.getSkipInvalid()).build();
         count(publisher.publish(batch, summary.getReceivedCount()));
         summary.setReceivedCount(summary.getReceivedCount() + request.getEventsCount());
       }
@@ -126,13 +140,38 @@ final class PublisherHandler extends PublisherServiceGrpc.PublisherServiceImplBa
     };
   }
 
-  /** The requests of a stream have the fields of PublishRequest, with the same numbers. */
-  private static PublishRequest asPublishRequest(Message request) {
-    try {
-      return PublishRequest.parseFrom(request.toByteString());
-    } catch (InvalidProtocolBufferException e) {
-      throw new IllegalStateException(e);
+  private static PublishRequest publishOf(PublishStreamRequest request) {
+    if (!request.hasPublish()) {
+      Rules.check(request);
     }
+    return request.getPublish();
+  }
+
+  private static PublishRequest publishOf(ImportRequest request) {
+    if (!request.hasPublish()) {
+      Rules.check(request);
+    }
+    return request.getPublish();
+  }
+
+  /** Fails where a message says what isn't for Import, or what the first one didn't. */
+  private static void checkImportable(PublishRequest request, PublishRequest first) {
+    if (!request.getRequestId().isEmpty()) {
+      throw refused("request_id", "is not for Import");
+    }
+    if (request.getPreconditionsCount() > 0) {
+      throw refused("preconditions", "are not for Import");
+    }
+    if (!request.getTopic().isEmpty() && !request.getTopic().equals(first.getTopic())) {
+      throw refused("topic", "must be that of the first message or empty");
+    }
+    if (request.getSkipInvalid() && !first.getSkipInvalid()) {
+      throw refused("skip_invalid", "must be that of the first message or unset");
+    }
+  }
+
+  private static Fault refused(String field, String description) {
+    return Fault.of(ErrorReason.ERROR_REASON_REQUEST_INVALID, field, description, Map.of());
   }
 
   /** What a client sends. What was taken before it gives the call up stays stored. */

@@ -11,32 +11,20 @@ import com.example.tidings.v1.GetTopicRequest;
 import com.example.tidings.v1.GetTopicResponse;
 import com.example.tidings.v1.ListTopicsRequest;
 import com.example.tidings.v1.ListTopicsResponse;
-import com.example.tidings.v1.Retention;
 import com.example.tidings.v1.Topic;
 import com.example.tidings.v1.TopicServiceGrpc;
 import com.example.tidings.v1.UpdateTopicRequest;
 import com.example.tidings.v1.UpdateTopicResponse;
-import com.google.protobuf.Descriptors.FieldDescriptor;
 import io.grpc.stub.StreamObserver;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** tidings.v1.TopicService. */
 final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
   private static final int DEFAULT_PAGE_SIZE = 100;
+  private static final int MAX_PAGE_SIZE = 1000;
   private static final String TOKEN_PREFIX = "topics after ";
-
-  /** The fields that an update mask may name. */
-  private static final Set<String> MUTABLE =
-      Set.of(
-          "description",
-          "event_types",
-          "dedupe_window",
-          "retention",
-          "retention.max_age",
-          "retention.max_bytes");
 
   private final EventTypes types;
   private final Topics topics;
@@ -50,7 +38,7 @@ final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
   public void createTopic(
       CreateTopicRequest request, StreamObserver<CreateTopicResponse> observer) {
     Rules.check(request);
-    checkTypes(request.getTopic().getEventTypesList());
+    checkTypes(request.getTopic().getSettings().getEventTypesList());
     var response = CreateTopicResponse.newBuilder();
     synchronized (topics) {
       response.setTopic(topics.create(request.getTopic()));
@@ -72,7 +60,8 @@ final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
   @Override
   public void listTopics(ListTopicsRequest request, StreamObserver<ListTopicsResponse> observer) {
     Rules.check(request);
-    int size = request.getPageSize() == 0 ? DEFAULT_PAGE_SIZE : request.getPageSize();
+    int asked = request.getPageSize() == 0 ? DEFAULT_PAGE_SIZE : request.getPageSize();
+    int size = Math.min(asked, MAX_PAGE_SIZE);
     var response = ListTopicsResponse.newBuilder();
     synchronized (topics) {
       for (TopicLog log : topics.after(readToken(request.getPageToken()))) {
@@ -95,9 +84,11 @@ final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
     synchronized (topics) {
       TopicLog log = topics.get(wanted.getName(), wanted.getEtag());
       Topic.Builder topic = log.topic().toBuilder();
-      apply(request.getUpdateMask().getPathsList(), wanted, topic);
-      if (!topic.getEventTypesList().equals(log.topic().getEventTypesList())) {
-        checkTypes(topic.getEventTypesList());
+      Updates.apply(topic, wanted, request.getUpdateMask(), "topic");
+      Topics.complete(topic.getSettingsBuilder());
+      List<String> named = topic.getSettings().getEventTypesList();
+      if (!named.equals(log.topic().getSettings().getEventTypesList())) {
+        checkTypes(named);
       }
       response.setTopic(topics.update(log, topic));
     }
@@ -121,54 +112,13 @@ final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
 
   private void checkTypes(List<String> names) {
     for (int i = 0; i < names.size(); i++) {
-      if (types.find(names.get(i)) == null) {
+      if (!names.get(i).equals(EventTypes.ANY) && types.find(names.get(i)) == null) {
         throw Fault.of(
             ErrorReason.ERROR_REASON_EVENT_TYPE_UNKNOWN,
-            "topic.event_types[" + i + "]",
+            "topic.settings.event_types[" + i + "]",
             "the server has not been given the type \"" + names.get(i) + "\"",
             Map.of("type", names.get(i)));
       }
-    }
-  }
-
-  /** Sets the fields that a mask names, or without one those that are set. */
-  private static void apply(List<String> mask, Topic wanted, Topic.Builder topic) {
-    if (mask.isEmpty()) {
-      mask =
-          wanted.getAllFields().keySet().stream()
-              .map(FieldDescriptor::getName)
-              .filter(MUTABLE::contains)
-              .toList();
-    }
-    for (int i = 0; i < mask.size(); i++) {
-      String path = mask.get(i);
-      if (!MUTABLE.contains(path)) {
-        throw Fault.of(
-            ErrorReason.ERROR_REASON_UPDATE_MASK_INVALID,
-            "update_mask.paths[" + i + "]",
-            "\"" + path + "\" is not a field that can be changed",
-            Map.of());
-      }
-      switch (path) {
-        case "retention.max_age" -> {
-          topic.getRetentionBuilder().clearMaxAge();
-          if (wanted.getRetention().hasMaxAge()) {
-            topic.getRetentionBuilder().setMaxAge(wanted.getRetention().getMaxAge());
-          }
-        }
-        case "retention.max_bytes" ->
-            topic.getRetentionBuilder().setMaxBytes(wanted.getRetention().getMaxBytes());
-        default -> {
-          FieldDescriptor field = Topic.getDescriptor().findFieldByName(path);
-          topic.clearField(field);
-          if (wanted.getAllFields().containsKey(field)) {
-            topic.setField(field, wanted.getField(field));
-          }
-        }
-      }
-    }
-    if (topic.getRetention().equals(Retention.getDefaultInstance())) {
-      topic.clearRetention();
     }
   }
 

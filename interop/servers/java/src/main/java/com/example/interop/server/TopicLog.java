@@ -1,6 +1,6 @@
 package com.example.interop.server;
 
-import com.example.tidings.v1.Dedupe;
+import com.example.tidings.options.v1.Dedupe;
 import com.example.tidings.v1.Event;
 import com.example.tidings.v1.Topic;
 import com.example.tidings.v1.TopicStatistics;
@@ -32,12 +32,16 @@ final class TopicLog {
     }
 
     EventId id() {
-      return new EventId(event.getSource(), event.getId());
+      return EventId.of(event);
     }
   }
 
   /** What names an event. */
-  record EventId(String source, String id) {}
+  record EventId(String source, String id) {
+    static EventId of(Event event) {
+      return new EventId(event.getSource(), event.getId());
+    }
+  }
 
   /** An event that is stored. */
   record Stored(long sequence, Checked checked) {}
@@ -68,7 +72,7 @@ final class TopicLog {
 
   /** Says whether events are recognised one by one. */
   boolean byEvent() {
-    return topic.getDedupe() == Dedupe.DEDUPE_EVENT;
+    return topic.getSettings().getDedupe() == Dedupe.DEDUPE_EVENT;
   }
 
   /** Returns the sequence of the last event, or 0. */
@@ -82,7 +86,8 @@ final class TopicLog {
   }
 
   TopicStatistics statistics() {
-    var statistics = TopicStatistics.newBuilder().setStoredBytes(storedBytes);
+    var statistics = 
+        TopicStatistics.newBuilder().setStoredBytes(storedBytes).setEventCount(events.size());
     if (!events.isEmpty()) {
       statistics
           .setEarliestSequence(events.get(0).sequence())
@@ -119,8 +124,16 @@ final class TopicLog {
       }
     }
     identities.remove(identity);
-    long until = System.nanoTime() + Durations.toNanos(topic.getDedupeWindow());
+    long until = System.nanoTime() + window();
     identities.put(identity, new Remembered(until, List.copyOf(stored)));
     return stored;
+  }
+
+  /** Returns for how long identities are recognised: never longer than events are kept. */
+  private long window() {
+    long window = Durations.toNanos(topic.getSettings().getDedupeWindow());
+    return topic.getSettings().getRetention().hasMaxAge()
+        ? Math.min(window, Durations.toNanos(topic.getSettings().getRetention().getMaxAge()))
+        : window;
   }
 }

@@ -1,6 +1,8 @@
 package com.example.interop.server;
 
-import com.example.tidings.v1.Dedupe;
+import com.example.tidings.options.v1.Dedupe;
+import com.example.tidings.options.v1.Retention;
+import com.example.tidings.options.v1.TopicSettings;
 import com.example.tidings.v1.ErrorReason;
 import com.example.tidings.v1.Topic;
 import com.google.protobuf.Duration;
@@ -63,10 +65,9 @@ final class Topics {
           "topic \"" + asked.getName() + "\" exists",
           Map.of("topic", asked.getName()));
     }
-    Topic.Builder topic = asked.toBuilder().clearStatistics();
-    if (topic.getDedupe() == Dedupe.DEDUPE_UNSPECIFIED) {
-      topic.setDedupe(Dedupe.DEDUPE_REQUEST);
-    }
+    Topic.Builder topic =
+        Topic.newBuilder().setName(asked.getName()).setSettings(asked.getSettings());
+    complete(topic.getSettingsBuilder());
     settle(topic);
     topic.setCreateTime(topic.getUpdateTime());
     TopicLog log = new TopicLog(topic.build());
@@ -74,7 +75,11 @@ final class Topics {
     return log.topic();
   }
 
+  /** Gives a topic other settings, unless they are those that it has. */
   Topic update(TopicLog log, Topic.Builder topic) {
+    if (topic.getSettings().equals(log.topic().getSettings())) {
+      return log.topic();
+    }
     settle(topic);
     log.setTopic(topic.build());
     return log.topic();
@@ -84,15 +89,21 @@ final class Topics {
     logs.remove(log.topic().getName());
   }
 
+  /** Gives what is unset its default. */
+  static void complete(TopicSettings.Builder settings) {
+    if (settings.getDedupe() == Dedupe.DEDUPE_UNSPECIFIED) {
+      settings.setDedupe(Dedupe.DEDUPE_REQUEST);
+    }
+    if (!settings.hasDedupeWindow()) {
+      settings.setDedupeWindow(DEFAULT_DEDUPE_WINDOW);
+    }
+    if (settings.getRetention().equals(Retention.getDefaultInstance())) {
+      settings.clearRetention();
+    }
+  }
+
   /** Fills what follows from a change. */
   private void settle(Topic.Builder topic) {
-    if (!topic.hasDedupeWindow()) {
-      topic.setDedupeWindow(DEFAULT_DEDUPE_WINDOW);
-    }
-    if (topic.getRetention().hasMaxAge()
-        && Durations.compare(topic.getRetention().getMaxAge(), topic.getDedupeWindow()) < 0) {
-      topic.setDedupeWindow(topic.getRetention().getMaxAge());
-    }
     topic.setEtag(Long.toString(++lastEtag)).setUpdateTime(now());
   }
 
