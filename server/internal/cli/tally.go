@@ -103,7 +103,7 @@ func printReceipts(w io.Writer, b *batch, response *tidingsv1.PublishResponse) e
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	for _, receipt := range response.GetReceipts() {
-		index := int64(receipt.GetIndex())
+		index := receipt.GetIndex()
 		if b.line(index) == 0 {
 			return fmt.Errorf("the server sent a receipt for event %d of a request with %d", index, len(b.events))
 		}

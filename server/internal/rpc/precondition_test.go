@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
@@ -241,7 +240,7 @@ func TestPreconditions(t *testing.T) {
 	}{
 		"twice about the topic": {[]*tidingsv1.Precondition{exists(true), ofKey("k", exists(true)), lastSequence(1)}, invalid.at("preconditions[2]")},
 		"twice about a key":     {[]*tidingsv1.Precondition{ofKey("k", exists(true)), ofKey("k", exists(true))}, invalid.at("preconditions[1]")},
-		"nothing expected":      {[]*tidingsv1.Precondition{exists(true), {PartitionKey: proto.String("k")}}, invalid.at("preconditions[1].expectation")},
+		"nothing expected":      {[]*tidingsv1.Precondition{exists(true), {PartitionKey: new("k")}}, invalid.at("preconditions[1].expectation")},
 		"the sequence 0":        {[]*tidingsv1.Precondition{lastSequence(0)}, invalid.at("preconditions[0].last_sequence")},
 		"an empty key":          {[]*tidingsv1.Precondition{ofKey("", exists(true))}, invalid.at("preconditions[0].partition_key")},
 		"a control character":   {[]*tidingsv1.Precondition{ofKey("\x01", exists(true))}, invalid.at("preconditions[0].partition_key")},

@@ -24,7 +24,7 @@ func TestPublish(t *testing.T) {
 			receipts := publish(t, c, topic, orders(t, fmt.Sprint(request), 3)...)
 			var want []*tidingsv1.Receipt
 			for i := range int64(3) {
-				want = append(want, &tidingsv1.Receipt{Index: int64(i), Sequence: 1 + 3*request + i})
+				want = append(want, &tidingsv1.Receipt{Index: i, Sequence: 1 + 3*request + i})
 			}
 			if diff := cmp.Diff(want, receipts, protocmp.Transform()); diff != "" {
 				t.Errorf("other receipts (-want +got):\n%s", diff)
@@ -60,7 +60,7 @@ func TestPublish(t *testing.T) {
 	t.Run("partition key of the payload", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		given, none := event(t, "2", placed("o-2")), event(t, "4", placed("o-4"))
-		given.PartitionKey, none.PartitionKey = proto.String("mine"), proto.String("")
+		given.PartitionKey, none.PartitionKey = new("mine"), new("")
 		sent := []*tidingsv1.Event{event(t, "1", placed("o-1")), given, event(t, "3", &ordersv1.Money{CurrencyCode: "EUR"}), none}
 		receipts := publish(t, c, topic, sent...)
 		for i, want := range []*tidingsv1.Event{keyed(sent[0], "o-1"), keyed(sent[1], "mine"), sent[2], none} {
@@ -197,7 +197,7 @@ func TestPublishRefuses(t *testing.T) {
 			eventInvalid.at("events[0].id"), nil},
 		"long subject": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].Subject = strings.Repeat("a", 1025) },
 			eventInvalid.at("events[0].subject"), nil},
-		"DEL in the key": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].PartitionKey = proto.String("\x7f") },
+		"DEL in the key": {func(_ *testing.T, r *tidingsv1.PublishRequest) { r.Events[0].PartitionKey = new("\x7f") },
 			eventInvalid.at("events[0].partition_key"), nil},
 		"key of the payload that can't be one": {func(t *testing.T, r *tidingsv1.PublishRequest) { r.Events[0] = event(t, "0", placed("a\tb")) },
 			eventInvalid.at("events[0].data.order_id"), nil},

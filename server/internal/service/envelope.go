@@ -131,7 +131,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 			id:      message.GetId(),
 			source:  message.GetSource(),
 			key:     message.GetPartitionKey(),
-			keyed:   message.PartitionKey != nil, //nolint:protogetter // Whether it is set.
+			keyed:   message.PartitionKey != nil,
 			typeURL: message.GetData().GetTypeUrl(),
 			payload: message.GetData().GetValue(),
 		}

@@ -19,7 +19,7 @@ func TestSetTypeURL(t *testing.T) {
 		"least":      {Id: "1", Source: "/s", Data: &anypb.Any{TypeUrl: "a.B", Value: []byte{1, 2}}},
 		"no content": {Id: "1", Source: "/s", Data: &anypb.Any{TypeUrl: "/a.B"}},
 		"everything": {
-			Id: "1", Source: "/s", Subject: "s", Time: timestamppb.Now(), PartitionKey: proto.String("k"),
+			Id: "1", Source: "/s", Subject: "s", Time: timestamppb.Now(), PartitionKey: new("k"),
 			Attributes: map[string]string{"x": "1", "y": "2"}, Data: &anypb.Any{TypeUrl: "example.com/x/y/a.B", Value: bytes.Repeat([]byte{7}, 300)},
 		},
 		"longer than it will be": {Id: "1", Source: "/s", Data: &anypb.Any{TypeUrl: "schemas.example.com/very/far/away/a.B", Value: bytes.Repeat([]byte{7}, 100)}},

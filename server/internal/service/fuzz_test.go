@@ -51,8 +51,8 @@ func batchSeeds() [][]byte {
 		event(func(e *tidingsv1.Event) { e.Id = strings.Repeat("é", 256) }),
 		event(func(e *tidingsv1.Event) { e.Id = strings.Repeat("é", 128) }),
 		event(func(e *tidingsv1.Event) { e.Source = "a b" }),
-		event(func(e *tidingsv1.Event) { e.Subject, e.PartitionKey = "s", proto.String("k") }),
-		event(func(e *tidingsv1.Event) { e.PartitionKey = proto.String("") }),
+		event(func(e *tidingsv1.Event) { e.Subject, e.PartitionKey = "s", new("k") }),
+		event(func(e *tidingsv1.Event) { e.PartitionKey = new("") }),
 		event(func(e *tidingsv1.Event) { e.Time = timestamppb.Now() }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{} }),
 		event(func(e *tidingsv1.Event) { e.Time = &timestamppb.Timestamp{Seconds: 253402300799, Nanos: 999999999} }),
@@ -77,8 +77,8 @@ func batchSeeds() [][]byte {
 		expecting(last("k", 1<<40), last("", 1)),
 		expecting(&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{Exists: true}}),
 		expecting(&tidingsv1.Precondition{Expectation: &tidingsv1.Precondition_Exists{}}),
-		expecting(&tidingsv1.Precondition{PartitionKey: proto.String("k")}),
-		expecting(&tidingsv1.Precondition{PartitionKey: proto.String(""), Expectation: &tidingsv1.Precondition_Exists{}}),
+		expecting(&tidingsv1.Precondition{PartitionKey: new("k")}),
+		expecting(&tidingsv1.Precondition{PartitionKey: new(""), Expectation: &tidingsv1.Precondition_Exists{}}),
 		expecting(last("\x00", 5)),
 		expecting(slices.Repeat([]*tidingsv1.Precondition{last("", 1)}, maxPreconditions)...),
 		expecting(slices.Repeat([]*tidingsv1.Precondition{last("", 1)}, maxPreconditions+1)...),
@@ -211,7 +211,7 @@ func FuzzRecord(f *testing.F) {
 			if err := proto.Unmarshal(b.events[i].raw, &sent); err != nil {
 				t.Fatal(err)
 			}
-			if sent.PartitionKey == nil && key != "" { //nolint:protogetter // Whether it is set.
+			if sent.PartitionKey == nil && key != "" {
 				sent.PartitionKey = &key
 			}
 			if !proto.Equal(&sent, stored.GetEvents()[i]) {

@@ -204,7 +204,7 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 			return fault
 		}
 		if j.stop && (err != nil || len(response.GetRefusedEvents()) > 0) {
-			return nil
+			return nil //nolint:nilerr // It has been answered.
 		}
 		p.room.Release(j.weight())
 		p.pending.Add(-1)

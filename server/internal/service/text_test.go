@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -59,7 +58,7 @@ func TestTexts(t *testing.T) {
 		return map[string]*tidingsv1.Event{
 			"id":              {Id: text, Source: "/", Data: new(anypb.Any)},
 			"subject":         {Id: "1", Source: "/", Subject: text, Data: new(anypb.Any)},
-			"partition_key":   {Id: "1", Source: "/", PartitionKey: proto.String(text), Data: new(anypb.Any)},
+			"partition_key":   {Id: "1", Source: "/", PartitionKey: new(text), Data: new(anypb.Any)},
 			`attributes["a"]`: {Id: "1", Source: "/", Attributes: map[string]string{"a": text}, Data: new(anypb.Any)},
 		}
 	}

@@ -167,7 +167,7 @@ func encode(list ...event) *engine.Batch {
 	var ids strings.Builder
 	var content eventlog.Hash
 	for _, one := range list {
-		raw, err := proto.Marshal(&tidingsv1.Event{Id: one.id, Source: "/" + one.content, PartitionKey: proto.String(one.key)})
+		raw, err := proto.Marshal(&tidingsv1.Event{Id: one.id, Source: "/" + one.content, PartitionKey: new(one.key)})
 		if err != nil {
 			panic(err)
 		}

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"example.com/tidings/server/internal/engine"
@@ -134,11 +135,11 @@ func testBehindConflict(t *testing.T, e engine.Engine) {
 	c.start(t, topic, encode(events("2")...), false)
 	c.start(t, topic, encode(events("3", "4")...), false)
 	noErr(t, errors.Join(c.errs(t)...))
-	var ids string
+	var ids []string
 	for _, one := range all(t, e, topic) {
-		ids += one.id + " "
+		ids = append(ids, one.id)
 	}
-	if ids != "known 1 2 3 4 " {
-		t.Errorf("there are %s", ids)
+	if want := []string{"known", "1", "2", "3", "4"}; !slices.Equal(ids, want) {
+		t.Errorf("there are %q, want %q", ids, want)
 	}
 }

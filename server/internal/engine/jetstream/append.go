@@ -33,16 +33,16 @@ func (a *appending) Wait(ctx context.Context) (engine.Appended, error) {
 // predecessor returns what a batch behind another has to wait for, or nil: what
 // was sent before it comes before it. It returns ErrBehind where the batch isn't
 // to be stored.
-func predecessor(batch *engine.Batch, behind engine.Append) (*appending, error) {
+func predecessor(batch *engine.Batch, behind engine.Append) (before *appending, err error) {
 	before, ok := behind.(*appending)
 	if !ok || !before.late && !batch.Follows {
-		return nil, nil
+		return nil, err
 	}
 	select {
 	case <-before.done:
 		return nil, before.allows(batch)
 	default:
-		return before, nil
+		return before, err
 	}
 }
 
@@ -55,6 +55,13 @@ func (a *appending) allows(batch *engine.Batch) error {
 	return nil
 }
 
+// endedWith is an append that has ended with an error, as those behind it do.
+func endedWith(err error) *appending {
+	a := &appending{late: true, done: make(chan struct{}), err: err, held: true}
+	close(a.done)
+	return a
+}
+
 // Start implements engine.Records. Appends of one caller are stored in their
 // order. Those of different callers are, unless one of them has several events
 // in a topic with DEDUPE_EVENT, or an expectation.
@@ -65,11 +72,9 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 	if err := e.supports(topic, batch); err != nil {
 		return nil, err
 	}
-	before, err := predecessor(batch, behind)
-	if err != nil {
-		ended := &appending{late: true, done: make(chan struct{}), err: err, held: true}
-		close(ended.done)
-		return ended, nil
+	before, refused := predecessor(batch, behind)
+	if refused != nil {
+		return endedWith(refused), nil
 	}
 	weight := min(max(int64(len(batch.Data)), maxBytesInFlight/maxInFlight), maxBytesInFlight)
 	if err := do(ctx, func(ctx context.Context) error { return e.inFlight.Acquire(ctx, weight) }); err != nil {
