@@ -137,7 +137,7 @@ func TestParse(t *testing.T) {
 	commented.ProtoReflect().SetUnknown([]byte{0xd2, 0xf6, 0x03, 0x02, 0x08, 0x00})
 	for name, images := range map[string][][]byte{
 		"binary": {plain}, "JSON": {json}, "the same twice": {plain, plain}, "with comments and without": {image(t, commented), plain},
-		"without the options": {alone(t, keyed("text"))},
+		"without the options":        {alone(t, keyed("text"))},
 		"JSON with Buf's own fields": {[]byte(strings.Replace(string(json), `"package":`, `"bufExtension":{"isImport":false},"package":`, 1))},
 	} {
 		set, err := Parse(images...)

@@ -106,7 +106,10 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 	}
 	slices.Sort(set.names)
 	slices.Sort(set.declared)
-	return set, set.joinTopics()
+	if err := set.joinTopics(); err != nil {
+		return nil, err
+	}
+	return set, nil
 }
 
 // Type returns the type of a full name, or ErrUnknownType.

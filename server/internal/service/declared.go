@@ -129,13 +129,13 @@ func withDefaults(settings *optionsv1.TopicSettings) *optionsv1.TopicSettings {
 	return settingsOf(config)
 }
 
-// asDeclared returns the settings of a declaration for a topic that was deleted and
-// is created anew, or TOPIC_DECLARED where other ones are asked for.
-func asDeclared(declared *schema.Topic, wanted *optionsv1.TopicSettings) (*optionsv1.TopicSettings, error) {
+// fitsDeclaration returns TOPIC_DECLARED where a declared topic that was deleted is
+// to be created anew with other settings. None at all stand for the declared ones.
+func fitsDeclaration(declared *schema.Topic, wanted *optionsv1.TopicSettings) error {
 	if proto.Size(wanted) == 0 {
-		return declared.Settings, nil
+		return nil
 	}
-	return declared.Settings, keepDeclared(declared.Name, withDefaults(declared.Settings), withDefaults(wanted))
+	return keepDeclared(declared.Name, withDefaults(declared.Settings), withDefaults(wanted))
 }
 
 // keepDeclared returns TOPIC_DECLARED where settings differ from those that a

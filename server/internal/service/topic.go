@@ -91,22 +91,22 @@ func (s *Service) CreateTopic(ctx context.Context, request *tidingsv1.CreateTopi
 	if err := s.knowTypes(settings.GetEventTypes()); err != nil {
 		return nil, err
 	}
-	topic, err := s.engine.Topic(ctx, name)
-	switch {
+	switch _, err := s.engine.Topic(ctx, name); {
 	case err == nil:
 		return nil, topicExists(name)
 	case !errors.Is(err, engine.ErrTopicNotFound):
 		return nil, storageFault(err, name)
 	}
 	if declared := s.Types().DeclaredTopic(name); declared != nil {
-		if settings, err = asDeclared(declared, settings); err != nil {
+		if err := fitsDeclaration(declared, settings); err != nil {
 			return nil, err
 		}
+		settings = declared.Settings
 	}
 	if limit := s.limits.MaxTopics; limit > 0 && len(s.engine.Topics()) >= limit {
 		return nil, tooMany("topics", limit)
 	}
-	topic, err = s.engine.CreateTopic(ctx, name, newTopicConfig(settings))
+	topic, err := s.engine.CreateTopic(ctx, name, newTopicConfig(settings))
 	if errors.Is(err, engine.ErrTopicExists) {
 		return nil, topicExists(name)
 	}
