@@ -158,6 +158,26 @@ func TestReplicasShareSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFields(t, servers[0], "notes.v1", "text", "count")
+	// The same revisions of the type, whoever was given them.
+	var revisions []string
+	for _, p := range servers {
+		c := tidingsv1.NewSchemaServiceClient(p.dial(t))
+		list, err := c.ListEventTypeRevisions(ctx, &tidingsv1.ListEventTypeRevisionsRequest{Name: "notes.v1.Noted"})
+		if err != nil || len(list.GetRevisions()) != 2 {
+			t.Fatalf("the revisions are %v, %v", list, err)
+		}
+		for i, revision := range list.GetRevisions() {
+			revisions = append(revisions, revision.GetRevision())
+			shown, err := c.GetEventType(ctx, &tidingsv1.GetEventTypeRequest{Name: "notes.v1.Noted", Revision: revision.GetRevision()})
+			files := shown.GetFileDescriptorSet().GetFile()
+			if err != nil || len(files) == 0 || len(files[len(files)-1].GetMessageType()[0].GetField()) != 2-i {
+				t.Errorf("revision %d leads to %v, %v", i, shown.GetEventType(), err)
+			}
+		}
+	}
+	if !slices.Equal(revisions[:2], revisions[2:]) {
+		t.Errorf("the servers have the revisions %q of the type", revisions)
+	}
 	states := make([]string, len(servers))
 	for i, p := range servers {
 		response, err := tidingsv1beta1.NewSchemaServiceClient(p.dial(t)).CheckCompatibility(ctx, &tidingsv1beta1.CheckCompatibilityRequest{
