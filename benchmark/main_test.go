@@ -94,7 +94,7 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 			for i, event := range got {
 				// The server fills the key.
 				want := proto.CloneOf(data.events[i])
-				want.PartitionKey = proto.String("order-" + want.GetId())
+				want.PartitionKey = new("order-" + want.GetId())
 				if !proto.Equal(event.GetEvent(), want) {
 					t.Fatalf("event %d: got %v, want %v", i, event.GetEvent(), want)
 				}

@@ -231,13 +231,13 @@ func (v Values) ExpandText(text string) (string, error) {
 var now = regexp.MustCompile(`^now([+-].+)?$`)
 
 // sum matches a number with another one added or subtracted: `max_event_bytes+1`.
-var sum = regexp.MustCompile(`^([a-z][a-z0-9_]*)([+-][0-9]+)$`)
+var sum = regexp.MustCompile(`^([a-z][a-z0-9_]*)([+-]\d+)$`)
 
 func (v Values) eval(name string) (any, error) {
 	if value, ok := v[name]; ok {
 		return value, nil
 	}
-	if found := sum.FindStringSubmatch(name); found != nil && found[1] != "now" {
+	if found := sum.FindStringSubmatch(name); len(found) == 3 && found[1] != "now" {
 		return v.add(found[1], found[2])
 	}
 	if length, ok := strings.CutPrefix(name, "text:"); ok {

@@ -22,8 +22,6 @@ import (
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
-	// The other version of the contract.
-	_ "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // servedPackages have the services that the server has.

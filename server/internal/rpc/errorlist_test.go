@@ -74,7 +74,7 @@ func (s *heardStream) RecvMsg(message any) error {
 
 // complete returns the exit status of the tests: 1 where a call ended with what its
 // comment doesn't name.
-func (l *reasonLog) complete(status int) int {
+func (l *reasonLog) complete(exit int) int {
 	unnamed, err := l.unnamed()
 	for _, problem := range unnamed {
 		fmt.Fprintln(os.Stderr, "FAIL:", problem)
@@ -83,9 +83,9 @@ func (l *reasonLog) complete(status int) int {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
 	}
 	if err != nil || len(unnamed) > 0 {
-		return max(status, 1)
+		return max(exit, 1)
 	}
-	return status
+	return exit
 }
 
 // unnamed compares what was heard with the OpenAPI document, which has the reasons

@@ -134,7 +134,7 @@ func TestValidateEvents(t *testing.T) {
 	t.Run("as Publish would", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.EventTypes = []string{orderPlaced} })
 		given := event(t, "3", placed("o"))
-		given.PartitionKey = proto.String("mine")
+		given.PartitionKey = new("mine")
 		response, err := c.ValidateEvents(testContext(t), &tidingsv1.ValidateEventsRequest{Topic: topic, Events: []*tidingsv1.Event{
 			event(t, "0", placed("o-0")), invalid(t, "1"), event(t, "2", paid("o")), given, {},
 		}})

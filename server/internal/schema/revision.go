@@ -184,7 +184,7 @@ func leadsTo(field protoreflect.FieldDescriptor) []protoreflect.Descriptor {
 func (d *declarations) context(descriptor protoreflect.Descriptor) []byte {
 	said := new(descriptorpb.FileDescriptorProto)
 	if file := d.set.image.byName[descriptor.ParentFile().Path()]; file != nil {
-		said.Syntax, said.Edition = file.Syntax, file.Edition //nolint:protogetter // Whether they are set.
+		said.Syntax, said.Edition = file.Syntax, file.Edition
 		if said.GetSyntax() == "proto2" {
 			said.Syntax = nil
 		}

@@ -215,7 +215,8 @@ func (p *publication) shorten(revisions [][schema.RevisionSize]byte) {
 	data := eventlog.AppendHeader(make([]byte, 0, len(p.batch.Data)), once...)
 	shorter := p.batch.Head - len(data)
 	p.batch.Head = len(data)
-	p.batch.Data = append(data, events...)
+	data = append(data, events...)
+	p.batch.Data = data
 	for i := range p.batch.Events {
 		p.batch.Events[i].End -= shorter
 	}

@@ -68,7 +68,7 @@ func (d *delivery) check(recorded *tidingsv1.RecordedEvent) {
 	if !ok {
 		panic("a clone has the type of its original")
 	}
-	want.PartitionKey = proto.String(repository(d))
+	want.PartitionKey = new(repository(d))
 	got := recorded.GetEvent()
 	if !proto.Equal(want, got) {
 		d.altered = append(d.altered, "the event is not the one that was published")

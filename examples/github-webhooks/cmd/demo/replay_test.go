@@ -77,7 +77,7 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 func (s *memoryServer) store(index int64, event *tidingsv1.Event) *tidingsv1.Receipt {
 	if data, err := event.GetData().UnmarshalNew(); err == nil {
 		if e, ok := data.(interface{ GetRepository() *webhooksv1.Repository }); ok {
-			event.PartitionKey = proto.String(e.GetRepository().GetFullName())
+			event.PartitionKey = new(e.GetRepository().GetFullName())
 		}
 	}
 	sequence := int64(4096 + 10*len(s.stored))

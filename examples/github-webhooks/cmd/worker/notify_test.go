@@ -20,7 +20,7 @@ func delivered(t *testing.T, payload proto.Message, subject, key string) *tiding
 		t.Fatal(err)
 	}
 	return &tidingsv1.Delivery{Attempt: 3, Recorded: &tidingsv1.RecordedEvent{
-		Sequence: 4096, Event: &tidingsv1.Event{Subject: subject, PartitionKey: proto.String(key), Data: data},
+		Sequence: 4096, Event: &tidingsv1.Event{Subject: subject, PartitionKey: new(key), Data: data},
 	}}
 }
 

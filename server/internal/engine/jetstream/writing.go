@@ -56,8 +56,8 @@ func (e *Engine) newWriting(topic *engine.Topic, batch *engine.Batch) *writing {
 		data := batch.Data
 		if len(batch.Events) > 1 {
 			raw := batch.Bytes(batch.Data, i)
-			header := eventlog.AppendHeaderOf(make([]byte, 0, eventlog.HeaderSize(1)+len(raw)), batch.Data[:batch.Head], i)
-			data = append(header, raw...)
+			data = eventlog.AppendHeaderOf(make([]byte, 0, eventlog.HeaderSize(1)+len(raw)), batch.Data[:batch.Head], i)
+			data = append(data, raw...)
 		}
 		w.parts[i] = part{id: identity('e', event.ID), hash: event.Hash, key: event.Key, data: data}
 	}
