@@ -25,24 +25,30 @@ func parseEvent(ctx context.Context, types *payloadTypes, text []byte) (event *t
 	case r.err == nil:
 		refusal = malformed(parseErr)
 	case types.unknown[r.name] != nil:
-		refusal = unknownType(r.name, r.err)
+		refusal = unknownType(parseErr, r.name, r.err)
 	default:
 		err = fmt.Errorf("fetching the event type %s: %w", r.name, r.err)
 	}
 	return nil, refusal, err
 }
 
-func unknownType(name string, err error) *tidingsv1.ErrorDetail {
+// unknownType says where a line names a type that the server refuses to show.
+func unknownType(parseErr error, name string, err error) *tidingsv1.ErrorDetail {
 	message := err.Error()
 	if fromServer, ok := errors.AsType[*connect.Error](err); ok {
 		message = fromServer.Message()
 	}
-	return &tidingsv1.ErrorDetail{
+	refusal := &tidingsv1.ErrorDetail{
 		Reason:   tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
 		Code:     tidingsv1.StatusCode_STATUS_CODE_INVALID_ARGUMENT,
 		Message:  message,
 		Metadata: map[string]string{"type": name},
 	}
+	if wrong, ok := errors.AsType[*eventjson.Error](parseErr); ok && wrong.Path != "" {
+		refusal.Message = wrong.Path + ": " + message
+		refusal.FieldViolations = []*tidingsv1.FieldViolation{{Field: wrong.Path, Description: message}}
+	}
+	return refusal
 }
 
 // malformed says what is wrong with a line.

@@ -46,7 +46,7 @@ func TestParseEventNamesTheField(t *testing.T) {
 		`{"attributes":{"a":{}}}`:                {tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, "column 20", `attributes["a"]`},
 		`{"data":{"a":1}}`:                       {tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, "column 9", "data"},
 		`nonsense`:                               {tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, "column 1: invalid value nonsense", ""},
-		`{"data":{"@type":"a/no.such.Type"}}`:    {tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, "no such type", ""},
+		`{"data":{"@type":"a/no.such.Type"}}`:    {tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, "data.@type: no such type", "data.@type"},
 		`{"data":{"@type":"a/test.Plain","x":1}`: {tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, "column 33", "data.x"},
 	} {
 		_, refusal, err := parseEvent(context.Background(), types, []byte(text))

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -339,6 +340,16 @@ func TestIdentities(t *testing.T) {
 	}
 	if of(one) != of(e("/s", "1")) {
 		t.Error("the same events have two identities")
+	}
+	// Another form would store again what an earlier release has stored.
+	for want, identity := range map[string]engine.ID{
+		"ab77aeaaf5ba3838008bdcd66b6c79ae": of(one, e("/s", "2")),
+		"82f3e9c695dc6b8d1b11818d5701919e": requestIdentity("1"),
+		"572ed948b5fc5b792c3da5d190086870": eventIdentity(&one),
+	} {
+		if got := hex.EncodeToString(identity[:]); got != want {
+			t.Errorf("an identity is %s, was %s", got, want)
+		}
 	}
 }
 
