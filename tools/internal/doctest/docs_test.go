@@ -226,7 +226,7 @@ func (r *reader) take(s step) {
 		}
 	}
 	if r.adopter != nil && strings.HasPrefix(command, "git push ") {
-		r.adopter.pushed(r.t, r.directory(), command)
+		r.adopter.pushed(r.t, r.directory())
 	}
 }
 
