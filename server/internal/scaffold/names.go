@@ -49,12 +49,13 @@ func (r Repository) Address() string {
 	return "https://" + strings.TrimSuffix(prefix, ".git") + ".git"
 }
 
-// Release is an example of a version of the module.
+// Release is the first version of the module.
 func (r Repository) Release() string {
-	if _, major, _ := module.SplitPathVersion(r.Module); major != "" {
-		return strings.TrimLeft(major, "/.") + ".0.0"
+	major := "v1"
+	if _, later, _ := module.SplitPathVersion(r.Module); later != "" {
+		major = strings.TrimLeft(later, "/.")
 	}
-	return "v1.0.0"
+	return major + ".0.0"
 }
 
 // unusable can't be part of the path of a package that others import: Go keeps

@@ -47,8 +47,10 @@ var shown = []*regexp.Regexp{
 // coming is how documents mark what no release has yet. The next one has it.
 var coming = regexp.MustCompile(`\bsince \d+\.\d+\.\d+, not in a release yet\b`)
 
-// lasting are the forms of a version that stays what it is.
-var lasting = regexp.MustCompile("\\b(?:since|until|from|a release \\(`)\\s*\\d+\\.\\d+\\.\\d+\\b")
+// lasting are the forms of a version that stays what it is: of a release that is
+// past, and of what an adopter releases.
+var lasting = regexp.MustCompile("\\b(?:since|until|from|a release \\(`)\\s*\\d+\\.\\d+\\.\\d+\\b" +
+	`|(?:\bgit tag |\btag[:=] ?)v\d+\.\d+\.\d+\b`)
 
 // texts returns the text files of the release with their new contents.
 func (r releaser) texts() ([]content, error) {

@@ -148,8 +148,9 @@ type reader struct {
 	server  *testserver.Server
 	// serving is the step that started the server. Empty: the reader had one.
 	serving step
-	// alone is a reader who has no server before the document starts one.
-	alone bool
+	// adopter is nil for a reader who has a checkout. One who has none has no server
+	// either before the document starts one.
+	adopter *adopter
 	// failed is the step before, if it failed: then it must be one whose failure
 	// the document shows.
 	failed *step
@@ -165,13 +166,12 @@ func newReader(t *testing.T, root, bin string, adopts bool) *reader {
 	path := bin + string(os.PathListSeparator) + os.Getenv("PATH")
 	environ := append(testserver.Environ(), "PATH="+path, "GOBIN="+bin)
 	dir := filepath.Join(t.TempDir(), "tidings")
+	var adopter *adopter
 	if adopts {
-		dir = t.TempDir()
-		environ = append(environ, adopterEnviron(t, root, path)...)
-	} else {
-		if err := workspace.Copy(root, dir); err != nil {
-			t.Fatal(err)
-		}
+		dir, adopter = t.TempDir(), newAdopter(t, root, os.Getenv("PATH"))
+		environ = append(environ, adopter.environ...)
+	} else if err := workspace.Copy(root, dir); err != nil {
+		t.Fatal(err)
 	}
 	shell, err := newShell(ctx, dir, environ)
 	if err != nil {
@@ -182,7 +182,7 @@ func newReader(t *testing.T, root, bin string, adopts bool) *reader {
 			t.Error(err)
 		}
 	})
-	r := &reader{t: t, ctx: ctx, dir: dir, environ: environ, shell: shell, alone: adopts}
+	r := &reader{t: t, ctx: ctx, dir: dir, environ: environ, shell: shell, adopter: adopter}
 	t.Cleanup(r.stopServer)
 	return r
 }
@@ -209,7 +209,7 @@ func (r *reader) take(s step) {
 		r.serve(s)
 		return
 	}
-	if r.server == nil && !r.alone {
+	if r.server == nil && r.adopter == nil {
 		r.serve(step{command: "tidings serve --log-level error --schemas examples/events/events.binpb"})
 	}
 	output, status, err := r.shell.run(r.here(s.command))
@@ -225,6 +225,19 @@ func (r *reader) take(s step) {
 			r.t.Fatalf("line %d: %s\nexits with status %d:\n%s", s.line, s.command, status, output)
 		}
 	}
+	if r.adopter != nil && strings.HasPrefix(command, "git push ") {
+		r.adopter.pushed(r.t, r.directory())
+	}
+}
+
+// directory is where the reader's shell is.
+func (r *reader) directory() string {
+	r.t.Helper()
+	output, _, err := r.shell.run("pwd")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.TrimSuffix(output, "\n")
 }
 
 // expectSuccess reports a failure of the step before.
@@ -239,7 +252,7 @@ func (r *reader) expectSuccess() {
 func (r *reader) serve(s step) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.ctx, "bash", "-c", s.command)
-	cmd.Dir, cmd.Env = r.dir, slices.Clone(r.environ)
+	cmd.Dir, cmd.Env = r.directory(), slices.Clone(r.environ)
 	server, err := testserver.Start(r.ctx, cmd)
 	if errors.Is(err, testserver.ErrEnded) {
 		if !s.shown || !matches(s.output, server.Output()) {

@@ -14,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/zip"
 
 	"example.com/tidings/tools/internal/publish"
 	"example.com/tidings/tools/internal/workspace"
@@ -82,29 +84,51 @@ func commit(ctx context.Context, root, repository string) error {
 
 // pack writes what a proxy serves of a module.
 func pack(ctx context.Context, published publish.Published, m publish.Module, proxy string) (Module, error) {
-	escaped, err := module.EscapePath(m.Path)
-	if err != nil {
-		return Module{}, err
-	}
 	var content bytes.Buffer
 	if err := published.Zip(&content, m); err != nil {
-		return Module{}, err
-	}
-	info, err := json.Marshal(map[string]any{"Version": m.Version.Version, "Time": time.Now().UTC()})
-	if err != nil {
 		return Module{}, err
 	}
 	gomod, err := published.GoMod(ctx, m)
 	if err != nil {
 		return Module{}, err
 	}
+	return serve(proxy, m.Version, gomod, content.Bytes())
+}
+
+// PackTag adds to the directory proxy the module in the root of a repository of
+// somebody else, at a tag that is its version.
+func PackTag(ctx context.Context, repository, tag, proxy string) (Module, error) {
+	cmd := exec.CommandContext(ctx, "git", "show", tag+":go.mod")
+	cmd.Dir = repository
+	gomod, err := cmd.Output()
+	if err != nil {
+		return Module{}, fmt.Errorf("%s: %w", cmd, err)
+	}
+	version := module.Version{Path: modfile.ModulePath(gomod), Version: tag}
+	var content bytes.Buffer
+	if err := zip.CreateFromVCS(&content, version, repository, tag, ""); err != nil {
+		return Module{}, err
+	}
+	return serve(proxy, version, gomod, content.Bytes())
+}
+
+// serve writes the files of a proxy for the only version of a module.
+func serve(proxy string, version module.Version, gomod, content []byte) (Module, error) {
+	escaped, err := module.EscapePath(version.Path)
+	if err != nil {
+		return Module{}, err
+	}
+	info, err := json.Marshal(map[string]any{"Version": version.Version, "Time": time.Now().UTC()})
+	if err != nil {
+		return Module{}, err
+	}
 	base := filepath.Join(proxy, filepath.FromSlash(escaped), "@v")
-	packed := Module{Version: m.Version, Zip: filepath.Join(base, m.Version.Version+".zip")}
+	packed := Module{Version: version, Zip: filepath.Join(base, version.Version+".zip")}
 	for name, contents := range map[string][]byte{
-		filepath.Join(base, "list"):                    []byte(m.Version.Version + "\n"),
-		filepath.Join(base, m.Version.Version+".info"): info,
-		filepath.Join(base, m.Version.Version+".mod"):  gomod,
-		packed.Zip: content.Bytes(),
+		filepath.Join(base, "list"):                  []byte(version.Version + "\n"),
+		filepath.Join(base, version.Version+".info"): info,
+		filepath.Join(base, version.Version+".mod"):  gomod,
+		packed.Zip: content,
 	} {
 		if err := write(name, contents); err != nil {
 			return Module{}, err

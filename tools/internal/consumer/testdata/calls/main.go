@@ -131,7 +131,7 @@ func compare(name string, request *tidingsv1.PublishRequest, published *tidingsv
 		return fmt.Errorf("read %d events, want 1", len(got))
 	}
 	want := proto.CloneOf(request.GetEvents()[0])
-	want.PartitionKey = "order-of-" + name
+	want.PartitionKey = new("order-of-" + name)
 	if !proto.Equal(got[0].GetEvent(), want) {
 		return fmt.Errorf("read %v, want %v", got[0].GetEvent(), want)
 	}
