@@ -3,19 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/tidings/conformance/internal/run"
 )
 
-// natsBinary is where the tests have built the NATS server that this checkout's
-// server is tested with.
+// natsBinary is where the tests have built the NATS server that the server's module
+// pins.
 var natsBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "nats-server")
 	cmd := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2")
@@ -31,22 +31,16 @@ var natsBinary = sync.OnceValues(func() (string, error) {
 func startNATS(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("builds and runs a NATS server")
+		t.Skip("builds and runs servers")
 	}
 	binary, err := natsBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	config := filepath.Join(dir, "nats.conf")
-	// Larger than a request, so that events have a limit of their own.
-	if err := os.WriteFile(config, []byte("max_payload: 8MB\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := new(buffer)
+	dir, log := t.TempDir(), new(buffer)
 	// The test's own context ends before its cleanups.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary,
-		"--config", config, "--jetstream", "--store_dir", dir, "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", dir)
+		"--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir", filepath.Join(dir, "data"), "--ports_file_dir", dir)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,18 +54,21 @@ func startNATS(t *testing.T) string {
 		_ = cmd.Process.Kill()
 		<-ended
 	})
-	ports := filepath.Join(dir, fmt.Sprintf("nats-server_%d.ports", cmd.Process.Pid))
 	tick, late := time.NewTicker(20*time.Millisecond), time.After(readyTimeout)
 	defer tick.Stop()
 	for {
-		var at struct {
+		var ports struct {
 			NATS []string `json:"nats"`
 		}
-		contents, err := os.ReadFile(ports)
-		if err == nil && json.Unmarshal(contents, &at) == nil && len(at.NATS) > 0 {
-			return at.NATS[0]
+		files, err := filepath.Glob(filepath.Join(dir, "*.ports"))
+		if err == nil && len(files) == 1 {
+			var contents []byte
+			contents, err = os.ReadFile(files[0])
+			if err == nil && json.Unmarshal(contents, &ports) == nil && len(ports.NATS) > 0 {
+				return ports.NATS[0]
+			}
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -81,5 +78,22 @@ func startNATS(t *testing.T) string {
 		case <-late:
 			t.Fatalf("NATS doesn't serve: %s", log)
 		}
+	}
+}
+
+// TestServerConformsOverNATS runs the cases against a server that lacks some
+// features, over one transport: its storage is another one, and nothing else.
+func TestServerConformsOverNATS(t *testing.T) {
+	s := startServer(t, "--nats-url", startNATS(t), "--buf", pinnedBuf(t))
+	outcomes := make(map[run.Outcome]int)
+	for _, result := range conform(t, s, loadCases(t), run.Config{Transports: native(), Stop: s.interrupt}) {
+		outcomes[result.Outcome]++
+		if result.Bad() {
+			t.Errorf("%s over %s: %s: %s", result.Case, result.Transport, result.Outcome, result.Reason)
+		}
+	}
+	<-s.ended
+	if outcomes[run.Passed] < 2*leastCases || outcomes[run.NotRun] == 0 {
+		t.Errorf("the outcomes are %v", outcomes)
 	}
 }

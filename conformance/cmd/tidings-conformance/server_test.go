@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,9 +101,12 @@ func startServer(t *testing.T, args ...string) *server {
 	s := &server{ended: make(chan struct{})}
 	// The test's own context ends before its cleanups.
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), binary, append([]string{
-		"serve", "--data-dir", filepath.Join(dir, "data"), "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0",
+		"serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0",
 		"--schemas", schemas, "--ready-file", ready, "--log-level", "error",
 	}, args...)...)
+	if !slices.Contains(args, "--nats-url") {
+		s.cmd.Args = append(s.cmd.Args, "--data-dir", filepath.Join(dir, "data"))
+	}
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "TIDINGS_") {
 			s.cmd.Env = append(s.cmd.Env, variable)

@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 
 	limits := service.Limits{
 		MaxRequestBytes:  min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
-		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()),
+		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()-besideEvent),
 		MaxTopics:        cfg.MaxTopics,
 		MaxSubscriptions: cfg.MaxSubscriptions,
 	}
@@ -110,6 +110,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
 	return err
 }
+
+// besideEvent is what a request with one event, and its record, may hold besides the
+// event: a topic, a key that the server fills in.
+const besideEvent = 4 << 10
 
 func openStore(ctx context.Context, cfg Config, log *slog.Logger) (engine.Engine, error) {
 	if cfg.NATSURL != "" {

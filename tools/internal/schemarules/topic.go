@@ -20,8 +20,10 @@ type declaration struct {
 	file protoreflect.FileDescriptor
 }
 
-// topicsOf returns what files declare of topics, in their order.
+// topicsOf returns what files declare of topics, by the paths of the files and in
+// their order.
 func (s state) topicsOf(files []protoreflect.FileDescriptor) ([]declaration, error) {
+	files = slices.SortedFunc(slices.Values(files), func(a, b protoreflect.FileDescriptor) int { return strings.Compare(a.Path(), b.Path()) })
 	var found []declaration
 	for _, file := range files {
 		topics, err := s.options.Topics(file)
