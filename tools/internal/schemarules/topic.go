@@ -63,8 +63,6 @@ func topicDeclaredOnce() *check.RuleSpec {
 			if err != nil {
 				return err
 			}
-			// Which one counts as the second mustn't depend on the order of the files.
-			slices.SortStableFunc(everywhere, func(a, b declaration) int { return strings.Compare(a.file.Path(), b.file.Path()) })
 			first := make(map[string]declaration)
 			own := make(map[string]bool)
 			for _, file := range s.files {
