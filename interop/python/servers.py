@@ -4,7 +4,7 @@ A program of its own would take one of them and call it directly.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import grpc
@@ -26,7 +26,6 @@ from tidings.v1.consumer_service_pb2 import (
     SettleRequest,
     SettleResponse,
 )
-from tidings.v1.consumer_service_pb2_grpc import ConsumerServiceStub
 from tidings.v1.delivery_pb2 import Delivery
 from tidings.v1.event_pb2 import Event
 from tidings.v1.publisher_service_pb2 import PublishRequest, PublishResponse
@@ -47,6 +46,7 @@ from tidings.v1.topic_service_pb2 import (
 )
 from tidings.v1.topic_service_pb2_grpc import TopicServiceStub
 
+import consumer
 import jsonform
 
 PATIENCE = 10.0  # How long a call may take unless it says otherwise, in seconds.
@@ -103,7 +103,7 @@ class GrpcServer:
         self._publisher = PublisherServiceStub(channel)
         self._reader = ReaderServiceStub(channel)
         self._subscriptions = SubscriptionServiceStub(channel)
-        self._consumer = ConsumerServiceStub(channel)
+        self._channel = channel
 
     async def create_topic(self, request: CreateTopicRequest) -> CreateTopicResponse:
         return await answer(self._topics.CreateTopic(request, timeout=PATIENCE))
@@ -144,12 +144,27 @@ class GrpcServer:
     async def consume(
         self, subscription: str, count: int, decide: Decide
     ) -> list[SettlementResult]:
-        batches: Batches = asyncio.Queue()
-        call = self._consumer.Consume(requests(subscription, batches), timeout=PATIENCE)
-        try:
-            return await settle(aiter(call), batches, count, decide)
-        except grpc.aio.AioRpcError as error:
-            raise await refused(call) from error
+        results: list[SettlementResult] = []
+        stop = asyncio.Event()
+        broken = False
+
+        async def work(delivery: Delivery) -> Settlement:
+            return decide(delivery)
+
+        def settled(more: Sequence[SettlementResult]) -> None:
+            nonlocal broken
+            if not broken and len(results) + len(more) >= count:
+                # As if the connection broke before the last ones came: they are to come again.
+                broken = True
+                nothing = grpc.aio.Metadata()
+                raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
+            results.extend(more)
+            if len(results) >= count:
+                stop.set()
+
+        consuming = consumer.consume(self._channel, subscription, work, settled, stop)
+        await asyncio.wait_for(consuming, PATIENCE)
+        return results
 
     async def publish_one(self, topic: str, event_id: str, value: Message) -> None:
         # docs:begin

@@ -13,12 +13,27 @@ const (
 	exampleEnd   = "docs:end"
 	// maxExampleLines keeps an example one.
 	maxExampleLines = 40
+	// maxConsumerLines are for a whole consumer, which sees to more.
+	maxConsumerLines = 100
 )
 
 // ExampleLines returns the lines that docs/languages.md shows, without what all
 // are indented by, and the language for their highlighting.
 func (c Client) ExampleLines() (lines []string, language string, err error) {
-	path := filepath.Join(c.Dir, c.Example)
+	return c.shown(c.Example, maxExampleLines)
+}
+
+// ConsumerLines returns those of the client's consumer, or nothing where it has none
+// that goes on whatever becomes of its calls.
+func (c Client) ConsumerLines() (lines []string, language string, err error) {
+	if c.Consumer == "" {
+		return nil, "", nil
+	}
+	return c.shown(c.Consumer, maxConsumerLines)
+}
+
+func (c Client) shown(file string, most int) (lines []string, language string, err error) {
+	path := filepath.Join(c.Dir, file)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, "", err
@@ -35,10 +50,10 @@ func (c Client) ExampleLines() (lines []string, language string, err error) {
 	}
 	// The rests of the lines with the marks.
 	lines = lines[1 : len(lines)-1]
-	if len(lines) > maxExampleLines {
-		return nil, "", fmt.Errorf("%s: an example of %d lines; about ten are wanted, %d at most", path, len(lines), maxExampleLines)
+	if len(lines) > most {
+		return nil, "", fmt.Errorf("%s: an example of %d lines, at most %d are wanted", path, len(lines), most)
 	}
-	return unindent(lines), highlighting(filepath.Ext(c.Example)), nil
+	return unindent(lines), highlighting(filepath.Ext(file)), nil
 }
 
 // unindent removes the white space that all lines begin with.

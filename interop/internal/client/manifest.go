@@ -35,6 +35,7 @@ type Client struct {
 	Run           string            `yaml:"run"`
 	Transports    []string          `yaml:"transports"`
 	Example       string            `yaml:"example"`
+	Consumer      string            `yaml:"consumer"`
 	NotApplicable map[string]string `yaml:"not_applicable"`
 
 	// Name is that of the directory, and Dir its path.
@@ -132,8 +133,10 @@ func (c Client) validate() error {
 			return fmt.Errorf("%s: %q has a | or a line break", field.name, field.value)
 		}
 	}
-	if !filepath.IsLocal(c.Example) {
-		return fmt.Errorf("example: %q is not in the directory", c.Example)
+	for _, field := range []struct{ name, value string }{{"example", c.Example}, {"consumer", c.Consumer}} {
+		if field.value != "" && !filepath.IsLocal(field.value) {
+			return fmt.Errorf("%s: %q is not in the directory", field.name, field.value)
+		}
 	}
 	for _, name := range c.Debian {
 		if !debianPackage.MatchString(name) {

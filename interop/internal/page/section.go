@@ -32,6 +32,10 @@ func renderSection(c client.Client) (string, error) {
 		}
 	}
 	fmt.Fprintf(&text, "\n```%s\n%s\n```\n", language, strings.Join(lines, "\n"))
+	if lines, language, err = c.ConsumerLines(); err != nil || len(lines) == 0 {
+		return text.String(), err
+	}
+	fmt.Fprintf(&text, "\nA consumer that goes on whatever becomes of its calls:\n\n```%s\n%s\n```\n", language, strings.Join(lines, "\n"))
 	return text.String(), nil
 }
 

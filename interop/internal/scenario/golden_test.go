@@ -45,33 +45,28 @@ func TestVectorsOfReleases(t *testing.T) {
 			t.Errorf("%s: %d bytes became %d (%v)", vector.Name, len(vector.binary), len(again), err)
 		}
 	}
-	images, err := filepath.Glob(filepath.Join(root, "baseline", "v*.binpb"))
-	if err != nil || len(images) == 0 {
-		t.Fatalf("%d images of releases, %v", len(images), err)
-	}
-	for _, label := range append([]string{"next.binpb"}, images...) {
-		if label = strings.TrimSuffix(filepath.Base(label), ".binpb"); labels[label] == 0 {
-			t.Errorf("%s has no vectors; make generate writes them", label)
-		}
+	// Which releases have some is tested where they are made.
+	if labels["next"] == 0 {
+		t.Error("the schemas as they stand have no vectors; make generate writes them")
 	}
 }
 
 // TestLoadVectorsRefuses changes one file of a vector.
 func TestLoadVectorsRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ file, content, want string }{
-		"forms that differ":  {"tidings.v1.Window.json", `{"maxEvents": 1}`, "in binary it is"},
-		"no JSON":            {"tidings.v1.Window.json", `{`, "unexpected"},
-		"an unknown field":   {"tidings.v1.Window.json", `{"colour": 1}`, "colour"},
-		"no binary":          {"tidings.v1.Window.binpb", "\xff", "cannot parse"},
+		"forms that differ":  {"tidings.v1.FlowControl.json", `{"maxEvents": 1}`, "in binary it is"},
+		"no JSON":            {"tidings.v1.FlowControl.json", `{`, "unexpected"},
+		"an unknown field":   {"tidings.v1.FlowControl.json", `{"colour": 1}`, "colour"},
+		"no binary":          {"tidings.v1.FlowControl.binpb", "\xff", "cannot parse"},
 		"no type of ours":    {"tidings.v1.Curtain.binpb", "", "not found"},
-		"one form is absent": {"tidings.v1.Window.json", "", "no such file"},
+		"one form is absent": {"tidings.v1.FlowControl.json", "", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "next")
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			files := map[string]string{"tidings.v1.Window.binpb": "\x08\x02", "tidings.v1.Window.json": `{"maxEvents": 2}`}
+			files := map[string]string{"tidings.v1.FlowControl.binpb": "\x08\x02", "tidings.v1.FlowControl.json": `{"maxEvents": 2}`}
 			if strings.Contains(test.file, "Curtain") {
 				files["tidings.v1.Curtain.json"] = "{}"
 			}
@@ -97,9 +92,9 @@ func TestLoadVectorsRefuses(t *testing.T) {
 // TestVerifyGolden writes what a client has to, but for one file.
 func TestVerifyGolden(t *testing.T) {
 	vectors := load(t)
-	i := slices.IndexFunc(vectors, func(v Vector) bool { return v.Name == "next-tidings.v1.Window" })
+	i := slices.IndexFunc(vectors, func(v Vector) bool { return v.Name == "next-tidings.v1.FlowControl" })
 	if i < 0 {
-		t.Fatal("there is no vector of Window")
+		t.Fatal("there is no vector of FlowControl")
 	}
 	window := vectors[i].Name
 	for name, test := range map[string]struct {

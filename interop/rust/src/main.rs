@@ -1,6 +1,7 @@
 //! The client in Rust, with tonic. README.md in the directory above says what it
 //! does.
 
+mod consumer;
 mod golden;
 mod scenario;
 mod server;

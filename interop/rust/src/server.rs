@@ -1,6 +1,8 @@
 //! The server over gRPC and over gRPC-Web, which need the same clients over
 //! different transports.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 use http::Uri;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -8,25 +10,26 @@ use prost_types::Any;
 use example_tidings::{
     conformance::v1::EveryKind,
     v1::{
-        ConsumeOpen, ConsumeRequest, Delivery, Event, PublishRequest, ReceiveRequest,
-        SettleRequest, Settlement, SettlementBatch, SettlementResult, consume_request::Request,
-        consume_response, consumer_service_client::ConsumerServiceClient,
+        Delivery, Event, PublishRequest, ReceiveRequest, SettleRequest, Settlement,
+        SettlementResult, consumer_service_client::ConsumerServiceClient,
         publisher_service_client::PublisherServiceClient,
         reader_service_client::ReaderServiceClient, receive_response,
         subscription_service_client::SubscriptionServiceClient,
         topic_service_client::TopicServiceClient,
     },
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::timeout;
 use tonic::{Status, body::Body, transport::Channel};
 use tonic_web::GrpcWebClientLayer;
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 
-use crate::scenario::SOURCE;
+use crate::{consumer, scenario::SOURCE};
+
+/// How long a consumer may take to get all that it waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What calls go over, whatever the protocol.
-type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
+pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
 
 /// The services. A program of its own would use those that it needs.
 #[derive(Clone)]
@@ -124,45 +127,21 @@ impl Server {
         &mut self,
         subscription: &str,
         count: usize,
-        mut decide: impl FnMut(&Delivery) -> Settlement,
+        decide: impl FnMut(&Delivery) -> Settlement,
     ) -> Result<Vec<SettlementResult>> {
-        let (requests, outgoing) = mpsc::channel(1);
-        let open = ConsumeOpen {
-            subscription: subscription.to_string(),
-            ..Default::default()
-        };
-        requests
-            .send(ConsumeRequest {
-                request: Some(Request::Open(open)),
-            })
-            .await?;
-        let mut frames = self
-            .consumer
-            .consume(ReceiverStream::new(outgoing))
-            .await?
-            .into_inner();
         let mut results = Vec::new();
-        while results.len() < count {
-            let Some(frame) = frames.message().await? else {
-                bail!(
-                    "the server ended the stream after {} results",
-                    results.len()
-                );
-            };
-            match frame.frame {
-                Some(consume_response::Frame::Settled(settled)) => results.extend(settled.results),
-                Some(consume_response::Frame::Deliveries(batch)) => {
-                    let settlements = batch.deliveries.iter().map(&mut decide).collect();
-                    let settle = Request::Settle(SettlementBatch { settlements });
-                    requests
-                        .send(ConsumeRequest {
-                            request: Some(settle),
-                        })
-                        .await?;
-                }
-                _ => {}
+        let mut broken = false;
+        let settled = |more: Vec<_>| {
+            if !broken && results.len() + more.len() >= count {
+                // As if the connection broke before the last ones came: they are to come again.
+                broken = true;
+                return Err(Status::unavailable("broken on purpose"));
             }
-        }
+            results.extend(more);
+            Ok(results.len() >= count)
+        };
+        let consuming = consumer::consume(&mut self.consumer, subscription, decide, settled);
+        timeout(PATIENCE, consuming).await??;
         Ok(results)
     }
 
