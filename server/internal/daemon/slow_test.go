@@ -71,7 +71,7 @@ func TestClientsThatDoNotReadHoldUpNobody(t *testing.T) {
 }
 
 func largeBatch(client, batch int) *tidingsv1.PublishStreamRequest {
-	request := new(tidingsv1.PublishStreamRequest)
+	request := &tidingsv1.PublishStreamRequest{Publish: new(tidingsv1.PublishRequest)}
 	for i := range 200 {
 		data, err := anypb.New(&ordersv1.OrderCancelled{
 			OrderId:     fmt.Sprint(client),
