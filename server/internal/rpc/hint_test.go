@@ -21,6 +21,7 @@ func TestHints(t *testing.T) {
 		"JSON for a stream":        {http.MethodPost, "/tidings.v1.ReaderService/Read", "application/json", 415, "this call is a stream"},
 		"both ways over HTTP/1.1":  {http.MethodPost, "/tidings.v1.ConsumerService/Consume", "application/connect+json", 505, "HTTP/2"},
 		"GET that has effects":     {http.MethodGet, publishPath, "", 405, "curl --json '{}' http://127.0.0.1"},
+		"GET of what is too large": {http.MethodGet, "/tidings.v1.SchemaService/ValidateEvents", "", 405, "a call is a POST, and this is GET"},
 		"GET of a stream":          {http.MethodGet, "/tidings.v1.ReaderService/Read", "", 405, "a call is a POST, and this is GET"},
 		"GET without its request":  {http.MethodGet, listPath, "", 415, "?connect=v1&encoding=json&message=%7B%7D"},
 		"preflight":                {http.MethodOptions, publishPath, "", 405, "and this is OPTIONS"},
