@@ -26,6 +26,7 @@ const (
 	protoFile   = "proto/tidings/v1beta1/added.proto"
 	release     = "baseline/v99.0.0.binpb"
 	changedFile = "docs/versioning.md"
+	changeLog   = "CHANGELOG.md"
 )
 
 // newUpstream returns a repository with the project's files as they stand in root,
@@ -65,6 +66,8 @@ func (r repository) develop(path string) {
 	r.write(goFile, "// Package added came later.\npackage added\n\nimport tidingsv1beta1 \""+path+
 		"/gen/go/tidings/v1beta1\"\n\n// Text is what it says.\nfunc Text(a *tidingsv1beta1.Added) string { return a.GetText() }\n")
 	r.write(changedFile, r.read(changedFile)+"\nSince then `"+path+"/server` has more in it.\n")
+	before, after, _ := strings.Cut(r.read(changeLog), "\n## [0.")
+	r.write(changeLog, before+"\n## [99.0.0] - 2026-12-24\n\n### Added\n\n- Added.\n\n## [0."+after)
 	r.generate()
 	r.command(".", filepath.Join(r.bin, "buf"), "build", "--exclude-source-info", "-o", release)
 	r.commit("Add more")
