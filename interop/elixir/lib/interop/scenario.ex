@@ -141,7 +141,11 @@ defmodule Interop.Scenario do
   end
 
   # Answers a delivery, and returns its id, its attempt and the answer.
-  defp settle(url, subscription, %{"recorded" => %{"event" => %{"id" => id}}, "attempt" => attempt} = delivery) do
+  defp settle(
+         url,
+         subscription,
+         %{"recorded" => %{"event" => %{"id" => id}}, "attempt" => attempt} = delivery
+       ) do
     {action, details} =
       if {id, attempt} == {"full", 1}, do: {"nack", %{"kind" => "NACK_KIND_RETRY"}}, else: {"ack", %{}}
 
