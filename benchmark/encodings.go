@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	connectrpc "connectrpc.com/connect"
@@ -66,18 +62,12 @@ func measureEncodings(ctx context.Context, cfg config, progress io.Writer) (repo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary := filepath.Join(dir, "tidings")
-	build := exec.CommandContext(ctx, "go", "build", "-C", cfg.serverDir, "-o", binary, "./cmd/tidings")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the server: %w\n%s", err, out)
-	}
-	schemas, err := writeSchemas(dir)
+	binary, schemas, err := buildServer(ctx, cfg.serverDir, dir, "tidings")
 	if err != nil {
 		return nil, err
 	}
-	server, err := startProcess(ctx, "tidings", filepath.Join(dir, "process"), binary, "serve",
-		"--data-dir", filepath.Join(dir, "data"), "--sync", cfg.sync, "--schemas", schemas,
-		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0")
+	server, err := startProcess(ctx, "tidings", filepath.Join(dir, "process"), binary,
+		serverArgs(filepath.Join(dir, "data"), cfg.sync, schemas)...)
 	if err != nil {
 		return nil, err
 	}
@@ -167,22 +157,4 @@ func (e encoding) publish(ctx context.Context, server *process, data *dataset, b
 		client: (clientAfter - client) / time.Duration(count),
 		server: (after - used) / time.Duration(count),
 	}, err
-}
-
-// processorTime is what a process has used of the processors, in steps of 10 ms.
-// The system has to be Linux.
-func processorTime(pid int) (time.Duration, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name of the program, in parentheses, may hold spaces.
-	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
-	const ticks = 10 * time.Millisecond
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * ticks, err
 }

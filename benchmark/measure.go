@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -117,18 +116,12 @@ func startServers(ctx context.Context, cfg config, data *dataset) (s *servers, e
 
 // startTidings builds a server, starts it and connects to it.
 func startTidings(ctx context.Context, cfg config, s *servers, data *dataset, name, module string) (*tidings, error) {
-	binary := filepath.Join(s.dir, name)
-	build := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", binary, "./cmd/tidings")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the server: %w\n%s", err, out)
-	}
-	schemas, err := writeSchemas(s.dir)
+	binary, schemas, err := buildServer(ctx, module, s.dir, name)
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, s, data, newTidings, name, binary, "serve",
-		"--data-dir", filepath.Join(s.dir, name+"-data"), "--sync", cfg.sync, "--schemas", schemas,
-		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0")
+	return connect(ctx, s, data, newTidings, name, binary,
+		serverArgs(filepath.Join(s.dir, name+"-data"), cfg.sync, schemas)...)
 }
 
 // connect starts a server and connects a client to it.

@@ -29,6 +29,26 @@ type process struct {
 	result error         // How it ended. Read it after exited is closed.
 }
 
+// buildServer builds the server of a module into a directory, under a name, and
+// writes the schemas for its flag --schemas beside it.
+func buildServer(ctx context.Context, module, dir, name string) (binary, schemas string, err error) {
+	binary = filepath.Join(dir, name)
+	build := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", binary, "./cmd/tidings")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("build the server: %w\n%s", err, out)
+	}
+	schemas, err = writeSchemas(dir)
+	return binary, schemas, err
+}
+
+// serverArgs are the arguments of a server at ports that are free.
+func serverArgs(dataDir, sync, schemas string) []string {
+	return []string{
+		"serve", "--data-dir", dataDir, "--sync", sync, "--schemas", schemas,
+		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0",
+	}
+}
+
 // startProcess starts a server in a directory of its own and waits until it has
 // written its address into the file that --ready-file names. Only stop ends it:
 // the end of the context ends the wait alone, and an interrupt from the terminal

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -48,12 +47,7 @@ func measureScale(ctx context.Context, cfg config, progress io.Writer) (report *
 	if s.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
-	s.binary = filepath.Join(s.dir, "tidings")
-	build := exec.CommandContext(ctx, "go", "build", "-C", cfg.serverDir, "-o", s.binary, "./cmd/tidings")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the server: %w\n%s", err, out)
-	}
-	if s.schemas, err = writeSchemas(s.dir); err != nil {
+	if s.binary, s.schemas, err = buildServer(ctx, cfg.serverDir, s.dir, "tidings"); err != nil {
 		return nil, err
 	}
 	for _, section := range []struct {
@@ -108,9 +102,8 @@ type scaleServer struct {
 // start starts the server, and says how long that took.
 func (s *scaleServer) start(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
-	process, err := startProcess(ctx, "tidings", s.dir, s.binary, "serve",
-		"--data-dir", filepath.Join(s.dir, "data"), "--sync", s.cfg.sync, "--schemas", s.schemas,
-		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0")
+	process, err := startProcess(ctx, "tidings", s.dir, s.binary,
+		serverArgs(filepath.Join(s.dir, "data"), s.cfg.sync, s.schemas)...)
 	s.process = process
 	elapsed := time.Since(begun)
 	if err == nil {
