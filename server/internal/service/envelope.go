@@ -96,7 +96,7 @@ func parseBatch(data []byte, into *batch, base int64) error {
 func decodeBatch(data []byte, into *batch, base int64) error {
 	request := new(tidingsv1.PublishRequest)
 	if err := proto.Unmarshal(data, request); err != nil {
-		return Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
+		return undecodable(err)
 	}
 	events := request.GetEvents()
 	count := len(events)

@@ -124,6 +124,12 @@ func Malformed(field, description string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
 }
 
+// undecodable is the error for a request that isn't an encoding of its message. The
+// library's text has a no-break space in some builds and a plain one in others.
+func undecodable(err error) *Error {
+	return Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
+}
+
 // TooDeep is the error for an event whose content, at a path, nests deeper than
 // schema.MaxDepth.
 func TooDeep(path string) *Error {

@@ -297,15 +297,12 @@ func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, 
 		case errors.As(err, &sequence):
 			return stored, mismatch(p, sequence)
 		case errors.Is(err, engine.ErrBehind): // All that it is behind has been answered.
-			if current, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
-				return stored, storageFault(err, p.topic.Name)
+		case errors.As(err, &taken):
+			if err := s.adopt(ctx, p, taken); err != nil {
+				return stored, err
 			}
-			continue
-		case !errors.As(err, &taken):
+		default:
 			return stored, storageFault(err, p.topic.Name)
-		}
-		if err := s.adopt(ctx, p, taken); err != nil {
-			return stored, err
 		}
 		if current, err = s.engine.Start(ctx, p.topic, p.batch, nil); err != nil {
 			return stored, storageFault(err, p.topic.Name)

@@ -1,8 +1,6 @@
 package service
 
 import (
-	"strings"
-
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -34,7 +32,7 @@ func unwrap(data []byte) (publish []byte, stopOnError bool, err error) {
 	}
 	request := new(tidingsv1.PublishStreamRequest)
 	if err := proto.Unmarshal(data, request); err != nil {
-		return nil, false, Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
+		return nil, false, undecodable(err)
 	}
 	if request.GetPublish() == nil {
 		return nil, request.GetStopOnError(), nil
