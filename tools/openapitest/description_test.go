@@ -24,9 +24,11 @@ import (
 
 // description is the document, to compare calls with.
 type description struct {
-	model   *v3.Document
-	checks  validator.Validator
-	schemas schema_validation.SchemaValidator
+	model *v3.Document
+	// checking guards checks and schemas: they write to the nodes of the document.
+	checking sync.Mutex
+	checks   validator.Validator
+	schemas  schema_validation.SchemaValidator
 	// paths are those of the calls; requests and answers name the schemas of what
 	// streams consist of.
 	paths             map[string]bool
@@ -121,12 +123,16 @@ func itemSchema(t *testing.T, media *v3.MediaType) string {
 
 // request returns in what way a request isn't as described. Empty: it is.
 func (d *description) request(request *http.Request) string {
+	d.checking.Lock()
+	defer d.checking.Unlock()
 	_, problems := d.checks.ValidateHttpRequestSync(request)
 	return text(problems)
 }
 
 // response returns in what way an answer isn't as described.
 func (d *description) response(request *http.Request, response *http.Response) string {
+	d.checking.Lock()
+	defer d.checking.Unlock()
 	_, problems := d.checks.ValidateHttpResponse(request, response)
 	return text(problems)
 }
@@ -146,6 +152,8 @@ func (d *description) message(schema string, message []byte) string {
 	if !json.Valid(message) {
 		return "no JSON"
 	}
+	d.checking.Lock()
+	defer d.checking.Unlock()
 	_, problems := d.schemas.ValidateSchemaBytes(proxy.Schema(), message)
 	return text(problems)
 }

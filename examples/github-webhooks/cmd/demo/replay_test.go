@@ -73,10 +73,12 @@ func (s *memoryServer) PublishStream(stream grpc.BidiStreamingServer[tidingsv1.P
 	}
 }
 
-// store keeps an event as a server does: with the key that its type declares.
+// store keeps an event as a server does: with the key that its type declares, if it
+// has one.
 func (s *memoryServer) store(index int64, event *tidingsv1.Event) *tidingsv1.Receipt {
 	if data, err := event.GetData().UnmarshalNew(); err == nil {
-		if e, ok := data.(interface{ GetRepository() *webhooksv1.Repository }); ok {
+		e, ok := data.(interface{ GetRepository() *webhooksv1.Repository })
+		if ok && e.GetRepository().GetFullName() != "" {
 			event.PartitionKey = new(e.GetRepository().GetFullName())
 		}
 	}

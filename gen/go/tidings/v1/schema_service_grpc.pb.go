@@ -55,7 +55,8 @@ type SchemaServiceClient interface {
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
 	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
-	// in its result. May be retried.
+	// in its result; in JSON, EVENT_TYPE_UNKNOWN or EVENT_MALFORMED refuses the
+	// request where content can't be read as its `@type`. May be retried.
 	ValidateEvents(ctx context.Context, in *ValidateEventsRequest, opts ...grpc.CallOption) (*ValidateEventsResponse, error)
 }
 
@@ -137,7 +138,8 @@ type SchemaServiceServer interface {
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
 	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
-	// in its result. May be retried.
+	// in its result; in JSON, EVENT_TYPE_UNKNOWN or EVENT_MALFORMED refuses the
+	// request where content can't be read as its `@type`. May be retried.
 	ValidateEvents(context.Context, *ValidateEventsRequest) (*ValidateEventsResponse, error)
 	mustEmbedUnimplementedSchemaServiceServer()
 }

@@ -69,7 +69,8 @@ type SchemaServiceClient interface {
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
 	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
-	// in its result. May be retried.
+	// in its result; in JSON, EVENT_TYPE_UNKNOWN or EVENT_MALFORMED refuses the
+	// request where content can't be read as its `@type`. May be retried.
 	ValidateEvents(context.Context, *v1.ValidateEventsRequest) (*v1.ValidateEventsResponse, error)
 }
 
@@ -181,7 +182,8 @@ type SchemaServiceHandler interface {
 	// ValidateEvents checks events as Publish would, and stores nothing.
 	//
 	// Errors: TOPIC_NOT_FOUND, STORAGE_UNAVAILABLE. What is wrong with an event is
-	// in its result. May be retried.
+	// in its result; in JSON, EVENT_TYPE_UNKNOWN or EVENT_MALFORMED refuses the
+	// request where content can't be read as its `@type`. May be retried.
 	ValidateEvents(context.Context, *v1.ValidateEventsRequest) (*v1.ValidateEventsResponse, error)
 }
 
