@@ -13,11 +13,12 @@ import (
 	"example.com/tidings/tools/internal/workspace"
 )
 
-// allowedRequirements is all that an importer of the generated code has to take
-// along. Another entry is a change for every one of them.
+// allowedRequirements is all that an importer of the generated code and the client has
+// to take along. Another entry is a change for every one of them.
 var allowedRequirements = []string{
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go",
 	"connectrpc.com/connect",
+	"google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc",
 	"google.golang.org/protobuf",
 }

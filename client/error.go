@@ -1,0 +1,148 @@
+package client
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
+)
+
+// domain is that of the catalogue in google.rpc.ErrorInfo.
+const domain = "tidings"
+
+const reasonPrefix = "ERROR_REASON_"
+
+// RefusedError says why an event or a batch was refused inside a response, where the
+// call went on.
+type RefusedError struct {
+	Detail *tidingsv1.ErrorDetail
+}
+
+// Error gives the reason and the message.
+func (e *RefusedError) Error() string {
+	return strings.TrimPrefix(e.Detail.GetReason().String(), reasonPrefix) + ": " + e.Detail.GetMessage()
+}
+
+// Violation is a field that broke a rule.
+type Violation struct {
+	// Field is the path from the request, such as events[0].data.email.
+	Field string
+	// Description says what the field must be.
+	Description string
+	// Rule is the id of the rule, such as string.email. Empty: not said.
+	Rule string
+}
+
+// Reason returns the reason of an error by the catalogue tidings.v1.ErrorReason, or
+// that of v1beta1, such as "EVENT_INVALID". Empty: the error doesn't come from a
+// server of the contract.
+func Reason(err error) string { return read(err).reason }
+
+// Retryable reports whether what failed may be done again as it is, after a while:
+// what the catalogue says of the reason or, where a connection failed before a server
+// answered, whether that can pass. See [RetryDelay].
+func Retryable(err error) bool {
+	f := read(err)
+	if retry := catalogued(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
+		return retry == tidingsv1.Retry_RETRY_BACKOFF
+	}
+	return f.code == codes.Unavailable
+}
+
+// RetryDelay returns how long the server asks to wait before doing again what failed.
+// 0: it doesn't say.
+func RetryDelay(err error) time.Duration { return read(err).delay }
+
+// Violations returns the fields that broke a rule.
+func Violations(err error) []Violation { return read(err).violations }
+
+// failure is what an error says.
+type failure struct {
+	code       codes.Code
+	reason     string
+	violations []Violation
+	delay      time.Duration
+}
+
+// read returns what an error says, whichever library made it.
+func read(err error) failure {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return readDetail(refused.Detail)
+	}
+	if failed, ok := errors.AsType[*connect.Error](err); ok {
+		f := failure{code: codes.Code(failed.Code())}
+		for _, detail := range failed.Details() {
+			// A detail that this version doesn't know adds nothing.
+			if value, err := detail.Value(); err == nil {
+				f.add(value)
+			}
+		}
+		return f
+	}
+	if failed, ok := status.FromError(err); ok && err != nil {
+		f := failure{code: failed.Code()}
+		for _, detail := range failed.Details() {
+			if value, ok := detail.(proto.Message); ok {
+				f.add(value)
+			}
+		}
+		return f
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return failure{code: codes.Unavailable}
+	}
+	return failure{code: codes.Unknown}
+}
+
+func (f *failure) add(detail proto.Message) {
+	switch detail := detail.(type) {
+	case *errdetails.ErrorInfo:
+		if detail.GetDomain() == domain {
+			f.reason = detail.GetReason()
+		}
+	case *errdetails.RetryInfo:
+		f.delay = detail.GetRetryDelay().AsDuration()
+	case *errdetails.BadRequest:
+		for _, v := range detail.GetFieldViolations() {
+			f.violations = append(f.violations, Violation{v.GetField(), v.GetDescription(), v.GetReason()})
+		}
+	}
+}
+
+func readDetail(detail *tidingsv1.ErrorDetail) failure {
+	f := failure{code: codes.Code(detail.GetCode()), delay: detail.GetRetryDelay().AsDuration()}
+	if detail.GetReason() != tidingsv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		f.reason = strings.TrimPrefix(detail.GetReason().String(), reasonPrefix)
+	}
+	for _, v := range detail.GetFieldViolations() {
+		f.violations = append(f.violations, Violation{v.GetField(), v.GetDescription(), v.GetRuleId()})
+	}
+	return f
+}
+
+// catalogued returns what the catalogues say of a reason.
+func catalogued(reason string) tidingsv1.Retry {
+	for _, catalogue := range []protoreflect.EnumDescriptor{
+		tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor(),
+	} {
+		value := catalogue.Values().ByName(protoreflect.Name(reasonPrefix + reason))
+		if value == nil {
+			continue
+		}
+		options, _ := value.Options().(*descriptorpb.EnumValueOptions)
+		said, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
+		return said.GetRetry()
+	}
+	return tidingsv1.Retry_RETRY_UNSPECIFIED
+}
