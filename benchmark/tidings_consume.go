@@ -39,7 +39,7 @@ func (t *tidings) newSubscription(ctx context.Context) (*consumption, error) {
 	return c, err
 }
 
-// end deletes the subscription, and says whether it was emptied.
+// end deletes the subscription, and reports whether it was emptied.
 func (t *tidings) end(ctx context.Context, c *consumption, err error) error {
 	_, deleted := tidingsv1.NewSubscriptionServiceClient(t.conn).DeleteSubscription(ctx, &tidingsv1.DeleteSubscriptionRequest{Name: c.name})
 	if err == nil && (c.delivered != len(t.data.events) || c.settled != len(t.data.events)) {

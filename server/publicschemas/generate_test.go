@@ -92,7 +92,7 @@ func (g *generator) fill(m protoreflect.Message, depth int) {
 	}
 }
 
-// chance says whether something optional is there.
+// chance reports whether something optional is there.
 func (g *generator) chance(depth int) bool {
 	return depth > 0 && g.budget > 0 && g.random.IntN(maxDepth+1) <= depth
 }

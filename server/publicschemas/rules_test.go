@@ -34,7 +34,7 @@ func oneofRules(oneof protoreflect.OneofDescriptor) *validate.OneofRules {
 	return rules
 }
 
-// required says whether a field without a value breaks a rule.
+// required reports whether a field without a value breaks a rule.
 func (g *generator) required(field protoreflect.FieldDescriptor) bool {
 	rules := fieldRules(field)
 	return rules != nil && (rules.GetRequired() || !field.HasPresence())

@@ -169,7 +169,7 @@ func (s *schemas) extend(extensions protoreflect.ExtensionDescriptors) {
 	}
 }
 
-// describes says whether a package only describes schemas: the server takes its
+// describes reports whether a package only describes schemas: the server takes its
 // messages as parts of others only.
 func describes(name protoreflect.FullName) bool {
 	return name == "buf.validate" || name == "google.protobuf" || strings.HasPrefix(string(name), "google.protobuf.")

@@ -137,7 +137,7 @@ func (d *description) response(request *http.Request, response *http.Response) s
 	return text(problems)
 }
 
-// names says whether an answer with a status may have a reason. An error from before
+// names reports whether an answer with a status may have a reason. An error from before
 // the call has none.
 func (d *description) names(path string, status int, reason string) bool {
 	return reason == "" || strings.Contains(d.responses[path][strconv.Itoa(status)], "`"+reason+"`")

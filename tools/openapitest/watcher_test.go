@@ -73,7 +73,7 @@ func (w *watcher) unary(request *http.Request, sent []byte, answer answer) {
 	}
 }
 
-// refusedInside says whether an answer says of a part of the request that it is
+// refusedInside reports whether an answer says of a part of the request that it is
 // refused: a batch, an event, a settlement.
 func refusedInside(answer []byte) bool {
 	return bytes.Contains(answer, []byte(`"error":`)) || bytes.Contains(answer, []byte(`"SETTLEMENT_STATUS_INVALID"`))

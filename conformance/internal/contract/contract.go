@@ -66,14 +66,14 @@ func Find(name string) (protoreflect.MethodDescriptor, error) {
 	}
 }
 
-// NoSideEffects says whether an RPC may be called with HTTP GET.
+// NoSideEffects reports whether an RPC may be called with HTTP GET.
 func NoSideEffects(rpc protoreflect.MethodDescriptor) bool {
 	options, ok := rpc.Options().(*descriptorpb.MethodOptions)
 	return ok && !rpc.IsStreamingClient() && !rpc.IsStreamingServer() &&
 		options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
-// FullDuplex says whether both sides of an RPC are streams.
+// FullDuplex reports whether both sides of an RPC are streams.
 func FullDuplex(rpc protoreflect.MethodDescriptor) bool {
 	return rpc.IsStreamingClient() && rpc.IsStreamingServer()
 }

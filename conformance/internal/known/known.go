@@ -117,7 +117,7 @@ func NewPattern(text string) Pattern {
 	return Pattern{text, regexp.MustCompile("^" + quoted + "$")}
 }
 
-// Match says whether a name is meant.
+// Match reports whether a name is meant.
 func (p Pattern) Match(name string) bool { return p.expression.MatchString(name) }
 
 func (p Pattern) String() string { return p.text }

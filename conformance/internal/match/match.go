@@ -46,7 +46,7 @@ func Saves(text string) (name string, ok bool) {
 	return name, matcher == matcherSave && name != ""
 }
 
-// Check says whether a text of what is expected is a text or a matcher that
+// Check reports whether a text of what is expected is a text or a matcher that
 // there is.
 func Check(text string) error {
 	if !strings.HasPrefix(text, matchersStart) || strings.HasPrefix(text, "${") {

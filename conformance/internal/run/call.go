@@ -123,5 +123,5 @@ func (c *call) next(wanted, ignored []string) (frame, error) {
 	}
 }
 
-// ended says whether a call ended without an error.
+// ended reports whether a call ended without an error.
 func ended(err error) bool { return errors.Is(err, io.EOF) }

@@ -109,7 +109,7 @@ const (
 // case publishes one.
 const bytesValue = "type.googleapis.com/google.protobuf.BytesValue"
 
-// hide replaces such payloads in place, and says whether there are any.
+// hide replaces such payloads in place, and reports whether there are any.
 func hide(value any) bool {
 	found := false
 	switch value := value.(type) {

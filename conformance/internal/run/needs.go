@@ -43,7 +43,7 @@ func (r *runner) learn(ctx context.Context) traits {
 	return t
 }
 
-// lacks says whether the server says that it doesn't have a feature.
+// lacks reports whether the server says that it doesn't have a feature.
 func (t traits) lacks(feature tidingsv1.Feature) bool {
 	return t.features != nil && feature != 0 && !t.features[contract.FeatureName(feature)]
 }

@@ -63,7 +63,7 @@ type Result struct {
 	Duration time.Duration
 }
 
-// Bad says whether the outcome is not the expected one.
+// Bad reports whether the outcome is not the expected one.
 func (r Result) Bad() bool { return r.Outcome == Failed || r.Outcome == UnexpectedPass }
 
 // ErrUnreachable says that there is no server.
@@ -191,7 +191,7 @@ func (r *runner) ask(ctx context.Context, transport wire.Transport, rpc string, 
 	return ask(ctx, r.conns[transport], transport, found, r.Timeout, request)
 }
 
-// knowsEvents says whether the server knows the events of the suite, if it can
+// knowsEvents reports whether the server knows the events of the suite, if it can
 // tell: without them nearly every case would fail.
 func (r *runner) knowsEvents(ctx context.Context) error {
 	name := string((*conformancev1.EveryKind)(nil).ProtoReflect().Descriptor().FullName())

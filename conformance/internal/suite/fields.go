@@ -27,7 +27,7 @@ type fields struct {
 	expected bool
 }
 
-// otherForm says whether a message has another form in JSON than its fields.
+// otherForm reports whether a message has another form in JSON than its fields.
 func otherForm(descriptor protoreflect.MessageDescriptor) bool {
 	if descriptor.ParentFile().Package() != "google.protobuf" {
 		return false

@@ -42,12 +42,12 @@ func (f *CallError) Info() *errdetails.ErrorInfo {
 	return nil
 }
 
-// Unimplemented says whether the server doesn't have the RPC at all.
+// Unimplemented reports whether the server doesn't have the RPC at all.
 func (f *CallError) Unimplemented() bool {
 	return f.Info() == nil && (f.Code == codes.Unimplemented)
 }
 
-// Unreachable says whether there was no server to answer.
+// Unreachable reports whether there was no server to answer.
 func (f *CallError) Unreachable() bool { return f.Info() == nil && f.Code == codes.Unavailable }
 
 // failure makes a CallError of an error of either library. The end of a stream,

@@ -75,7 +75,7 @@ func objectDifferences(want, got map[string]any, path string) []string {
 	return found
 }
 
-// isNothing says whether a field with this value may be left out.
+// isNothing reports whether a field with this value may be left out.
 func isNothing(value any) bool {
 	list, ok := value.([]any)
 	return value == nil || ok && len(list) == 0

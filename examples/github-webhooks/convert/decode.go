@@ -91,7 +91,7 @@ func (d *decoder) list(list protoreflect.List, field protoreflect.FieldDescripto
 	}
 }
 
-// value converts one value and says whether that worked. The empty value is
+// value converts one value and reports whether that worked. The empty value is
 // what a message is filled into.
 func (d *decoder) value(empty protoreflect.Value, field protoreflect.FieldDescriptor, value any, path string) (protoreflect.Value, bool) {
 	switch kind := field.Kind(); kind {
@@ -246,7 +246,7 @@ func checkTime(t time.Time, text string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// holdsNull says whether null is a value of the field.
+// holdsNull reports whether null is a value of the field.
 func holdsNull(field protoreflect.FieldDescriptor) bool {
 	return !field.IsList() && field.Message() != nil && field.Message().FullName() == "google.protobuf.Value"
 }

@@ -112,7 +112,7 @@ func verifySubscription(ctx context.Context, conn grpc.ClientConnInterface, name
 		return fmt.Errorf("the subscription is of the topic %q, want %q", topic, name)
 	}
 	statistics := response.GetSubscription().GetStatistics()
-	if statistics.GetBacklogEvents() != 0 || statistics.GetLeasedEvents() != 0 ||
+	if statistics.GetBacklogEvents() != 0 || statistics.GetInFlightEvents() != 0 ||
 		statistics.GetRetryingEvents() != 0 || statistics.GetDeadLetteredEvents() != 0 {
 		return fmt.Errorf("the subscription has events left: %v", statistics)
 	}

@@ -187,7 +187,7 @@ func numbers(first, last int32) string {
 	return fmt.Sprintf("%d to %d", first, last)
 }
 
-// synthetic says whether a oneof only stands for the word optional.
+// synthetic reports whether a oneof only stands for the word optional.
 func synthetic(message *descriptorpb.DescriptorProto, index int32) bool {
 	for _, field := range message.GetField() {
 		if field.OneofIndex != nil && field.GetOneofIndex() == index && field.GetProto3Optional() {

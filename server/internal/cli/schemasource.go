@@ -129,7 +129,7 @@ func readSchemas(ctx context.Context, input io.Reader) ([]byte, error) {
 	}
 }
 
-// checkSize says whether a request with the schemas fits what the server takes:
+// checkSize reports whether a request with the schemas fits what the server takes:
 // far above that it ends the connection without an answer.
 func checkSize(ctx context.Context, c *client, request proto.Message) error {
 	info, err := c.info.GetServerInfo(ctx, &tidingsv1.GetServerInfoRequest{})

@@ -82,7 +82,7 @@ func TestSubscriptionIsShown(t *testing.T) {
 		RetryPolicy: &tidingsv1.RetryPolicy{MinBackoff: durationpb.New(time.Second), MaxBackoff: durationpb.New(time.Minute), Multiplier: proto.Float64(2), Attempts: &tidingsv1.RetryPolicy_MaxAttempts{MaxAttempts: 10}},
 		CreateTime:  when, UpdateTime: when,
 		Statistics: &tidingsv1.SubscriptionStatistics{
-			BacklogEvents: 1000, BacklogEstimated: true, LeasedEvents: 1, RetryingEvents: 2, BlockedEvents: 3, BlockedKeys: 1, DeadLetteredEvents: 4,
+			BacklogEvents: 1000, BacklogEstimated: true, InFlightEvents: 1, RetryingEvents: 2, BlockedEvents: 3, BlockedKeys: 1, DeadLetteredEvents: 4,
 			OldestUnsettledSequence: 4097, OldestUnsettledPublishTime: when, Consumers: 5, LatestUseTime: when, LatestGap: &tidingsv1.Gap{FirstSequence: 4096, NextSequence: 4097},
 		},
 	}

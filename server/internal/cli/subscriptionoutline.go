@@ -64,7 +64,7 @@ func progressRows(s *tidingsv1.SubscriptionStatistics) [][]string {
 	}
 	rows := [][]string{
 		{"backlog:", backlog},
-		{"in hand:", count(s.GetLeasedEvents(), "event")},
+		{"in hand:", count(s.GetInFlightEvents(), "event")},
 		{"to be retried:", count(s.GetRetryingEvents(), "event")},
 		{"blocked:", fmt.Sprintf("%s of %s", count(s.GetBlockedEvents(), "event"), count(s.GetBlockedKeys(), "key"))},
 		{"dead letters:", strconv.FormatInt(s.GetDeadLetteredEvents(), 10)},

@@ -63,7 +63,7 @@ echo $$ $! > ` + started + "\nwait\n"
 	}
 }
 
-// running says whether a process is there and hasn't ended: whose parent died
+// running reports whether a process is there and hasn't ended: whose parent died
 // before may stay as a zombie for a while.
 func running(process int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))

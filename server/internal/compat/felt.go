@@ -17,7 +17,7 @@ func newPair(older, newer *schema.Image) (p pair, err error) {
 	return p, err
 }
 
-// felt says whether some event shows what a rule found about an element of the
+// felt reports whether some event shows what a rule found about an element of the
 // newer schemas. Some of Buf's rules are about generated code too, or don't know
 // that schemas say the same in other words, as in another edition.
 func (p pair) felt(rule, element string) bool {
@@ -83,7 +83,7 @@ func (p pair) field(newer protoreflect.FieldDescriptor) protoreflect.FieldDescri
 	return nil
 }
 
-// requiredDiffer says whether other fields are required.
+// requiredDiffer reports whether other fields are required.
 func requiredDiffer(older, newer protoreflect.MessageDescriptor) bool {
 	if older == nil || older.RequiredNumbers().Len() != newer.RequiredNumbers().Len() {
 		return true
@@ -96,14 +96,14 @@ func requiredDiffer(older, newer protoreflect.MessageDescriptor) bool {
 	return false
 }
 
-// cardinalityDiffers says whether a field holds more or fewer values, or no longer
+// cardinalityDiffers reports whether a field holds more or fewer values, or no longer
 // tells an empty one from none. Without presence before, an empty one wasn't
 // stored.
 func cardinalityDiffers(older, newer protoreflect.FieldDescriptor) bool {
 	return older.Cardinality() != newer.Cardinality() || older.IsMap() != newer.IsMap() || older.HasPresence() && !newer.HasPresence()
 }
 
-// exclusionDiffers says whether a field excludes other fields than before. The
+// exclusionDiffers reports whether a field excludes other fields than before. The
 // name of a oneof is nowhere in an event.
 func exclusionDiffers(older, newer protoreflect.FieldDescriptor) bool {
 	siblings := older.ContainingMessage().Fields()
@@ -121,7 +121,7 @@ func exclude(a, b protoreflect.FieldDescriptor) bool {
 	return a.ContainingOneof() != nil && a.ContainingOneof() == b.ContainingOneof()
 }
 
-// typeDiffers says whether a value has another type, for which an enum counts by
+// typeDiffers reports whether a value has another type, for which an enum counts by
 // its values and not by its name.
 func typeDiffers(older, newer protoreflect.FieldDescriptor) bool {
 	if older.Kind() != newer.Kind() {

@@ -155,7 +155,7 @@ func (f *schemaFile) put(ctx context.Context, image []byte) (telemetry.Reload, e
 	return telemetry.ReloadFailed, err
 }
 
-// verdict says whether a reason is about the file, so that the same content will
+// verdict reports whether a reason is about the file, so that the same content will
 // be refused again.
 func verdict(reason service.Reason) bool {
 	return reason == tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INVALID ||

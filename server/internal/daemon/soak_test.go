@@ -221,7 +221,7 @@ func (s *soak) drain() {
 				s.t.Fatal(err)
 			}
 			left := response.GetSubscription().GetStatistics()
-			if left.GetBacklogEvents()+left.GetLeasedEvents()+left.GetRetryingEvents()+left.GetBlockedEvents() == 0 {
+			if left.GetBacklogEvents()+left.GetInFlightEvents()+left.GetRetryingEvents()+left.GetBlockedEvents() == 0 {
 				break
 			}
 			select {

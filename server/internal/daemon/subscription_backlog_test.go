@@ -168,7 +168,7 @@ func (m *backlogMeasure) round(name string, events int, middle middlePosition) {
 	m.time("statistics-ms", func() error {
 		response, err := m.clients.subscriptions.GetSubscription(ctx, &tidingsv1.GetSubscriptionRequest{Name: name})
 		got := response.GetSubscription().GetStatistics()
-		shown := got.GetBacklogEvents() + got.GetLeasedEvents() + got.GetRetryingEvents()
+		shown := got.GetBacklogEvents() + got.GetInFlightEvents() + got.GetRetryingEvents()
 		if off := shown - int64(events); err == nil && max(off, -off) > int64(events/100) { // It is an estimate.
 			err = fmt.Errorf("the statistics show %v, want about %d events", got, events)
 		}

@@ -183,7 +183,7 @@ func statistics(t *testing.T, c clients) *tidingsv1.SubscriptionStatistics {
 func expectIdle(t *testing.T, c clients, dead int64) {
 	t.Helper()
 	s := statistics(t, c)
-	if s.GetBacklogEvents()+s.GetLeasedEvents()+s.GetRetryingEvents()+s.GetBlockedEvents() != 0 || s.GetDeadLetteredEvents() != dead {
+	if s.GetBacklogEvents()+s.GetInFlightEvents()+s.GetRetryingEvents()+s.GetBlockedEvents() != 0 || s.GetDeadLetteredEvents() != dead {
 		t.Fatalf("%v is left, want nothing but %d dead letters", s, dead)
 	}
 }

@@ -81,7 +81,7 @@ func testLeasesSurviveCrashes(t *testing.T, storage string) {
 				s.crash()
 				settle(t, s.clients, alreadyApplied, acks(settled)...)
 				settle(t, s.clients, leaseLost, acks(failed)...)
-				if got := statistics(t, s.clients).GetLeasedEvents(); got != int64(len(open)) {
+				if got := statistics(t, s.clients).GetInFlightEvents(); got != int64(len(open)) {
 					t.Fatalf("%d events are leased after the crash, want %d", got, len(open))
 				}
 			}

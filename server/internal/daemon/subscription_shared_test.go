@@ -51,7 +51,7 @@ func TestReplicasSettleForEachOther(t *testing.T) {
 	}
 	expectSame(t, all, sequences)
 	expectAttempt(t, 1, all)
-	if s := statistics(t, r.far); s.GetLeasedEvents() != 40 || s.GetConsumers() != 2 {
+	if s := statistics(t, r.far); s.GetInFlightEvents() != 40 || s.GetConsumers() != 2 {
 		t.Errorf("the other server shows %v, want 40 leased and 2 consumers", s)
 	}
 	far.settle(applied, acks(got[0])...)

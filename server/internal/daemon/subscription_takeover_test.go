@@ -54,7 +54,7 @@ func (b *takeover) afterTakeover(t *testing.T, c clients) {
 	s := consume(t.Context(), t, c, &tidingsv1.ConsumeOpen{Window: window, HeldDeliveryTokens: tokens(b.leased)})
 	s.held(applied, len(b.leased))
 	settle(t, c, alreadyApplied, acks(b.acked)...)
-	if got := statistics(t, c); got.GetLeasedEvents() != takeoverPart || got.GetRetryingEvents() != takeoverPart {
+	if got := statistics(t, c); got.GetInFlightEvents() != takeoverPart || got.GetRetryingEvents() != takeoverPart {
 		t.Errorf("after the takeover: %v, want %d leased and retrying", got, takeoverPart)
 	}
 	// What is held fills the window: nothing new comes before it is settled.
@@ -63,7 +63,7 @@ func (b *takeover) afterTakeover(t *testing.T, c clients) {
 	expectSame(t, rest, b.left)
 	expectAttempt(t, 1, rest)
 	s.settle(applied, acks(rest)...)
-	if got := statistics(t, c); got.GetLeasedEvents()+got.GetBacklogEvents() != 0 || got.GetRetryingEvents() != takeoverPart {
+	if got := statistics(t, c); got.GetInFlightEvents()+got.GetBacklogEvents() != 0 || got.GetRetryingEvents() != takeoverPart {
 		t.Errorf("in the end: %v, want nothing but %d retrying", got, takeoverPart)
 	}
 }
@@ -176,7 +176,7 @@ func TestFencedOwnerAtRestAnswersNothing(t *testing.T) {
 	if err := r.owner.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if got := statistics(t, r.first).GetLeasedEvents(); got != 3 {
+	if got := statistics(t, r.first).GetInFlightEvents(); got != 3 {
 		t.Errorf("the fenced owner shows %d leased events, want 3", got)
 	}
 	settle(t, r.first, applied, acks(fresh)...)

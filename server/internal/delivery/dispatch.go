@@ -68,7 +68,7 @@ func (o *owner) dispatch(now time.Time) error {
 // lookTime bounds how long a Pull looks for what there is, beyond its wait.
 const lookTime = 5 * time.Second
 
-// givesUp says whether a question is to be answered that there is nothing. A
+// givesUp reports whether a question is to be answered that there is nothing. A
 // Pull is due what the topic holds when its wait is over, though the feed may
 // only just have begun.
 func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
@@ -90,10 +90,10 @@ func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
 	return false
 }
 
-// seeks says whether an event that the topic holds could be delivered next.
+// seeks reports whether an event that the topic holds could be delivered next.
 func (o *owner) seeks() bool { return o.delivers() && o.machine.CanAdmit() }
 
-// looked says whether the position is at a sequence, or past it.
+// looked reports whether the position is at a sequence, or past it.
 func (o *owner) looked(sequence int64) bool { return o.machine.Position() >= sequence }
 
 // frame is the answer to a Lease in the making: an encoded DeliveryBatch.
@@ -196,7 +196,7 @@ func (o *owner) onItsWay(sequence int64) (event, error) {
 	return o.events.topicEvent(sequence)
 }
 
-// fits says whether an event fits the session's window and the answer.
+// fits reports whether an event fits the session's window and the answer.
 func (f *frame) fits(e event) bool {
 	if _, room := f.session.room(); int64(len(e.raw)) > room {
 		return false

@@ -67,7 +67,7 @@ func newFeed(o *owner) *feed {
 	return f
 }
 
-// started says whether there is a batch that isn't used up.
+// started reports whether there is a batch that isn't used up.
 func (f *feed) started() bool { return f.current != nil }
 
 func (f *feed) begin(b *batch) { f.current, f.next = b, 0 }

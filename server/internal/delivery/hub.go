@@ -160,7 +160,7 @@ func (h *Hub) Call(ctx context.Context, s *engine.Subscription, request *replica
 	return nil, last
 }
 
-// inSession says whether a request is of no use to another owner.
+// inSession reports whether a request is of no use to another owner.
 func inSession(request *replicav1.OwnerRequest) bool {
 	switch request.GetRequest().(type) {
 	case *replicav1.OwnerRequest_Lease, *replicav1.OwnerRequest_Resize, *replicav1.OwnerRequest_Detach:
@@ -233,7 +233,7 @@ func (h *Hub) ask(ctx context.Context, s *engine.Subscription, request *replicav
 	}
 }
 
-// repeatable says whether a request that is repeated changes nothing more, and is
+// repeatable reports whether a request that is repeated changes nothing more, and is
 // answered at once.
 func repeatable(request *replicav1.OwnerRequest) bool {
 	return request.GetAttach() != nil || request.GetSettle() != nil || request.GetDetach() != nil

@@ -19,7 +19,7 @@ import (
 func (o *owner) inspect(q *question, request *replicav1.Inspect) {
 	known := o.machine.Statistics()
 	response := &replicav1.OwnerResponse{Statistics: &tidingsv1.SubscriptionStatistics{
-		LeasedEvents:   int64(known.Leased),
+		InFlightEvents:   int64(known.Leased),
 		RetryingEvents: int64(known.Retrying),
 		BlockedEvents:  int64(known.Blocked),
 		BlockedKeys:    int64(known.BlockedKeys),

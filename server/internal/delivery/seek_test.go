@@ -34,7 +34,7 @@ func TestSeekAgain(t *testing.T) {
 		if got := seek(hub, "one", 1); got != 1 {
 			t.Errorf("asked again, the oldest unsettled event was %d", got)
 		}
-		if got := ask(ctx, t, hub, s, inspection).GetStatistics().GetLeasedEvents(); got != 1 {
+		if got := ask(ctx, t, hub, s, inspection).GetStatistics().GetInFlightEvents(); got != 1 {
 			t.Errorf("asked again, it moved again: %d are leased", got)
 		}
 		closeHub(t, hub)

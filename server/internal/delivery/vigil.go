@@ -136,7 +136,7 @@ func (h *Hub) takeForDead(uid uint64) {
 	h.dead[uid] = time.Now()
 }
 
-// deadOwner says whether the owner of a subscription was taken for dead a short
+// deadOwner reports whether the owner of a subscription was taken for dead a short
 // time ago, and no question has followed from that yet.
 func (h *Hub) deadOwner(s *engine.Subscription) bool {
 	h.mu.Lock()

@@ -52,12 +52,12 @@ func (o *owner) work() error {
 	}
 }
 
-// wanting says whether new events could be delivered.
+// wanting reports whether new events could be delivered.
 func (o *owner) wanting() bool {
 	return len(o.waiting) > 0 && o.delivers() && o.machine.CanAdmit()
 }
 
-// delivers says whether the subscription delivers at all.
+// delivers reports whether the subscription delivers at all.
 func (o *owner) delivers() bool {
 	return o.topic != nil && o.matcher != nil && !o.subscription.Config.GetPaused()
 }

@@ -200,7 +200,7 @@ func (s State) Last() int64 {
 // Hole is sequences from First to before Next.
 type Hole struct{ First, Next int64 }
 
-// Holds says whether a position, which is the last sequence that somebody has
+// Holds reports whether a position, which is the last sequence that somebody has
 // seen, is one that there has been: it isn't in the future, or in one that was
 // lost.
 func (s State) Holds(position int64) bool {
@@ -233,7 +233,7 @@ type ReadFrom struct {
 // Reader reads the records of a topic in their order and then waits for new
 // ones. It is for one goroutine.
 type Reader interface {
-	// More says whether records were there when the reader was opened.
+	// More reports whether records were there when the reader was opened.
 	More() bool
 	// Next waits for the next record. It returns ErrTopicNotFound if the topic is
 	// gone, a *DamageError, ErrUnavailable, or the context's error, after which

@@ -95,7 +95,7 @@ func comparisons(values *tidingsv1.AttributeValues) []comparison {
 	return list
 }
 
-// holds says whether an event meets the condition.
+// holds reports whether an event meets the condition.
 func (c *condition) holds(e *event) (bool, error) {
 	switch c.dialect {
 	case all, anyOf:
@@ -120,7 +120,7 @@ func (c *condition) holds(e *event) (bool, error) {
 	}
 }
 
-// compares says whether an attribute meets a comparison. One that is empty is
+// compares reports whether an attribute meets a comparison. One that is empty is
 // one that the event doesn't have, and what it is compared with never is empty.
 func (d dialect) compares(value, with string) bool {
 	switch {

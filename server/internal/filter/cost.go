@@ -64,7 +64,7 @@ func (c costs) CallCost(_, overload string, args []ref.Val, _ ref.Val) *uint64 {
 	}
 }
 
-// isScalar says whether a value has no parts.
+// isScalar reports whether a value has no parts.
 func isScalar(value ref.Val) bool {
 	switch value.(type) {
 	case types.Bool, types.Bytes, types.Double, types.Duration, types.Int, types.Null, types.String, types.Timestamp, types.Uint, *types.Type:

@@ -81,7 +81,7 @@ func compileExpression(source string, set *schema.Set, names []string) (*express
 	return x, nil
 }
 
-// uses says whether an expression names a variable.
+// uses reports whether an expression names a variable.
 func uses(e ast.Expr, variable string) bool {
 	found := false
 	ast.PostOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {

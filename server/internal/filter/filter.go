@@ -104,7 +104,7 @@ func TopicTypes(topic string, config *storagev1.TopicConfig, set *schema.Set) []
 	return set.TypesOf(topic)
 }
 
-// All says whether every event matches.
+// All reports whether every event matches.
 func (m *Matcher) All() bool {
 	return len(m.types) == 0 && m.attributes == nil && m.expression == nil
 }

@@ -49,7 +49,7 @@ func newProgram(env *cel.Env, checked *cel.Ast, payload *schema.Type) *program {
 	}
 }
 
-// plans says whether the program can be planned: that takes steps whose operands
+// plans reports whether the program can be planned: that takes steps whose operands
 // are literals.
 func (p *program) plans() error {
 	if _, err := p.plan(); err != nil {

@@ -146,7 +146,7 @@ func (typeRules) Validate(_ *cel.Env, _ cel.ValidatorConfig, checked *ast.AST, i
 	}))
 }
 
-// takesJSON says whether a step takes JSON, a google.protobuf.Struct, Value or
+// takesJSON reports whether a step takes JSON, a google.protobuf.Struct, Value or
 // ListValue, out of a message or out of a field with several. Steps within JSON
 // have types like it, but copy nothing.
 func takesJSON(checked *ast.AST, e ast.Expr) bool {
@@ -201,7 +201,7 @@ func checkTyped(checked *ast.AST, e ast.Expr) string {
 	return ""
 }
 
-// accumulates says whether this is what filter and map collect in, which has a
+// accumulates reports whether this is what filter and map collect in, which has a
 // name that no expression can use.
 func accumulates(e ast.Expr) bool {
 	return e.Kind() == ast.IdentKind && e.AsIdent() == parser.HiddenAccumulatorName
@@ -211,7 +211,7 @@ func isAggregate(t *types.Type) bool {
 	return t.Kind() == types.ListKind || t.Kind() == types.MapKind
 }
 
-// holdsAny says whether a value is a google.protobuf.Any, or a list or map of
+// holdsAny reports whether a value is a google.protobuf.Any, or a list or map of
 // them. What one holds isn't known before the event comes.
 func holdsAny(t *types.Type) bool {
 	return t.Kind() == types.AnyKind || isAggregate(t) && slices.ContainsFunc(t.Parameters(), holdsAny)

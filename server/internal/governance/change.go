@@ -27,7 +27,7 @@ type Verdict struct {
 	Compared int
 }
 
-// Changes says whether the schemas differ from those in force.
+// Changes reports whether the schemas differ from those in force.
 func (v *Verdict) Changes() bool { return v.Before != v.After }
 
 // candidate is schemas that might be put in force over a state.
@@ -53,7 +53,7 @@ func (s *Schemas) Check(ctx context.Context, encoded []byte) (*Verdict, error) {
 }
 
 // Register puts the schemas of an encoded image in force, here and in every
-// other server, or with validateOnly only says whether it would. expected is the
+// other server, or with validateOnly only reports whether it would. expected is the
 // revision that is to be in force before, or empty. The errors are Check's, an
 // *IncompatibleError, a *RevisionError, and the engine's ErrTooLarge, ErrFull
 // and ErrUnavailable.

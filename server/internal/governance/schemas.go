@@ -194,10 +194,10 @@ func (s *Schemas) Close() {
 // Set returns the event types in force.
 func (s *Schemas) Set() *schema.Set { return s.present.Load().set }
 
-// Loaded says whether New put in force what the server was started with.
+// Loaded reports whether New put in force what the server was started with.
 func (s *Schemas) Loaded() bool { return !s.refused }
 
-// Compares says whether schemas can change while the server runs.
+// Compares reports whether schemas can change while the server runs.
 func (s *Schemas) Compares() bool { return s.comparer != nil }
 
 // Changed returns a channel that is closed once another set than the one that

@@ -65,7 +65,7 @@ var serviceNames = []string{
 	tidingsv1connect.ServerServiceName,
 }
 
-// ours says whether a procedure is one of the contract's.
+// ours reports whether a procedure is one of the contract's.
 func ours(procedure string) bool { return strings.HasPrefix(procedure, "/tidings.") }
 
 // NewHTTPServer returns a server of NewHTTPHandler's handler over HTTP/1.1 and,

@@ -115,7 +115,7 @@ func TestWindowBound(t *testing.T) {
 				held = held[len(settlements):]
 				wantSettled(t, c, s, applied, settlements...)
 			}
-			if left := show(t, c, s).GetStatistics(); left.GetLeasedEvents() != 0 || left.GetRetryingEvents() != 0 || left.GetBacklogEvents() != 0 {
+			if left := show(t, c, s).GetStatistics(); left.GetInFlightEvents() != 0 || left.GetRetryingEvents() != 0 || left.GetBacklogEvents() != 0 {
 				t.Errorf("left is %v", left)
 			}
 			if o.most < test.full {

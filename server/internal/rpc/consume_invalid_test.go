@@ -65,7 +65,7 @@ func TestInvalidSettlements(t *testing.T) {
 				if results[0].GetMessage() != "" {
 					t.Errorf("%s: a neighbour gets %v", test.name, results[0])
 				}
-				if got := show(t, c, s).GetStatistics(); got.GetLeasedEvents() != 1 || got.GetRetryingEvents() != 0 || got.GetDeadLetteredEvents() != 0 {
+				if got := show(t, c, s).GetStatistics(); got.GetInFlightEvents() != 1 || got.GetRetryingEvents() != 0 || got.GetDeadLetteredEvents() != 0 {
 					t.Errorf("%s: the statistics are %v", test.name, got)
 				}
 				wantStatuses(t, statuses(door.settle(ack(held[1].GetDeliveryToken()))), applied)

@@ -52,7 +52,7 @@ func TestRetry(t *testing.T) {
 				}
 			}
 			wantStatuses(t, statuses(door.settle(ack(got.GetDeliveryToken()))), applied)
-			if left := show(t, c, s).GetStatistics(); left.GetLeasedEvents()+left.GetRetryingEvents()+left.GetDeadLetteredEvents() != 0 {
+			if left := show(t, c, s).GetStatistics(); left.GetInFlightEvents()+left.GetRetryingEvents()+left.GetDeadLetteredEvents() != 0 {
 				t.Errorf("left is %v", left)
 			}
 		}, d.need...))

@@ -165,7 +165,7 @@ func TestConsumeHalfClose(t *testing.T) {
 			t.Errorf("after the answers came %v, %v", got, err)
 		}
 		until(t, c, s, func(s *tidingsv1.SubscriptionStatistics) bool {
-			return s.GetConsumers() == 0 && s.GetLeasedEvents() == 0
+			return s.GetConsumers() == 0 && s.GetInFlightEvents() == 0
 		})
 	}, fullDuplex))
 	t.Run("at once", each(func(t *testing.T, c client) {
@@ -199,7 +199,7 @@ func TestHeldTokens(t *testing.T) {
 			}
 			cancel()
 			left := until(t, c, s, func(s *tidingsv1.SubscriptionStatistics) bool { return s.GetConsumers() == 0 })
-			if left.GetLeasedEvents() != 5 { // The end of a stream leaves its leases.
+			if left.GetInFlightEvents() != 5 { // The end of a stream leaves its leases.
 				t.Fatalf("the statistics are %v", left)
 			}
 			wantSettled(t, c, s, applied, ack(tokens[0]), nack(tokens[1], retryLate), nack(tokens[2], toDeadLetter))

@@ -80,7 +80,7 @@ func TestDeleteSubscription(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantLetters(t, c, s, nil)
-		if got := show(t, c, s).GetStatistics(); got.GetBacklogEvents() != 3 || got.GetLeasedEvents() != 0 || got.GetLatestUseTime() != nil {
+		if got := show(t, c, s).GetStatistics(); got.GetBacklogEvents() != 3 || got.GetInFlightEvents() != 0 || got.GetLatestUseTime() != nil {
 			t.Errorf("the new one has %v", got)
 		}
 		if got := pull(t, c, s, 3); got[0].GetAttempt() != 1 {
@@ -206,7 +206,7 @@ func TestPause(t *testing.T) {
 				pause(t, c, s, true)
 				events = publishN(t, c, topic, 2)
 				wantStatuses(t, statuses(stream.settle(ack(got.GetDeliveryToken()))), applied)
-				if leased := show(t, c, s).GetStatistics(); leased.GetLeasedEvents() != 0 || leased.GetBacklogEvents() != 2 {
+				if leased := show(t, c, s).GetStatistics(); leased.GetInFlightEvents() != 0 || leased.GetBacklogEvents() != 2 {
 					t.Fatalf("while it is paused: %v", leased)
 				}
 				pause(t, c, s, false)

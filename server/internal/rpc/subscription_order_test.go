@@ -34,7 +34,7 @@ func keyless(t *testing.T, id string) *tidingsv1.Event {
 func wantBlocked(t *testing.T, c client, subscription string, leased, blocked, blockedKeys int64) {
 	t.Helper()
 	got := show(t, c, subscription).GetStatistics()
-	if got.GetLeasedEvents() != leased || got.GetBlockedEvents() != blocked || got.GetBlockedKeys() != blockedKeys {
+	if got.GetInFlightEvents() != leased || got.GetBlockedEvents() != blocked || got.GetBlockedKeys() != blockedKeys {
 		t.Fatalf("the statistics are %v, want %d leased, %d blocked of %d keys", got, leased, blocked, blockedKeys)
 	}
 }
@@ -230,7 +230,7 @@ func TestOrderTotal(t *testing.T) {
 			for _, want := range events {
 				got := stream.next()
 				wantIDs(t, []*tidingsv1.Delivery{got}, want)
-				if leased := show(t, c, s).GetStatistics().GetLeasedEvents(); leased != 1 {
+				if leased := show(t, c, s).GetStatistics().GetInFlightEvents(); leased != 1 {
 					t.Fatalf("%d are leased", leased)
 				}
 				wantStatuses(t, statuses(stream.settle(ack(got.GetDeliveryToken()))), applied)

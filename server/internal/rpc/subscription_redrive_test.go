@@ -35,7 +35,7 @@ func purge(t *testing.T, c client, subscription string, f *tidingsv1.DeadLetterF
 func wantDead(t *testing.T, c client, subscription string, dead, waiting int64) {
 	t.Helper()
 	got := show(t, c, subscription).GetStatistics()
-	if got.GetDeadLetteredEvents() != dead || got.GetLeasedEvents() != 0 || got.GetRetryingEvents() != waiting {
+	if got.GetDeadLetteredEvents() != dead || got.GetInFlightEvents() != 0 || got.GetRetryingEvents() != waiting {
 		t.Fatalf("the statistics are %v, want %d dead, %d waiting", got, dead, waiting)
 	}
 }

@@ -47,17 +47,17 @@ func TestSubscriptionStatistics(t *testing.T) {
 			statistics.LatestUseTime = use
 			return statistics
 		}
-		want("one leased", with(oldest(0, &tidingsv1.SubscriptionStatistics{BacklogEvents: 5, LeasedEvents: 1})))
+		want("one leased", with(oldest(0, &tidingsv1.SubscriptionStatistics{BacklogEvents: 5, InFlightEvents: 1})))
 		second := pull(t, c, s, 1)[0]
-		want("two leased", with(oldest(0, &tidingsv1.SubscriptionStatistics{BacklogEvents: 4, LeasedEvents: 2})))
+		want("two leased", with(oldest(0, &tidingsv1.SubscriptionStatistics{BacklogEvents: 4, InFlightEvents: 2})))
 		rest := pull(t, c, s, 2)
-		want("the others blocked", with(oldest(0, &tidingsv1.SubscriptionStatistics{LeasedEvents: 4, BlockedEvents: 2, BlockedKeys: 2})))
+		want("the others blocked", with(oldest(0, &tidingsv1.SubscriptionStatistics{InFlightEvents: 4, BlockedEvents: 2, BlockedKeys: 2})))
 		wantSettled(t, c, s, applied, nack(second.GetDeliveryToken(), retryLate))
-		want("one waits", with(oldest(0, &tidingsv1.SubscriptionStatistics{LeasedEvents: 3, RetryingEvents: 1, BlockedEvents: 2, BlockedKeys: 2})))
+		want("one waits", with(oldest(0, &tidingsv1.SubscriptionStatistics{InFlightEvents: 3, RetryingEvents: 1, BlockedEvents: 2, BlockedKeys: 2})))
 		wantSettled(t, c, s, applied, nack(first.GetDeliveryToken(), toDeadLetter))
 		// What was blocked waits for a consumer only.
 		want("one dead", with(oldest(1, &tidingsv1.SubscriptionStatistics{
-			LeasedEvents: 2, RetryingEvents: 2, BlockedEvents: 1, BlockedKeys: 1, DeadLetteredEvents: 1,
+			InFlightEvents: 2, RetryingEvents: 2, BlockedEvents: 1, BlockedKeys: 1, DeadLetteredEvents: 1,
 		})))
 		ackAll(t, c, s, rest...)
 		ctx, cancel := context.WithCancel(testContext(t))
@@ -66,7 +66,7 @@ func TestSubscriptionStatistics(t *testing.T) {
 		got := one.next()
 		receive(t, testContext(t), c, &tidingsv1.ReceiveRequest{Subscription: s})
 		want("two consumers", with(oldest(1, &tidingsv1.SubscriptionStatistics{
-			LeasedEvents: 1, RetryingEvents: 1, BlockedEvents: 1, BlockedKeys: 1, DeadLetteredEvents: 1, Consumers: 2,
+			InFlightEvents: 1, RetryingEvents: 1, BlockedEvents: 1, BlockedKeys: 1, DeadLetteredEvents: 1, Consumers: 2,
 		})))
 		cancel()
 		until(t, c, s, func(s *tidingsv1.SubscriptionStatistics) bool { return s.GetConsumers() == 1 })

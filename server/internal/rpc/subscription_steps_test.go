@@ -202,7 +202,7 @@ func until(t *testing.T, c client, subscription string, is func(*tidingsv1.Subsc
 }
 
 // leasedNone says that no lease is left.
-func leasedNone(s *tidingsv1.SubscriptionStatistics) bool { return s.GetLeasedEvents() == 0 }
+func leasedNone(s *tidingsv1.SubscriptionStatistics) bool { return s.GetInFlightEvents() == 0 }
 
 // seek moves a subscription.
 func seek(t *testing.T, c client, subscription string, position *tidingsv1.StartPosition) string {

@@ -50,7 +50,7 @@ func transports() []transport {
 		transport{protocol: "connect", json: true, http2: true, get: true})
 }
 
-// exists says whether there is such a transport: gRPC is defined over HTTP/2
+// exists reports whether there is such a transport: gRPC is defined over HTTP/2
 // only.
 func (t transport) exists() bool { return t.protocol != "grpc" || t.http2 }
 

@@ -117,7 +117,7 @@ func (i *Image) join(other *Image) (*Image, error) {
 	return i.Succeeding(other), nil
 }
 
-// Has says whether the image has a file of a name.
+// Has reports whether the image has a file of a name.
 func (i *Image) Has(file string) bool { return i.byName[file] != nil }
 
 // File returns the file of a name, or nil. It is not to be changed.
@@ -167,7 +167,7 @@ func (i *Image) Differences(other *Image) map[string]bool {
 	return packages
 }
 
-// Holds says whether each file of some packages in another image is in this one,
+// Holds reports whether each file of some packages in another image is in this one,
 // and the same.
 func (i *Image) Holds(other *Image, packages map[string]bool) bool {
 	for _, file := range other.files {
@@ -348,12 +348,12 @@ func shallow(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescripto
 	return result
 }
 
-// DescribesOnly says whether a file only describes schemas or calls.
+// DescribesOnly reports whether a file only describes schemas or calls.
 func DescribesOnly(file *descriptorpb.FileDescriptorProto) bool {
 	return reserved.Package(file.GetPackage())
 }
 
-// Describes says whether the messages of a package only describe schemas or
+// Describes reports whether the messages of a package only describe schemas or
 // calls.
 func Describes(name protoreflect.FullName) bool { return reserved.Package(string(name)) }
 

@@ -29,7 +29,7 @@ func (p *parsers) bound(message protoreflect.MessageDescriptor, plainOf func() *
 	})
 }
 
-// take says whether there is room for the parser of a message, and takes it.
+// take reports whether there is room for the parser of a message, and takes it.
 func (p *parsers) take(message protoreflect.MessageDescriptor) bool {
 	held := make(map[protoreflect.FullName]bool)
 	collect(message, held)

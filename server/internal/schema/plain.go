@@ -150,7 +150,7 @@ func (p *plain) field(number protowire.Number) plainField {
 	return p.high[number]
 }
 
-// holds says whether an encoded message is plain, nested at most so deep.
+// holds reports whether an encoded message is plain, nested at most so deep.
 func (p *plain) holds(data []byte, depth int) bool {
 	if depth == 0 {
 		return false

@@ -101,7 +101,7 @@ func isDuration(seconds, nanos int64) bool {
 	return sameSign && seconds >= -maxDuration && seconds <= maxDuration && nanos > -nanosPerSecond && nanos < nanosPerSecond
 }
 
-// reversible says whether a path comes back from its JSON form, which is in
+// reversible reports whether a path comes back from its JSON form, which is in
 // lowerCamelCase.
 func reversible(path string) bool {
 	for part := range strings.SplitSeq(path, ".") {

@@ -31,7 +31,7 @@ type Type struct {
 	// Description is the comment of the message, or empty where the descriptor
 	// came without comments.
 	Description string
-	// Deprecated says whether the message is marked so.
+	// Deprecated reports whether the message is marked so.
 	Deprecated bool
 
 	descriptor protoreflect.MessageDescriptor

@@ -102,7 +102,7 @@ func (f *Frame) Free() {
 	}
 }
 
-// fits says whether a RecordedEvent has room in the frame.
+// fits reports whether a RecordedEvent has room in the frame.
 func (f *Frame) fits(raw, suffix []byte) bool {
 	return len(f.buffer)+len(raw)+len(suffix)+eventlog.Overhead <= frameTarget
 }

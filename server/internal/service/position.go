@@ -139,7 +139,7 @@ func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp,
 	return nil
 }
 
-// removed says whether retention has removed events of a topic.
+// removed reports whether retention has removed events of a topic.
 func (s *Service) removed(state engine.State) bool {
 	return state.First > s.engine.Features().FirstSequence
 }

@@ -128,7 +128,7 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 	return nil
 }
 
-// byEvent says whether events are recognised one by one.
+// byEvent reports whether events are recognised one by one.
 func (p *publication) byEvent() bool {
 	return p.topic != nil && p.topic.Config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT
 }

@@ -44,7 +44,7 @@ func (s *Service) features() []string {
 	return names
 }
 
-// has says whether the server has a feature. One that isn't known here was added
+// has reports whether the server has a feature. One that isn't known here was added
 // to the contract without a decision.
 func (s *Service) has(feature tidingsv1.Feature) (has, known bool) {
 	engine := s.engine.Features()

@@ -90,7 +90,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // changes: calls are served as before until those who ask have gone elsewhere.
 func (s *Service) Leave() { s.leaving.Store(true) }
 
-// Leaving says whether Leave or Drain was called.
+// Leaving reports whether Leave or Drain was called.
 func (s *Service) Leaving() bool { return s.leaving.Load() || s.Draining() }
 
 // Drain ends the streams: each tells its client, answers what it has received
@@ -111,12 +111,12 @@ func (s *Service) Close(ctx context.Context) {
 // Durability is what a receipt means.
 func (s *Service) Durability() tidingsv1.Durability { return s.durability }
 
-// Draining says whether Drain was called.
+// Draining reports whether Drain was called.
 func (s *Service) Draining() bool {
 	return s.draining.Err() != nil
 }
 
-// SchemasLoaded says whether the types that the service was made with are in
+// SchemasLoaded reports whether the types that the service was made with are in
 // force. Otherwise those of the start before are.
 func (s *Service) SchemasLoaded() bool { return s.schemas.Loaded() }
 

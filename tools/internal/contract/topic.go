@@ -139,7 +139,7 @@ func duration(text string) time.Duration {
 	return parsed
 }
 
-// Takes says whether a topic takes events of a type, given the sorted names of the
+// Takes reports whether a topic takes events of a type, given the sorted names of the
 // types that declare it.
 func (t *Topic) Takes(eventType string, declaring []string) bool {
 	if len(t.EventTypes) > 0 {
@@ -148,7 +148,7 @@ func (t *Topic) Takes(eventType string, declaring []string) bool {
 	return len(declaring) == 0 || slices.Contains(declaring, eventType)
 }
 
-// TakesAny says whether it takes events of every type.
+// TakesAny reports whether it takes events of every type.
 func (t *Topic) TakesAny(declaring []string) bool {
 	return slices.Contains(t.EventTypes, AnyType) || len(t.EventTypes) == 0 && len(declaring) == 0
 }

@@ -48,5 +48,5 @@ func Comment(element protoreflect.Descriptor) []string {
 	return paragraphs
 }
 
-// IsExample says whether a paragraph of a comment is set in.
+// IsExample reports whether a paragraph of a comment is set in.
 func IsExample(paragraph string) bool { return strings.HasPrefix(paragraph, "    ") }

@@ -45,7 +45,7 @@ func TestExemptCommandsAreTargets(t *testing.T) {
 	}
 }
 
-// hasTarget says whether a Makefile has a target that its help lists.
+// hasTarget reports whether a Makefile has a target that its help lists.
 func hasTarget(makefile []byte, target string) bool {
 	return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:.*## `).Match(makefile)
 }

@@ -66,7 +66,7 @@ func steps(t *testing.T, language, text string, line int) []step {
 	return list
 }
 
-// complete says whether a command goes on in the next line.
+// complete reports whether a command goes on in the next line.
 func complete(t *testing.T, command string) bool {
 	t.Helper()
 	if strings.HasSuffix(command, `\`) {

@@ -20,7 +20,7 @@ import (
 // document says what each change means. Its tables are checked against the pairs.
 const document = "docs/compatibility.md"
 
-// The columns of its tables, and the last one, which says whether the changes are
+// The columns of its tables, and the last one, which reports whether the changes are
 // refused or pass.
 var (
 	columns      = []string{"change", "producers", "consumers", "stored events", "generated code"}
@@ -224,7 +224,7 @@ func TestEffects(t *testing.T) {
 	}
 }
 
-// begins says whether a cell consists of words, or begins with them as a sentence.
+// begins reports whether a cell consists of words, or begins with them as a sentence.
 func begins(cell, words string) bool {
 	return cell == words || strings.HasPrefix(cell, words+". ")
 }

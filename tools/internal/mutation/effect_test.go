@@ -216,7 +216,7 @@ func seen(written proto.Message, by protoreflect.MessageType, f form) string {
 	return f.compare(written.ProtoReflect(), read.ProtoReflect())
 }
 
-// valid says whether an event that is stored is valid by the schemas of a type.
+// valid reports whether an event that is stored is valid by the schemas of a type.
 func valid(written proto.Message, by protoreflect.MessageType, schemas schemas) string {
 	read, err := inBinary.read(written, by, true)
 	if err != nil {

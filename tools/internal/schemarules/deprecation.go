@@ -23,7 +23,7 @@ func deprecatedNumber(element protoreflect.Descriptor) int32 {
 	}
 }
 
-// isDeprecated says whether an element has the option. A oneof can't have it.
+// isDeprecated reports whether an element has the option. A oneof can't have it.
 func isDeprecated(element protoreflect.Descriptor) bool {
 	options, ok := element.Options().(interface{ GetDeprecated() bool })
 	return ok && options.GetDeprecated()

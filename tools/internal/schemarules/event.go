@@ -43,7 +43,7 @@ func eventTopic() *check.RuleSpec {
 // eventFile is the name of a file that holds events.
 var eventFile = regexp.MustCompile(`^([a-z0-9_]+_)?events?\.proto$`)
 
-// looksLikeEvent says whether a message is an event by its name or its place. The
+// looksLikeEvent reports whether a message is an event by its name or its place. The
 // messages of Tidings itself speak about events, and are none.
 func looksLikeEvent(message protoreflect.MessageDescriptor) bool {
 	file := message.ParentFile()
@@ -57,7 +57,7 @@ func looksLikeEvent(message protoreflect.MessageDescriptor) bool {
 // below them.
 var ofTidings = regexp.MustCompile(`^tidings\.((options|storage|replica|conformance)\.)?v[0-9]+((alpha|beta)[0-9]+)?$`)
 
-// isTidings says whether a package is one of Tidings itself.
+// isTidings reports whether a package is one of Tidings itself.
 func isTidings(name protoreflect.FullName) bool { return ofTidings.MatchString(string(name)) }
 
 // optionsFile declares the option of events.

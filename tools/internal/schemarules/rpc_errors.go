@@ -71,7 +71,7 @@ func (s state) words() words {
 	return w
 }
 
-// isReason says whether a name is that of a reason that an RPC may end with: one of
+// isReason reports whether a name is that of a reason that an RPC may end with: one of
 // its own package, or of one that no longer changes.
 func (w words) isReason(method protoreflect.MethodDescriptor, name string) bool {
 	return slices.ContainsFunc(w.reasons[name], func(pkg protoreflect.FullName) bool {

@@ -85,7 +85,7 @@ func unknown(message protoreflect.Message) map[protowire.Number]string {
 	return fields
 }
 
-// differ says whether one of the rules was changed in any way.
+// differ reports whether one of the rules was changed in any way.
 func (c comparison) differ(names ...protoreflect.Name) bool {
 	return slices.ContainsFunc(names, func(name protoreflect.Name) bool {
 		was, is := c.was.Descriptor().Fields().ByName(name), c.is.Descriptor().Fields().ByName(name)

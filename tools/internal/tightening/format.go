@@ -76,7 +76,7 @@ func formatOf(rules protoreflect.Message) protoreflect.FieldDescriptor {
 	return field
 }
 
-// isStrict says whether a well-known pattern is applied strictly, the default.
+// isStrict reports whether a well-known pattern is applied strictly, the default.
 func isStrict(rules protoreflect.Message) bool {
 	field := rules.Descriptor().Fields().ByName("strict")
 	return !rules.Has(field) || rules.Get(field).Bool()

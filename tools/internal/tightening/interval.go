@@ -27,7 +27,7 @@ func (i interval) empty() bool {
 	return order > 0 || order == 0 && (i.lowOpen || i.highOpen)
 }
 
-// covers says whether all of another interval lies in this one.
+// covers reports whether all of another interval lies in this one.
 func (i interval) covers(other interval) bool {
 	low, high := i.low.Cmp(other.low), i.high.Cmp(other.high)
 	return (low < 0 || low == 0 && (!i.lowOpen || other.lowOpen)) &&

@@ -32,7 +32,7 @@ func (f Fields) Message(was, is protoreflect.MessageDescriptor) ([]Finding, erro
 	return r.findings, nil
 }
 
-// implied says whether messages that kept the old rules keep a rule about which
+// implied reports whether messages that kept the old rules keep a rule about which
 // fields may be set together. Fields that the message didn't have aren't set.
 func (f Fields) implied(oneof *validate.MessageOneofRule, old []*validate.MessageOneofRule, was protoreflect.MessageDescriptor) bool {
 	var fields []string

@@ -7,13 +7,13 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// covered says whether a path is one that a list of paths names, or lies below it.
+// covered reports whether a path is one that a list of paths names, or lies below it.
 func covered(path, by string) bool {
 	return path == by || strings.HasPrefix(path, by+".")
 }
 
 // namesCheck compares what names may occur in a value, such as the paths of a
-// field mask: covers says whether an entry of a list covers a name.
+// field mask: covers reports whether an entry of a list covers a name.
 func namesCheck(covers func(name, entry string) bool) check {
 	return check{claims: []protoreflect.Name{"in", "not_in"}, compare: func(c comparison) {
 		c.compareAllowedNames(covers)

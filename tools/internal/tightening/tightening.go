@@ -1,4 +1,4 @@
-// Package tightening tells whether rules of protovalidate refuse, after a change,
+// Package tightening reports whether rules of protovalidate refuse, after a change,
 // what they took before it. Such a change makes stored events invalid, and
 // producers that were right are refused.
 //

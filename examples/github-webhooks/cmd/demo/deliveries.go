@@ -31,7 +31,7 @@ type delivery struct {
 // name is the delivery's name in the report: `push[3]`.
 func (d *delivery) name() string { return fmt.Sprintf("%s[%d]", d.kind, d.index) }
 
-// intact says whether the delivery came back once, as it was.
+// intact reports whether the delivery came back once, as it was.
 func (d *delivery) intact() bool { return d.seen == 1 && len(d.altered) == 0 }
 
 // deliveries are the payloads of the package.

@@ -83,7 +83,7 @@ func (w *work) watch(ctx context.Context, client tidingsv1.SubscriptionServiceCl
 		return err
 	}
 	statistics, err := await(ctx, client, "everything is settled", func(s *tidingsv1.SubscriptionStatistics) bool {
-		return s.GetBacklogEvents()+s.GetLeasedEvents()+s.GetRetryingEvents()+s.GetBlockedEvents() == 0
+		return s.GetBacklogEvents()+s.GetInFlightEvents()+s.GetRetryingEvents()+s.GetBlockedEvents() == 0
 	})
 	w.deadLetters = statistics.GetDeadLetteredEvents()
 	return err

@@ -119,7 +119,7 @@ func (c *fakeCall) CloseSend() error {
 	return nil
 }
 
-// ended says whether the worker ended its side.
+// ended reports whether the worker ended its side.
 func (c *fakeCall) ended() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -391,7 +391,7 @@ type SubscriptionStatistics struct {
 	// mean number of events, from a sample.
 	BacklogEstimated bool `protobuf:"varint,2,opt,name=backlog_estimated,json=backlogEstimated,proto3" json:"backlog_estimated,omitempty"`
 	// The events that consumers have and haven't settled.
-	LeasedEvents int64 `protobuf:"varint,3,opt,name=leased_events,json=leasedEvents,proto3" json:"leased_events,omitempty"`
+	InFlightEvents int64 `protobuf:"varint,3,opt,name=in_flight_events,json=inFlightEvents,proto3" json:"in_flight_events,omitempty"`
 	// The events that wait until they are delivered again.
 	RetryingEvents int64 `protobuf:"varint,4,opt,name=retrying_events,json=retryingEvents,proto3" json:"retrying_events,omitempty"`
 	// The events that wait for an earlier one of their key.
@@ -462,9 +462,9 @@ func (x *SubscriptionStatistics) GetBacklogEstimated() bool {
 	return false
 }
 
-func (x *SubscriptionStatistics) GetLeasedEvents() int64 {
+func (x *SubscriptionStatistics) GetInFlightEvents() int64 {
 	if x != nil {
-		return x.LeasedEvents
+		return x.InFlightEvents
 	}
 	return 0
 }
@@ -572,11 +572,11 @@ const file_tidings_v1_subscription_proto_rawDesc = "" +
 	"\x14retry_policy.backoff\x12)max_backoff must not be below min_backoff\x1ai!has(this.max_backoff) || this.max_backoff >= (has(this.min_backoff) ? this.min_backoff : duration('1s'))B\n" +
 	"\n" +
 	"\battemptsB\r\n" +
-	"\v_multiplier\"\xe3\x04\n" +
+	"\v_multiplier\"\xe8\x04\n" +
 	"\x16SubscriptionStatistics\x12%\n" +
 	"\x0ebacklog_events\x18\x01 \x01(\x03R\rbacklogEvents\x12+\n" +
-	"\x11backlog_estimated\x18\x02 \x01(\bR\x10backlogEstimated\x12#\n" +
-	"\rleased_events\x18\x03 \x01(\x03R\fleasedEvents\x12'\n" +
+	"\x11backlog_estimated\x18\x02 \x01(\bR\x10backlogEstimated\x12(\n" +
+	"\x10in_flight_events\x18\x03 \x01(\x03R\x0einFlightEvents\x12'\n" +
 	"\x0fretrying_events\x18\x04 \x01(\x03R\x0eretryingEvents\x12%\n" +
 	"\x0eblocked_events\x18\x05 \x01(\x03R\rblockedEvents\x12!\n" +
 	"\fblocked_keys\x18\x06 \x01(\x03R\vblockedKeys\x120\n" +

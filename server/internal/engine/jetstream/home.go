@@ -91,7 +91,7 @@ func (h *home) keep(back func()) error {
 	}
 }
 
-// answers says whether the server at home greets who connects to it: one that
+// answers reports whether the server at home greets who connects to it: one that
 // hangs doesn't.
 func (h *home) answers() bool {
 	const timeout = 2 * time.Second

@@ -150,7 +150,7 @@ func (l *leaders) note(stream string, led bool) bool {
 	return silent
 }
 
-// led says whether the leader of a stream answers.
+// led reports whether the leader of a stream answers.
 func (e *Engine) led(ctx context.Context, stream string) bool {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 )
 
-// byEvent says whether a topic recognises events one by one, and so keeps each in
+// byEvent reports whether a topic recognises events one by one, and so keeps each in
 // a record of its own.
 func byEvent(topic *engine.Topic) bool {
 	return topic.Config.GetDedupe() == optionsv1.Dedupe_DEDUPE_EVENT

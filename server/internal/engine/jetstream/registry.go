@@ -303,7 +303,7 @@ func (r *registry[C]) check(entity *engine.Entity[C]) error {
 	return nil
 }
 
-// isGone says whether an entity is deleted: not where nobody can say.
+// isGone reports whether an entity is deleted: not where nobody can say.
 func (r *registry[C]) isGone(ctx context.Context, entity *engine.Entity[C]) bool {
 	select {
 	case <-r.whenGone(entity):

@@ -68,7 +68,7 @@ func (e *Engine) align(ctx context.Context, want jetstream.StreamConfig) error {
 	}
 }
 
-// missing says whether JetStream knows of no such stream.
+// missing reports whether JetStream knows of no such stream.
 func missing(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.ErrorCode == codeStreamNotFound

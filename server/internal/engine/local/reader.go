@@ -68,7 +68,7 @@ func (e *Engine) Read(_ context.Context, topic *engine.Topic, from engine.ReadFr
 	return r, nil
 }
 
-// More says whether records were there when the reader was opened.
+// More reports whether records were there when the reader was opened.
 func (r *reader) More() bool { return r.more }
 
 // Close ends the reader.
