@@ -20,7 +20,6 @@ func (a *app) schemaCommand() *cobra.Command {
 		a.schemaListCommand(),
 		a.schemaShowCommand(),
 		a.schemaRevisionsCommand(),
-		a.schemaDiffCommand(),
 		a.schemaCheckCommand(),
 		a.schemaPushCommand(),
 	)
