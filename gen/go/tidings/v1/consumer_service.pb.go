@@ -140,7 +140,7 @@ type ConsumeOpen struct {
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// The tokens of the deliveries that the consumer holds from an earlier call
 	// and means to settle. Those that are still leased count in the window of
-	// this stream; `opened` says of each what it is worth. At most
+	// this stream; `opened` has the status of each. At most
 	// Limits.max_settlements_per_request.
 	HeldDeliveryTokens []string `protobuf:"bytes,4,rep,name=held_delivery_tokens,json=heldDeliveryTokens,proto3" json:"held_delivery_tokens,omitempty"`
 	unknownFields      protoimpl.UnknownFields
@@ -370,7 +370,7 @@ type ConsumeOpened struct {
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// The time that a consumer has for a delivery.
 	AckDeadline *durationpb.Duration `protobuf:"bytes,3,opt,name=ack_deadline,json=ackDeadline,proto3" json:"ack_deadline,omitempty"`
-	// What each of the held tokens is worth, in their order: APPLIED, it is
+	// The status of each of the held tokens, in their order: APPLIED, it is
 	// leased to this stream now; ALREADY_APPLIED, it was settled; LEASE_LOST or
 	// MALFORMED.
 	Held []*SettlementResult `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"`

@@ -29,8 +29,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ConsumerService delivers the events of subscriptions to consumers who share
-// the work, and takes their answers. Consume, Receive and Pull are three ways to
+// ConsumerService delivers the events of subscriptions to consumers that share
+// the work, and takes their settlements. Consume, Receive and Pull are three ways to
 // receive from the same leases: what one delivered may be settled through any, at
 // any replica of the server.
 //
@@ -139,8 +139,8 @@ func (c *consumerServiceClient) Settle(ctx context.Context, in *SettleRequest, o
 // All implementations must embed UnimplementedConsumerServiceServer
 // for forward compatibility.
 //
-// ConsumerService delivers the events of subscriptions to consumers who share
-// the work, and takes their answers. Consume, Receive and Pull are three ways to
+// ConsumerService delivers the events of subscriptions to consumers that share
+// the work, and takes their settlements. Consume, Receive and Pull are three ways to
 // receive from the same leases: what one delivered may be settled through any, at
 // any replica of the server.
 //

@@ -229,9 +229,8 @@ const (
 	// The content of an event isn't an encoding of the message that its type URL
 	// names.
 	ErrorReason_ERROR_REASON_EVENT_MALFORMED ErrorReason = 6
-	// The server has not been given a type that the request uses: that of an event,
-	// or one that a filter or a topic's settings name. BadRequest names the field.
-	// Metadata: `type`.
+	// The request uses an unknown event type: that of an event, or one that a filter
+	// or a topic's settings name. BadRequest names the field. Metadata: `type`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN ErrorReason = 7
 	// The topic doesn't take events of this type. Metadata: `type`, `topic`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_ALLOWED ErrorReason = 8
@@ -272,8 +271,8 @@ const (
 	// `earliest_cursor` from which everything that is left can be read, and
 	// `earliest_sequence`.
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 20
-	// The event type that the request names as its resource isn't one that the
-	// server has been given. Metadata: `type`.
+	// The event type that the request names as its resource is unknown. Metadata:
+	// `type`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_NOT_FOUND ErrorReason = 21
 	// The storage is full. Nothing of the request is stored. What takes no room
 	// goes on: reading, delivering and settling, and deleting, which makes room.
@@ -334,8 +333,7 @@ const (
 	// The `request_id` is taken by a request with other content. Metadata: `topic`,
 	// `request_id`, and `sequence` of its first stored event.
 	ErrorReason_ERROR_REASON_REQUEST_ID_CONFLICT ErrorReason = 45
-	// The server was never given this revision of the event type. Metadata: `type`,
-	// `revision`.
+	// The revision of the event type is unknown. Metadata: `type`, `revision`.
 	ErrorReason_ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND ErrorReason = 46
 )
 

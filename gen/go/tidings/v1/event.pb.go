@@ -67,8 +67,8 @@ type Event struct {
 	// that begin with `tidings` are reserved. A value is the attribute's canonical
 	// string form, at most 4,096 characters.
 	Attributes map[string]string `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The content. Its type URL ends in the full name of a message that the
-	// server has been given (SchemaService.ListEventTypes). It is stored and
+	// The content. Its type URL ends in the full name of an event type that the
+	// server knows (SchemaService.ListEventTypes). It is stored and
 	// delivered as `type.googleapis.com/` and that name, whatever came before the
 	// name. In JSON the content is readable, beside `@type`.
 	Data          *anypb.Any `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`

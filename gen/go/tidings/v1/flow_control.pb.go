@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// FlowControl bounds what is leased to a stream and not settled: its window. It
+// FlowControl bounds what is in flight on a stream, its window. It
 // is a hard bound: nothing is sent that would exceed it.
 type FlowControl struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

@@ -48,7 +48,7 @@ type PublisherServiceClient interface {
 	// stored is recognised and its receipts come again.
 	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// any topic, with the semantics of Publish. Many may be in flight: those of a
 	// topic are stored in the order in which they were sent, and responses to all
 	// come in that order. A batch that is refused fails alone, unless
 	// `stop_on_error` is set. Close the sending side to end the call once all have
@@ -140,7 +140,7 @@ type PublisherServiceServer interface {
 	// stored is recognised and its receipts come again.
 	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// any topic, with the semantics of Publish. Many may be in flight: those of a
 	// topic are stored in the order in which they were sent, and responses to all
 	// come in that order. A batch that is refused fails alone, unless
 	// `stop_on_error` is set. Close the sending side to end the call once all have

@@ -38,9 +38,9 @@ type ReaderServiceClient interface {
 	// sequence, each once.
 	//
 	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
-	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
-	// type that the server has not been given, FILTER_INVALID,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names an
+	// unknown event type, FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May
+	// be retried after the last cursor.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadResponse], error)
 	// GetEvent shows one event.
 	//
@@ -101,9 +101,9 @@ type ReaderServiceServer interface {
 	// sequence, each once.
 	//
 	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
-	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
-	// type that the server has not been given, FILTER_INVALID,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names an
+	// unknown event type, FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May
+	// be retried after the last cursor.
 	Read(*ReadRequest, grpc.ServerStreamingServer[ReadResponse]) error
 	// GetEvent shows one event.
 	//

@@ -29,8 +29,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SchemaService shows the event types that the server has been given, and
-// checks events against them without storing anything.
+// SchemaService shows the event types that the server knows, and checks events
+// against them without storing anything.
 //
 // Every call may also end with one of the errors that the comment of ErrorReason
 // names for all calls.
@@ -39,9 +39,8 @@ type SchemaServiceClient interface {
 	//
 	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error)
-	// ListEventTypeRevisions lists the revisions of an event type that the server
-	// has been given, newest first, a page at a time. Events of any of them may be
-	// stored.
+	// ListEventTypeRevisions lists the revisions of an event type that have been in
+	// force, newest first, a page at a time. Events of any of them may be stored.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
 	// retried.
@@ -112,8 +111,8 @@ func (c *schemaServiceClient) ValidateEvents(ctx context.Context, in *ValidateEv
 // All implementations must embed UnimplementedSchemaServiceServer
 // for forward compatibility.
 //
-// SchemaService shows the event types that the server has been given, and
-// checks events against them without storing anything.
+// SchemaService shows the event types that the server knows, and checks events
+// against them without storing anything.
 //
 // Every call may also end with one of the errors that the comment of ErrorReason
 // names for all calls.
@@ -122,9 +121,8 @@ type SchemaServiceServer interface {
 	//
 	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error)
-	// ListEventTypeRevisions lists the revisions of an event type that the server
-	// has been given, newest first, a page at a time. Events of any of them may be
-	// stored.
+	// ListEventTypeRevisions lists the revisions of an event type that have been in
+	// force, newest first, a page at a time. Events of any of them may be stored.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
 	// retried.

@@ -100,7 +100,7 @@ type Subscription struct {
 	// What the subscription is for. At most 1,024 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// Which events are delivered; the others count as settled. A change applies
-	// to the events that no consumer has been given yet. Unset: all.
+	// to the events that haven't been delivered yet. Unset: all.
 	Filter *EventFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	// In which order events are delivered. Unspecified: ORDERING_NONE. Immutable.
 	Ordering Ordering `protobuf:"varint,5,opt,name=ordering,proto3,enum=tidings.v1.Ordering" json:"ordering,omitempty"`
@@ -114,7 +114,7 @@ type Subscription struct {
 	// The subscription is deleted, with its dead letters, when no consumer has
 	// used it for this long. 1 minute to 366 days; unset: never.
 	ExpireAfterIdle *durationpb.Duration `protobuf:"bytes,8,opt,name=expire_after_idle,json=expireAfterIdle,proto3" json:"expire_after_idle,omitempty"`
-	// Nothing is delivered while this is set. What is leased can be settled.
+	// Nothing is delivered while this is set. What is in flight can be settled.
 	Paused bool `protobuf:"varint,9,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Changes whenever the subscription's settings are changed.
 	// UpdateSubscription and DeleteSubscription accept it as a precondition;
@@ -390,9 +390,9 @@ type SubscriptionStatistics struct {
 	// `backlog_events` is an estimate: the number of stored requests × their
 	// mean number of events, from a sample.
 	BacklogEstimated bool `protobuf:"varint,2,opt,name=backlog_estimated,json=backlogEstimated,proto3" json:"backlog_estimated,omitempty"`
-	// The events that consumers have and haven't settled.
+	// The events in flight: leased to a consumer and not settled.
 	InFlightEvents int64 `protobuf:"varint,3,opt,name=in_flight_events,json=inFlightEvents,proto3" json:"in_flight_events,omitempty"`
-	// The events that wait until they are delivered again.
+	// The events that wait to be delivered again.
 	RetryingEvents int64 `protobuf:"varint,4,opt,name=retrying_events,json=retryingEvents,proto3" json:"retrying_events,omitempty"`
 	// The events that wait for an earlier one of their key.
 	BlockedEvents int64 `protobuf:"varint,5,opt,name=blocked_events,json=blockedEvents,proto3" json:"blocked_events,omitempty"`

@@ -40,10 +40,10 @@ type TopicServiceClient interface {
 	// CreateTopic creates a topic. One that the schemas declare, and that was
 	// deleted, gets the declared settings: the request has the same, or none.
 	//
-	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
-	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
-	// STORAGE_UNAVAILABLE the topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names an unknown event type,
+	// TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas declare other settings,
+	// TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(ctx context.Context, in *CreateTopicRequest, opts ...grpc.CallOption) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -63,7 +63,7 @@ type TopicServiceClient interface {
 	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
 	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(ctx context.Context, in *UpdateTopicRequest, opts ...grpc.CallOption) (*UpdateTopicResponse, error)
-	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
+	// DeleteTopic permanently deletes a topic and every event in it. Cursors of
 	// the deleted topic don't fit a later one of the same name. A topic that the
 	// schemas declare, or an event type names, comes back empty when the server
 	// loads them again.
@@ -145,10 +145,10 @@ type TopicServiceServer interface {
 	// CreateTopic creates a topic. One that the schemas declare, and that was
 	// deleted, gets the declared settings: the request has the same, or none.
 	//
-	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
-	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
-	// STORAGE_UNAVAILABLE the topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names an unknown event type,
+	// TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas declare other settings,
+	// TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *CreateTopicRequest) (*CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -168,7 +168,7 @@ type TopicServiceServer interface {
 	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
 	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *UpdateTopicRequest) (*UpdateTopicResponse, error)
-	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
+	// DeleteTopic permanently deletes a topic and every event in it. Cursors of
 	// the deleted topic don't fit a later one of the same name. A topic that the
 	// schemas declare, or an event type names, comes back empty when the server
 	// loads them again.

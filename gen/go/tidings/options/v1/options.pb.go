@@ -219,7 +219,7 @@ type TopicSettings struct {
 	// characters.
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	// The full names of the event types that the topic takes; `*` stands for
-	// every type that the server has been given. Empty: the types that declare the
+	// every event type that the server knows. Empty: the types that declare the
 	// topic or, where none does, every type. At most 256.
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
 	// What makes a repeated publish safe. Immutable. Unspecified: DEDUPE_REQUEST.

@@ -58,7 +58,7 @@ type PublisherServiceClient interface {
 	// stored is recognised and its receipts come again.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// any topic, with the semantics of Publish. Many may be in flight: those of a
 	// topic are stored in the order in which they were sent, and responses to all
 	// come in that order. A batch that is refused fails alone, unless
 	// `stop_on_error` is set. Close the sending side to end the call once all have
@@ -156,7 +156,7 @@ type PublisherServiceHandler interface {
 	// stored is recognised and its receipts come again.
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
 	// PublishStream stores a stream of batches. Each is a request of its own, to
-	// any topic, with the semantics of Publish. Many may be under way: those of a
+	// any topic, with the semantics of Publish. Many may be in flight: those of a
 	// topic are stored in the order in which they were sent, and responses to all
 	// come in that order. A batch that is refused fails alone, unless
 	// `stop_on_error` is set. Close the sending side to end the call once all have

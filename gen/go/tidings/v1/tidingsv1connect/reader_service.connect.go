@@ -46,9 +46,9 @@ type ReaderServiceClient interface {
 	// sequence, each once.
 	//
 	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
-	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
-	// type that the server has not been given, FILTER_INVALID,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names an
+	// unknown event type, FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May
+	// be retried after the last cursor.
 	Read(context.Context, *v1.ReadRequest) (*connect.ServerStreamForClient[v1.ReadResponse], error)
 	// GetEvent shows one event.
 	//
@@ -112,9 +112,9 @@ type ReaderServiceHandler interface {
 	// sequence, each once.
 	//
 	// Errors: TOPIC_NOT_FOUND (also when the topic is deleted while it is read),
-	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names a
-	// type that the server has not been given, FILTER_INVALID,
-	// STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May be retried after the last cursor.
+	// CURSOR_INVALID, CURSOR_EXPIRED, EVENT_TYPE_UNKNOWN where the filter names an
+	// unknown event type, FILTER_INVALID, STORAGE_UNAVAILABLE, STORAGE_DAMAGED. May
+	// be retried after the last cursor.
 	Read(context.Context, *v1.ReadRequest, *connect.ServerStream[v1.ReadResponse]) error
 	// GetEvent shows one event.
 	//

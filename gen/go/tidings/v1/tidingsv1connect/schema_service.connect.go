@@ -53,9 +53,8 @@ type SchemaServiceClient interface {
 	//
 	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
-	// ListEventTypeRevisions lists the revisions of an event type that the server
-	// has been given, newest first, a page at a time. Events of any of them may be
-	// stored.
+	// ListEventTypeRevisions lists the revisions of an event type that have been in
+	// force, newest first, a page at a time. Events of any of them may be stored.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
 	// retried.
@@ -166,9 +165,8 @@ type SchemaServiceHandler interface {
 	//
 	// Errors: PAGE_TOKEN_INVALID. May be retried.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
-	// ListEventTypeRevisions lists the revisions of an event type that the server
-	// has been given, newest first, a page at a time. Events of any of them may be
-	// stored.
+	// ListEventTypeRevisions lists the revisions of an event type that have been in
+	// force, newest first, a page at a time. Events of any of them may be stored.
 	//
 	// Errors: EVENT_TYPE_NOT_FOUND, PAGE_TOKEN_INVALID, STORAGE_UNAVAILABLE. May be
 	// retried.

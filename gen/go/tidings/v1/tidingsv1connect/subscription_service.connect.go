@@ -58,9 +58,9 @@ type SubscriptionServiceClient interface {
 	// CreateSubscription creates a subscription.
 	//
 	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
+	// where the filter names an unknown event type, FILTER_INVALID, CURSOR_INVALID,
+	// CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(context.Context, *v1.CreateSubscriptionRequest) (*v1.CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//
@@ -225,9 +225,9 @@ type SubscriptionServiceHandler interface {
 	// CreateSubscription creates a subscription.
 	//
 	// Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_ALREADY_EXISTS, EVENT_TYPE_UNKNOWN
-	// where the filter names a type that the server has not been given,
-	// FILTER_INVALID, CURSOR_INVALID, CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL,
-	// STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the subscription may exist.
+	// where the filter names an unknown event type, FILTER_INVALID, CURSOR_INVALID,
+	// CURSOR_EXPIRED, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
+	// STORAGE_UNAVAILABLE the subscription may exist.
 	CreateSubscription(context.Context, *v1.CreateSubscriptionRequest) (*v1.CreateSubscriptionResponse, error)
 	// GetSubscription shows a subscription and how far its consumers are.
 	//

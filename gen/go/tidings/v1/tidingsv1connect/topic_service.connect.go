@@ -53,10 +53,10 @@ type TopicServiceClient interface {
 	// CreateTopic creates a topic. One that the schemas declare, and that was
 	// deleted, gets the declared settings: the request has the same, or none.
 	//
-	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
-	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
-	// STORAGE_UNAVAILABLE the topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names an unknown event type,
+	// TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas declare other settings,
+	// TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -76,7 +76,7 @@ type TopicServiceClient interface {
 	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
 	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *v1.UpdateTopicRequest) (*v1.UpdateTopicResponse, error)
-	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
+	// DeleteTopic permanently deletes a topic and every event in it. Cursors of
 	// the deleted topic don't fit a later one of the same name. A topic that the
 	// schemas declare, or an event type names, comes back empty when the server
 	// loads them again.
@@ -193,10 +193,10 @@ type TopicServiceHandler interface {
 	// CreateTopic creates a topic. One that the schemas declare, and that was
 	// deleted, gets the declared settings: the request has the same, or none.
 	//
-	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names a type that the server
-	// has not been given, TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas
-	// declare other settings, TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After
-	// STORAGE_UNAVAILABLE the topic may exist.
+	// Errors: EVENT_TYPE_UNKNOWN where `event_types` names an unknown event type,
+	// TOPIC_ALREADY_EXISTS, TOPIC_DECLARED where the schemas declare other settings,
+	// TOO_MANY, STORAGE_FULL, STORAGE_UNAVAILABLE. After STORAGE_UNAVAILABLE the
+	// topic may exist.
 	CreateTopic(context.Context, *v1.CreateTopicRequest) (*v1.CreateTopicResponse, error)
 	// GetTopic shows a topic and what it holds.
 	//
@@ -216,7 +216,7 @@ type TopicServiceHandler interface {
 	// STORAGE_UNAVAILABLE. May be retried; with an etag, a retry of what took
 	// effect gives TOPIC_ETAG_MISMATCH.
 	UpdateTopic(context.Context, *v1.UpdateTopicRequest) (*v1.UpdateTopicResponse, error)
-	// DeleteTopic deletes a topic and every event in it, for good. Cursors of
+	// DeleteTopic permanently deletes a topic and every event in it. Cursors of
 	// the deleted topic don't fit a later one of the same name. A topic that the
 	// schemas declare, or an event type names, comes back empty when the server
 	// loads them again.
