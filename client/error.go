@@ -1,8 +1,10 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +84,9 @@ func read(err error) failure {
 	}
 	if failed, ok := errors.AsType[*connect.Error](err); ok {
 		f := failure{code: codes.Code(failed.Code())}
+		if !connect.IsWireError(failed) && brokeConnect(failed) {
+			f.code = codes.Unavailable
+		}
 		for _, detail := range failed.Details() {
 			// A detail that this version doesn't know adds nothing.
 			if value, err := detail.Value(); err == nil {
@@ -92,6 +97,9 @@ func read(err error) failure {
 	}
 	if failed, ok := status.FromError(err); ok && err != nil {
 		f := failure{code: failed.Code()}
+		if f.code == codes.Internal && hasPrefix(failed.Message(), brokenGRPC) {
+			f.code = codes.Unavailable
+		}
 		for _, detail := range failed.Details() {
 			if value, ok := detail.(proto.Message); ok {
 				f.add(value)
@@ -103,6 +111,36 @@ func read(err error) failure {
 		return failure{code: codes.Unavailable}
 	}
 	return failure{code: codes.Unknown}
+}
+
+// brokenConnect and brokenGRPC begin the texts of the errors that the libraries make of
+// a connection or a stream that broke, under codes that say something else.
+var (
+	brokenConnect = []string{
+		"protocol error: incomplete envelope: ", "protocol error: promised ", "read enveloped message: ",
+		"read message: ", "write envelope: ", "write message: ", "stream error: ",
+	}
+	brokenGRPC = []string{
+		"stream terminated by RST_STREAM", "unexpected EOF", "server closed the stream without sending trailers",
+	}
+)
+
+// brokeConnect reports whether an error that connect-go made itself says that the
+// connection broke. Where that happens while it is written to, connect-go takes it for
+// the caller's doing.
+func brokeConnect(err *connect.Error) bool {
+	switch err.Code() {
+	case connect.CodeCanceled:
+		return !errors.Is(err, context.Canceled)
+	case connect.CodeInternal, connect.CodeUnknown:
+		return errors.Is(err, io.ErrUnexpectedEOF) || hasPrefix(err.Message(), brokenConnect)
+	default:
+		return false
+	}
+}
+
+func hasPrefix(text string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 }
 
 func (f *failure) add(detail proto.Message) {
