@@ -1,15 +1,14 @@
 package cli
 
 import (
-	"fmt"
 	"io"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/server/internal/cli/command"
 )
 
 // durabilities says what a receipt means.
@@ -19,31 +18,31 @@ var durabilities = map[tidingsv1.Durability]string{
 	tidingsv1.Durability_DURABILITY_NODE:    "node (a stored event survives the loss of a machine with its disk)",
 }
 
-func (a *app) infoCommand() *cobra.Command {
+func infoCommand(a *command.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Show the server's version, limits and features",
-		Args:  arguments(),
+		Args:  command.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := wantsJSON(cmd)
+			asJSON, err := command.WantsJSON(cmd)
 			if err != nil {
 				return err
 			}
-			c, err := a.client()
+			c, err := a.Client()
 			if err != nil {
 				return err
 			}
-			info, err := c.info.GetServerInfo(cmd.Context(), &tidingsv1.GetServerInfoRequest{})
+			info, err := c.Info.GetServerInfo(cmd.Context(), &tidingsv1.GetServerInfoRequest{})
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd, info)
+				return command.PrintJSON(cmd, info)
 			}
-			return table(cmd.OutOrStdout(), infoRows(c.server, info)...)
+			return command.Table(cmd.OutOrStdout(), infoRows(c.Server, info)...)
 		},
 	}
-	addOutputFlag(cmd)
+	command.AddOutputFlag(cmd)
 	return cmd
 }
 
@@ -57,12 +56,12 @@ func infoRows(server string, info *tidingsv1.GetServerInfoResponse) [][]string {
 		{"server:", server},
 		{"version:", info.GetVersion()},
 		{"durability:", durability},
-		{"largest request:", count(limits.GetMaxRequestBytes(), "byte")},
-		{"largest event:", count(limits.GetMaxEventBytes(), "byte")},
+		{"largest request:", command.Count(limits.GetMaxRequestBytes(), "byte")},
+		{"largest event:", command.Count(limits.GetMaxEventBytes(), "byte")},
 		{"events per request:", strconv.Itoa(int(limits.GetMaxEventsPerRequest()))},
 		{"with dedupe by event:", strconv.Itoa(int(limits.GetMaxEventsPerDedupeEventRequest()))},
 		{"unsettled events:", strconv.Itoa(int(limits.GetMaxUnsettledEvents()))},
-		{"window:", count(int64(limits.GetMaxWindowEvents()), "event") + ", " + count(limits.GetMaxWindowBytes(), "byte")},
+		{"window:", command.Count(int64(limits.GetMaxWindowEvents()), "event") + ", " + command.Count(limits.GetMaxWindowBytes(), "byte")},
 		{"settlements per request:", strconv.Itoa(int(limits.GetMaxSettlementsPerRequest()))},
 		{"topics:", bound(limits.GetMaxTopics())},
 		{"subscriptions:", bound(limits.GetMaxSubscriptions())},
@@ -78,19 +77,14 @@ func bound(limit int32) string {
 	return "at most " + strconv.Itoa(int(limit))
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *command.App) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this command",
-		Args:  arguments(),
+		Args:  command.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), a.versionLine())
+			_, err := io.WriteString(cmd.OutOrStdout(), a.VersionLine())
 			return err
 		},
 	}
-}
-
-// versionLine is what `tidings version` and `tidings --version` print.
-func (a *app) versionLine() string {
-	return fmt.Sprintf("tidings %s (%s %s/%s)\n", a.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -5,10 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/tidings/server/internal/cli/command"
 	"example.com/tidings/server/internal/scaffold"
 )
 
-func (a *app) initCommand() *cobra.Command {
+func initCommand(a *command.App) *cobra.Command {
 	var module string
 	cmd := &cobra.Command{
 		Use:   "init DIR --module PATH",
@@ -17,14 +18,14 @@ func (a *app) initCommand() *cobra.Command {
 configuration of Buf, the pinned tools, a CI workflow and a README. DIR must be
 empty, but for what Git has there, or not there. No server is asked.`,
 		Example: "  tidings init events --module git.example.org/acme/events",
-		Args:    arguments("DIR"),
+		Args:    command.Arguments("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if module == "" {
-				return usagef("--module is missing: the path of the Go module, where Git will have it, such as git.example.org/acme/events")
+				return command.Usagef("--module is missing: the path of the Go module, where Git will have it, such as git.example.org/acme/events")
 			}
-			repository, err := scaffold.New(module, a.version)
+			repository, err := scaffold.New(module, a.Version)
 			if err != nil {
-				return usagef("--module: %w", err)
+				return command.Usagef("--module: %w", err)
 			}
 			if err := repository.Write(args[0]); err != nil {
 				return err

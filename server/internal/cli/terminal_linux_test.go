@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/server/internal/cli/clitest"
+	"example.com/tidings/server/internal/cli/command"
 )
 
 // terminal returns both ends of a terminal: what is typed, and what a program reads.
@@ -44,11 +46,11 @@ func TestReadingFromATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	new(fakeServer).runWith(t.Context(), Program{Stdin: read, Stdout: new(bytes.Buffer), Stderr: &stderr}, "validate", "-")
+	new(clitest.Server).RunWith(t.Context(), commands, command.Program{Stdin: read, Stdout: new(bytes.Buffer), Stderr: &stderr}, "validate", "-")
 	if strings.Count(stderr.String(), waits) != 1 {
 		t.Errorf("it says %s", &stderr)
 	}
-	if _, _, stderr := new(fakeServer).run(t, "", "validate", "-"); strings.Contains(stderr, waits) {
+	if _, _, stderr := new(clitest.Server).Run(t, commands, "", "validate", "-"); strings.Contains(stderr, waits) {
 		t.Errorf("without a terminal it says %s", stderr)
 	}
 }
@@ -60,7 +62,7 @@ func TestFullOutput(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close() //nolint:errcheck // Nothing is written to it.
-	server := &fakeServer{read: func(_ *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
+	server := &clitest.Server{OnRead: func(_ *tidingsv1.ReadRequest, stream *connect.ServerStream[tidingsv1.ReadResponse]) error {
 		events := make([]*tidingsv1.RecordedEvent, 1000) // More than is written at once.
 		for i := range events {
 			events[i] = &tidingsv1.RecordedEvent{Event: &tidingsv1.Event{Id: strings.Repeat("x", 100)}, Sequence: int64(i + 1)}
@@ -69,8 +71,8 @@ func TestFullOutput(t *testing.T) {
 	}}
 	for _, args := range [][]string{{"validate", "-"}, {"--help"}, {"info"}, {"version"}, {"read", "orders"}} {
 		var stderr bytes.Buffer
-		status := server.runWith(t.Context(), Program{Stdin: strings.NewReader(""), Stdout: full, Stderr: &stderr}, args...)
-		if status != StatusFailed || strings.Count(stderr.String(), "no space left") != 1 {
+		status := server.RunWith(t.Context(), commands, command.Program{Stdin: strings.NewReader(""), Stdout: full, Stderr: &stderr}, args...)
+		if status != command.StatusFailed || strings.Count(stderr.String(), "no space left") != 1 {
 			t.Errorf("%q: %d, %s", args, status, &stderr)
 		}
 	}

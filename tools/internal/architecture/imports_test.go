@@ -50,7 +50,18 @@ var arrows = map[string][]string{
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
 	// the server.
-	"internal/cli": {"internal/eventjson", "internal/guard", "internal/imagejson", "internal/reserved", "internal/scaffold"},
+	"internal/cli": {"internal/cli/command", "internal/cli/consume", "internal/cli/deadletter", "internal/cli/publish", "internal/cli/read", "internal/cli/schema", "internal/cli/subscription", "internal/cli/topic", "internal/scaffold"},
+	// Each noun of the command line, which knows none of the others.
+	"internal/cli/consume":      {"internal/cli/command", "internal/guard"},
+	"internal/cli/deadletter":   {"internal/cli/command"},
+	"internal/cli/publish":      {"internal/cli/command", "internal/eventjson", "internal/guard"},
+	"internal/cli/read":         {"internal/cli/command"},
+	"internal/cli/schema":       {"internal/cli/command", "internal/guard", "internal/imagejson", "internal/reserved"},
+	"internal/cli/subscription": {"internal/cli/command"},
+	"internal/cli/topic":        {"internal/cli/command"},
+	"internal/cli/command":      {"internal/eventjson"},
+	// For tests alone.
+	"internal/cli/clitest": {"internal/cli/command"},
 	// What is written is files; it knows nothing of a server.
 	"internal/scaffold": {},
 }

@@ -1,0 +1,193 @@
+// Package consume is `tidings consume`.
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/server/internal/cli/command"
+)
+
+const (
+	// printWindow is the window where events are printed: enough to keep the
+	// connection busy.
+	printWindow = 1000
+	// The most that the flags take. Of the window the server may grant less.
+	maxWindow      = math.MaxInt32
+	maxConcurrency = 1000
+)
+
+func Command(a *command.App) *cobra.Command {
+	f := new(consumeFlags)
+	cmd := &cobra.Command{
+		Use:   "consume SUBSCRIPTION [-- COMMAND [ARGUMENT...]]",
+		Short: "Print the events of a subscription, or run a command for each",
+		Long: `Take the events of a subscription, until interrupted. Several of these commands
+share the events of one subscription.
+
+Without a COMMAND each event is printed as a line of JSON, and acknowledged when
+its line has been written. The line is a tidings.v1.Delivery: the recorded event,
+the attempt, the reason of the last attempt's failure.
+
+With a COMMAND it is run for each event, with that line on its standard input. Its
+output is passed on in whole lines. Its exit status decides what becomes of the
+event:
+  0      It is acknowledged.
+  65     It becomes a dead letter (EX_DATAERR).
+  other  It is delivered again, by the subscription's retry policy.
+The last line on the command's standard error is the reason that is noted with a
+failure. While it runs the event's deadline is extended; "timeout" bounds a
+command that may hang. Its environment has:
+  TIDINGS_ID, TIDINGS_SOURCE, TIDINGS_TYPE, TIDINGS_SUBJECT,
+  TIDINGS_PARTITION_KEY       of the event; empty where it has none
+  TIDINGS_TOPIC, TIDINGS_SEQUENCE
+                              where it is
+  TIDINGS_SUBSCRIPTION, TIDINGS_ATTEMPT
+                              how it came
+  TIDINGS_SERVER              the server that it came from
+
+At Ctrl-C what is being dealt with is finished and settled, and the rest is given
+back at once, with its attempt not counted. A second Ctrl-C ends the commands that
+run: their events are retried. Where the connection is lost, the command connects
+again and keeps what it has in hand.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			dash := cmd.ArgsLenAtDash()
+			if dash < 0 {
+				if len(args) > 1 {
+					return fmt.Errorf("unexpected argument %q; a command to run comes after --", args[1])
+				}
+				return command.Arguments("SUBSCRIPTION")(cmd, args)
+			}
+			if err := command.Arguments("SUBSCRIPTION")(cmd, args[:dash]); err != nil {
+				return err
+			}
+			if len(args) == dash {
+				return errors.New("missing COMMAND after --")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args[0], args[1:]) },
+	}
+	flags := cmd.Flags()
+	flags.Int64VarP(&f.limit, "limit", "n", 0, "end after this many events; 0: go on")
+	flags.Var(&f.idle, "until-idle", "end when no event has come for this long, such as 5s; 0: go on")
+	flags.IntVar(&f.window, "window", 0, "how many events may be in hand; the server may allow fewer. 0: 1000, or as many as commands may run")
+	flags.Int64Var(&f.windowBytes, "window-bytes", 0, "size in `bytes` of the events that may be in hand. 0: as the server has it (8 MiB)")
+	flags.IntVarP(&f.concurrency, "concurrency", "j", 1, "how many commands may run at a time, 1 to 1000")
+	flags.BoolVar(&f.eventsOnly, "events-only", false, "print, or give to the command, the event alone, as tidings publish and tidings import take it")
+	return cmd
+}
+
+// consumeFlags are the flags of `tidings consume`.
+type consumeFlags struct {
+	limit       int64
+	idle        command.DurationFlag
+	window      int
+	windowBytes int64
+	concurrency int
+	eventsOnly  bool
+}
+
+// check checks the flags and fills in what is left to this command.
+func (f *consumeFlags) check(argv []string) error {
+	switch {
+	case f.limit < 0:
+		return command.Usagef("--limit: %d is negative", f.limit)
+	case f.idle.Duration < 0:
+		return command.Usagef("--until-idle: %s is negative", f.idle)
+	case f.window < 0 || f.window > maxWindow:
+		return command.Usagef("--window: %d is not between 1 and %d", f.window, maxWindow)
+	case f.windowBytes < 0:
+		return command.Usagef("--window-bytes: %d is negative", f.windowBytes)
+	case f.concurrency < 1 || f.concurrency > maxConcurrency:
+		return command.Usagef("--concurrency: %d is not between 1 and %d", f.concurrency, maxConcurrency)
+	case len(argv) == 0 && f.concurrency > 1:
+		return command.Usagef("--concurrency is for a command to run")
+	case f.window > 0 && f.window < f.concurrency:
+		return command.Usagef("--window %d is less than --concurrency %d", f.window, f.concurrency)
+	}
+	if f.window == 0 && len(argv) == 0 {
+		f.window = printWindow
+	} else if f.window == 0 {
+		// More would wait here while other consumers have nothing to do.
+		f.window = f.concurrency
+	}
+	if f.limit > 0 {
+		f.window = int(min(int64(f.window), f.limit))
+	}
+	return nil
+}
+
+func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription string, argv []string) error {
+	if err := f.check(argv); err != nil {
+		return err
+	}
+	client, err := a.Client()
+	if err != nil {
+		return err
+	}
+	lines := &deliveryLines{eventsOnly: f.eventsOnly, types: command.NewPayloadTypes(client)}
+	c := &consumption{
+		client:      client,
+		console:     command.NewConsole(cmd),
+		handler:     &deliveryPrinter{lines: lines, out: cmd.OutOrStdout()},
+		concurrency: f.concurrency,
+		limit:       f.limit,
+		idle:        f.idle.Duration,
+		open: &tidingsv1.ConsumeOpen{
+			Subscription: subscription,
+			Window:       &tidingsv1.FlowControl{MaxEvents: int32(f.window), MaxBytes: f.windowBytes},
+		},
+	}
+	// A reader that goes away is an error of writing, after which what is in
+	// hand is given back, and not the end of the process.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes)
+	if len(argv) > 0 {
+		if _, err := exec.LookPath(argv[0]); err != nil {
+			return command.AsUsage(err)
+		}
+		life, kill := context.WithCancel(context.WithoutCancel(cmd.Context()))
+		defer kill()
+		c.handler = &commandRunner{
+			lines: lines, command: argv, subscription: subscription,
+			environment: append(os.Environ(), command.ServerVariable+"="+client.Server),
+			stdout:      &lockedWriter{w: cmd.OutOrStdout()}, stderr: c.console,
+			life: life, kill: kill,
+		}
+		c.signals = make(chan os.Signal, 2)
+		signal.Notify(c.signals, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(c.signals)
+	}
+	err = c.run(cmd.Context())
+	return c.conclude(err)
+}
+
+// conclude says how the run went, and returns the error with which the command
+// ends.
+func (c *consumption) conclude(err error) error {
+	if c.connected {
+		c.console.Printf("%s", &c.tally)
+	}
+	left := c.unsettled()
+	switch {
+	case left == nil:
+		return err
+	case err == nil:
+		return left
+	case errors.Is(err, command.ErrInterrupted):
+		return command.WithStatus(command.StatusInterrupted, fmt.Errorf("interrupted: %w", left))
+	}
+	c.console.Printf("%s", left)
+	return err
+}

@@ -1,0 +1,98 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/server/internal/cli/command"
+)
+
+const validateBatch = 100
+
+func ValidateCommand(a *command.App) *cobra.Command {
+	v := new(validating)
+	cmd := &cobra.Command{
+		Use:   "validate FILE|-",
+		Short: "Check events as publish would, and store nothing",
+		Args:  command.Arguments("FILE"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return v.run(cmd, a, args[0]) },
+	}
+	v.in.addFlags(cmd, validateBatch)
+	cmd.Flags().Lookup("topic").Usage = "`topic` to check for (default: the events are checked against their types alone)"
+	cmd.Flags().Lookup("assign-ids").Usage = "take events without an id as if publish assigned one"
+	command.AddProgressFlag(cmd)
+	return cmd
+}
+
+// validating is one run of `tidings validate`.
+type validating struct {
+	in             eventInput
+	console        *command.Console
+	valid, invalid int64
+}
+
+func (v *validating) run(cmd *cobra.Command, a *command.App, name string) error {
+	if err := v.in.check(); err != nil {
+		return err
+	}
+	c, err := a.Client()
+	if err != nil {
+		return err
+	}
+	if err := v.in.open(cmd, c, name); err != nil {
+		return err
+	}
+	defer v.in.lines.close()
+	v.console = command.NewProgress(cmd, v.in.lines.size)
+	defer v.console.Close()
+	v.in.read, v.in.refused = v.console.Read, v.refuseLine
+	for {
+		b, err := v.in.next(cmd.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := v.check(cmd.Context(), c, b); err != nil {
+			return err
+		}
+	}
+	v.console.Close()
+	fmt.Fprintf(cmd.OutOrStdout(), "%s valid, %d invalid\n", command.Count(v.valid, "event"), v.invalid)
+	if v.invalid > 0 {
+		return command.WithStatus(command.StatusRefused, fmt.Errorf("%s invalid", command.Count(v.invalid, "event")))
+	}
+	return nil
+}
+
+func (v *validating) check(ctx context.Context, c *command.Client, b *batch) error {
+	response, err := c.Schemas.ValidateEvents(ctx, &tidingsv1.ValidateEventsRequest{Events: b.events, Topic: v.in.topic})
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.span(), err)
+	}
+	if len(response.GetResults()) != len(b.events) {
+		return fmt.Errorf("%s: the server answered %d of %d events", b.span(), len(response.GetResults()), len(b.events))
+	}
+	for i, result := range response.GetResults() {
+		if result.GetValid() {
+			v.valid++
+			continue
+		}
+		v.invalid++
+		v.console.Printf("line %d: %s", b.lines[i], command.NewRefusal(result.GetError()).OfOneEvent())
+	}
+	v.console.Acknowledged(int64(len(b.events)))
+	return nil
+}
+
+func (v *validating) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
+	v.invalid++
+	v.console.Printf("line %d: %s", number, command.NewRefusal(refusal))
+	return nil
+}
