@@ -21,15 +21,6 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// rawRequest receives a request as it is encoded in protobuf. What couldn't be
-// decoded is in err, and the stream goes on.
-type rawRequest struct {
-	data []byte
-	err  error
-	// decoded is the message whose JSON it is.
-	decoded proto.Message
-}
-
 // codec has what the codecs of both transports share.
 type codec struct {
 	gate            *gate
@@ -238,6 +229,9 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 	message, ok := v.(proto.Message)
 	raw, isRaw := v.(*rawRequest)
 	if isRaw {
+		if raw.decoded == nil {
+			raw.decoded = new(tidingsv1.PublishRequest)
+		}
 		message, ok = raw.decoded, true
 	}
 	if !ok {

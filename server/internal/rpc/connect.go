@@ -107,7 +107,8 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	)
 	mux := http.NewServeMux()
 	mux.Handle(tidingsv1connect.NewTopicServiceHandler(cfg.Service, options))
-	mux.Handle(tidingsv1connect.NewPublisherServiceHandler(connectPublisher{cfg.Service}, options))
+	mux.Handle(tidingsv1connect.NewPublisherServiceHandler(connectPublisher{Service: cfg.Service}, options))
+	mux.Handle(connectPublish(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewReaderServiceHandler(connectReader{cfg.Service}, options))
 	mux.Handle(tidingsv1connect.NewSubscriptionServiceHandler(cfg.Service, options))
 	mux.Handle(tidingsv1connect.NewConsumerServiceHandler(connectConsumer{cfg.Service}, options))
@@ -205,7 +206,16 @@ func (c *gatedConn) Send(message any) error {
 	return sendFault(c.StreamingHandlerConn.Send(message))
 }
 
-type connectPublisher struct{ *service.Service }
+// connectPublisher lacks Publish, as grpcPublisher does: see publish.go.
+type (
+	connectPublisher struct {
+		*service.Service
+		unhandledPublisher
+	}
+	unhandledPublisher struct {
+		tidingsv1connect.UnimplementedPublisherServiceHandler
+	}
+)
 
 func (p connectPublisher) PublishStream(ctx context.Context, stream *connect.BidiStream[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse]) error {
 	return p.Service.PublishStream(ctx, struct {

@@ -32,12 +32,10 @@ func (g *gate) admit(message any) error {
 	if err := rejected(m); err != nil {
 		return err
 	}
-	switch message.(type) {
-	case *tidingsv1.PublishRequest, *tidingsv1.ValidateEventsRequest:
+	if _, ok := message.(*tidingsv1.ValidateEventsRequest); ok {
 		return nil // The service tells rules about the request from rules about its events.
-	default:
-		return service.CheckRequest(m)
 	}
+	return service.CheckRequest(m)
 }
 
 // encode encodes the response to a request where the error can still be told,

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
@@ -39,7 +38,7 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.InTapHandle(clock(cfg)),
 	)
 	tidingsv1.RegisterTopicServiceServer(server, grpcTopics{Service: cfg.Service})
-	tidingsv1.RegisterPublisherServiceServer(server, grpcPublisher{Service: cfg.Service})
+	server.RegisterService(grpcPublisherService(), grpcPublisher{Service: cfg.Service})
 	tidingsv1.RegisterReaderServiceServer(server, grpcReader{Service: cfg.Service})
 	tidingsv1.RegisterSubscriptionServiceServer(server, grpcSubscriptions{Service: cfg.Service})
 	tidingsv1.RegisterConsumerServiceServer(server, grpcConsumer{Service: cfg.Service})
@@ -239,24 +238,6 @@ func (c grpcConsumer) Receive(request *tidingsv1.ReceiveRequest, stream grpc.Ser
 type requests[T any] func() (T, error)
 
 func (r requests[T]) Receive() (T, error) { return r() }
-
-// receiver receives encoded requests from either transport.
-type receiver struct {
-	conn func(message any) error
-	raw  rawRequest
-}
-
-func (r *receiver) Receive() ([]byte, error) {
-	// connect-go doesn't ask the codec about a message of 0 bytes.
-	r.raw.data, r.raw.err = r.raw.data[:0], nil
-	if r.raw.decoded != nil {
-		proto.Reset(r.raw.decoded)
-	}
-	if err := r.conn(&r.raw); err != nil {
-		return nil, err
-	}
-	return r.raw.data, r.raw.err
-}
 
 // sender makes an interface with one method of a function.
 type sender[T any] func(T) error

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
@@ -43,12 +42,9 @@ type publication struct {
 	preconditions []*tidingsv1.Precondition
 }
 
-// Publish implements tidings.v1.PublisherService.
-func (s *Service) Publish(ctx context.Context, request *tidingsv1.PublishRequest) (*tidingsv1.PublishResponse, error) {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(request)
-	if err != nil {
-		return nil, Malformed("", err.Error())
-	}
+// PublishEncoded implements Publish of tidings.v1.PublisherService with the
+// encoded request. What it stores are the bytes of the events as they are in it.
+func (s *Service) PublishEncoded(ctx context.Context, data []byte) (*tidingsv1.PublishResponse, error) {
 	var b batch
 	if err := parseBatch(data, &b, 0); err != nil {
 		return nil, err
