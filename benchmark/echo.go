@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/tidings/internal/testserver"
 )
 
 // The methods of the echo service.
@@ -26,7 +28,6 @@ func serveEcho(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("echo-server", flag.ContinueOnError)
 	streamSize := flags.Int("stream-bytes", 0, "")
 	unarySize := flags.Int("unary-bytes", 0, "")
-	ready := flags.String("ready-file", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func serveEcho(ctx context.Context, args []string) error {
 	}, echo)
 	stop := context.AfterFunc(ctx, g.GracefulStop)
 	defer stop()
-	if err := writeReady(*ready, listener.Addr().String()); err != nil {
+	if err := testserver.Ready(listener.Addr().String()); err != nil {
 		return err
 	}
 	return g.Serve(listener)

@@ -66,7 +66,7 @@ func measureEncodings(ctx context.Context, cfg config, progress io.Writer) (repo
 	if err != nil {
 		return nil, err
 	}
-	server, err := startProcess(ctx, "tidings", filepath.Join(dir, "process"), binary,
+	server, err := startProcess(ctx, "tidings", binary,
 		serverArgs(filepath.Join(dir, "data"), cfg.sync, schemas)...)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (e encoding) publish(ctx context.Context, server *process, data *dataset, b
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols, DialContext: new(net.Dialer).DialContext}
 	defer transport.CloseIdleConnections()
-	url, options := "http://"+server.http, e.options
+	url, options := "http://"+server.HTTP, e.options
 	topics := tidingsv1connect.NewTopicServiceClient(&http.Client{Transport: transport}, url)
 	if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: topic}}); err != nil {
 		return spent{}, err
@@ -132,7 +132,7 @@ func (e encoding) publish(ctx context.Context, server *process, data *dataset, b
 	if err != nil {
 		return spent{}, err
 	}
-	used, err := processorTime(server.cmd.Process.Pid)
+	used, err := processorTime(server.Pid())
 	if err != nil {
 		return spent{}, err
 	}
@@ -151,7 +151,7 @@ func (e encoding) publish(ctx context.Context, server *process, data *dataset, b
 	if err != nil {
 		return spent{}, err
 	}
-	after, err := processorTime(server.cmd.Process.Pid)
+	after, err := processorTime(server.Pid())
 	return spent{
 		rate:   float64(count) / elapsed.Seconds(),
 		client: (clientAfter - client) / time.Duration(count),

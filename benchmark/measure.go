@@ -128,12 +128,12 @@ func startTidings(ctx context.Context, cfg config, s *servers, data *dataset, na
 func connect[C any](ctx context.Context, s *servers, data *dataset, client func(addr string, data *dataset) (C, error),
 	name, binary string, args ...string,
 ) (none C, err error) {
-	p, err := startProcess(ctx, name, filepath.Join(s.dir, name+"-process"), binary, args...)
+	p, err := startProcess(ctx, name, binary, args...)
 	if err != nil {
 		return none, err
 	}
 	s.processes = append(s.processes, p)
-	return client(p.addr, data)
+	return client(p.GRPC, data)
 }
 
 // answerSizes returns the sizes of Tidings' answers to a batch and to one event,

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"example.com/tidings/internal/testserver"
 )
 
 // serveNATS is the yardstick's server: the version and the settings of the one
@@ -19,7 +21,6 @@ import (
 func serveNATS(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("nats-server", flag.ContinueOnError)
 	dir := flags.String("data-dir", "", "")
-	ready := flags.String("ready-file", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -43,10 +44,10 @@ func serveNATS(ctx context.Context, args []string) error {
 		s.Shutdown()
 		s.WaitForShutdown()
 	}()
-	if !s.ReadyForConnections(readyWithin) || !s.JetStreamEnabled() {
+	if !s.ReadyForConnections(testserver.ReadyWithin) || !s.JetStreamEnabled() {
 		return errors.New("NATS with JetStream did not start")
 	}
-	if err := writeReady(*ready, s.Addr().String()); err != nil {
+	if err := testserver.Ready(s.Addr().String()); err != nil {
 		return err
 	}
 	<-ctx.Done()

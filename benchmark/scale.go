@@ -102,12 +102,12 @@ type scaleServer struct {
 // start starts the server, and says how long that took.
 func (s *scaleServer) start(ctx context.Context) (time.Duration, error) {
 	begun := time.Now()
-	process, err := startProcess(ctx, "tidings", s.dir, s.binary,
+	process, err := startProcess(ctx, "tidings", s.binary,
 		serverArgs(filepath.Join(s.dir, "data"), s.cfg.sync, s.schemas)...)
 	s.process = process
 	elapsed := time.Since(begun)
 	if err == nil {
-		s.typed, err = grpc.NewClient(process.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		s.typed, err = grpc.NewClient(process.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		s.conns = append(s.conns, s.typed)
 	}
 	return elapsed, err
@@ -140,7 +140,7 @@ func (s *scaleServer) settled(ctx context.Context) (usage, error) {
 
 // raw returns a new connection, which stop closes.
 func (s *scaleServer) raw() (*grpc.ClientConn, error) {
-	conn, err := dialRaw(s.process.addr)
+	conn, err := dialRaw(s.process.GRPC)
 	if err == nil {
 		s.conns = append(s.conns, conn)
 	}

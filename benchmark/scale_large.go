@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -99,8 +98,8 @@ func (s *scaling) compare(ctx context.Context, server *scaleServer, readers larg
 		return err
 	}
 	begun := time.Now()
-	process, err := startProcess(ctx, "readers", filepath.Join(s.dir, "readers"), s.self, readersPeer,
-		"--addr", server.process.addr, "--topic", largeTopic, "--count", fmt.Sprint(readers.count), "--mode", readers.mode)
+	process, err := startProcess(ctx, "readers", s.self, readersPeer,
+		"--addr", server.process.GRPC, "--topic", largeTopic, "--count", fmt.Sprint(readers.count), "--mode", readers.mode)
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (s *scaling) compare(ctx context.Context, server *scaleServer, readers larg
 		return err
 	}
 	var bytes int64
-	if _, err := fmt.Sscan(string(process.lastLog()), &bytes); err != nil {
+	if _, err := fmt.Sscan(process.Output(), &bytes); err != nil {
 		return fmt.Errorf("what the readers got: %w", err)
 	}
 	c.without, c.with = append(c.without, without), append(c.with, with)

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"example.com/tidings/internal/testserver"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -32,7 +34,6 @@ func serveReaders(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(readersPeer, flag.ContinueOnError)
 	addr, topic := flags.String("addr", "", "`address` of the server"), flags.String("topic", "", "`name` of the topic")
 	count, mode := flags.Int("count", 1, "`number` of readers"), flags.String("mode", modeStall, "what they do")
-	ready := flags.String("ready-file", "", "`file` to write once all have begun")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func serveReaders(ctx context.Context, args []string) error {
 		})
 	}
 	begun.Wait()
-	if err := writeReady(*ready, *addr); err != nil {
+	if err := testserver.Ready(*addr); err != nil {
 		return err
 	}
 	<-ctx.Done()

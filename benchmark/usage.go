@@ -18,7 +18,7 @@ type usage struct {
 
 // usage asks the system, which has to be Linux.
 func (p *process) usage() (usage, error) {
-	proc := fmt.Sprintf("/proc/%d/", p.cmd.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d/", p.Pid())
 	status, err := os.ReadFile(proc + "status")
 	if err != nil {
 		return usage{}, err

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/page"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/runner"
@@ -117,7 +118,7 @@ func runAll(ctx context.Context, o options, chosen programs, out io.Writer) (fou
 	if err != nil {
 		return found, err
 	}
-	defer func() { err = errors.Join(err, server.Stop(process.StopWithin)) }()
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	r := runner.Runner{
 		Server: server, Values: values, Vectors: append(vectors, valueVectors...), Caller: chosen.caller,
 		Protos: o.protos, Dir: filepath.Join(dir, "runs"), Out: out,
@@ -131,7 +132,7 @@ func runAll(ctx context.Context, o options, chosen programs, out io.Writer) (fou
 	}
 	if len(chosen.servers) > 0 {
 		fmt.Fprintln(out, "interop: building the conformance suite")
-		if r.Suite, err = process.BuildSuite(ctx, o.root, dir); err != nil {
+		if r.Suite, err = testserver.Build(ctx, filepath.Join(o.root, "conformance"), "tidings-conformance", dir); err != nil {
 			return found, err
 		}
 	}

@@ -10,6 +10,7 @@ require (
 )
 
 require (
+	example.com/tidings v0.0.0
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/basgys/goxml2json v1.1.1-0.20231018121955-e66ee54ceaad // indirect
 	github.com/buger/jsonparser v1.6.1 // indirect
@@ -25,3 +26,5 @@ require (
 )
 
 replace example.com/tidings/tools => ../
+
+replace example.com/tidings => ../../

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/tidings/tools/internal/testserver"
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -28,10 +28,9 @@ func TestRealCallsAreAsDescribed(t *testing.T) {
 	}
 	root := checkout(t)
 	bin := t.TempDir()
-	suite := filepath.Join(bin, "tidings-conformance")
-	if output, err := program(t.Context(), filepath.Join(root, "conformance"),
-		"go", "build", "-o", suite, "./cmd/tidings-conformance").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
+	suite, err := testserver.Build(t.Context(), filepath.Join(root, "conformance"), "tidings-conformance", bin)
+	if err != nil {
+		t.Fatal(err)
 	}
 	backend := startServer(t, root, bin, suite)
 	described := readDocument(t, root)
@@ -54,7 +53,8 @@ func program(ctx context.Context, dir, name string, args ...string) *exec.Cmd {
 // returns where it is.
 func startServer(t *testing.T, root, bin, suite string) *url.URL {
 	t.Helper()
-	if err := testserver.Build(t.Context(), root, bin); err != nil {
+	binary, err := testserver.Build(t.Context(), filepath.Join(root, "server"), "tidings", bin)
+	if err != nil {
 		t.Fatal(err)
 	}
 	schemas, err := program(t.Context(), bin, suite, "schemas").Output()
@@ -70,14 +70,14 @@ func startServer(t *testing.T, root, bin, suite string) *url.URL {
 		t.Fatal(err)
 	}
 	// The test's own context ends before its cleanups.
-	server, err := testserver.Start(t.Context(), program(context.WithoutCancel(t.Context()), bin, filepath.Join(bin, testserver.Binary),
+	server, err := testserver.Serve(t.Context(), program(context.WithoutCancel(t.Context()), bin, binary,
 		"serve", "--data-dir", t.TempDir(), "--schemas", image, "--buf", buf, "--log-level", "error"))
 	if err != nil {
-		t.Fatalf("%v: %s", err, server.Output())
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := server.Stop(); err != nil {
-			t.Errorf("%v: %s", err, server.Output())
+			t.Error(err)
 		}
 	})
 	return &url.URL{Scheme: "http", Host: server.HTTP}

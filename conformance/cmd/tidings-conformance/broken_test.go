@@ -98,7 +98,7 @@ func TestServerThatEnds(t *testing.T) {
 				count++
 			}
 			if count == 10 {
-				_ = s.cmd.Process.Kill()
+				_ = s.Kill()
 			}
 		},
 	})

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"example.com/tidings/conformance/internal/run"
+	"example.com/tidings/internal/testserver"
 )
 
 // natsBinary is where the tests have built the NATS server that the server's module
@@ -37,48 +37,28 @@ func startNATS(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, log := t.TempDir(), new(buffer)
+	dir := t.TempDir()
 	// The test's own context ends before its cleanups.
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary,
-		"--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir", filepath.Join(dir, "data"), "--ports_file_dir", dir)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	nats, err := testserver.Start(exec.CommandContext(context.WithoutCancel(t.Context()), binary,
+		"--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir", filepath.Join(dir, "data"), "--ports_file_dir", dir))
+	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	tick, late := time.NewTicker(20*time.Millisecond), time.After(readyTimeout)
-	defer tick.Stop()
-	for {
-		var ports struct {
-			NATS []string `json:"nats"`
-		}
-		files, err := filepath.Glob(filepath.Join(dir, "*.ports"))
-		if err == nil && len(files) == 1 {
-			var contents []byte
-			contents, err = os.ReadFile(files[0])
-			if err == nil && json.Unmarshal(contents, &ports) == nil && len(ports.NATS) > 0 {
-				return ports.NATS[0]
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			t.Fatalf("NATS ended: %s", log)
-		case <-late:
-			t.Fatalf("NATS doesn't serve: %s", log)
-		}
+	t.Cleanup(func() { _ = nats.Kill() })
+	var ports struct {
+		NATS []string `json:"nats"`
 	}
+	if err := nats.Await(t.Context(), testserver.ReadyWithin, func() (bool, error) {
+		files, err := filepath.Glob(filepath.Join(dir, "*.ports"))
+		if err != nil || len(files) != 1 {
+			return false, err
+		}
+		contents, err := os.ReadFile(files[0])
+		return json.Unmarshal(contents, &ports) == nil && len(ports.NATS) > 0, err // It may be half-written.
+	}); err != nil {
+		t.Fatalf("NATS: %v\n%s", err, nats.Output())
+	}
+	return ports.NATS[0]
 }
 
 // TestServerConformsOverNATS runs the cases against a server that lacks some
@@ -92,7 +72,7 @@ func TestServerConformsOverNATS(t *testing.T) {
 			t.Errorf("%s over %s: %s: %s", result.Case, result.Transport, result.Outcome, result.Reason)
 		}
 	}
-	<-s.ended
+	<-s.Done()
 	if outcomes[run.Passed] < 2*leastCases || outcomes[run.NotRun] == 0 {
 		t.Errorf("the outcomes are %v", outcomes)
 	}

@@ -53,7 +53,7 @@ func TestServerConforms(t *testing.T) {
 	}
 	with := startServer(t, "--buf", pinnedBuf(t))
 	run1 := conform(t, with, all, run.Config{Known: failures, Stop: with.interrupt})
-	<-with.ended
+	<-with.Done()
 	// What needs a server that takes no schemas needs another one.
 	without := startServer(t)
 	run2 := conform(t, without, only(all, "tidings.v1beta1.*"), run.Config{Known: failures})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/reference"
 )
@@ -36,7 +37,7 @@ func (c Conformance) String() string {
 
 // conform runs the conformance suite against a server over one transport, and
 // returns what went wrong, with the end of what the suite printed.
-func (r Runner) conform(ctx context.Context, s reference.Server, server *process.Server, transport string) (counts Conformance, problem string) {
+func (r Runner) conform(ctx context.Context, s reference.Server, server *testserver.Server, transport string) (counts Conformance, problem string) {
 	results := filepath.Join(r.Dir, "conformance-"+s.Name+"-"+transport+".json")
 	args := []string{r.Suite, "--transport", suiteTransports[transport], "--json", results}
 	if s.KnownFailing != "" {

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/client"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/scenario"
@@ -71,7 +72,7 @@ func (r Result) Failed() bool {
 // A Runner runs clients and reference servers, one after the other.
 type Runner struct {
 	// Server is what the clients call.
-	Server *process.Server
+	Server *testserver.Server
 	// Values and Vectors are what they have to publish and to decode.
 	Values  scenario.Values
 	Vectors []scenario.Vector
@@ -155,7 +156,7 @@ func (r Runner) runOnce(ctx context.Context, c client.Client, transport, golden 
 
 // call runs a client, with variables besides those of the server and the
 // transport, and returns what it says of the steps.
-func (r Runner) call(ctx context.Context, c client.Client, s *process.Server, transport string, steps []string, env ...string) (run Run, log string) {
+func (r Runner) call(ctx context.Context, c client.Client, s *testserver.Server, transport string, steps []string, env ...string) (run Run, log string) {
 	stdout, stderr := &bounded{rest: maxOutput}, &bounded{rest: maxOutput}
 	ended := process.Command{
 		Line: c.Run, Dir: c.Dir, Limit: r.within(runLimit), Stdout: stdout, Stderr: stderr,

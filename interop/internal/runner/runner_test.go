@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/client"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/scenario"
@@ -20,7 +21,7 @@ import (
 const root = "../../.."
 
 // server is that of all tests, which have topics of their own.
-var server *process.Server
+var server *testserver.Server
 
 func TestMain(m *testing.M) {
 	if err := testAll(m); err != nil {
@@ -38,7 +39,7 @@ func testAll(m *testing.M) (err error) {
 	if server, err = process.StartServer(context.Background(), root, dir); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Stop(process.StopWithin)) }()
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	if status := m.Run(); status != 0 {
 		return fmt.Errorf("the tests ended with status %d", status)
 	}

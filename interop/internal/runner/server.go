@@ -7,14 +7,20 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/reference"
 	"example.com/tidings/interop/internal/scenario"
 )
 
-const serverBuildLimit = 15 * time.Minute
+const (
+	serverBuildLimit = 15 * time.Minute
+	// stopWithin is what interop/README.md asks of reference servers.
+	stopWithin = 10 * time.Second
+)
 
 // A ServerRun is what came of a reference server over one transport.
 type ServerRun struct {
@@ -61,7 +67,7 @@ func (r Runner) RunServer(ctx context.Context, s reference.Server) (ServerResult
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return result, err
 	}
-	server, err := process.StartListening(ctx, s.Run, s.Dir, r.within(process.ReadyWithin))
+	server, err := process.StartListening(ctx, s.Run, s.Dir, r.within(testserver.ReadyWithin))
 	if err != nil {
 		fail(err.Error())
 		return result, ctx.Err()
@@ -80,14 +86,14 @@ func (r Runner) RunServer(ctx context.Context, s reference.Server) (ServerResult
 		fail(fmt.Sprintf("while it was called, %v\n%s", err, end(server.Output())))
 	}
 	// With which status it ends when it is told to is its own business.
-	if err := server.Stop(r.within(process.StopWithin)); errors.Is(err, process.ErrNotStopped) {
+	if err := server.StopBy(syscall.SIGTERM, r.within(stopWithin)); errors.Is(err, testserver.ErrNotStopped) {
 		fail(err.Error())
 	}
 	return result, ctx.Err()
 }
 
 // runServer calls a server that runs over one transport.
-func (r Runner) runServer(ctx context.Context, s reference.Server, server *process.Server, transport string) ServerRun {
+func (r Runner) runServer(ctx context.Context, s reference.Server, server *testserver.Server, transport string) ServerRun {
 	start := time.Now()
 	run, log := r.call(ctx, r.Caller, server, transport, scenario.ServerSteps,
 		"TIDINGS_TOPIC=interop-"+transport, "TIDINGS_STEPS="+strings.Join(scenario.ServerSteps, ","))

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/interop/internal/client"
-	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/reference"
 	"example.com/tidings/interop/internal/scenario"
 )
@@ -30,7 +30,7 @@ func newServerRunner(t *testing.T) (r Runner, progress *bytes.Buffer) {
 	bin := t.TempDir()
 	c.Build, c.Run = "go build -o "+bin+"/client .", bin+"/client"
 	r.Caller = c
-	if r.Suite, err = process.BuildSuite(t.Context(), root, bin); err != nil {
+	if r.Suite, err = testserver.Build(t.Context(), filepath.Join(root, "conformance"), "tidings-conformance", bin); err != nil {
 		t.Fatal(err)
 	}
 	return r, progress
@@ -99,8 +99,8 @@ func TestServersThatFail(t *testing.T) {
 		"listens to all":               {newReference(t, serving("listening grpc=0.0.0.0:7070"), "grpc"), "0.0.0.0:7070 is not one on this machine alone", nil},
 		"listens nowhere":              {newReference(t, serving("listening grpc=here"), "grpc"), `it printed "listening grpc=here" first`, nil},
 		"listens to something unknown": {newReference(t, serving("listening smtp=127.0.0.1:25"), "grpc"), `it printed "listening smtp=127.0.0.1:25" first`, nil},
-		"dies":                         {newReference(t, "echo no such module >&2; exit 3", "grpc"), `before it served, it ended: exit status 3\n.*no such module`, nil},
-		"ends":                         {newReference(t, "true", "grpc"), "before it served, it ended with status 0", nil},
+		"dies":                         {newReference(t, "echo no such module >&2; exit 3", "grpc"), `it ended before it was ready: exit status 3\n.*no such module`, nil},
+		"ends":                         {newReference(t, "true", "grpc"), "it ended before it was ready with status 0", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := r.RunServer(t.Context(), test.server)
@@ -169,7 +169,7 @@ func TestServerThatHangs(t *testing.T) {
 	r.Caller = client.Client{Name: "go", Dir: t.TempDir(), Run: "for step in topic publish refused; do echo $step ok; done"}
 	r.Suite = "true"
 	for name, test := range map[string]struct{ run, problem string }{
-		"silent":   {"exec >/dev/null; " + serving(""), "it doesn't serve within 1s"},
+		"silent":   {"exec >/dev/null; " + serving(""), "it isn't ready within 1s"},
 		"stubborn": {"trap '' INT TERM; " + serving("listening grpc=127.0.0.1:1"), "it didn't stop when it was told to, within 1s"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func TestStreamsStoreABeginning(t *testing.T) {
 						nats.End()
 						nats.Restart(t)
 					default:
-						_ = server.cmd.Process.Signal(syscall.SIGKILL)
+						_ = server.Kill()
 					}
 				})
 				if !test.restartsNATS {

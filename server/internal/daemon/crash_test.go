@@ -73,7 +73,7 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 					wait.Go(func() {
 						next[i] = publishFrom(t, server, i, next[i], func() {
 							if round < crashes && receipts.Add(1) >= enough {
-								once.Do(func() { _ = server.cmd.Process.Signal(syscall.SIGKILL) })
+								once.Do(func() { _ = server.Kill() })
 							}
 						})
 					})
@@ -90,8 +90,8 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 				}
 			}
 			checkAll(t, server)
-			if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.log.String(), "internal error") {
-				t.Errorf("exit code %d: %s", code, server.log)
+			if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.Output(), "internal error") {
+				t.Errorf("exit code %d: %s", code, server.Output())
 			}
 		})
 	}

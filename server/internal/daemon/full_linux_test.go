@@ -178,7 +178,7 @@ func reasonOf(err error) string {
 
 func get(t *testing.T, p *process, path string) (code int, text string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http+path, http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.HTTP+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func expectHealth(t *testing.T, p *process, watch grpc_health_v1.Health_WatchCli
 			break
 		}
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http+"/readyz", http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.HTTP+"/readyz", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,18 +80,18 @@ func TestShutdownDelay(t *testing.T) {
 	watch := watchHealth(t, server)
 	expectHealth(t, server, watch, grpc_health_v1.HealthCheckResponse_SERVING)
 	told := time.Now()
-	if err := server.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := server.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	expectHealth(t, server, watch, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	if _, err := tidingsv1.NewTopicServiceClient(server.dial(t)).ListTopics(t.Context(), new(tidingsv1.ListTopicsRequest)); err != nil {
 		t.Errorf("a call while the server is about to stop: %v", err)
 	}
-	<-server.done
+	<-server.Done()
 	if took := time.Since(told); took < cfg.ShutdownDelay {
 		t.Errorf("the server ended after %s", took)
 	}
 	if code := server.end(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d: %s", code, server.log)
+		t.Errorf("exit code %d: %s", code, server.Output())
 	}
 }

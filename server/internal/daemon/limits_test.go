@@ -20,8 +20,8 @@ func TestMaxTopicsAndSubscriptions(t *testing.T) {
 	cfg := daemon.DefaultConfig()
 	cfg.DataDir, cfg.MaxTopics, cfg.MaxSubscriptions = t.TempDir(), 1, 1
 	p := start(t, cfg)
-	topics := tidingsv1connect.NewTopicServiceClient(http.DefaultClient, "http://"+p.http)
-	subscriptions := tidingsv1connect.NewSubscriptionServiceClient(http.DefaultClient, "http://"+p.http)
+	topics := tidingsv1connect.NewTopicServiceClient(http.DefaultClient, "http://"+p.HTTP)
+	subscriptions := tidingsv1connect.NewSubscriptionServiceClient(http.DefaultClient, "http://"+p.HTTP)
 	wantTooMany := func(err error) {
 		t.Helper()
 		if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), "as many as the server may have") {

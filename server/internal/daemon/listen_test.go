@@ -20,7 +20,7 @@ func TestMaxConnections(t *testing.T) {
 	p := start(t, cfg)
 	dial := func() net.Conn {
 		t.Helper()
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.http)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.HTTP)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestHosts(t *testing.T) {
 	for host, want := range map[string]int{
 		"localhost": http.StatusOK, "events.example.com:80": http.StatusOK, "evil.example": http.StatusForbidden,
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http+"/metrics", http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.HTTP+"/metrics", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ import (
 // metrics reads the metrics of a server, each by its name with its labels.
 func metrics(ctx context.Context, t *testing.T, p *process) map[string]string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.http+"/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HTTP+"/metrics", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

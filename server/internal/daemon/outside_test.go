@@ -144,7 +144,7 @@ func TestTwoServersShareAnOutsideNATS(t *testing.T) {
 	}
 	for _, p := range []*process{one, two} {
 		p.end(syscall.SIGTERM)
-		if log := p.log.String(); strings.Contains(log, "not-to-be-logged") {
+		if log := p.Output(); strings.Contains(log, "not-to-be-logged") {
 			t.Errorf("the log holds the password: %s", log)
 		}
 	}

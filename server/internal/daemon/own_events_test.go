@@ -37,8 +37,8 @@ func TestNoEventsOfItsOwn(t *testing.T) {
 		t.Errorf("it has the types %v and the topics %v", types.GetEventTypes(), topics.GetTopics())
 	}
 	p.end(syscall.SIGTERM) // Then the log is complete.
-	if !strings.Contains(p.log.String(), "the server knows no event types") {
-		t.Errorf("its log doesn't say so: %s", p.log)
+	if !strings.Contains(p.Output(), "the server knows no event types") {
+		t.Errorf("its log doesn't say so: %s", p.Output())
 	}
 }
 

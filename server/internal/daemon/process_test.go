@@ -1,23 +1,23 @@
 package daemon_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/server/internal/daemon"
 )
 
@@ -48,34 +48,8 @@ func serve(encoded string) error {
 	return daemon.Run(ctx, cfg, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 
-// output is what a process has written so far.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) add(line string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	fmt.Fprintln(&o.text, line)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // process is a server in a process of its own.
-type process struct {
-	cmd  *exec.Cmd
-	http string
-	grpc string
-	log  *output // Complete once the process has ended.
-	done chan struct{}
-
-	waited sync.Once
-}
+type process struct{ *testserver.Server }
 
 // examples is the image of the example events.
 const examples = "../../../examples/events/events.binpb"
@@ -102,55 +76,54 @@ func startWithout(t testing.TB, cfg daemon.Config) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(context.Background(), self), log: new(output), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), childConfig+"="+string(encoded))
-	stderr, err := p.cmd.StderrPipe()
+	cmd := exec.CommandContext(context.Background(), self)
+	cmd.Env = append(testserver.Environ(), childConfig+"="+string(encoded))
+	started, err := testserver.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	serving := make(chan struct{})
-	go p.follow(stderr, serving)
+	p := &process{&testserver.Server{Process: started}}
 	t.Cleanup(func() { p.end(syscall.SIGKILL) })
-	select {
-	case <-serving:
-	case <-p.done:
-		t.Fatalf("the server ended: %s", p.log)
+	if err := p.Await(t.Context(), testserver.ReadyWithin, p.serving); err != nil {
+		t.Fatalf("the server: %v\n%s", err, p.Output())
 	}
 	return p
 }
 
-// follow reads the log until the process ends.
-func (p *process) follow(stderr io.Reader, serving chan<- struct{}) {
-	defer close(p.done)
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		p.log.add(lines.Text())
+// serving looks in the log for where the server listens.
+func (p *process) serving() (bool, error) {
+	for line := range strings.Lines(p.Output()) {
 		var entry struct {
 			Msg  string `json:"msg"`
 			HTTP string `json:"http"`
 			GRPC string `json:"grpc"`
 		}
-		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "serving" {
-			p.http, p.grpc = entry.HTTP, entry.GRPC
-			close(serving)
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
+			p.HTTP, p.GRPC = entry.HTTP, entry.GRPC
+			return true, nil
 		}
 	}
+	return false, nil
 }
 
 // end sends a signal and returns the exit code, -1 after a kill.
 func (p *process) end(s syscall.Signal) int {
-	_ = p.cmd.Process.Signal(s) // It may have ended.
-	<-p.done
-	p.waited.Do(func() { _ = p.cmd.Wait() })
-	return p.cmd.ProcessState.ExitCode()
+	err := p.StopBy(s, stopWithin)
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		return -1
+	}
+	return 0
 }
+
+// stopWithin is far more than a server takes to end.
+const stopWithin = 5 * time.Minute
 
 func (p *process) dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(p.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestReadyFile(t *testing.T) {
 		HTTP string `json:"http"`
 		GRPC string `json:"grpc"`
 	}
-	for tick := time.NewTicker(10 * time.Millisecond); ready.HTTP != p.http; <-tick.C {
+	for tick := time.NewTicker(10 * time.Millisecond); ready.HTTP != p.HTTP; <-tick.C {
 		content, err := os.ReadFile(cfg.ReadyFile)
 		if err == nil {
 			err = json.Unmarshal(content, &ready)
@@ -45,11 +45,11 @@ func TestReadyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if ready.HTTP != p.http || ready.GRPC != p.grpc {
-		t.Errorf("it says %v, the server listens on %s and %s", ready, p.http, p.grpc)
+	if ready.HTTP != p.HTTP || ready.GRPC != p.GRPC {
+		t.Errorf("it says %v, the server listens on %s and %s", ready, p.HTTP, p.GRPC)
 	}
 	if code := p.end(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d: %s", code, p.log)
+		t.Errorf("exit code %d: %s", code, p.Output())
 	}
 	if _, err := os.Stat(cfg.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is there after the stop: %v", err)

@@ -93,7 +93,7 @@ func TestRegisteredSchemasSurvive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code := p.end(syscall.SIGTERM); code != 0 {
-		t.Fatalf("ended with %d: %s", code, p.log)
+		t.Fatalf("ended with %d: %s", code, p.Output())
 	}
 
 	cfg.Buf = ""

@@ -130,8 +130,8 @@ func TestOpenStreamsDoNotDelayShutdown(t *testing.T) {
 	if err := imports.Send(&tidingsv1.ImportRequest{Publish: &tidingsv1.PublishRequest{Events: largeBatch(1, 0).GetPublish().GetEvents()}}); err != nil {
 		t.Fatal(err)
 	}
-	if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.log.String(), "cut off") {
-		t.Errorf("exit code %d: %s", code, server.log)
+	if code := server.end(syscall.SIGTERM); code != 0 || strings.Contains(server.Output(), "cut off") {
+		t.Errorf("exit code %d: %s", code, server.Output())
 	}
 	for _, end := range []struct {
 		name string

@@ -118,8 +118,8 @@ func soakOn(t *testing.T, storage string) {
 		s.check(name)
 	}
 	t.Logf("%d consumer processes were killed, the server %d times; repeat the choices of this run with seed %d", s.started, s.crashes, seed)
-	if code := s.server.end(syscall.SIGTERM); code != 0 || strings.Contains(s.server.log.String(), "internal error") {
-		t.Errorf("exit code %d: %s", code, s.server.log)
+	if code := s.server.end(syscall.SIGTERM); code != 0 || strings.Contains(s.server.Output(), "internal error") {
+		t.Errorf("exit code %d: %s", code, s.server.Output())
 	}
 }
 

@@ -46,7 +46,7 @@ func BenchmarkBacklog(b *testing.B) {
 			// A fresh process: what publishing took isn't counted.
 			server.end(syscall.SIGTERM)
 			server = start(b, cfg)
-			m := &backlogMeasure{b: b, clients: server.clients(b), pid: server.cmd.Process.Pid, taken: make(map[string][]float64)}
+			m := &backlogMeasure{b: b, clients: server.clients(b), pid: server.Pid(), taken: make(map[string][]float64)}
 			m.memory("start-MB")
 			for round := 0; b.Loop(); round++ {
 				m.round(fmt.Sprint("backlog-", round), test.events, middle)

@@ -199,7 +199,7 @@ func testCompactedJournalSurvivesCrashes(t *testing.T, storage string) {
 				t.Fatal(err)
 			}
 			if answered += n; answered >= enough && crash < crashes {
-				once.Do(func() { _ = s.server.cmd.Process.Signal(syscall.SIGKILL) })
+				once.Do(func() { _ = s.server.Kill() })
 			}
 		}
 		if crash > crashes {

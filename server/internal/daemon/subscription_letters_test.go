@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"sync"
-	"syscall"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -51,7 +50,7 @@ func testDeadLettersSurviveCrashes(t *testing.T, storage string) {
 			left = left[part:]
 			answered++
 			if crash < 5 && answered >= 10+7*crash {
-				once.Do(func() { _ = s.server.cmd.Process.Signal(syscall.SIGKILL) })
+				once.Do(func() { _ = s.server.Kill() })
 			}
 		}
 		if len(left) == 0 {

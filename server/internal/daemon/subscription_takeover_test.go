@@ -99,13 +99,13 @@ func TestReplicaTakesOverFromStoppingOwner(t *testing.T) {
 		t.Errorf("the stream of the stopping server ended with %s, told that it drains: %t", code, b.near.drained)
 	}
 	if code := <-stopped; code != 0 {
-		t.Errorf("exit code %d: %s", code, r.owner.log)
+		t.Errorf("exit code %d: %s", code, r.owner.Output())
 	}
 	if code := b.far.end(); code != codes.Unavailable {
 		t.Errorf("the stream whose owner is gone ended with %s", code)
 	}
 	b.afterTakeover(t, r.far)
-	if log := r.other.log.String(); strings.Contains(log, "internal error") {
+	if log := r.other.Output(); strings.Contains(log, "internal error") {
 		t.Errorf("the other server: %s", log)
 	}
 }
@@ -120,7 +120,7 @@ func TestStoppedOwnerIsFenced(t *testing.T) {
 	settle(t, r.first, applied, acks(old[:5])...)
 	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 5}})
 	streamed := near.next(5)
-	if err := r.owner.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := r.owner.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	// The other server waits for an answer, and takes over. It delivers what the
@@ -133,7 +133,7 @@ func TestStoppedOwnerIsFenced(t *testing.T) {
 	again := pull(t, r.far, 1)
 	expectSame(t, again, sequencesOf(fresh[:1]))
 	expectAttempt(t, 2, again)
-	if err := r.owner.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := r.owner.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	// Through the first one, every answer is what the second one knows.
@@ -167,13 +167,13 @@ func TestFencedOwnerAtRestAnswersNothing(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	settle(t, r.first, applied, acks(consumeOne(t, r.first))...) // Used just now: that isn't worth a note either.
-	if err := r.owner.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := r.owner.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	sequences := publishWork(t, r.far, 3, 1)
 	fresh := pull(t, r.far, 3)
 	expectSame(t, fresh, sequences)
-	if err := r.owner.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := r.owner.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	if got := statistics(t, r.first).GetInFlightEvents(); got != 3 {

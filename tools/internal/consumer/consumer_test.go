@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/tools/internal/markdown"
 	"example.com/tidings/tools/internal/moduleproxy"
-	"example.com/tidings/tools/internal/testserver"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -172,21 +172,21 @@ func startServer(t *testing.T, root string) *testserver.Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
 	t.Cleanup(cancel)
-	bin := t.TempDir()
-	if err := testserver.Build(ctx, root, bin); err != nil {
+	program, err := testserver.Build(ctx, filepath.Join(root, "server"), "tidings", t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
 	// The test's context ends before its cleanups, which stop the server.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(bin, testserver.Binary),
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program,
 		"serve", "--data-dir", filepath.Join(t.TempDir(), "data"),
 		"--schemas", filepath.Join(root, "examples", "events", "events.binpb"))
-	server, err := testserver.Start(ctx, cmd)
+	server, err := testserver.Serve(ctx, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := server.Stop(); err != nil {
-			t.Errorf("%v: %s", err, server.Output())
+			t.Error(err)
 		}
 	})
 	return server

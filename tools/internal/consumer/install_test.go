@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/tools/internal/moduleproxy"
-	"example.com/tidings/tools/internal/testserver"
 )
 
 // TestCommandsInstall installs the commands as somebody does who has nothing of

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/tools/internal/bufcache"
 	"example.com/tidings/tools/internal/markdown"
-	"example.com/tidings/tools/internal/testserver"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -43,7 +43,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 	root := checkout(t)
 	fillBufCache(t, root)
 	bin := t.TempDir()
-	if err := testserver.Build(t.Context(), root, bin); err != nil {
+	if _, err := testserver.Build(t.Context(), filepath.Join(root, "server"), "tidings", bin); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range documents(t, root) {
@@ -253,7 +253,7 @@ func (r *reader) serve(s step) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.ctx, "bash", "-c", s.command)
 	cmd.Dir, cmd.Env = r.directory(), slices.Clone(r.environ)
-	server, err := testserver.Start(r.ctx, cmd)
+	server, err := testserver.Serve(r.ctx, cmd)
 	if errors.Is(err, testserver.ErrEnded) {
 		if !s.shown || !matches(s.output, server.Output()) {
 			r.t.Errorf("line %d: %s\nends with\n%s\nand the document shows\n%s", s.line, s.command, server.Output(), s.output)
@@ -278,7 +278,7 @@ func (r *reader) stopServer() {
 	err := r.server.Stop()
 	// Make says that it was interrupted; the server itself ends in good order.
 	if err != nil && !strings.HasPrefix(r.serving.command, "make ") {
-		r.t.Errorf("line %d: %s: %v: %s", r.serving.line, r.serving.command, err, r.server.Output())
+		r.t.Errorf("line %d: %s: %v", r.serving.line, r.serving.command, err)
 	}
 	// It prints more while it stops.
 	if output := r.asDefault(r.server.Output()); r.serving.shown && !matches(r.serving.output+ellipsis, output) {

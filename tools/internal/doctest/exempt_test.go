@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"testing"
 
-	"example.com/tidings/tools/internal/testserver"
+	"example.com/tidings/internal/testserver"
 )
 
 // exempt are the commands that documents show and that aren't run here, each

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tidings/tools/internal/testserver"
+	"example.com/tidings/internal/testserver"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -112,10 +112,11 @@ func read(t *testing.T, root, name string) string {
 func tidings(t *testing.T, root string, args ...string) string {
 	t.Helper()
 	bin := t.TempDir()
-	if err := testserver.Build(t.Context(), root, bin); err != nil {
+	program, err := testserver.Build(t.Context(), filepath.Join(root, "server"), "tidings", bin)
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, testserver.Binary), args...)
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = testserver.Environ()
 	output, err := cmd.Output()
 	if err != nil {

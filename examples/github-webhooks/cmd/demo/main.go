@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
 
-	conn, err := grpc.NewClient(server.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(server.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	fmt.Fprintln(stderr, "building and starting the workers")
-	return share(ctx, conn, server.addr, *workers, deliveries.modelled, stdout)
+	return share(ctx, conn, server.GRPC, *workers, deliveries.modelled, stdout)
 }
 
 // replay publishes the deliveries, reads them back and reports. It fails if not

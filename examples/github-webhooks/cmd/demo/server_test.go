@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 )
 
 func main() {
@@ -41,24 +42,21 @@ func main() {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	dataDir := flags.String("data-dir", "", "")
 	schemas := flags.String("schemas", "", "")
-	httpAddr := flags.String("http-addr", "", "")
-	grpcAddr := flags.String("grpc-addr", "", "")
-	readyFile := flags.String("ready-file", "", "")
 	_ = flags.Parse(os.Args[2:])
-	if *dataDir == "" || *schemas != "events.binpb" || *httpAddr != "127.0.0.1:0" || *grpcAddr != "127.0.0.1:0" {
+	if *dataDir == "" || *schemas != "events.binpb" {
 		panic("unexpected flags")
 	}
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	`+body+`
-	_, _, _ = readyFile, stop, fmt.Sprint()
+	_, _ = stop, fmt.Sprint()
 }
 `)
 	return module
 }
 
 const becomeReady = `
-	if err := os.WriteFile(*readyFile, []byte("{\"http\":\"127.0.0.1:1\",\"grpc\":\"127.0.0.1:2\"}"), 0o600); err != nil {
+	if err := os.WriteFile(os.Getenv("TIDINGS_READY_FILE"), []byte("{\"http\":\"127.0.0.1:1\",\"grpc\":\"127.0.0.1:2\"}"), 0o600); err != nil {
 		panic(err)
 	}
 	<-stop
@@ -69,8 +67,8 @@ func TestServerRunsUntilItIsStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.addr != "127.0.0.1:2" {
-		t.Errorf("addr is %q", s.addr)
+	if s.GRPC != "127.0.0.1:2" {
+		t.Errorf("it serves at %q", s.GRPC)
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -88,7 +86,7 @@ func TestServerStopsWithTheContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
-	<-s.exited
+	<-s.Done()
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}

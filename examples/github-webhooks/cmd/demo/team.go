@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"time"
+
+	"example.com/tidings/internal/testserver"
 )
 
 // pause is how long each worker rests after a line, so that there is something
@@ -14,8 +17,8 @@ const pause = 5 * time.Millisecond
 
 // team is workers that share a subscription, each in a process of its own.
 type team struct {
-	workers map[string]*process // those that run, by name
-	dir     string              // for the program and the logs; removed by stop
+	workers map[string]*testserver.Process // those that run, by name
+	dir     string                         // for the program; removed by stop
 
 	// lines is where all workers write. It is one pipe, so that lines are in the
 	// order in which they were written, whoever wrote them. They are far shorter
@@ -30,13 +33,13 @@ func startTeam(ctx context.Context, module, addr string, names []string) (starte
 	if err != nil {
 		return nil, err
 	}
-	t := &team{dir: dir, workers: make(map[string]*process)}
+	t := &team{dir: dir, workers: make(map[string]*testserver.Process)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.stop())
 		}
 	}()
-	program, err := build(ctx, module, "./cmd/worker", dir)
+	program, err := testserver.Build(ctx, module, "worker", dir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +51,14 @@ func startTeam(ctx context.Context, module, addr string, names []string) (starte
 	// The workers have handles of their own: the pipe ends with the last of them.
 	defer func() { err = errors.Join(err, writer.Close()) }()
 	for _, name := range names {
-		t.workers[name], err = startProcess(ctx, name, dir, writer, program,
+		worker := exec.CommandContext(ctx, program,
 			"-addr", addr, "-subscription", subscription, "-name", name, "-pause", pause.String())
+		worker.Stdout = writer
+		running, err := testserver.Start(worker)
 		if err != nil {
-			delete(t.workers, name)
-			return nil, err
+			return nil, fmt.Errorf("start the %s: %w", name, err)
 		}
+		t.workers[name] = running
 	}
 	return t, nil
 }
@@ -65,14 +70,16 @@ func (t *team) kill(name string) error {
 		return fmt.Errorf("there is no worker %q to kill", name)
 	}
 	delete(t.workers, name)
-	return worker.kill()
+	return worker.Kill()
 }
 
 // end has the workers end. After that, lines ends too.
 func (t *team) end() error {
 	var failed []error
-	for _, worker := range t.workers {
-		failed = append(failed, worker.end())
+	for name, worker := range t.workers {
+		if err := worker.Stop(); err != nil {
+			failed = append(failed, fmt.Errorf("the %s: %w", name, err))
+		}
 	}
 	clear(t.workers)
 	return errors.Join(failed...)

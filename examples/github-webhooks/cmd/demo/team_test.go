@@ -97,7 +97,7 @@ func TestWorkersThatEndBadlyAreNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-readLines(workers.lines, 1).nth
-	if err := workers.stop(); err == nil || !strings.Contains(err.Error(), "the a ended badly: exit status 1\nkept an event") {
+	if err := workers.stop(); err == nil || !strings.Contains(err.Error(), "the a: it ended badly: exit status 1\nkept an event") {
 		t.Errorf("got %v", err)
 	}
 }
