@@ -1,0 +1,285 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	// consumeHeartbeat is how often the server is to say that a call is alive.
+	consumeHeartbeat = 5 * time.Second
+	// The delay before a call is made again doubles from the first to the last.
+	firstDelay = 250 * time.Millisecond
+	lastDelay  = 10 * time.Second
+	// settleWithin is how long the last settlements may take when Run ends, and how
+	// long handlers have to return once their contexts have ended.
+	settleWithin = 10 * time.Second
+	// defaultAckDeadline stands in for one that the server doesn't name.
+	defaultAckDeadline = 30 * time.Second
+)
+
+// errSilent ends a call on which nothing came, not even heartbeats.
+var errSilent = errors.New("the server is silent")
+
+// consumerRun is one call of Consumer.Run. One goroutine, that of run, holds its
+// state; calls and handlers report to it.
+type consumerRun struct {
+	calls        calls
+	subscription string
+	options      ConsumerOptions
+	handle       func(ctx context.Context, delivery *Delivery) error
+
+	life     context.Context //nolint:containedctx // Of the calls, which outlive that of Run: see run.
+	handlers context.Context //nolint:containedctx // Of the handlers.
+	abort    context.CancelFunc
+	leases   leases
+	call     *consumeCall // nil: there is none now.
+	running  int          // Handlers.
+	finished chan outcome
+	settling bool // A call of Settle is under way.
+	settled  chan settleAnswer
+	deadline time.Duration // That the server gives, and that is asked for again.
+
+	// What is waited for; nil: not now.
+	reconnecting, extending, repeating, idling, draining, givingUp <-chan time.Time
+	// The next delays before connecting and before settling again.
+	reconnectDelay, repeatDelay time.Duration
+
+	stopped   bool  // Nothing more is begun.
+	hopeless  bool  // What isn't settled by now won't be.
+	abandoned bool  // The handlers that run have had their time.
+	cause     error // Why it stopped; nil: because it was to.
+}
+
+// outcome is what became of a delivery whose handler has returned.
+type outcome struct {
+	lease *lease
+	err   error
+}
+
+// settleAnswer is what became of a call of Settle.
+type settleAnswer struct {
+	demands []demand
+	results []*tidingsv1.SettlementResult
+	err     error
+}
+
+func newConsumerRun(calls calls, subscription string, options ConsumerOptions, handle func(context.Context, *Delivery) error) *consumerRun {
+	return &consumerRun{
+		calls: calls, subscription: subscription, options: options, handle: handle,
+		leases: newLeases(), deadline: defaultAckDeadline, reconnectDelay: firstDelay, repeatDelay: firstDelay,
+		// There is room for all, so that a handler that nobody waits for can end.
+		finished: make(chan outcome, options.Concurrency), settled: make(chan settleAnswer, 1),
+	}
+}
+
+// run consumes until there is a reason to stop and everything that came has been
+// settled.
+func (r *consumerRun) run(ctx context.Context) error {
+	// The calls and the handlers outlive ctx for as long as it takes to settle what is
+	// in flight.
+	var cancel context.CancelFunc
+	r.life, cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	r.handlers, r.abort = context.WithCancel(context.WithoutCancel(ctx))
+	defer r.abort()
+	r.connect()
+	ended := ctx.Done()
+	for {
+		if ctx.Err() != nil {
+			ended = nil
+			r.stop(nil)
+		}
+		r.begin()
+		r.endDraining()
+		r.settleDirectly()
+		r.watchIdleness()
+		if r.done() {
+			break
+		}
+		select {
+		case <-ended:
+		case f := <-r.call.incoming():
+			r.receive(f)
+		case <-r.call.silent():
+			r.call.cancel(errSilent)
+		case <-r.call.room(r.leases.pending()):
+			r.call.settle(r.leases.next(r.deadline, time.Now()))
+		case o := <-r.finished:
+			r.finish(o)
+		case a := <-r.settled:
+			r.answer(a)
+		case <-r.reconnecting:
+			r.reconnecting = nil
+			r.connect()
+		case <-r.extending:
+			r.extend()
+		case <-r.repeating:
+			r.repeating = nil
+			r.leases.again()
+		case <-r.idling:
+			r.stop(nil)
+		case <-r.draining:
+			r.draining = nil
+			r.abort()
+			r.givingUp = time.After(settleWithin)
+		case <-r.givingUp:
+			r.giveUp()
+		}
+	}
+	cancel()
+	if r.settling {
+		<-r.settled
+	}
+	if left := len(r.leases.held); left > 0 {
+		return &UnsettledError{left, r.cause}
+	}
+	return r.cause
+}
+
+// done reports whether nothing is left to do.
+func (r *consumerRun) done() bool {
+	return r.stopped && r.call == nil && (r.running == 0 || r.abandoned) && (r.hopeless || len(r.leases.held) == 0)
+}
+
+// begin calls the handlers of what waits.
+func (r *consumerRun) begin() {
+	for !r.stopped && r.running < r.options.Concurrency {
+		now := time.Now()
+		one := r.leases.take(now)
+		if one == nil {
+			return
+		}
+		r.running++
+		one.begun = now
+		ctx, cancel := context.WithCancelCause(r.handlers)
+		one.cancel = cancel
+		go func() {
+			ctx, stop := context.WithTimeout(ctx, r.options.HandlerTimeout)
+			defer stop()
+			guarded(func() error { return r.handle(ctx, one.delivery) }, func(err error) { r.finished <- outcome{one, err} })
+		}()
+	}
+}
+
+// finish takes what became of a delivery.
+func (r *consumerRun) finish(o outcome) {
+	r.running--
+	o.lease.cancel(nil)
+	if panicked, ok := errors.AsType[*panicError](o.err); ok {
+		r.options.Logger.Error("a handler panicked", "subscription", r.subscription,
+			"sequence", o.lease.delivery.GetRecorded().GetSequence(), "panic", panicked.value, "stack", string(panicked.stack))
+	}
+	r.leases.finish(o.lease, settlementOf(o.err))
+	if r.stopped && r.running == 0 {
+		r.draining = nil
+		r.givingUp = time.After(settleWithin)
+	}
+}
+
+// connect begins a call that takes over what is in flight.
+func (r *consumerRun) connect() {
+	open := &tidingsv1.ConsumeOpen{
+		Subscription:      r.subscription,
+		Window:            &tidingsv1.FlowControl{MaxEvents: int32(r.options.Window), MaxBytes: r.options.WindowBytes},
+		HeartbeatInterval: durationpb.New(consumeHeartbeat),
+	}
+	held := r.leases.inOrder()
+	held = held[:min(len(held), maxHeldTokens)]
+	for _, one := range held {
+		open.HeldDeliveryTokens = append(open.HeldDeliveryTokens, one.token())
+	}
+	r.call = openConsumeCall(r.life, r.calls, open, held)
+}
+
+// disconnected says what to do when a call ended with err and there is no reason to
+// stop.
+func (r *consumerRun) disconnected(err error) {
+	if permanent(err) {
+		r.stop(err)
+		return
+	}
+	delay := max(r.reconnectDelay, RetryDelay(err))
+	r.reconnectDelay = min(2*r.reconnectDelay, lastDelay)
+	r.reconnecting = time.After(jittered(delay))
+	r.options.Logger.Warn("the connection was lost", "subscription", r.subscription, "error", err, "reconnecting within", delay)
+	r.options.Trace.Reconnecting(err, delay)
+}
+
+// jittered returns a duration between a half of d and d, so that consumers don't come
+// back all at once.
+func jittered(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1) //nolint:gosec // Nobody gains from guessing it.
+}
+
+// permanent reports whether no call can succeed until somebody changes something: by
+// the catalogue or, where there is no reason, by the code. An end that nobody
+// explained may be that of a connection.
+func permanent(err error) bool {
+	f := read(err)
+	if retry := catalogued(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
+		return retry == tidingsv1.Retry_RETRY_NEVER
+	}
+	switch f.code {
+	case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		return true
+	default:
+		return false
+	}
+}
+
+// extend asks for more time for what is in flight: for each delivery when between one
+// and two thirds of its time have passed.
+func (r *consumerRun) extend() {
+	now, third := time.Now(), r.deadline/3
+	r.extending = time.After(third)
+	r.leases.extendBefore(now.Add(-third), now.Add(-r.options.HandlerTimeout))
+}
+
+// stop ends the run: nothing more is begun, and what waits is given back.
+func (r *consumerRun) stop(cause error) {
+	if r.stopped {
+		return
+	}
+	r.stopped, r.cause = true, cause
+	r.leases.releaseWaiting()
+	r.reconnecting, r.idling = nil, nil
+	if r.running > 0 {
+		r.draining = time.After(r.options.DrainTimeout)
+	} else {
+		r.givingUp = time.After(settleWithin)
+	}
+	if r.call != nil {
+		r.call.close()
+	}
+}
+
+// giveUp ends what takes too long: the handlers and the call, and then, when Settle had
+// its time, the settling.
+func (r *consumerRun) giveUp() {
+	r.givingUp = nil
+	r.abandoned = true
+	if r.call == nil {
+		r.hopeless = true
+		return
+	}
+	r.call.cancel(nil)
+	r.givingUp = time.After(settleWithin)
+}
+
+// watchIdleness waits for idleness while nothing is in flight.
+func (r *consumerRun) watchIdleness() {
+	switch {
+	case r.options.IdleTimeout == 0 || r.stopped || r.call == nil || !r.call.opened || len(r.leases.held) > 0 || r.running > 0:
+		r.idling = nil
+	case r.idling == nil:
+		r.idling = time.After(r.options.IdleTimeout)
+	}
+}
