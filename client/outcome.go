@@ -64,6 +64,10 @@ func nackDelay(delay time.Duration) *durationpb.Duration {
 	return durationpb.New(min(max(delay, 0), maxNackDelay))
 }
 
+// NackKind returns what becomes of an event whose handler returned err: for tests of
+// handlers, and for what wraps them. Of nil it is NACK_KIND_UNSPECIFIED.
+func NackKind(err error) tidingsv1.NackKind { return settlementOf(err).GetNack().GetKind() }
+
 // settlementOf returns the settlement that a handler's error stands for, without the
 // token.
 func settlementOf(err error) *tidingsv1.Settlement {

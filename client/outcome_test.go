@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 func TestHandlersDecideWhatBecomesOfTheirEvents(t *testing.T) {
@@ -42,6 +44,9 @@ func TestHandlersDecideWhatBecomesOfTheirEvents(t *testing.T) {
 				t.Errorf("the log is %s", r.log.String())
 			}
 		})
+	}
+	if NackKind(nil) != tidingsv1.NackKind_NACK_KIND_UNSPECIFIED || NackKind(noPaper) != tidingsv1.NackKind_NACK_KIND_RETRY {
+		t.Errorf("the kinds are %v and %v", NackKind(nil), NackKind(noPaper))
 	}
 	if !errors.Is(DeadLetter(noPaper), noPaper) {
 		t.Error("the cause of a nack is lost")

@@ -14,7 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -62,13 +63,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 	}
 	notifier := newNotifier(*name, stdout)
-	handle := func(delivery *tidingsv1.Delivery) error {
+	consumer := client.New(conn).Consumer(*subscription, client.ConsumerOptions{
+		Logger: slog.New(slog.NewTextHandler(stderr, nil)).With("worker", *name),
+	})
+	return consumer.Run(ctx, client.HandleAny(func(_ context.Context, delivery *client.Delivery) error {
 		err := notifier.handle(delivery)
 		<-time.After(*pause)
 		return err
-	}
-	logger := log.New(stderr, *name+": ", log.Ltime)
-	return newConsumer(tidingsv1.NewConsumerServiceClient(conn), *subscription, handle, logger).run(ctx)
+	}))
 }
 
 // createSubscription creates the subscription unless it exists: each worker may

@@ -2,20 +2,15 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
 
+	"example.com/tidings/client"
 	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
-
-// errHopeless says that no further attempt can do better: the event is for the
-// dead letters, where somebody can look at it and have it delivered again.
-var errHopeless = errors.New("can't be handled")
 
 // notification is the line about an event. With an attempt above 1 there may be
 // such a line already: an event is delivered until it is acknowledged, and a
@@ -41,13 +36,14 @@ func newNotifier(worker string, out io.Writer) *notifier {
 }
 
 // handle writes the line about a delivered event.
-func (n *notifier) handle(delivery *tidingsv1.Delivery) error {
+func (n *notifier) handle(delivery *client.Delivery) error {
 	event := delivery.GetRecorded().GetEvent()
 	// The payload becomes the type that it was published as, if this program was
-	// built with it.
+	// built with it. No other attempt of it can do better: the event is for the dead
+	// letters, where somebody can look at it and have it delivered again.
 	payload, err := event.GetData().UnmarshalNew()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errHopeless, err)
+		return client.DeadLetter(err)
 	}
 	return n.lines.Encode(notification{
 		Worker:     n.worker,

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"example.com/tidings/client"
 	webhooksv1 "example.com/tidings/examples/events/gen/github/webhooks/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -61,15 +62,15 @@ func TestLines(t *testing.T) {
 
 // No attempt of this program can make sense of an event that it doesn't know. An
 // output that fails may work again.
-func TestOnlyUnknownEventsAreHopeless(t *testing.T) {
+func TestOnlyUnknownEventsAreDeadLetters(t *testing.T) {
 	delivery := delivered(t, &webhooksv1.StarEvent{}, "", "")
 	err := newNotifier("w", brokenWriter{}).handle(delivery)
-	if err == nil || errors.Is(err, errHopeless) {
+	if client.NackKind(err) != tidingsv1.NackKind_NACK_KIND_RETRY {
 		t.Errorf("got %v of a broken output", err)
 	}
 	delivery.GetRecorded().GetEvent().GetData().TypeUrl = "type.googleapis.com/github.webhooks.v9.MoonEvent"
 	var out bytes.Buffer
-	if err := newNotifier("w", &out).handle(delivery); !errors.Is(err, errHopeless) || out.Len() > 0 {
+	if err := newNotifier("w", &out).handle(delivery); client.NackKind(err) != tidingsv1.NackKind_NACK_KIND_DEAD_LETTER || out.Len() > 0 {
 		t.Errorf("got %v and %q of an unknown event", err, out.String())
 	}
 }
