@@ -2,10 +2,13 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"slices"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
@@ -80,7 +83,7 @@ type connectCalls struct {
 
 func newConnect(httpClient connect.HTTPClient, baseURL string, options []connect.ClientOption) calls {
 	return &connectCalls{
-		publisher: tidingsv1connect.NewPublisherServiceClient(httpClient, baseURL, options...),
+		publisher: tidingsv1connect.NewPublisherServiceClient(httpClient, baseURL, append(slices.Clip(options), connect.WithCodec(binary{}))...),
 		reader:    tidingsv1connect.NewReaderServiceClient(httpClient, baseURL, options...),
 		consumer:  tidingsv1connect.NewConsumerServiceClient(httpClient, baseURL, options...),
 		server:    tidingsv1connect.NewServerServiceClient(httpClient, baseURL, options...),
@@ -117,6 +120,30 @@ func (c *connectCalls) settle(ctx context.Context, request *tidingsv1.SettleRequ
 
 func (c *connectCalls) serverInfo(ctx context.Context) (*tidingsv1.GetServerInfoResponse, error) {
 	return c.server.GetServerInfo(ctx, &tidingsv1.GetServerInfoRequest{})
+}
+
+// binary is connect-go's own codec of protobuf, which has no option to ask for it again
+// where others ask for JSON: the Publisher sends events that are encoded already.
+type binary struct{}
+
+func (binary) Name() string { return "proto" }
+
+func (binary) Marshal(message any) ([]byte, error) { return binary{}.MarshalAppend(nil, message) }
+
+func (binary) MarshalAppend(data []byte, message any) ([]byte, error) {
+	encoded, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is no message", message)
+	}
+	return proto.MarshalOptions{}.MarshalAppend(data, encoded)
+}
+
+func (binary) Unmarshal(data []byte, message any) error {
+	decoded, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is no message", message)
+	}
+	return proto.Unmarshal(data, decoded)
 }
 
 type connectReceiver[Response any] struct {

@@ -193,7 +193,9 @@ func breakCall(t *testing.T, c *Client, conns *fakeConn, began <-chan struct{}, 
 		_, err = stream.Recv()
 	}
 	cancel()
-	<-sent
+	if sendErr := <-sent; sends && sendErr == nil {
+		t.Error("sending went on")
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -69,13 +70,19 @@ var protocols = map[string]func(t *testing.T, publisher publishServer) (*Client,
 		go func() { ended <- server.Serve(listener) }()
 		t.Cleanup(func() {
 			server.Stop()
-			<-ended
+			if err := <-ended; err != nil && !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
 		})
 		return dialGRPC(t, listener.Addr().String()), listener
 	},
 	"Connect": func(t *testing.T, publisher publishServer) (*Client, *fakeConn) {
 		t.Helper()
 		return overHTTP(t, publisher)
+	},
+	"Connect in JSON": func(t *testing.T, publisher publishServer) (*Client, *fakeConn) {
+		t.Helper()
+		return overHTTP(t, publisher, connect.WithProtoJSON())
 	},
 	"gRPC over net/http": func(t *testing.T, publisher publishServer) (*Client, *fakeConn) {
 		t.Helper()
@@ -108,7 +115,9 @@ func overHTTP(t *testing.T, publisher publishServer, options ...connect.ClientOp
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = server.Close()
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
 	})
 	return NewConnect(&http.Client{Transport: transport}, "http://"+listener.Addr().String()+"/", options...), listener
 }
