@@ -32,13 +32,12 @@ var commands = []command.Constructor{
 	deadletter.Command,
 	publish.ValidateCommand,
 	schema.Command,
-	initCommand,
 	infoCommand,
-	versionCommand,
 }
 
 // Main runs the command with these arguments, without the program's name, and
 // returns the exit status.
 func Main(ctx context.Context, args []string, surroundings Program) int {
+	surroundings.Commands = append(surroundings.Commands, initCommand(surroundings.Version), versionCommand(surroundings))
 	return command.Main(ctx, args, surroundings, commands)
 }

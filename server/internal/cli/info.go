@@ -20,26 +20,17 @@ var durabilities = map[tidingsv1.Durability]string{
 
 func infoCommand(a *command.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "info",
-		Short: "Show the server's version, limits and features",
-		Args:  command.Arguments(),
+		Use:     "info",
+		Short:   "Show the server's version, limits and features",
+		Args:    command.Arguments(),
+		Example: "  tidings info --server grpc://127.0.0.1:7071",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := command.WantsJSON(cmd)
-			if err != nil {
-				return err
+			get := func(c *command.Client) (*tidingsv1.GetServerInfoResponse, error) {
+				return c.Info.GetServerInfo(cmd.Context(), &tidingsv1.GetServerInfoRequest{})
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			info, err := c.Info.GetServerInfo(cmd.Context(), &tidingsv1.GetServerInfoRequest{})
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return command.PrintJSON(cmd, info)
-			}
-			return command.Table(cmd.OutOrStdout(), infoRows(c.Server, info)...)
+			return command.Show(cmd, a, get, func(c *command.Client, info *tidingsv1.GetServerInfoResponse) error {
+				return command.Table(cmd.OutOrStdout(), infoRows(c.Server, info)...)
+			})
 		},
 	}
 	command.AddOutputFlag(cmd)
@@ -77,13 +68,14 @@ func bound(limit int32) string {
 	return "at most " + strconv.Itoa(int(limit))
 }
 
-func versionCommand(a *command.App) *cobra.Command {
+func versionCommand(surroundings Program) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this command",
-		Args:  command.Arguments(),
+		Use:     "version",
+		Short:   "Print the version of this command",
+		Example: "  tidings version",
+		Args:    command.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), a.VersionLine())
+			_, err := io.WriteString(cmd.OutOrStdout(), surroundings.VersionLine())
 			return err
 		},
 	}

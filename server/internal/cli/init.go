@@ -9,21 +9,21 @@ import (
 	"example.com/tidings/server/internal/scaffold"
 )
 
-func initCommand(a *command.App) *cobra.Command {
+func initCommand(version string) *cobra.Command {
 	var module string
 	cmd := &cobra.Command{
 		Use:   "init DIR --module PATH",
 		Short: "Write a schema repository for events of your own",
-		Long: `Writes a repository that declares events: one event with its topic, the
-configuration of Buf, the pinned tools, a CI workflow and a README. DIR must be
-empty, but for what Git has there, or not there. No server is asked.`,
+		Long: `Write a schema repository: one event with its topic, the configuration of Buf,
+pinned tools, a CI workflow and a README. DIR must not exist, or be empty except
+for .git. No server is needed.`,
 		Example: "  tidings init events --module git.example.org/acme/events",
 		Args:    command.Arguments("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if module == "" {
 				return command.Usagef("--module is missing: the path of the Go module, where Git will have it, such as git.example.org/acme/events")
 			}
-			repository, err := scaffold.New(module, a.Version)
+			repository, err := scaffold.New(module, version)
 			if err != nil {
 				return command.Usagef("--module: %w", err)
 			}
@@ -40,6 +40,6 @@ empty, but for what Git has there, or not there. No server is asked.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&module, "module", "", "`path` of its Go module, where Git will have it")
+	cmd.Flags().StringVar(&module, "module", "", "`PATH` of its Go module, where Git will have it")
 	return cmd
 }

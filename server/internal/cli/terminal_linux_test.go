@@ -69,9 +69,9 @@ func TestFullOutput(t *testing.T) {
 		}
 		return stream.Send(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Events{Events: &tidingsv1.EventBatch{Events: events}}})
 	}}
-	for _, args := range [][]string{{"validate", "-"}, {"--help"}, {"info"}, {"version"}, {"read", "orders"}} {
+	for _, args := range [][]string{{"validate", "-"}, {"--help"}, {"info"}, {"--version"}, {"read", "orders"}} {
 		var stderr bytes.Buffer
-		status := server.RunWith(t.Context(), commands, command.Program{Stdin: strings.NewReader(""), Stdout: full, Stderr: &stderr}, args...)
+		status := server.RunWith(t.Context(), commands, command.Program{Version: "0", Stdin: strings.NewReader(""), Stdout: full, Stderr: &stderr}, args...)
 		if status != command.StatusFailed || strings.Count(stderr.String(), "no space left") != 1 {
 			t.Errorf("%q: %d, %s", args, status, &stderr)
 		}

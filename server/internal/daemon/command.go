@@ -35,6 +35,8 @@ names (http-addr: 127.0.0.1:7070). A flag wins over the environment, the
 environment over the file, and the file over the default. An empty variable
 counts as not set. A key that isn't a setting is an error; a variable that
 begins with TIDINGS_ and isn't one is named in the log.`,
+		Example: `  tidings serve --schemas events.binpb
+  tidings serve --config /etc/tidings/tidings.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			unknown, err := load(&cfg, cmd.Flags(), os.Environ())
@@ -50,7 +52,7 @@ begins with TIDINGS_ and isn't one is named in the log.`,
 		},
 	}
 	addFlags(cmd.Flags(), &cfg)
-	cmd.Flags().String(configFlag, "", "YAML `file` with settings (environment: TIDINGS_CONFIG)")
+	cmd.Flags().String(configFlag, "", "YAML `FILE` with settings (environment: TIDINGS_CONFIG)")
 	return cmd
 }
 

@@ -22,15 +22,16 @@ func Commands() []*cobra.Command {
 // `serve`.
 func dataDirFlag(cmd *cobra.Command, dir *string) {
 	standard := cmp.Or(os.Getenv(variable("data-dir")), DefaultConfig().DataDir)
-	cmd.Flags().StringVar(dir, "data-dir", standard, "`directory` of the storage (environment: "+variable("data-dir")+")")
+	cmd.Flags().StringVar(dir, "data-dir", standard, "`DIR` of the storage (environment: "+variable("data-dir")+")")
 }
 
 func storageCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "storage",
-		Short: "Check and repair the storage of a server that doesn't run",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "storage",
+		Short:   "Check and repair the storage of a server that doesn't run",
+		Example: "  tidings storage verify --data-dir /var/lib/tidings",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(verifyCommand(), repairCommand())
 	return cmd
@@ -39,10 +40,11 @@ func storageCommand() *cobra.Command {
 func verifyCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "Read and check everything in a data directory",
-		Long: `Read and check everything in the data directory of a server that doesn't run,
-a backup, or a copy: every block of every file, every event, and whether all that
+		Use:     "verify",
+		Short:   "Verify everything in a data directory",
+		Example: "  tidings storage verify --data-dir /var/lib/tidings",
+		Long: `Read and check everything in the data directory of a server that doesn't run, a
+backup, or a copy: every block of every file, every event, and whether all that
 is stored agrees with the rest of it. Nothing is changed. What is wrong is
 printed, and the exit status is 1 where there is something.`,
 		Args: cobra.NoArgs,
@@ -110,14 +112,16 @@ func repairCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "repair",
-		Short: "Make a storage of what can be read in a damaged one",
-		Long: `Make a storage of all that can be read in the data directory of a server that
-doesn't run. Without --yes it is printed what is wrong, and so would be given up
-or made anew, and nothing is changed. What was there is kept beside the new
-storage, which needs as much room again.
+		Short: "Salvage what can be read in a damaged data directory",
+		Long: `Make a new storage of all that can be read in the data directory of a server
+that doesn't run. Without --yes it only prints what is damaged, which would be
+dropped or rebuilt. The damaged storage is kept beside the new one, which needs
+as much space again.
 
-Events that are given up leave a hole: their sequences aren't given out again.
-As it isn't known what came last, every topic goes on with higher sequences.`,
+Dropped events leave a hole: their sequences aren't used again. As it isn't
+known what came last, every topic continues with higher sequences.`,
+		Example: `  tidings storage repair --data-dir /var/lib/tidings
+  tidings storage repair --data-dir /var/lib/tidings --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			wrong, err := verifyStorage(cmd, dir)
@@ -143,7 +147,7 @@ As it isn't known what came last, every topic goes on with higher sequences.`,
 		},
 	}
 	dataDirFlag(cmd, &dir)
-	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	cmd.Flags().BoolVar(&yes, "yes", false, "repair, rather than print what would be repaired")
 	return cmd
 }
 
@@ -152,12 +156,13 @@ func backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup DIRECTORY",
 		Short: "Back up a data directory, while its server runs or not",
-		Long: `Back up a data directory into a directory that doesn't exist yet. A server that
-runs makes the backup itself, of one moment, while it serves; on the volume of
-the data directory that takes almost no time and room. The command has to run
-on the server's machine, as a user who may write to the data directory; the
-backup belongs to the server's user.`,
-		Args: cobra.ExactArgs(1),
+		Long: `Back up a data directory into a directory that doesn't exist yet. A running
+server makes the backup itself, of one moment, while it serves; on the volume of
+the data directory that takes almost no time and space. Run the command on the
+server's machine, as a user who may write to the data directory; the backup
+belongs to the server's user.`,
+		Example: "  tidings backup --data-dir /var/lib/tidings /var/backups/tidings",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := local.Backup(cmd.Context(), dir, args[0]); err != nil {
 				return err
@@ -174,14 +179,16 @@ func restoreCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "restore BACKUP",
-		Short: "Make a data directory of a backup",
-		Long: `Make a data directory, which has to be empty, of a backup, or of a copy of the
-data directory of a server that didn't run.
+		Short: "Restore a backup into a data directory",
+		Long: `Restore a backup, or a copy of the data directory of a server that didn't run,
+into an empty data directory.
 
-What was stored after the backup is missing. So every topic goes on with higher
-sequences when a server starts with the directory: cursors and delivery tokens
-from what is missing are refused, and subscriptions go on at the topic's end.`,
-		Args: cobra.ExactArgs(1),
+What was stored after the backup is missing. So every topic continues with
+higher sequences when a server starts with the directory: cursors and delivery
+tokens from what is missing are refused, and subscriptions continue at the
+topic's end.`,
+		Example: "  tidings restore --data-dir /var/lib/tidings /var/backups/tidings",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := local.Restore(cmd.Context(), args[0], dir); err != nil {
 				return err

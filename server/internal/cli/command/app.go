@@ -8,16 +8,23 @@ import (
 	"io"
 	"runtime"
 	"strings"
+
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/spf13/cobra"
 )
 
-// App is what the flags of the root command say.
+// App is what the flags of the commands that call a server say.
 type App struct {
 	server  string
 	timeout time.Duration
-	Version string
+}
+
+func (a *App) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&a.server, "server", "", "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for gRPC (environment: "+ServerVariable+"; default "+defaultServer+")")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "`DURATION` that a unary call may take; 0: unlimited")
 }
 
 // Group makes a command that only holds others: alone it shows its help, and
@@ -66,6 +73,6 @@ type Program struct {
 type Constructor = func(*App) *cobra.Command
 
 // VersionLine is what `tidings version` and `tidings --version` print.
-func (a *App) VersionLine() string {
-	return fmt.Sprintf("tidings %s (%s %s/%s)\n", a.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+func (p Program) VersionLine() string {
+	return fmt.Sprintf("tidings %s (%s %s/%s)\n", p.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

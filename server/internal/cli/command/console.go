@@ -33,7 +33,7 @@ type Console struct {
 }
 
 func AddProgressFlag(cmd *cobra.Command) {
-	cmd.Flags().Bool("progress", false, "show the progress on standard error (default: if that is a terminal and it takes more than a second)")
+	cmd.Flags().Bool("progress", false, "show progress on standard error (default: on a terminal, after a second)")
 }
 
 // NewConsole returns the console of a command without a progress bar.

@@ -32,6 +32,14 @@ func (d *DurationFlag) Set(text string) (err error) {
 	return err
 }
 
+// String returns nothing for 0, so that the help shows no default.
+func (d *DurationFlag) String() string {
+	if d.Duration == 0 {
+		return ""
+	}
+	return d.Duration.String()
+}
+
 func (d *DurationFlag) Type() string { return "duration" }
 
 func DurationName(d *durationpb.Duration) string {

@@ -36,12 +36,12 @@ const (
 // Add adds the flags to a command.
 func (f *FilterFlags) Add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.types, typeFlag, nil, "only events of the type with this full `name`; repeated: of any of them")
-	flags.StringVar(&f.Where, whereFlag, "", "only events for which this `CEL` expression is true, on event and its payload data: 'data.total.minor_units > 10000'")
-	flags.StringArrayVar(&f.Exact, exactFlag, nil, "only events whose CloudEvents attribute has this value, as `name=value`; repeated: all of them, with the other attribute flags")
-	flags.StringArrayVar(&f.prefix, prefixFlag, nil, "only events whose attribute begins so, as `name=value`")
-	flags.StringArrayVar(&f.suffix, suffixFlag, nil, "only events whose attribute ends so, as `name=value`")
-	flags.StringVar(&f.whole, wholeFlag, "", "instead of the other filter flags, a tidings.v1.EventFilter in `JSON`, or the name of a file with one, or - for standard input")
+	flags.StringArrayVar(&f.types, typeFlag, nil, "only events of the type with this full `NAME`; repeated: any of them")
+	flags.StringVar(&f.Where, whereFlag, "", "only events for which this `CEL` expression on event and its payload data is true: 'data.total.minor_units > 10000'")
+	flags.StringArrayVar(&f.Exact, exactFlag, nil, "only events whose CloudEvents attribute is this, as `NAME=VALUE`; repeated: all of them, also with the other attribute flags")
+	flags.StringArrayVar(&f.prefix, prefixFlag, nil, "only events whose attribute begins with this, as `NAME=VALUE`")
+	flags.StringArrayVar(&f.suffix, suffixFlag, nil, "only events whose attribute ends with this, as `NAME=VALUE`")
+	flags.StringVar(&f.whole, wholeFlag, "", "tidings.v1.EventFilter in `JSON` instead of the other filter flags, or a file with one, or - for standard input")
 }
 
 // Changed reports whether one of the flags was given.

@@ -12,7 +12,7 @@ import (
 )
 
 // ToJSON writes a message on one line. Payloads are readable, as far as they have
-// a JSON form and the server has their types.
+// a JSON form and the server has their types. types may be nil where there are none.
 func ToJSON(ctx context.Context, types *PayloadTypes, message proto.Message) ([]byte, error) {
 	if types == nil {
 		text, err := eventjson.Append(nil, message, nil)
@@ -34,18 +34,8 @@ func FromJSON(ctx context.Context, types *PayloadTypes, text []byte, event *tidi
 	return r.failed, err
 }
 
-// PrintJSON writes messages that hold no payloads, one a line.
-func PrintJSON[M proto.Message](cmd *cobra.Command, messages ...M) error {
-	for _, message := range messages {
-		if err := PrintWithPayload(cmd, nil, message); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// PrintWithPayload writes a message on a line.
-func PrintWithPayload(cmd *cobra.Command, types *PayloadTypes, message proto.Message) error {
+// PrintJSON writes a message on a line of standard output.
+func PrintJSON(cmd *cobra.Command, types *PayloadTypes, message proto.Message) error {
 	text, err := ToJSON(cmd.Context(), types, message)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ const (
 
 // AddOutputFlag adds `--output` to a command that shows messages.
 func AddOutputFlag(cmd *cobra.Command) {
-	cmd.Flags().StringP("output", "o", outputTable, "`format`: table, or json with one object a line")
+	cmd.Flags().StringP("output", "o", outputTable, "print as `FORMAT`: table, or json with one object a line")
 }
 
 // WantsJSON reports what `--output` says.
@@ -89,6 +89,7 @@ func Count(n int64, thing string) string {
 	return strconv.FormatInt(n, 10) + " " + thing + "s"
 }
 
+// YesOrNo shows a bool.
 func YesOrNo(yes bool) string {
 	if yes {
 		return "yes"
@@ -96,6 +97,7 @@ func YesOrNo(yes bool) string {
 	return "no"
 }
 
+// Yes shows a bool where what is usual is left out.
 func Yes(b bool) string {
 	if b {
 		return "yes"

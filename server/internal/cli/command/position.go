@@ -10,7 +10,16 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-const PositionHelp = "a sequence, a time as 2006-01-02T15:04:05Z, a day as 2006-01-02, which begins at midnight UTC, or how long ago as 90m or 7d"
+// The forms of a position, for errors and for the help of flags.
+const (
+	positionForms = "a sequence, a time as 2006-01-02T15:04:05Z, a day as 2006-01-02, which begins at midnight UTC, or how long ago as 90m or 7d"
+	moments       = "a sequence, a time (2006-01-02T15:04:05Z), a day (2006-01-02, UTC) or an age (90m, 7d)"
+
+	StartHelp = "`POSITION` to start at: earliest, latest, new, " + moments
+	StopHelp  = "`POSITION` to stop after: " + moments
+	SeekHelp  = "`POSITION` to seek to: earliest, latest, new, " + moments
+	TimeHelp  = "`TIME`: 2006-01-02T15:04:05Z, a day (2006-01-02, UTC) or an age (90m, 7d)"
+)
 
 // ParseStart reads the value of a flag that says where to begin.
 func ParseStart(flag, text string, now time.Time) (*tidingsv1.StartPosition, error) {
@@ -28,7 +37,7 @@ func ParseStart(flag, text string, now time.Time) (*tidingsv1.StartPosition, err
 	if t, err := ParseTime(text, now); err == nil {
 		return &tidingsv1.StartPosition{Position: &tidingsv1.StartPosition_Time{Time: timestamppb.New(t)}}, nil
 	}
-	return nil, Usagef("--%s: %q is not earliest, latest, new, %s. A cursor goes with --after", flag, text, PositionHelp)
+	return nil, Usagef("--%s: %q is not earliest, latest, new, %s. A cursor goes with --after", flag, text, positionForms)
 }
 
 // StartAfter returns the position after a cursor.
@@ -44,7 +53,7 @@ func ParseStop(text string, now time.Time) (*tidingsv1.StopPosition, error) {
 	if t, err := ParseTime(text, now); err == nil {
 		return &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_Time{Time: timestamppb.New(t)}}, nil
 	}
-	return nil, Usagef("--until: %q is not %s", text, PositionHelp)
+	return nil, Usagef("--until: %q is not %s", text, positionForms)
 }
 
 func ParseSequence(text string) (int64, error) {

@@ -1,13 +1,14 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -28,10 +29,9 @@ func Main(ctx context.Context, args []string, surroundings Program, commands []C
 	root.SetErr(surroundings.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
-	case err != nil:
 	case out.failed() != nil:
-		*started, err = true, out.failed() // Help and the version are no commands.
-	default:
+		*started, err = true, cmp.Or(err, out.failed()) // Help and the version are no commands.
+	case err == nil:
 		return StatusOK
 	}
 	if !*started {
@@ -49,42 +49,52 @@ func Main(ctx context.Context, args []string, surroundings Program, commands []C
 	return ExitStatus(err)
 }
 
+// helpColumns is how wide the help of flags is.
+const helpColumns = 80
+
 // newRoot returns the command tree, and whether a command of it has been
 // started, as opposed to refused for its arguments.
 func newRoot(surroundings Program, commands []Constructor) (root *cobra.Command, started *bool) {
-	a := &App{Version: surroundings.Version}
+	a := new(App)
 	started = new(bool)
 	root = Group(&cobra.Command{
 		Use:   "tidings",
 		Short: "Publish, read and consume events, and run the server that stores them",
 		Long: `Publish, read and consume events, and run the server that stores them.
 
-Events are JSON, one a line: a tidings.v1.Event in protobuf's JSON form, with the
-message readable beside its "@type".
+Events are JSON, one a line: a tidings.v1.Event in protobuf's JSON form, with
+the message beside its "@type".
 
 Exit status:
   0    Done.
-  1    Failed: the server couldn't be reached, or couldn't do it just now; a file
-       couldn't be read. The same command may succeed later.
+  1    Failed: the server couldn't be reached or is temporarily unable, or a
+       file couldn't be read. The same command may succeed later.
   2    Wrong usage: a command, an argument, a flag or a setting.
   3    Refused: the server, or the check before sending, refused the request or
        some of the events. The same command is refused again.
   4    Not found: what the command names doesn't exist.
   130  Interrupted by SIGINT (Ctrl-C) or SIGTERM.`,
-		Version:       a.Version,
+		Example: `  tidings serve --schemas events
+  tidings publish orders.jsonl
+  tidings read orders --follow`,
+		Version:       surroundings.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(*cobra.Command, []string) {
 			*started = true
 		},
 	})
-	root.SetVersionTemplate(a.VersionLine())
-	flags := root.PersistentFlags()
-	flags.StringVar(&a.server, "server", "", "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for the gRPC protocol (environment: "+ServerVariable+"; default "+defaultServer+")")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long a call that answers once may take; 0: without bound")
+	root.SetVersionTemplate(surroundings.VersionLine())
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages", fmt.Sprintf("FlagUsagesWrapped %d", helpColumns)))
 	root.AddCommand(surroundings.Commands...)
+	// The flags may come before the command, which takes them too if it has a
+	// server to call.
+	root.TraverseChildren = true
+	a.addFlags(root.Flags())
 	for _, newCommand := range commands {
-		root.AddCommand(newCommand(a))
+		cmd := newCommand(a)
+		a.addFlags(cmd.PersistentFlags())
+		root.AddCommand(cmd)
 	}
 	return root, started
 }

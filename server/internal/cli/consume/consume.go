@@ -26,39 +26,42 @@ const (
 	maxConcurrency = 1000
 )
 
+// Command returns `tidings consume`.
 func Command(a *command.App) *cobra.Command {
 	f := new(consumeFlags)
 	cmd := &cobra.Command{
 		Use:   "consume SUBSCRIPTION [-- COMMAND [ARGUMENT...]]",
 		Short: "Print the events of a subscription, or run a command for each",
-		Long: `Take the events of a subscription, until interrupted. Several of these commands
-share the events of one subscription.
+		Long: `Consume the events of a subscription until interrupted. Several of these
+commands share the events of one subscription.
 
-Without a COMMAND each event is printed as a line of JSON, and acknowledged when
-its line has been written. The line is a tidings.v1.Delivery: the recorded event,
-the attempt, the reason of the last attempt's failure.
+Without a COMMAND each event is printed as a line of JSON, and acked when its
+line has been written. The line is a tidings.v1.Delivery: the recorded event,
+the delivery attempt, and the reason of the last nack.
 
-With a COMMAND it is run for each event, with that line on its standard input. Its
-output is passed on in whole lines. Its exit status decides what becomes of the
-event:
-  0      It is acknowledged.
-  65     It becomes a dead letter (EX_DATAERR).
-  other  It is delivered again, by the subscription's retry policy.
-The last line on the command's standard error is the reason that is noted with a
-failure. While it runs the event's deadline is extended; "timeout" bounds a
-command that may hang. Its environment has:
+A COMMAND is run for each event, with that line on its standard input. Its
+output is passed on in whole lines. Its exit status settles the event:
+  0      ack
+  65     nack: make it a dead letter (EX_DATAERR)
+  other  nack: deliver it again, by the subscription's retry policy
+The last line on the command's standard error is the reason of the nack. While
+it runs the event's deadline is extended; "timeout" limits a command that may
+hang. Its environment has:
   TIDINGS_ID, TIDINGS_SOURCE, TIDINGS_TYPE, TIDINGS_SUBJECT,
   TIDINGS_PARTITION_KEY       of the event; empty where it has none
   TIDINGS_TOPIC, TIDINGS_SEQUENCE
-                              where it is
+                              where it is stored
   TIDINGS_SUBSCRIPTION, TIDINGS_ATTEMPT
-                              how it came
+                              of the delivery
   TIDINGS_SERVER              the server that it came from
 
-At Ctrl-C what is being dealt with is finished and settled, and the rest is given
-back at once, with its attempt not counted. A second Ctrl-C ends the commands that
-run: their events are retried. Where the connection is lost, the command connects
-again and keeps what it has in hand.`,
+On Ctrl-C the events being processed are finished and settled, and the others
+that are in flight are released at once, their attempt not counted. A second
+Ctrl-C ends the commands that run: their events are retried. If the connection
+is lost, 'tidings consume' reconnects and keeps what is in flight.`,
+		Example: `  tidings consume shipping
+  tidings consume shipping --limit 10 --until-idle 5s
+  tidings consume shipping --concurrency 4 -- ./ship.sh`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
 			if dash < 0 {
@@ -78,12 +81,12 @@ again and keeps what it has in hand.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args[0], args[1:]) },
 	}
 	flags := cmd.Flags()
-	flags.Int64VarP(&f.limit, "limit", "n", 0, "end after this many events; 0: go on")
-	flags.Var(&f.idle, "until-idle", "end when no event has come for this long, such as 5s; 0: go on")
-	flags.IntVar(&f.window, "window", 0, "how many events may be in hand; the server may allow fewer. 0: 1000, or as many as commands may run")
-	flags.Int64Var(&f.windowBytes, "window-bytes", 0, "size in `bytes` of the events that may be in hand. 0: as the server has it (8 MiB)")
-	flags.IntVarP(&f.concurrency, "concurrency", "j", 1, "how many commands may run at a time, 1 to 1000")
-	flags.BoolVar(&f.eventsOnly, "events-only", false, "print, or give to the command, the event alone, as tidings publish and tidings import take it")
+	flags.Int64VarP(&f.limit, "limit", "n", 0, "end after this `NUMBER` of events; 0: don't")
+	flags.Var(&f.idle, "until-idle", "end when no event has come for this `DURATION`, such as 5s; 0: don't")
+	flags.IntVar(&f.window, "window", 0, "`NUMBER` of events that may be in flight; the server may grant fewer; 0: 1000, or --concurrency with a COMMAND")
+	flags.Int64Var(&f.windowBytes, "window-bytes", 0, "size in `BYTES` of the events that may be in flight; 0: server default (8 MiB)")
+	flags.IntVarP(&f.concurrency, "concurrency", "j", 1, "`NUMBER` of commands that may run at a time, 1 to 1000")
+	flags.BoolVar(&f.eventsOnly, "events-only", false, "print, or pass to the COMMAND, only the event, as tidings publish accepts it")
 	return cmd
 }
 
@@ -103,7 +106,7 @@ func (f *consumeFlags) check(argv []string) error {
 	case f.limit < 0:
 		return command.Usagef("--limit: %d is negative", f.limit)
 	case f.idle.Duration < 0:
-		return command.Usagef("--until-idle: %s is negative", f.idle)
+		return command.Usagef("--until-idle: %s is negative", f.idle.Duration)
 	case f.window < 0 || f.window > maxWindow:
 		return command.Usagef("--window: %d is not between 1 and %d", f.window, maxWindow)
 	case f.windowBytes < 0:

@@ -73,7 +73,7 @@ e-7) printf '%02000d' 0 >&2; exit 1;;
 esac`
 	server, told := consumeServer(delivering(deliveries(7)...))
 	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "sh", "-c", script)
-	if status != command.StatusOK || !strings.HasSuffix(stderr, "\n1 event acknowledged, 4 to be retried, 2 dead-lettered\n") {
+	if status != command.StatusOK || !strings.HasSuffix(stderr, "\n1 event acknowledged, 4 retried, 2 dead-lettered\n") {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
 	want := []string{
@@ -194,7 +194,7 @@ func TestLostLeaseIsNotSettled(t *testing.T) {
 	if status != command.StatusOK || told.sorted() != "1 extend 30ms" {
 		t.Errorf("status %d, settled %s", status, told.sorted())
 	}
-	if want := "event 1, attempt 1: LEASE_LOST: no more in hand: its deadline passed, or the subscription was moved\n0 events acknowledged, 1 lost to their deadline\n"; stderr.String() != want {
+	if want := "event 1, attempt 1: LEASE_LOST: no longer in flight: its deadline passed, or the subscription was moved\n0 events acknowledged, 1 lost to their deadline\n"; stderr.String() != want {
 		t.Errorf("said %q, want %q", stderr, want)
 	}
 }
@@ -279,7 +279,7 @@ func TestInterruptedConsumerFinishesAndGivesBack(t *testing.T) {
 	if got := told.sorted(); got != "1 ack, 2 release, 3 release, 4 release" || stdout.String() != "dealt with\n" {
 		t.Errorf("settled %s, printed %q", got, stdout.String())
 	}
-	if want := "begun\ninterrupted: waiting for 1 command. Interrupt again to end it\n1 event acknowledged, 3 given back\ntidings: interrupted\n"; stderr.String() != want {
+	if want := "begun\ninterrupted: waiting for 1 command. Interrupt again to end it\n1 event acknowledged, 3 released\ntidings: interrupted\n"; stderr.String() != want {
 		t.Errorf("said %q, want %q", stderr, want)
 	}
 }

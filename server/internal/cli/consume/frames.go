@@ -135,7 +135,7 @@ func (c *consumption) answered(a answer) {
 			c.cause = a.err
 			return
 		}
-		c.console.Printf("settling what is in hand: %s", command.Describe(a.err))
+		c.console.Printf("settling what is in flight: %s", command.Describe(a.err))
 	}
 }
 
@@ -202,7 +202,7 @@ func (c *consumption) lose(one *lease, result *tidingsv1.SettlementResult) {
 	c.tally.lost++
 	what := "not settled"
 	if one.settlement == nil {
-		what = "no more in hand"
+		what = "no longer in flight"
 	}
 	if status == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST {
 		what += ": its deadline passed, or the subscription was moved"
@@ -255,9 +255,9 @@ func (t *settlementTally) String() string {
 		n    int64
 		what string
 	}{
-		{t.retried, "to be retried"},
+		{t.retried, "retried"},
 		{t.deadLettered, "dead-lettered"},
-		{t.released, "given back"},
+		{t.released, "released"},
 		{t.lost, "lost to their deadline"},
 	} {
 		if part.n > 0 {

@@ -138,7 +138,7 @@ func TestCountsOfDeadLetters(t *testing.T) {
 		stderr string
 	}{
 		"12 dead letters redriven\n":                          {&tidingsv1.RedriveDeadLettersResponse{RedrivenCount: 12}, []string{"redrive", "work"}, command.StatusOK, ""},
-		"1 dead letter redriven\n":                            {&tidingsv1.RedriveDeadLettersResponse{RedrivenCount: 1, RemainingCount: 3}, []string{"redrive", "work"}, command.StatusFailed, "tidings: 3 dead letters left, because so many events are on their way: redrive again when they have been dealt with\n"},
+		"1 dead letter redriven\n":                            {&tidingsv1.RedriveDeadLettersResponse{RedrivenCount: 1, RemainingCount: 3}, []string{"redrive", "work"}, command.StatusFailed, "tidings: 3 dead letters left, because too many events are unsettled: redrive again when they have been settled\n"},
 		"1 dead letter would be redriven, 3 left for later\n": {&tidingsv1.RedriveDeadLettersResponse{RedrivenCount: 1, RemainingCount: 3}, []string{"redrive", "work", "--dry-run"}, command.StatusOK, ""},
 		"2 dead letters deleted\n":                            {&tidingsv1.PurgeDeadLettersResponse{PurgedCount: 2}, []string{"purge", "work", "--all"}, command.StatusOK, ""},
 		"0 dead letters would be deleted\n":                   {&tidingsv1.PurgeDeadLettersResponse{}, []string{"purge", "work", "--dry-run"}, command.StatusOK, ""},

@@ -10,25 +10,25 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
-// deadLetterFlags say which dead letters are meant.
-type deadLetterFlags struct {
+// whichFlags say which dead letters are meant.
+type whichFlags struct {
 	event         command.FilterFlags
 	causes        []string
 	since, before string
 	sequences     []int64
 }
 
-func (f *deadLetterFlags) add(cmd *cobra.Command) {
+func (f *whichFlags) add(cmd *cobra.Command) {
 	f.event.Add(cmd)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.causes, "cause", nil, "only those with this `cause`: nack (a consumer said so), max-attempts (the last attempt ended with a nack) or deadline (it ended with its deadline); repeated: with any of them")
-	flags.StringVar(&f.since, "since", "", "only what became a dead letter at this `time` or later: 2006-01-02T15:04:05Z, a day as 2006-01-02, or how long ago as 90m or 7d")
-	flags.StringVar(&f.before, "before", "", "only what became a dead letter before this `time`, as in --since")
-	flags.Int64SliceVar(&f.sequences, "sequence", nil, "only the event with this `sequence`; repeated: any of them")
+	flags.StringSliceVar(&f.causes, "cause", nil, "only dead letters with this `CAUSE`: nack (a consumer asked for it), max-attempts (the last attempt was nacked) or deadline (its deadline passed); repeated: any of them")
+	flags.StringVar(&f.since, "since", "", "only what became a dead letter at or after this "+command.TimeHelp)
+	flags.StringVar(&f.before, "before", "", "only what became a dead letter before this `TIME`, as in --since")
+	flags.Int64SliceVar(&f.sequences, "sequence", nil, "only the event with this `SEQUENCE`; repeated: any of them")
 }
 
 // filter returns what the flags describe, or nil for every dead letter.
-func (f *deadLetterFlags) filter(cmd *cobra.Command, now time.Time) (*tidingsv1.DeadLetterFilter, error) {
+func (f *whichFlags) filter(cmd *cobra.Command, now time.Time) (*tidingsv1.DeadLetterFilter, error) {
 	event, err := f.event.Filter(cmd.InOrStdin())
 	if err != nil {
 		return nil, err

@@ -16,24 +16,28 @@ import (
 
 const importBatch = 500
 
+// ImportCommand returns `tidings import`.
 func ImportCommand(a *command.App) *cobra.Command {
 	i := new(importing)
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
-		Short: "Store a long file of events, with one summary at the end",
-		Long: `Store the events of a file, or of standard input, in one topic. The lines are
-those of tidings publish, as tidings read --events-only prints them too.
+		Short: "Import a long file of events, with one summary at the end",
+		Long: `Import the events of a file, or of standard input, into one topic. The lines are
+those of 'tidings publish', as 'tidings read --events-only' prints them too.
 
-At the first refused event the import stops, unless --skip-invalid is set: then
+The import stops at the first refused event, unless --skip-invalid is set: then
 import the corrected lines in a file of their own. What was stored before stays
-stored. To go on after that or after an interruption,
-import the same file with the same --batch again within the topic's dedupe
-window; in a topic with --dedupe event, cut in whatever way.`,
+stored. To continue after that or after an interruption, import the same file
+with the same --batch again within the topic's dedupe window; in a topic with
+--dedupe event, with any --batch.`,
+		Example: `  tidings import orders.jsonl --topic orders
+  tidings read orders --events-only |
+    tidings import - --topic orders-copy --server http://127.0.0.1:7170`,
 		Args: command.Arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return i.run(cmd, a, args[0]) },
 	}
 	i.in.addFlags(cmd, importBatch)
-	cmd.Flags().BoolVar(&i.skipInvalid, "skip-invalid", false, "store the valid events and count the others, rather than stopping")
+	cmd.Flags().BoolVar(&i.skipInvalid, "skip-invalid", false, "store the valid events and count the others, rather than stop")
 	command.AddProgressFlag(cmd)
 	return cmd
 }

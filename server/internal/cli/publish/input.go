@@ -48,13 +48,13 @@ type eventInput struct {
 	read func(bytes int64)
 }
 
-const batchHelp = "`lines` in a request, at least 1 and at most as many events as the server takes (tidings info)"
+const batchHelp = "`LINES` in a request, from 1 to the events that the server accepts in one (see tidings info)"
 
 func (in *eventInput) addFlags(cmd *cobra.Command, batch int) {
 	flags := cmd.Flags()
-	flags.StringVar(&in.topic, "topic", "", "`name` of the topic to publish to (default: the one that the event's type declares)")
-	flags.StringVar(&in.source, "source", "", "`source` of the events that have none")
-	flags.BoolVar(&in.assignIDs, "assign-ids", false, "give a random id to the events that have none. Without ids in the input, a second try of it stores the events again")
+	flags.StringVar(&in.topic, "topic", "", "`TOPIC` to publish to (default: the one that the event type declares)")
+	flags.StringVar(&in.source, "source", "", "`SOURCE` of events that have none")
+	flags.BoolVar(&in.assignIDs, "assign-ids", false, "give events without an id a random one; a retry stores these again")
 	flags.IntVar(&in.batch, "batch", batch, batchHelp)
 }
 

@@ -23,6 +23,7 @@ const (
 	maxInFlight = 32
 )
 
+// Command returns `tidings publish`.
 func Command(a *command.App) *cobra.Command {
 	p := new(publishing)
 	cmd := &cobra.Command{
@@ -30,24 +31,27 @@ func Command(a *command.App) *cobra.Command {
 		Short: "Publish events from lines of JSON",
 		Long: `Publish the events of a file, or of standard input, each a line of JSON:
 
-  {"id":"1","source":"/shop","data":{"@type":"type.googleapis.com/shop.orders.v1.OrderPlaced",…}}
+  {"id":"1","source":"/shop","data":{"@type":"…/shop.orders.v1.OrderPlaced",…}}
 
-Lines are sent in requests of --batch lines, and a request is stored as a whole
-or not at all, unless --skip-invalid is set. At the first refused event the
-command stops: what earlier requests stored stays stored, and nothing of later
-ones is.
+Lines are sent in requests of --batch lines, and a request
+is stored as a whole or not at all, unless --skip-invalid is set. The command
+stops at the first refused event: what earlier requests stored stays stored, and
+nothing of later ones is.
 
 With --skip-invalid, publish the corrected lines in a file of their own: in the
 whole file, a request with a corrected line is refused as one that has been sent
 before, or, where the line wasn't sent at all, stored again.
 
-To try again, publish the same input with the same --batch: the server
-recognises the requests that it has stored, within the topic's dedupe window, and
-answers with the original sequences. That needs the ids to be in the input, so
---assign-ids is for events that need no second try.
+To retry, publish the same input with the same --batch: the server recognises
+the requests that it has stored, within the topic's dedupe window, and answers
+with the original sequences. That needs the ids to be in the input, so
+--assign-ids is for events that need no retry.
 
-Input that goes on for ever is best published with --batch 1: a request isn't
-sent before its lines are there.`,
+Publish endless input with --batch 1: a request isn't sent before its lines are
+there.`,
+		Example: `  tidings publish orders.jsonl
+  tidings publish --skip-invalid --receipts orders.jsonl > receipts.jsonl
+  tail -f orders.jsonl | tidings publish --batch 1`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -59,8 +63,8 @@ sent before its lines are there.`,
 		},
 	}
 	p.in.addFlags(cmd, publishBatch)
-	cmd.Flags().BoolVar(&p.skipInvalid, "skip-invalid", false, "store the valid events and name the others, rather than stopping")
-	cmd.Flags().BoolVar(&p.receipts, "receipts", false, "print a line of JSON for each stored event, and the summary on standard error")
+	cmd.Flags().BoolVar(&p.skipInvalid, "skip-invalid", false, "store the valid events and print why others are refused, rather than stop")
+	cmd.Flags().BoolVar(&p.receipts, "receipts", false, "print a line of JSON for each stored event, and the summary to standard error")
 	command.AddProgressFlag(cmd)
 	return cmd
 }

@@ -14,17 +14,20 @@ import (
 
 const validateBatch = 100
 
+// ValidateCommand returns `tidings validate`.
 func ValidateCommand(a *command.App) *cobra.Command {
 	v := new(validating)
 	cmd := &cobra.Command{
 		Use:   "validate FILE|-",
 		Short: "Check events as publish would, and store nothing",
-		Args:  command.Arguments("FILE"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return v.run(cmd, a, args[0]) },
+		Example: `  tidings validate orders.jsonl
+  tidings validate --topic orders - < orders.jsonl`,
+		Args: command.Arguments("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, a, args[0]) },
 	}
 	v.in.addFlags(cmd, validateBatch)
-	cmd.Flags().Lookup("topic").Usage = "`topic` to check for (default: the events are checked against their types alone)"
-	cmd.Flags().Lookup("assign-ids").Usage = "take events without an id as if publish assigned one"
+	cmd.Flags().Lookup("topic").Usage = "also check that this `TOPIC` accepts the events (default: only their types are checked)"
+	cmd.Flags().Lookup("assign-ids").Usage = "accept events without an id, as if publish assigned one"
 	command.AddProgressFlag(cmd)
 	return cmd
 }

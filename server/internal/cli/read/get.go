@@ -9,11 +9,13 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
+// GetCommand returns `tidings get`.
 func GetCommand(a *command.App) *cobra.Command {
 	return &cobra.Command{
-		Use:   "get TOPIC SEQUENCE",
-		Short: "Print one event as a line of JSON",
-		Args:  command.Arguments("TOPIC", "SEQUENCE"),
+		Use:     "get TOPIC SEQUENCE",
+		Short:   "Print one event as a line of JSON",
+		Example: "  tidings get orders 4097",
+		Args:    command.Arguments("TOPIC", "SEQUENCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sequence, err := strconv.ParseInt(args[1], 10, 64)
 			if err != nil {
@@ -27,7 +29,7 @@ func GetCommand(a *command.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return command.PrintWithPayload(cmd, command.NewPayloadTypes(c), response.GetRecorded())
+			return command.PrintJSON(cmd, command.NewPayloadTypes(c), response.GetRecorded())
 		},
 	}
 }

@@ -15,25 +15,30 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
+// Command returns `tidings read`.
 func Command(a *command.App) *cobra.Command {
 	r := new(reading)
 	cmd := &cobra.Command{
 		Use:   "read TOPIC",
 		Short: "Print the events of a topic as lines of JSON",
-		Long: `Print the events of a topic, each a line of JSON: a tidings.v1.RecordedEvent with
-the event, its sequence and the cursor from which to read on. The command ends
-after the last event that the topic held when it began, unless --follow is set.`,
+		Long: `Print the events of a topic, each a line of JSON: a tidings.v1.RecordedEvent
+with the event, its sequence and the cursor to continue after. The command ends
+after the last event that the topic held when it started, unless --follow is
+set.`,
+		Example: `  tidings read orders
+  tidings read orders --follow --from new --type shop.orders.v1.OrderPlaced
+  tidings read orders --from 2026-11-22 --until 2026-11-23 --events-only`,
 		Args: command.Arguments("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, a, args[0]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&r.from, "from", "earliest", "`position` to begin at: earliest, latest, new, "+command.PositionHelp)
-	flags.StringVar(&r.after, "after", "", "`cursor` to begin after, instead of --from")
-	flags.StringVar(&r.until, "until", "", "`position` to stop after: "+command.PositionHelp)
-	flags.BoolVarP(&r.follow, "follow", "f", false, "go on with what is published from now on, and reconnect after the last event where the connection is lost")
-	flags.Int64VarP(&r.limit, "limit", "n", 0, "print at most this many events; 0: all")
+	flags.StringVar(&r.from, "from", "earliest", command.StartHelp)
+	flags.StringVar(&r.after, "after", "", "start after this `CURSOR`, instead of --from")
+	flags.StringVar(&r.until, "until", "", command.StopHelp)
+	flags.BoolVarP(&r.follow, "follow", "f", false, "wait for new events, and reconnect after the last event if the connection is lost")
+	flags.Int64VarP(&r.limit, "limit", "n", 0, "print at most this `NUMBER` of events; 0: all")
 	r.filter.Add(cmd)
-	flags.BoolVar(&r.eventsOnly, "events-only", false, "print the events alone, as tidings publish and tidings import take them")
+	flags.BoolVar(&r.eventsOnly, "events-only", false, "print only the events, as tidings publish and import accept them")
 	return cmd
 }
 
@@ -69,7 +74,7 @@ func (r *reading) run(cmd *cobra.Command, a *command.App, topic string) (err err
 		err = command.ErrInterrupted
 	}
 	if err != nil && r.cursor != "" {
-		r.console.Printf("to read on: --after %s", r.cursor)
+		r.console.Printf("to continue: --after %s", r.cursor)
 	}
 	return err
 }

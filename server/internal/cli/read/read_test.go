@@ -80,7 +80,7 @@ func TestReadFailsWhereItCannotGoOn(t *testing.T) {
 			if status != test.status {
 				t.Errorf("status %d, want %d", status, test.status)
 			}
-			if !strings.Contains(stdout, `"id":"e-7"`) || !strings.Contains(stderr, "to read on: --after after-7\n") {
+			if !strings.Contains(stdout, `"id":"e-7"`) || !strings.Contains(stderr, "to continue: --after after-7\n") {
 				t.Errorf("printed %s and %s", stdout, stderr)
 			}
 		})

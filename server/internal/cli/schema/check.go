@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,46 +13,40 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
-func schemaCheckCommand(a *command.App) *cobra.Command {
+func checkCommand(a *command.App) *cobra.Command {
 	var source schemaSource
 	cmd := &cobra.Command{
 		Use:   "check " + schemaUse,
-		Short: "Say what schemas would break on the server",
-		Long: `Say what schemas would break on the server, and change nothing.
+		Short: "Check whether schemas are compatible",
+		Long: `Check whether schemas are compatible with the server's, and register nothing.
 
 They are compared with every revision of the server's schemas that is still
 live. The exit status is 3 if they would break readers or writers of events.
 
 ` + schemaSourceHelp,
+		Example: `  tidings schema check events
+  tidings schema check image.binpb --output json`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := command.WantsJSON(cmd)
-			if err != nil {
-				return err
+			var local *localSchemas
+			var incompatible int
+			check := func(c *command.Client) (_ *tidingsv1beta1.CheckCompatibilityResponse, err error) {
+				if local, err = source.read(cmd, args); err != nil {
+					return nil, err
+				}
+				request := &tidingsv1beta1.CheckCompatibilityRequest{Image: local.image}
+				if err := checkSize(cmd.Context(), c, request); err != nil {
+					return nil, err
+				}
+				response, err := c.Registry.CheckCompatibility(cmd.Context(), request)
+				incompatible = len(response.GetViolations())
+				return response, err
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			local, err := source.read(cmd, args)
-			if err != nil {
-				return err
-			}
-			request := &tidingsv1beta1.CheckCompatibilityRequest{Image: local.image}
-			if err := checkSize(cmd.Context(), c, request); err != nil {
-				return err
-			}
-			response, err := c.Registry.CheckCompatibility(cmd.Context(), request)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = command.PrintJSON(cmd, response)
-			} else {
-				err = printVerdict(cmd, local, response)
-			}
-			if n := len(response.GetViolations()); err == nil && n > 0 {
-				err = command.WithStatus(command.StatusRefused, fmt.Errorf("%s", command.Count(int64(n), "incompatible change")))
+			err := command.Show(cmd, a, check, func(_ *command.Client, response *tidingsv1beta1.CheckCompatibilityResponse) error {
+				return printVerdict(cmd, local, response)
+			})
+			if err == nil && incompatible > 0 {
+				err = command.WithStatus(command.StatusRefused, errors.New(command.Count(int64(incompatible), "incompatible change")))
 			}
 			return err
 		},

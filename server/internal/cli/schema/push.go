@@ -14,52 +14,48 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
-func schemaPushCommand(a *command.App) *cobra.Command {
+func pushCommand(a *command.App) *cobra.Command {
 	var source schemaSource
 	request := new(tidingsv1beta1.RegisterSchemaRequest)
 	cmd := &cobra.Command{
 		Use:   "push " + schemaUse,
-		Short: "Give the server schemas, where they break nobody",
-		Long: `Give the server schemas, where they break nobody: new event types, and new
-versions of those that it has.
+		Short: "Register schemas if compatible",
+		Long: `Register schemas if they are compatible: new event types, and new versions of
+registered ones.
 
-All replicas of the server get them, and keep them over restarts. Files that the
-server has besides stay as they are. The exit status is 3 if the schemas would
-break readers or writers of events; nothing is changed then.
+All replicas of the server get them, and keep them over restarts. Registered
+files that aren't among them stay. The exit status is 3, and nothing is
+registered, if they would break readers or writers of events.
 
 ` + schemaSourceHelp,
+		Example: `  tidings schema push events
+  buf build -o image.binpb && tidings schema push image.binpb`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := command.WantsJSON(cmd)
-			if err != nil {
+			register := func(c *command.Client) (*tidingsv1beta1.RegisterSchemaResponse, error) {
+				local, err := source.read(cmd, args)
+				if err != nil {
+					return nil, err
+				}
+				request.Image = local.image
+				if err := checkSize(cmd.Context(), c, request); err != nil {
+					return nil, err
+				}
+				response, err := c.Registry.RegisterSchema(cmd.Context(), request)
+				if err != nil {
+					return nil, local.refused(cmd, err)
+				}
+				return response, nil
+			}
+			return command.Show(cmd, a, register, func(_ *command.Client, response *tidingsv1beta1.RegisterSchemaResponse) error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: revision %s\n",
+					pushOutcome(response.GetOutcome(), request.GetValidateOnly()), command.Printable(response.GetRevision()))
 				return err
-			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			local, err := source.read(cmd, args)
-			if err != nil {
-				return err
-			}
-			request.Image = local.image
-			if err := checkSize(cmd.Context(), c, request); err != nil {
-				return err
-			}
-			response, err := c.Registry.RegisterSchema(cmd.Context(), request)
-			if err != nil {
-				return local.refused(cmd, err)
-			}
-			if asJSON {
-				return command.PrintJSON(cmd, response)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: revision %s\n",
-				pushOutcome(response.GetOutcome(), request.GetValidateOnly()), command.Printable(response.GetRevision()))
-			return err
+			})
 		},
 	}
-	cmd.Flags().BoolVar(&request.ValidateOnly, "validate-only", false, "check everything and register nothing")
-	cmd.Flags().StringVar(&request.ExpectedRevision, "expected-revision", "", "register only if this is the `revision` of the server's schemas")
+	cmd.Flags().BoolVar(&request.ValidateOnly, "validate-only", false, "check, and register nothing")
+	cmd.Flags().StringVar(&request.ExpectedRevision, "expected-revision", "", "register only if this is the current `REVISION` of the server's schemas")
 	source.addFlags(cmd)
 	command.AddOutputFlag(cmd)
 	return cmd

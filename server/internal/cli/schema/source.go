@@ -33,7 +33,7 @@ Files of google.protobuf, buf.validate and tidings are taken along only as far
 as the others import them.`
 
 func (s *schemaSource) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.buf, "buf", "buf", "`program` that builds a directory: a path, or a name in PATH")
+	cmd.Flags().StringVar(&s.buf, "buf", "buf", "`PROGRAM` that builds a directory, Buf: a path, or a name in PATH")
 }
 
 // atMostOne wants one positional argument or none.

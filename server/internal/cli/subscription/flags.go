@@ -12,8 +12,8 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
-// subscriptionFlags are the settings of a subscription that can be changed.
-type subscriptionFlags struct {
+// settingsFlags are the settings of a subscription that can be changed.
+type settingsFlags struct {
 	description string
 	filter      command.FilterFlags
 	ackDeadline command.DurationFlag
@@ -24,20 +24,20 @@ type subscriptionFlags struct {
 	expireAfter command.DurationFlag
 }
 
-func (f *subscriptionFlags) add(cmd *cobra.Command) {
+func (f *settingsFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.description, "description", "", "what the subscription is for")
+	flags.StringVar(&f.description, "description", "", "`TEXT` that says what the subscription is for")
 	f.filter.Add(cmd)
-	flags.Var(&f.ackDeadline, "ack-deadline", "how long a consumer has for an event, 1s to 1h; it may ask for more. 0: as the server has it (30s)")
-	flags.Var(&f.minBackoff, "min-backoff", "delay before the second attempt (as the server has it: 1s)")
-	flags.Var(&f.maxBackoff, "max-backoff", "longest delay before another attempt (as the server has it: 5m)")
-	flags.Float64Var(&f.multiplier, "multiplier", 0, "by what each delay is longer than the one before, 1 to 10. 0: as the server has it (2)")
-	flags.Var(&f.maxAttempts, "max-attempts", "attempts after which an event becomes a dead letter, 1 to 1000, or unlimited. 0: as the server has it (10)")
-	flags.Var(&f.expireAfter, "expire-after-idle", "delete the subscription, with its dead letters, when no consumer has used it for this long, such as 30d. 0: never")
+	flags.Var(&f.ackDeadline, "ack-deadline", "`DURATION` after which an event that isn't settled is delivered again, 1s to 1h; consumers can extend it; 0: server default (30s)")
+	flags.Var(&f.minBackoff, "min-backoff", "`DURATION` before the second delivery attempt (server default: 1s)")
+	flags.Var(&f.maxBackoff, "max-backoff", "longest `DURATION` between delivery attempts (server default: 5m)")
+	flags.Float64Var(&f.multiplier, "multiplier", 0, "`FACTOR` by which each delay is longer than the one before, 1 to 10; 0: server default (2)")
+	flags.Var(&f.maxAttempts, "max-attempts", "max delivery attempts before dead-lettering: a `NUMBER` from 1 to 1000, or unlimited; 0: server default (10)")
+	flags.Var(&f.expireAfter, "expire-after-idle", "delete the subscription with its dead letters when no consumer has used it for this `DURATION`, such as 30d; 0: never")
 }
 
 // subscription returns a subscription with the settings of the flags.
-func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidingsv1.Subscription, error) {
+func (f *settingsFlags) subscription(cmd *cobra.Command, name string) (*tidingsv1.Subscription, error) {
 	s := &tidingsv1.Subscription{Name: name, Description: f.description}
 	var err error
 	if s.Filter, err = f.filter.Filter(cmd.InOrStdin()); err != nil {
@@ -72,9 +72,9 @@ func (f *subscriptionFlags) subscription(cmd *cobra.Command, name string) (*tidi
 	return s, nil
 }
 
-// subscriptionPaths are the paths that UpdateSubscription takes, by the flag
+// paths are the paths that UpdateSubscription takes, by the flag
 // that sets them, the filter and the attempts aside.
-var subscriptionPaths = []struct{ flag, path string }{
+var paths = []struct{ flag, path string }{
 	{"description", "description"},
 	{"ack-deadline", "ack_deadline"},
 	{"min-backoff", "retry_policy.min_backoff"},
@@ -84,9 +84,9 @@ var subscriptionPaths = []struct{ flag, path string }{
 }
 
 // changed returns the paths of the settings that the flags name.
-func (f *subscriptionFlags) changed(cmd *cobra.Command) *fieldmaskpb.FieldMask {
+func (f *settingsFlags) changed(cmd *cobra.Command) *fieldmaskpb.FieldMask {
 	mask := new(fieldmaskpb.FieldMask)
-	for _, p := range subscriptionPaths {
+	for _, p := range paths {
 		if cmd.Flags().Changed(p.flag) {
 			mask.Paths = append(mask.Paths, p.path)
 		}

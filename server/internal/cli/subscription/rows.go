@@ -12,32 +12,19 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
-// showSubscription makes a call and prints the subscription that it returns.
-func showSubscription(a *command.App, cmd *cobra.Command, call func(*command.Client) (*tidingsv1.Subscription, error)) error {
-	asJSON, err := command.WantsJSON(cmd)
-	if err != nil {
-		return err
-	}
-	c, err := a.Client()
-	if err != nil {
-		return err
-	}
-	subscription, err := call(c)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return command.PrintJSON(cmd, subscription)
-	}
-	return command.Table(cmd.OutOrStdout(), subscriptionRows(subscription)...)
+// show makes a call and prints the subscription that it returns.
+func show(cmd *cobra.Command, a *command.App, call func(*command.Client) (*tidingsv1.Subscription, error)) error {
+	return command.Show(cmd, a, call, func(_ *command.Client, s *tidingsv1.Subscription) error {
+		return command.Table(cmd.OutOrStdout(), rows(s)...)
+	})
 }
 
-func subscriptionRows(s *tidingsv1.Subscription) [][]string {
+func rows(s *tidingsv1.Subscription) [][]string {
 	rows := [][]string{
 		{"name:", s.GetName()},
 		{"topic:", s.GetTopic()},
 		{"description:", s.GetDescription()},
-		{"state:", subscriptionState(s)},
+		{"state:", state(s)},
 		{"filter:", filterText(s.GetFilter())},
 		{"ordering:", orderingName(s.GetOrdering())},
 		{"ack deadline:", command.DurationName(s.GetAckDeadline())},
@@ -52,21 +39,21 @@ func subscriptionRows(s *tidingsv1.Subscription) [][]string {
 		rows = append(rows, []string{"updated:", s.GetUpdateTime().AsTime().Format(time.RFC3339)})
 	}
 	if s.GetStatistics() != nil {
-		rows = append(rows, progressRows(s.GetStatistics())...)
+		rows = append(rows, statisticsRows(s.GetStatistics())...)
 	}
 	return rows
 }
 
-// progressRows shows how far the consumers are.
-func progressRows(s *tidingsv1.SubscriptionStatistics) [][]string {
+// statisticsRows shows the statistics.
+func statisticsRows(s *tidingsv1.SubscriptionStatistics) [][]string {
 	backlog := command.Count(s.GetBacklogEvents(), "event")
 	if s.GetBacklogEstimated() {
 		backlog = "about " + backlog
 	}
 	rows := [][]string{
 		{"backlog:", backlog},
-		{"in hand:", command.Count(s.GetInFlightEvents(), "event")},
-		{"to be retried:", command.Count(s.GetRetryingEvents(), "event")},
+		{"in flight:", command.Count(s.GetInFlightEvents(), "event")},
+		{"retrying:", command.Count(s.GetRetryingEvents(), "event")},
 		{"blocked:", fmt.Sprintf("%s of %s", command.Count(s.GetBlockedEvents(), "event"), command.Count(s.GetBlockedKeys(), "key"))},
 		{"dead letters:", strconv.FormatInt(s.GetDeadLetteredEvents(), 10)},
 		{"oldest unsettled:", oldestText(s)},
@@ -92,7 +79,7 @@ func oldestText(s *tidingsv1.SubscriptionStatistics) string {
 	return text
 }
 
-func subscriptionState(s *tidingsv1.Subscription) string {
+func state(s *tidingsv1.Subscription) string {
 	switch {
 	case s.GetDetached():
 		return "detached: its topic is deleted"

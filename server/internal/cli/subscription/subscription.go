@@ -12,34 +12,40 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
+// Command returns `tidings subscription`.
 func Command(a *command.App) *cobra.Command {
 	cmd := command.Group(&cobra.Command{
 		Use:   "subscription",
-		Short: "Create, show, change, move and delete subscriptions",
-		Long: `Create, show, change, move and delete subscriptions. A subscription is a durable
+		Short: "Create, show, update, seek and delete subscriptions",
+		Long: `Create, show, update, seek and delete subscriptions. A subscription is a durable
 position in a topic that consumers share: see tidings consume.`,
+		Example: `  tidings subscription create shipping --topic orders
+  tidings subscription get shipping`,
 	})
 	cmd.AddCommand(
-		subscriptionCreateCommand(a),
-		subscriptionGetCommand(a),
-		subscriptionListCommand(a),
-		subscriptionUpdateCommand(a),
-		subscriptionDeleteCommand(a),
-		subscriptionSeekCommand(a),
-		subscriptionPauseCommand(a, "pause", "Stop delivering. What has been delivered can be settled", true),
-		subscriptionPauseCommand(a, "resume", "Deliver again after a pause", false),
+		createCommand(a),
+		getCommand(a),
+		listCommand(a),
+		updateCommand(a),
+		deleteCommand(a),
+		seekCommand(a),
+		pauseCommand(a, "pause", "Stop delivering; what is in flight can still be settled", true),
+		pauseCommand(a, "resume", "Deliver again after a pause", false),
 	)
 	return cmd
 }
 
-func subscriptionCreateCommand(a *command.App) *cobra.Command {
-	var settings subscriptionFlags
+func createCommand(a *command.App) *cobra.Command {
+	var settings settingsFlags
 	var topic, ordering, from, after string
 	var paused bool
 	cmd := &cobra.Command{
 		Use:   "create NAME --topic TOPIC",
 		Short: "Create a subscription",
-		Args:  command.Arguments("NAME"),
+		Example: `  tidings subscription create shipping --topic orders
+  tidings subscription create large --topic orders --from new --ordering key \
+    --type shop.orders.v1.OrderPlaced --where 'data.total.minor_units > 10000'`,
+		Args: command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if topic == "" {
 				return command.Usagef("--topic is missing: the topic whose events are delivered")
@@ -56,30 +62,31 @@ func subscriptionCreateCommand(a *command.App) *cobra.Command {
 			if request.Start, err = command.PositionFlags(cmd, "from", from, after, time.Now()); err != nil {
 				return err
 			}
-			return showSubscription(a, cmd, func(c *command.Client) (*tidingsv1.Subscription, error) {
+			return show(cmd, a, func(c *command.Client) (*tidingsv1.Subscription, error) {
 				response, err := c.Subscriptions.CreateSubscription(cmd.Context(), request)
 				return response.GetSubscription(), err
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&topic, "topic", "", "`name` of the topic whose events are delivered. Required; it can't be changed later")
-	flags.StringVar(&from, "from", "earliest", "`position` to begin at: earliest, latest, new, "+command.PositionHelp)
-	flags.StringVar(&after, "after", "", "`cursor` to begin after, instead of --from")
-	flags.StringVar(&ordering, "ordering", "none", "which events wait for an earlier one to be settled: `none`, key (those of its partition key) or total (every one). It can't be changed later")
+	flags.StringVar(&topic, "topic", "", "`TOPIC` whose events are delivered; required, and can't be changed later")
+	flags.StringVar(&from, "from", "earliest", command.StartHelp)
+	flags.StringVar(&after, "after", "", "start after this `CURSOR`, instead of --from")
+	flags.StringVar(&ordering, "ordering", "none", "which events wait until an earlier one is settled: none, those with the same partition key, or all. `ORDERING` is none, key or total and can't be changed later")
 	settings.add(cmd)
-	flags.BoolVar(&paused, "paused", false, "deliver nothing until tidings subscription resume")
+	flags.BoolVar(&paused, "paused", false, "deliver nothing until 'tidings subscription resume'")
 	command.AddOutputFlag(cmd)
 	return cmd
 }
 
-func subscriptionGetCommand(a *command.App) *cobra.Command {
+func getCommand(a *command.App) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "get NAME",
-		Short: "Show a subscription and how far its consumers are",
-		Args:  command.Arguments("NAME"),
+		Use:     "get NAME",
+		Short:   "Show a subscription, its settings and statistics",
+		Example: "  tidings subscription get shipping",
+		Args:    command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return showSubscription(a, cmd, func(c *command.Client) (*tidingsv1.Subscription, error) {
+			return show(cmd, a, func(c *command.Client) (*tidingsv1.Subscription, error) {
 				response, err := c.Subscriptions.GetSubscription(cmd.Context(), &tidingsv1.GetSubscriptionRequest{Name: args[0]})
 				return response.GetSubscription(), err
 			})
@@ -89,60 +96,43 @@ func subscriptionGetCommand(a *command.App) *cobra.Command {
 	return cmd
 }
 
-func subscriptionListCommand(a *command.App) *cobra.Command {
+func listCommand(a *command.App) *cobra.Command {
 	var topic string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the subscriptions",
-		Args:  command.Arguments(),
+		Use:     "list",
+		Short:   "List subscriptions",
+		Example: "  tidings subscription list --topic orders",
+		Args:    command.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			asJSON, err := command.WantsJSON(cmd)
-			if err != nil {
-				return err
+			list := command.List[*tidingsv1.Subscription]{
+				Heading: []string{"NAME", "TOPIC", "STATE", "ORDERING", "FILTER", "DESCRIPTION"},
+				Row: func(s *tidingsv1.Subscription) []string {
+					return []string{s.GetName(), s.GetTopic(), state(s), orderingName(s.GetOrdering()), filterText(s.GetFilter()), s.GetDescription()}
+				},
+				Page: func(c *command.Client, token string) ([]*tidingsv1.Subscription, string, error) {
+					response, err := c.Subscriptions.ListSubscriptions(cmd.Context(), &tidingsv1.ListSubscriptionsRequest{Topic: topic, PageToken: token})
+					return response.GetSubscriptions(), response.GetNextPageToken(), err
+				},
 			}
-			c, err := a.Client()
-			if err != nil {
-				return err
-			}
-			rows := [][]string{{"NAME", "TOPIC", "STATE", "ORDERING", "FILTER", "DESCRIPTION"}}
-			request := &tidingsv1.ListSubscriptionsRequest{Topic: topic}
-			for {
-				response, err := c.Subscriptions.ListSubscriptions(cmd.Context(), request)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					if err := command.PrintJSON(cmd, response.GetSubscriptions()...); err != nil {
-						return err
-					}
-				}
-				for _, s := range response.GetSubscriptions() {
-					rows = append(rows, []string{s.GetName(), s.GetTopic(), subscriptionState(s), orderingName(s.GetOrdering()), filterText(s.GetFilter()), s.GetDescription()})
-				}
-				if request.PageToken = response.GetNextPageToken(); request.GetPageToken() == "" {
-					break
-				}
-			}
-			if asJSON {
-				return nil
-			}
-			return command.Table(cmd.OutOrStdout(), rows...)
+			return list.Print(cmd, a)
 		},
 	}
-	cmd.Flags().StringVar(&topic, "topic", "", "only those of the topic with this `name`")
+	cmd.Flags().StringVar(&topic, "topic", "", "only subscriptions of this `TOPIC`")
 	command.AddOutputFlag(cmd)
 	return cmd
 }
 
-func subscriptionUpdateCommand(a *command.App) *cobra.Command {
-	var settings subscriptionFlags
+func updateCommand(a *command.App) *cobra.Command {
+	var settings settingsFlags
 	var everyEvent bool
 	var etag string
 	cmd := &cobra.Command{
 		Use:   "update NAME",
-		Short: "Change the settings of a subscription that the flags name",
-		Long: `Change the settings of a subscription that the flags name. The filter is one
-setting: its flags together replace it as a whole.`,
+		Short: "Update the settings of a subscription for which flags are given",
+		Long: `Update the settings of a subscription for which flags are given. The filter is
+one setting: its flags together replace it as a whole.`,
+		Example: `  tidings subscription update shipping --max-attempts 20 --max-backoff 15m
+  tidings subscription update large --no-filter`,
 		Args: command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			subscription, err := settings.subscription(cmd, args[0])
@@ -160,24 +150,25 @@ setting: its flags together replace it as a whole.`,
 			if len(request.GetUpdateMask().GetPaths()) == 0 {
 				return command.Usagef("nothing to change: no flag names a setting")
 			}
-			return showSubscription(a, cmd, func(c *command.Client) (*tidingsv1.Subscription, error) {
+			return show(cmd, a, func(c *command.Client) (*tidingsv1.Subscription, error) {
 				response, err := c.Subscriptions.UpdateSubscription(cmd.Context(), request)
 				return response.GetSubscription(), err
 			})
 		},
 	}
 	settings.add(cmd)
-	cmd.Flags().BoolVar(&everyEvent, "no-filter", false, "deliver every event from now on")
-	cmd.Flags().StringVar(&etag, "etag", "", "change the subscription only if this is its present etag")
+	cmd.Flags().BoolVar(&everyEvent, "no-filter", false, "remove the filter: deliver all events")
+	cmd.Flags().StringVar(&etag, "etag", "", "update the subscription only if this is its current `ETAG`")
 	command.AddOutputFlag(cmd)
 	return cmd
 }
 
-func subscriptionPauseCommand(a *command.App, name, short string, paused bool) *cobra.Command {
+func pauseCommand(a *command.App, name, short string, paused bool) *cobra.Command {
 	return &cobra.Command{
-		Use:   name + " NAME",
-		Short: short,
-		Args:  command.Arguments("NAME"),
+		Use:     name + " NAME",
+		Short:   short,
+		Example: "  tidings subscription " + name + " shipping",
+		Args:    command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.Client()
 			if err != nil {
@@ -196,12 +187,13 @@ func subscriptionPauseCommand(a *command.App, name, short string, paused bool) *
 	}
 }
 
-func subscriptionDeleteCommand(a *command.App) *cobra.Command {
+func deleteCommand(a *command.App) *cobra.Command {
 	var etag string
 	cmd := &cobra.Command{
-		Use:   "delete NAME",
-		Short: "Delete a subscription and its dead letters, for good",
-		Args:  command.Arguments("NAME"),
+		Use:     "delete NAME",
+		Short:   "Delete a subscription and its dead letters permanently",
+		Example: "  tidings subscription delete shipping",
+		Args:    command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.Client()
 			if err != nil {
@@ -214,22 +206,24 @@ func subscriptionDeleteCommand(a *command.App) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&etag, "etag", "", "delete the subscription only if this is its present etag")
+	cmd.Flags().StringVar(&etag, "etag", "", "delete the subscription only if this is its current `ETAG`")
 	return cmd
 }
 
-func subscriptionSeekCommand(a *command.App) *cobra.Command {
+func seekCommand(a *command.App) *cobra.Command {
 	var to, after string
 	cmd := &cobra.Command{
 		Use:   "seek NAME --to POSITION | --after CURSOR",
-		Short: "Move a subscription: deliver everything from a position on, and nothing before",
-		Long: `Move a subscription: everything from the position on is delivered, again or for
-the first time, and nothing before. What consumers have in hand can't be settled
-any more. Dead letters stay.`,
+		Short: "Move a subscription to another position in its topic",
+		Long: `Move a subscription to another position in its topic: all events from there on
+are delivered, also those that were before, and none of the earlier ones. Events
+in flight can't be settled any more. Dead letters stay.`,
+		Example: `  tidings subscription seek shipping --to 2026-11-22T10:00:00Z
+  tidings subscription seek shipping --to latest`,
 		Args: command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to == "" && after == "" {
-				return command.Usagef("--to or --after must say where to go on")
+				return command.Usagef("--to or --after is missing: the position to seek to")
 			}
 			position, err := command.PositionFlags(cmd, "to", to, after, time.Now())
 			if err != nil {
@@ -243,14 +237,14 @@ any more. Dead letters stay.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s goes on after the cursor %s\n", args[0], command.Printable(response.GetCursor()))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s continues after the cursor %s\n", args[0], command.Printable(response.GetCursor()))
 			if previous := response.GetPreviousCursor(); previous != "" {
-				fmt.Fprintf(cmd.OutOrStdout(), "the way back: tidings subscription seek %s --after %s\n", args[0], command.Printable(previous))
+				fmt.Fprintf(cmd.OutOrStdout(), "to undo this: tidings subscription seek %s --after %s\n", args[0], command.Printable(previous))
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "`position` to go on at: earliest, latest, new, "+command.PositionHelp)
-	cmd.Flags().StringVar(&after, "after", "", "`cursor` to go on after, instead of --to")
+	cmd.Flags().StringVar(&to, "to", "", command.SeekHelp)
+	cmd.Flags().StringVar(&after, "after", "", "seek to just after this `CURSOR`, instead of --to")
 	return cmd
 }

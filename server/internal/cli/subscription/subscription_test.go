@@ -94,8 +94,8 @@ etag:              e
 created:           2026-11-22T10:00:00Z
 updated:           2026-11-22T10:00:00Z
 backlog:           about 1000 events
-in hand:           1 event
-to be retried:     2 events
+in flight:         1 event
+retrying:          2 events
 blocked:           3 events of 1 key
 dead letters:      4
 oldest unsettled:  sequence 4097, published 2026-11-22T10:00:00Z
@@ -114,8 +114,8 @@ retry:             unlimited attempts
 expires:           never
 etag:              
 backlog:           0 events
-in hand:           0 events
-to be retried:     0 events
+in flight:         0 events
+retrying:          0 events
 blocked:           0 events of 0 keys
 dead letters:      0
 oldest unsettled:  none
