@@ -13,33 +13,32 @@ import (
 	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // dispatch leases what there is to the sessions that wait, in the order in which
-// they came to wait, and answers those that have waited long enough.
+// they came to wait, and replies to those that have waited long enough.
 func (o *owner) dispatch(now time.Time) error {
 	if o.delivers() && o.feed == nil && len(o.waiting) > 0 && !now.Before(o.feedAfter) {
 		o.feed = newFeed(o)
 	}
 	kept := o.waiting[:0]
 	more := o.delivers()
-	for i, q := range o.waiting {
-		s := o.sessions[q.request.GetLease().GetSession()]
+	for i, p := range o.waiting {
+		s := o.sessions[p.session]
 		if s == nil {
-			o.refuse(q, o.sessionError())
+			o.refuse(p.call, o.sessionError())
 			continue
 		}
-		if q.ctx.Err() != nil {
-			continue // Nobody waits for the answer.
+		if p.call.ctx.Err() != nil {
+			continue // Nobody waits for the reply.
 		}
 		if s.resized {
 			s.resized = false
-			o.answer(q, &replicav1.OwnerResponse{Window: s.window})
+			o.reply(p.call, &response{window: s.window})
 			continue
 		}
 		if more && o.topic != nil {
-			f := &frame{owner: o, session: s, question: q, now: now}
+			f := &frame{owner: o, session: s, limits: p.leaseRequest, now: now}
 			var err error
 			if more, err = f.fill(); err != nil {
 				o.waiting = append(kept, o.waiting[i:]...)
@@ -47,17 +46,17 @@ func (o *owner) dispatch(now time.Time) error {
 			}
 			if f.count > 0 {
 				s.unsent, s.frameBytes = f.refs, len(f.encoded)
-				o.answer(q, &replicav1.OwnerResponse{Deliveries: f.encoded})
+				o.reply(p.call, &response{deliveries: f.encoded})
 				continue
 			}
 		}
 		switch {
 		case o.topic == nil:
-			o.refuse(q, replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND)
-		case o.givesUp(q, s, now):
-			o.answer(q, new(replicav1.OwnerResponse))
+			o.refuse(p.call, engine.ErrTopicNotFound)
+		case o.givesUp(p, s, now):
+			o.reply(p.call, new(response))
 		default:
-			kept = append(kept, q)
+			kept = append(kept, p)
 		}
 	}
 	clear(o.waiting[len(kept):])
@@ -65,17 +64,17 @@ func (o *owner) dispatch(now time.Time) error {
 	return nil
 }
 
-// lookTime bounds how long a Pull looks for what there is, beyond its wait.
-const lookTime = 5 * time.Second
+// scanTimeout bounds how long a Pull waits for the feed, beyond its own wait.
+const scanTimeout = 5 * time.Second
 
-// givesUp reports whether a question is to be answered that there is nothing. A
-// Pull is due what the topic holds when its wait is over, though the feed may
-// only just have begun.
-func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
+// givesUp reports whether the reply is that there is nothing. A Pull is due what
+// the topic holds when its wait is over, though the feed may only just have
+// begun.
+func (o *owner) givesUp(p *pendingLease, s *session, now time.Time) bool {
 	switch {
-	case q.upTo > 0:
-		return !o.seeks() || o.looked(q.upTo) || !now.Before(q.until)
-	case now.Before(q.until):
+	case p.upTo > 0:
+		return !o.seeks() || o.passed(p.upTo) || !now.Before(p.until)
+	case now.Before(p.until):
 		return false
 	case !s.once || !o.seeks():
 		return true
@@ -83,24 +82,24 @@ func (o *owner) givesUp(q *question, s *session, now time.Time) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	state, err := o.hub.engine.State(ctx, o.topic)
-	if err != nil || state.First == state.End || o.looked(state.End) {
+	if err != nil || state.First == state.End || o.passed(state.End) {
 		return true
 	}
-	q.upTo, q.until = state.End, now.Add(lookTime)
+	p.upTo, p.until = state.End, now.Add(scanTimeout)
 	return false
 }
 
 // seeks reports whether an event that the topic holds could be delivered next.
 func (o *owner) seeks() bool { return o.delivers() && o.machine.CanAdmit() }
 
-// looked reports whether the position is at a sequence, or past it.
-func (o *owner) looked(sequence int64) bool { return o.machine.Position() >= sequence }
+// passed reports whether the position is at a sequence, or past it.
+func (o *owner) passed(sequence int64) bool { return o.machine.Position() >= sequence }
 
-// frame is the answer to a Lease in the making: an encoded DeliveryBatch.
+// frame is the reply to a leaseRequest in the making: an encoded DeliveryBatch.
 type frame struct {
 	owner          *owner
 	session        *session
-	question       *question
+	limits         *leaseRequest
 	now            time.Time
 	count          int32
 	matched        bool // An event has been filtered, which may take long.
@@ -121,7 +120,7 @@ const fillTime = 100 * time.Millisecond
 // fill leases what fits. more is false where there is nothing left that anybody
 // could be given.
 func (f *frame) fill() (more bool, err error) {
-	for f.count < f.question.request.GetLease().GetMaxEvents() {
+	for f.count < f.limits.maxEvents {
 		if events, _ := f.session.room(); events <= 0 {
 			return true, nil
 		}
@@ -202,7 +201,7 @@ func (f *frame) fits(e event) bool {
 		return false
 	}
 	const overhead = 256 // Beside the event, about; a nack's reason may add to it.
-	return f.count == 0 || len(f.encoded)+len(e.raw)+overhead <= int(f.question.request.GetLease().GetMaxBytes())
+	return f.count == 0 || len(f.encoded)+len(e.raw)+overhead <= int(f.limits.maxBytes)
 }
 
 // add leases an event and adds its Delivery.
@@ -264,7 +263,7 @@ func (f *frame) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 	b := eventlog.AppendRecorded(f.owner.scratch[:0], eventField, f.owner.subscription.Config.GetTopicUid(), e.raw, e.sequence, e.after, f.suffix)
 	var token [2 * tokenBytes]byte
 	b = protowire.AppendTag(b, tokenField, protowire.BytesType)
-	b = protowire.AppendBytes(b, f.owner.tokens.append(token[:0], ref.Generation, ref.Sequence, ref.Delivery))
+	b = protowire.AppendBytes(b, f.owner.tokens.append(token[:0], ref))
 	b = protowire.AppendTag(b, attemptField, protowire.VarintType)
 	b = protowire.AppendVarint(b, uint64(delivery.Attempt))
 	b = protowire.AppendTag(b, deadlineField, protowire.BytesType)

@@ -14,11 +14,11 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/local"
+	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -88,15 +88,6 @@ func TestExpireIdle(t *testing.T) {
 		}
 		return err == nil
 	}
-	call := func(s *engine.Subscription, request *replicav1.OwnerRequest) {
-		t.Helper()
-		if _, err := hub.Call(ctx, s, request); err != nil {
-			t.Fatal(err)
-		}
-	}
-	attach := &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-		Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}},
-	}}
 	never, unused := subscribe("never", 1, nil), subscribe("unused", 2, durationpb.New(time.Hour))
 	used, consumed := subscribe("used", 3, durationpb.New(time.Hour)), subscribe("consumed", 4, durationpb.New(time.Hour))
 	now := time.Now()
@@ -106,8 +97,13 @@ func TestExpireIdle(t *testing.T) {
 			t.Fatalf("%s expired too early", s.Name)
 		}
 	}
-	call(consumed, attach)
-	call(used, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Settle{Settle: new(replicav1.Settle)}})
+	stream, err := hub.Open(ctx, consumed, StreamConfig{Window: window})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hub.Settle(ctx, used, []lease.Settlement{{Action: lease.Ack}}); err != nil {
+		t.Fatal(err)
+	}
 	// As if they had been made long ago: the last use counts.
 	for _, s := range []*engine.Subscription{unused, used} {
 		config := s.Config
@@ -125,7 +121,7 @@ func TestExpireIdle(t *testing.T) {
 	if !exists(never) || exists(used) || !exists(consumed) {
 		t.Fatalf("after a day: never %v, used %v, consumed %v", exists(never), exists(used), exists(consumed))
 	}
-	call(consumed, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Detach{Detach: &replicav1.Detach{Session: "stream"}}})
+	stream.Close(ctx)
 	hub.ExpireIdle(now.Add(24 * time.Hour))
 	if exists(consumed) || !exists(never) {
 		t.Errorf("at the end: consumed %v, never %v", exists(consumed), exists(never))

@@ -11,42 +11,68 @@ import (
 	"example.com/tidings/server/internal/engine"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
-// inspect shows the statistics. What the storage has to be asked for, it is
-// asked beside the owner's work.
-func (o *owner) inspect(q *question, request *replicav1.Inspect) {
+// Inspect returns the statistics of a subscription, or
+//
+//   - engine.ErrSubscriptionNotFound where it was deleted,
+//   - ErrUnavailable, engine.ErrUnavailable or engine.ErrFull,
+//   - the error of the context.
+func (h *Hub) Inspect(ctx context.Context, s *engine.Subscription) (*tidingsv1.SubscriptionStatistics, error) {
+	response, err := h.call(ctx, s, &inspectRequest{statisticsOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	return response.statistics, nil
+}
+
+// Redriven returns, ascending, the sequences of the events that are stored as dead
+// letters but count as none, because they were redriven and aren't settled. Its
+// errors are those of Inspect.
+func (h *Hub) Redriven(ctx context.Context, s *engine.Subscription) ([]int64, error) {
+	response, err := h.call(ctx, s, new(inspectRequest))
+	if err != nil {
+		return nil, err
+	}
+	return response.redriven, nil
+}
+
+// inspectRequest asks for the statistics and for what is redriven.
+type inspectRequest struct{ statisticsOnly bool }
+
+// What the storage has to be asked for, it is asked beside the owner's work.
+func (r *inspectRequest) serve(o *owner, c *call, _ time.Time) {
 	known := o.machine.Statistics()
-	response := &replicav1.OwnerResponse{Statistics: &tidingsv1.SubscriptionStatistics{
-		InFlightEvents:   int64(known.Leased),
+	statistics := &tidingsv1.SubscriptionStatistics{
+		InFlightEvents: int64(known.Leased),
 		RetryingEvents: int64(known.Retrying),
 		BlockedEvents:  int64(known.Blocked),
 		BlockedKeys:    int64(known.BlockedKeys),
 		LatestGap:      known.LatestGap,
-	}}
+	}
 	if o.usedAt != 0 {
-		response.Statistics.LatestUseTime = timestamppb.New(time.UnixMilli(o.usedAt))
+		statistics.LatestUseTime = timestamppb.New(time.UnixMilli(o.usedAt))
 	}
 	for _, s := range o.sessions {
 		if !s.once {
-			response.Statistics.Consumers++
+			statistics.Consumers++
 		}
 	}
 	redriven := o.machine.Redriven()
-	if !request.GetStatisticsOnly() {
-		response.Redriven = redriven
+	response := &response{statistics: statistics}
+	if !r.statisticsOnly {
+		response.redriven = redriven
 	}
-	o.surveys = append(o.surveys, survey{
-		answer: answer{q, response},
+	o.backlogs = append(o.backlogs, backlog{
+		reply:  reply{c, response},
 		engine: o.hub.engine, subscription: o.subscription, topic: o.topic,
 		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven), timeout: o.hub.writeTimeout, log: o.log,
 	})
 }
 
-// survey finds what the storage knows of a subscription.
-type survey struct {
-	answer       answer
+// backlog completes the statistics with what the storage knows.
+type backlog struct {
+	reply        reply
 	engine       engine.Engine
 	subscription *engine.Subscription
 	topic        *engine.Topic
@@ -57,55 +83,55 @@ type survey struct {
 	log          *slog.Logger
 }
 
-// run finds it and answers.
-func (s *survey) run() error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+// run finds it and replies.
+func (b *backlog) run() error {
+	ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 	defer cancel()
-	err := s.add(ctx, s.answer.response.GetStatistics())
+	err := b.add(ctx, b.reply.response.statistics)
 	if err != nil && !errors.Is(err, engine.ErrTopicNotFound) { // It is deleted just now.
 		return err
 	}
-	s.answer.question.reply(s.answer.response)
+	b.reply.send()
 	return nil
 }
 
-// failed answers where run has failed.
-func (s *survey) failed(err error) {
+// failed refuses where run has failed.
+func (b *backlog) failed(err error) {
 	if err == nil {
 		return
 	}
-	if errorNumber(err) == replicav1.OwnerError_OWNER_ERROR_MOVED {
-		s.log.Error("looking at a subscription", "error", err) // No error of the storage.
+	if errors.Is(refusal(err), ErrUnavailable) {
+		b.log.Error("looking at a subscription", "error", err) // No error of the storage.
 	}
-	s.answer.question.reply(failure(errorNumber(err)))
+	b.reply.call.refuse(refusal(err))
 }
 
-func (s *survey) add(ctx context.Context, statistics *tidingsv1.SubscriptionStatistics) error {
-	dead, err := s.engine.DeadLetterCount(ctx, s.subscription)
+func (b *backlog) add(ctx context.Context, statistics *tidingsv1.SubscriptionStatistics) error {
+	dead, err := b.engine.DeadLetterCount(ctx, b.subscription)
 	if err != nil {
 		return err
 	}
-	statistics.DeadLetteredEvents = max(int64(dead)-int64(s.redriven), 0)
-	if s.topic == nil {
+	statistics.DeadLetteredEvents = max(int64(dead)-int64(b.redriven), 0)
+	if b.topic == nil {
 		return nil
 	}
-	state, err := s.engine.State(ctx, s.topic)
+	state, err := b.engine.State(ctx, b.topic)
 	if err != nil {
 		return err
 	}
-	events, exact, err := s.engine.Count(ctx, s.topic, s.position)
+	events, exact, err := b.engine.Count(ctx, b.topic, b.position)
 	if err != nil {
 		return err
 	}
 	statistics.BacklogEvents, statistics.BacklogEstimated = events, !exact
-	oldest := s.oldest
+	oldest := b.oldest
 	if oldest == 0 && events > 0 {
-		oldest = max(s.position, state.First)
+		oldest = max(b.position, state.First)
 	}
 	if oldest == 0 {
 		return nil
 	}
-	record, err := s.engine.Get(ctx, s.topic, oldest)
+	record, err := b.engine.Get(ctx, b.topic, oldest)
 	if errors.Is(err, engine.ErrRecordNotFound) {
 		return nil // Retention removes it just now.
 	}

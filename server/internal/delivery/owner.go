@@ -30,8 +30,8 @@ type owner struct {
 	name string // Its own, and not the server's: a server may own it again.
 	log  *slog.Logger
 
-	inbox chan *question
-	ended chan struct{} // Closed when nothing more is taken from inbox.
+	mailbox chan *call
+	ended   chan struct{} // Closed when nothing more is taken from mailbox.
 
 	// What follows belongs to the goroutine.
 
@@ -52,12 +52,12 @@ type owner struct {
 	sessions map[string]*session
 	holders  map[uint64]*session
 	holder   uint64 // The number of the last session.
-	waiting  []*question
-	fences   []*fence
-	answers  []answer // What to say when the journal is written.
-	surveys  []survey // What to begin when it is.
-	again    bool     // The next turn has something to do, whatever comes.
-	scratch  []byte   // For a Delivery in the making.
+	waiting  []*pendingLease
+	barriers []*barrier
+	replies  []reply   // To be sent when the journal is written.
+	backlogs []backlog // To be looked for when it is.
+	again    bool      // The next turn has something to do, whatever comes.
+	scratch  []byte    // For a Delivery in the making.
 
 	chunkBytes   int   // The size of an entry of the journal, about.
 	written      int   // The bytes of the journal since the last snapshot.
@@ -66,26 +66,18 @@ type owner struct {
 	idleSince    time.Time
 }
 
-// question is a request to an owner.
-type question struct {
-	// ctx ends when the asker is gone.
-	ctx     context.Context //nolint:containedctx // It belongs to the question, not to the owner.
-	request *replicav1.OwnerRequest
-	reply   func(*replicav1.OwnerResponse)
-	until   time.Time // Of Lease: when to answer that there was nothing.
-	upTo    int64     // Of a Pull that waits no longer: where what it is due ends.
+// reply is the response to a call.
+type reply struct {
+	call     *call
+	response *response
 }
 
-// answer is what to say to a question.
-type answer struct {
-	question *question
-	response *replicav1.OwnerResponse
-}
+func (r reply) send() { r.call.reply(r.response) }
 
 const (
-	inboxSize = 1024
-	// turnQuestions bounds what a turn takes.
-	turnQuestions = 512
+	mailboxSize = 1024
+	// turnCalls bounds what a turn takes.
+	turnCalls = 512
 	// maxChunk bounds an entry of the journal.
 	maxChunk = 512 << 10
 	// minSnapshotAfter is how much a journal grows before it is compacted.
@@ -103,7 +95,7 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 		uid:          s.Config.GetUid(),
 		name:         rand.Text(),
 		log:          h.log.With("subscription", s.Name),
-		inbox:        make(chan *question, inboxSize),
+		mailbox:      make(chan *call, mailboxSize),
 		ended:        make(chan struct{}),
 		subscription: s,
 		tokens:       NewTokens(s.Config),
@@ -114,13 +106,13 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 	}
 }
 
-// ask asks the owner and waits for the answer, ErrUnavailable or the context's
-// error.
-func (o *owner) ask(ctx context.Context, request *replicav1.OwnerRequest) (*replicav1.OwnerResponse, error) {
-	replied := make(chan *replicav1.OwnerResponse, 1)
-	q := &question{ctx: ctx, request: request, reply: func(r *replicav1.OwnerResponse) { replied <- r }}
+// call calls the owner and waits for the response, ErrUnavailable or the
+// context's error.
+func (o *owner) call(ctx context.Context, r request) (*response, error) {
+	replied := make(chan *response, 1)
+	c := &call{ctx: ctx, request: r, reply: func(r *response) { replied <- r }}
 	select {
-	case o.inbox <- q:
+	case o.mailbox <- c:
 	case <-o.ended:
 		return nil, ErrUnavailable
 	case <-ctx.Done():
@@ -141,45 +133,41 @@ func (o *owner) ask(ctx context.Context, request *replicav1.OwnerRequest) (*repl
 	}
 }
 
-// answerOthers takes the questions of other servers.
-func (o *owner) answerOthers(encoded []byte, reply func([]byte)) {
-	request := new(replicav1.OwnerRequest)
-	err := guard.Do(func() error { return proto.Unmarshal(encoded, request) })
+// handleReplica takes a request of another server.
+func (o *owner) handleReplica(encoded []byte, reply func([]byte)) {
+	message := new(replicav1.OwnerRequest)
+	err := guard.Do(func() error { return proto.Unmarshal(encoded, message) })
 	if err != nil {
-		o.log.Warn("question of another server", "error", err)
+		o.log.Warn("request of another server", "error", err)
 		return // It gives up by itself.
 	}
-	q := &question{ctx: context.Background(), request: request, reply: func(r *replicav1.OwnerResponse) {
-		answer, err := proto.Marshal(r)
+	c := &call{ctx: context.Background(), request: decodeRequest(message), reply: func(r *response) {
+		encoded, err := proto.Marshal(r.encode())
 		if err != nil {
-			o.log.Error("answer to another server", "error", err)
+			o.log.Error("response to another server", "error", err)
 			return
 		}
-		reply(answer)
+		reply(encoded)
 	}}
-	if request.GetPing() != nil {
+	if message.GetPing() != nil {
 		select {
 		case <-o.ended:
-			q.reply(failure(replicav1.OwnerError_OWNER_ERROR_MOVED))
+			c.refuse(ErrUnavailable)
 		default:
-			q.reply(&replicav1.OwnerResponse{Owner: o.name})
+			c.reply(&response{owner: o.name})
 		}
 		return
 	}
 	select {
-	case o.inbox <- q:
+	case o.mailbox <- c:
 	case <-o.ended:
-		q.reply(failure(replicav1.OwnerError_OWNER_ERROR_MOVED))
+		c.refuse(ErrUnavailable)
 	}
 	select {
 	case <-o.ended:
-		o.refuseAsked(replicav1.OwnerError_OWNER_ERROR_MOVED) // It may have come after end looked.
+		o.refuseMail(ErrUnavailable) // It may have come after end looked.
 	default:
 	}
-}
-
-func failure(e replicav1.OwnerError) *replicav1.OwnerResponse {
-	return &replicav1.OwnerResponse{Error: e}
 }
 
 // run owns the subscription until it is given up.
@@ -188,7 +176,7 @@ func (o *owner) run() error {
 	// Where it panics the next owner begins with what the journal has.
 	err := guard.Do(func() (err error) {
 		if err = o.open(); err == nil && !o.hub.engine.Alone() {
-			stop, err = o.hub.engine.Answer(o.subscription, o.answerOthers)
+			stop, err = o.hub.engine.Answer(o.subscription, o.handleReplica)
 		}
 		if err == nil {
 			err = o.work()
@@ -206,37 +194,37 @@ func (o *owner) run() error {
 	if !errors.Is(err, errGivenUp) {
 		o.log.Warn("no longer the owner", "error", err)
 	}
-	o.end(errorNumber(err))
-	stop() // What still comes is answered: o.ended is closed.
+	o.end(refusal(err))
+	stop() // What still comes is replied to: o.ended is closed.
 	return nil
 }
 
-// end answers all that was asked and not answered.
-func (o *owner) end(why replicav1.OwnerError) {
+// end refuses all calls that have no reply.
+func (o *owner) end(why error) {
 	// In this order: who finds the owner from here on finds another.
 	o.hub.disown(o)
 	close(o.ended)
-	for _, a := range o.answers {
-		a.question.reply(failure(why))
+	for _, r := range o.replies {
+		r.call.refuse(why)
 	}
-	for _, q := range o.waiting {
-		q.reply(failure(why))
+	for _, p := range o.waiting {
+		p.call.refuse(why)
 	}
-	for _, f := range o.fences {
-		f.answer.question.reply(failure(why))
+	for _, b := range o.barriers {
+		b.reply.call.refuse(why)
 	}
-	for _, s := range o.surveys {
-		s.answer.question.reply(failure(why))
+	for _, b := range o.backlogs {
+		b.reply.call.refuse(why)
 	}
-	o.refuseAsked(why)
+	o.refuseMail(why)
 }
 
-// refuseAsked answers what nobody will take from the inbox any more.
-func (o *owner) refuseAsked(why replicav1.OwnerError) {
+// refuseMail refuses what nobody will take from the mailbox any more.
+func (o *owner) refuseMail(why error) {
 	for {
 		select {
-		case q := <-o.inbox:
-			q.reply(failure(why))
+		case c := <-o.mailbox:
+			c.refuse(why)
 		default:
 			return
 		}
@@ -245,20 +233,6 @@ func (o *owner) refuseAsked(why replicav1.OwnerError) {
 
 // errGivenUp ends an owner without a fault.
 var errGivenUp = errors.New("given up")
-
-// errorNumber is what the askers are told when the owner ends with an error.
-func errorNumber(err error) replicav1.OwnerError {
-	switch {
-	case errors.Is(err, engine.ErrSubscriptionNotFound):
-		return replicav1.OwnerError_OWNER_ERROR_NOT_FOUND
-	case errors.Is(err, engine.ErrFull):
-		return replicav1.OwnerError_OWNER_ERROR_FULL
-	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return replicav1.OwnerError_OWNER_ERROR_STORAGE
-	default:
-		return replicav1.OwnerError_OWNER_ERROR_MOVED
-	}
-}
 
 // open reads the journal and puts this server's name into it, from where on no
 // other server can write it.
@@ -416,7 +390,7 @@ func (o *owner) write(ctx context.Context) error {
 // that no other server has become the owner: this one may have stood still for
 // long, and know nothing of what happened since.
 func (o *owner) confirm(ctx context.Context) error {
-	if len(o.answers)+len(o.surveys)+len(o.fences) == 0 || o.hub.engine.Alone() {
+	if len(o.replies)+len(o.backlogs)+len(o.barriers) == 0 || o.hub.engine.Alone() {
 		return nil
 	}
 	return o.journal.Check(ctx)

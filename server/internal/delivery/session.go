@@ -3,12 +3,10 @@ package delivery
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // session is a stream of Consume or Receive, or a Pull, at whichever server.
@@ -54,100 +52,140 @@ func (o *owner) charge(s *session, size int32) {
 	s.bytes += int64(size)
 }
 
-func (o *owner) attach(q *question, request *replicav1.Attach, now time.Time) {
+// attachRequest opens a session: a stream, or a Pull.
+type attachRequest struct {
+	session string // Random.
+	window  *tidingsv1.FlowControl
+	held    []lease.Ref // Count in the window, if they are leased.
+	once    bool        // A Pull, which isn't counted as a consumer.
+}
+
+func (r *attachRequest) serve(o *owner, c *call, now time.Time) {
 	switch {
 	case o.topic == nil:
-		o.refuse(q, replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND)
+		o.refuse(c, engine.ErrTopicNotFound)
 		return
 	case o.matcher == nil:
-		o.refuse(q, replicav1.OwnerError_OWNER_ERROR_FILTER)
+		o.refuse(c, ErrFilter)
 		return
 	}
 	o.use(now)
-	s := o.sessions[request.GetSession()]
-	if s == nil { // Else the answer to an earlier try was lost.
+	s := o.sessions[r.session]
+	if s == nil { // Else the reply to an earlier try was lost.
 		o.holder++
-		s = &session{name: request.GetSession(), holder: o.holder, once: request.GetOnce()}
+		s = &session{name: r.session, holder: o.holder, once: r.once}
 		o.sessions[s.name], o.holders[s.holder] = s, s
 	}
-	s.window, s.seen = request.GetWindow(), now
-	response := &replicav1.OwnerResponse{Owner: o.name, AckDeadline: durationpb.New(o.subscription.Config.GetAckDeadline().AsDuration())}
-	for _, ref := range request.GetHeld() {
-		response.Results = append(response.Results, &tidingsv1.SettlementResult{Status: o.hold(s, ref, now)})
+	s.window, s.seen = r.window, now
+	response := &response{owner: o.name, ackDeadline: o.subscription.Config.GetAckDeadline().AsDuration()}
+	for _, ref := range r.held {
+		response.results = append(response.results, &tidingsv1.SettlementResult{Status: o.hold(s, ref, now)})
 	}
-	o.answer(q, response)
+	o.reply(c, response)
 }
 
 // hold makes a lease count in the window of a session.
-func (o *owner) hold(s *session, ref *replicav1.LeaseRef, now time.Time) tidingsv1.SettlementStatus {
-	status, freed := o.machine.Hold(refOf(ref), s.holder, now.UnixMilli())
+func (o *owner) hold(s *session, ref lease.Ref, now time.Time) tidingsv1.SettlementStatus {
+	status, freed := o.machine.Hold(ref, s.holder, now.UnixMilli())
 	if status != tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED {
 		return status
 	}
 	o.credit(freed)
 	if freed.Size == 0 { // Leased by an earlier owner.
-		if e, err := o.events.topicEvent(ref.GetSequence()); err == nil {
+		if e, err := o.events.topicEvent(ref.Sequence); err == nil {
 			freed.Size = int32(len(e.raw))
-			o.machine.SetSize(ref.GetSequence(), freed.Size)
+			o.machine.SetSize(ref.Sequence, freed.Size)
 		}
 	}
 	o.charge(s, freed.Size)
 	return status
 }
 
-func (o *owner) lease(q *question, request *replicav1.Lease, now time.Time) {
-	s := o.sessions[request.GetSession()]
+// leaseRequest asks for events. That it is made says that what was leased before
+// has been sent. A session makes one at a time.
+type leaseRequest struct {
+	owner     string // The one that has the session.
+	session   string
+	number    int64 // Which request of the session it is, from 1.
+	maxEvents int32
+	maxBytes  int32         // The size of the reply, about.
+	wait      time.Duration // For the first event. 0: not at all.
+}
+
+// pendingLease is a leaseRequest that waits for events.
+type pendingLease struct {
+	*leaseRequest
+
+	call  *call
+	until time.Time // When to reply that there are none.
+	upTo  int64     // Of a Pull that waits no longer: where what it is due ends.
+}
+
+func (r *leaseRequest) serve(o *owner, c *call, now time.Time) {
+	s := o.sessions[r.session]
 	if s == nil {
-		o.refuse(q, o.sessionError())
+		o.refuse(c, o.sessionError())
 		return
 	}
 	o.use(now)
-	s.seen, s.number, s.unsent = now, request.GetNumber(), nil
+	s.seen, s.number, s.unsent = now, r.number, nil
 	o.dropWaiting(s.name)
-	q.until = now.Add(request.GetWait().AsDuration())
-	o.waiting = append(o.waiting, q)
+	o.waiting = append(o.waiting, &pendingLease{leaseRequest: r, call: c, until: now.Add(r.wait)})
 }
 
 // sessionError says why there is no session.
-func (o *owner) sessionError() replicav1.OwnerError {
+func (o *owner) sessionError() error {
 	if o.topic == nil {
-		return replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND
+		return engine.ErrTopicNotFound
 	}
-	return replicav1.OwnerError_OWNER_ERROR_SESSION
+	return ErrSession
 }
 
-// dropWaiting answers what a session asked before: it asks one thing at a time.
+// dropWaiting replies to an earlier leaseRequest of a session: it makes one at a
+// time.
 func (o *owner) dropWaiting(name string) {
 	kept := o.waiting[:0]
-	for _, q := range o.waiting {
-		if q.request.GetLease().GetSession() == name {
-			o.answer(q, new(replicav1.OwnerResponse))
+	for _, p := range o.waiting {
+		if p.session == name {
+			o.reply(p.call, new(response))
 			continue
 		}
-		kept = append(kept, q)
+		kept = append(kept, p)
 	}
 	clear(o.waiting[len(kept):])
 	o.waiting = kept
 }
 
-func (o *owner) resize(q *question, request *replicav1.Resize) {
-	s := o.sessions[request.GetSession()]
-	if s == nil {
-		o.refuse(q, o.sessionError())
-		return
-	}
-	s.window, s.resized = request.GetWindow(), true
-	o.answer(q, new(replicav1.OwnerResponse))
+// resizeRequest changes the window of a session.
+type resizeRequest struct {
+	session string
+	window  *tidingsv1.FlowControl
 }
 
-func (o *owner) detach(q *question, request *replicav1.Detach, now time.Time) {
-	if s := o.sessions[request.GetSession()]; s != nil {
-		if s.number > request.GetSent() {
+func (r *resizeRequest) serve(o *owner, c *call, _ time.Time) {
+	s := o.sessions[r.session]
+	if s == nil {
+		o.refuse(c, o.sessionError())
+		return
+	}
+	s.window, s.resized = r.window, true
+	o.reply(c, new(response))
+}
+
+// detachRequest ends a session. Its leases stay, but for those that weren't sent.
+type detachRequest struct {
+	session string
+	sent    int64 // The replies up to the leaseRequest of this number were sent.
+}
+
+func (r *detachRequest) serve(o *owner, c *call, now time.Time) {
+	if s := o.sessions[r.session]; s != nil {
+		if s.number > r.sent {
 			o.takeBack(s, now)
 		}
 		o.forget(s)
 	}
-	o.answer(q, new(replicav1.OwnerResponse))
+	o.reply(c, new(response))
 }
 
 // takeBack releases what was leased to a session and never sent.
@@ -171,8 +209,8 @@ func (o *owner) forget(s *session) {
 // forgetSilent ends the sessions that ask for nothing.
 func (o *owner) forgetSilent(now time.Time) {
 	asking := make(map[string]bool)
-	for _, q := range o.waiting {
-		asking[q.request.GetLease().GetSession()] = true
+	for _, p := range o.waiting {
+		asking[p.session] = true
 	}
 	for name, s := range o.sessions {
 		if !asking[name] && now.Sub(s.seen) > silence {
@@ -181,50 +219,50 @@ func (o *owner) forgetSilent(now time.Time) {
 	}
 }
 
-// A fence puts an answer off until nothing is under way to a consumer that was
-// leased before: each session has asked for more, or ended. One that takes too
+// A barrier puts a reply off until nothing that was leased before is in flight
+// to a consumer: each session has asked for more, or ended. One that takes too
 // long is ended.
-type fence struct {
-	answer answer
-	// under are the numbers of the answers that are under way, by session.
-	under map[string]int64
-	until time.Time
+type barrier struct {
+	reply reply
+	// inFlight are the numbers of the batches that are in flight, by session.
+	inFlight map[string]int64
+	until    time.Time
 }
 
-// fenceTime bounds the wait for a session whose client doesn't read.
-const fenceTime = 5 * time.Second
+// barrierTimeout bounds the wait for a session whose client doesn't read.
+const barrierTimeout = 5 * time.Second
 
-func (o *owner) fence(q *question, response *replicav1.OwnerResponse) {
-	f := &fence{answer: answer{q, response}, under: make(map[string]int64), until: time.Now().Add(fenceTime)}
+func (o *owner) replyAfterBarrier(c *call, r *response) {
+	b := &barrier{reply: reply{c, r}, inFlight: make(map[string]int64), until: time.Now().Add(barrierTimeout)}
 	for name, s := range o.sessions {
 		if len(s.unsent) > 0 {
-			f.under[name] = s.number
+			b.inFlight[name] = s.number
 		}
 	}
-	o.fences = append(o.fences, f)
+	o.barriers = append(o.barriers, b)
 }
 
-// liftFences answers what doesn't have to wait any longer. The journal is
+// liftBarriers replies to what doesn't have to wait any longer. The journal is
 // written.
-func (o *owner) liftFences(now time.Time) {
-	kept := o.fences[:0]
-	for _, f := range o.fences {
-		late := !now.Before(f.until)
-		for name, number := range f.under {
+func (o *owner) liftBarriers(now time.Time) {
+	kept := o.barriers[:0]
+	for _, b := range o.barriers {
+		overdue := !now.Before(b.until)
+		for name, number := range b.inFlight {
 			s := o.sessions[name]
 			if s == nil || s.number > number {
-				delete(f.under, name)
-			} else if late {
+				delete(b.inFlight, name)
+			} else if overdue {
 				o.forget(s)
-				delete(f.under, name)
+				delete(b.inFlight, name)
 			}
 		}
-		if len(f.under) > 0 {
-			kept = append(kept, f)
+		if len(b.inFlight) > 0 {
+			kept = append(kept, b)
 			continue
 		}
-		f.answer.question.reply(f.answer.response)
+		b.reply.send()
 	}
-	clear(o.fences[len(kept):])
-	o.fences = kept
+	clear(o.barriers[len(kept):])
+	o.barriers = kept
 }

@@ -1,77 +1,99 @@
 package delivery
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
-func refOf(ref *replicav1.LeaseRef) lease.Ref {
-	return lease.Ref{Generation: ref.GetGeneration(), Sequence: ref.GetSequence(), Delivery: ref.GetDelivery()}
+const (
+	// maxSettled and maxSettledBytes bound the settlements of a request to the
+	// owner: between servers it is one NATS message.
+	maxSettled      = 2000
+	maxSettledBytes = 256 << 10
+	// settlementBytes is about what a settlement has besides its reason.
+	settlementBytes = 64
+)
+
+// Settle settles deliveries, or extends them, and returns what became of each:
+// APPLIED, ALREADY_APPLIED or LEASE_LOST; or UNKNOWN where the owner didn't answer
+// for it, which is logged. The error is
+//
+//   - engine.ErrSubscriptionNotFound where the subscription was deleted,
+//   - any other where the context has ended.
+//
+// What is applied is in the journal.
+func (h *Hub) Settle(ctx context.Context, s *engine.Subscription, settlements []lease.Settlement) ([]*tidingsv1.SettlementResult, error) {
+	results := make([]*tidingsv1.SettlementResult, 0, len(settlements))
+	for len(settlements) > 0 {
+		count, size := 0, 0
+		for count < min(len(settlements), maxSettled) && size <= maxSettledBytes {
+			size += len(settlements[count].Reason) + settlementBytes
+			count++
+		}
+		some, err := h.settle(ctx, s, settlements[:count])
+		if err != nil {
+			return nil, err
+		}
+		results, settlements = append(results, some...), settlements[count:]
+	}
+	return results, nil
 }
 
-func (o *owner) settle(q *question, request *replicav1.Settle, now time.Time) {
-	o.use(now)
-	settlements := request.GetSettlements()
-	results := make([]*tidingsv1.SettlementResult, len(settlements))
-	made := make([]tidingsv1.SettlementResult, len(settlements))
-	for i, s := range settlements {
+// settle settles as much as one request may.
+func (h *Hub) settle(ctx context.Context, s *engine.Subscription, settlements []lease.Settlement) ([]*tidingsv1.SettlementResult, error) {
+	bounded, cancel := context.WithTimeout(ctx, ownerTimeout)
+	defer cancel()
+	response, err := h.call(bounded, s, &settleRequest{settlements: settlements})
+	switch {
+	case errors.Is(err, engine.ErrSubscriptionNotFound), err != nil && ctx.Err() != nil:
+		return nil, err
+	case err == nil && len(response.results) == len(settlements):
+		return response.results, nil
+	}
+	h.log.WarnContext(ctx, "settling", "subscription", s.Name, "error", err)
+	results, made := newResults(len(settlements))
+	for i := range made {
+		made[i].Status = tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN
+	}
+	return results, nil
+}
+
+// newResults returns results, and what they point to.
+func newResults(count int) ([]*tidingsv1.SettlementResult, []tidingsv1.SettlementResult) {
+	results, made := make([]*tidingsv1.SettlementResult, count), make([]tidingsv1.SettlementResult, count)
+	for i := range made {
 		results[i] = &made[i]
-		if extend := s.GetExtend(); extend != nil {
-			var deadline int64
-			results[i].Status, deadline = o.machine.Extend(refOf(s.GetLease()), extend.GetDuration().AsDuration(), now.UnixMilli())
-			if results[i].GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED {
-				results[i].Deadline = timestamppb.New(time.UnixMilli(deadline))
-			}
+	}
+	return results, made
+}
+
+// settleRequest settles deliveries. The response has as many results.
+type settleRequest struct{ settlements []lease.Settlement }
+
+func (r *settleRequest) serve(o *owner, c *call, now time.Time) {
+	o.use(now)
+	results, made := newResults(len(r.settlements))
+	for i, s := range r.settlements {
+		result := &made[i]
+		if s.Extend == 0 {
+			var freed lease.Freed
+			result.Status, freed = o.machine.Settle(s, now.UnixMilli())
+			o.credit(freed)
 			continue
 		}
-		status, freed := o.machine.Settle(settlement(s), now.UnixMilli())
-		o.credit(freed)
-		results[i].Status = status
-	}
-	o.answer(q, &replicav1.OwnerResponse{Results: results})
-}
-
-// settlement is what a consumer says of a delivery, as the machine has it.
-func settlement(s *replicav1.Settlement) lease.Settlement {
-	result := lease.Settlement{Ref: refOf(s.GetLease()), Action: lease.Ack}
-	nack := s.GetNack()
-	if nack == nil {
-		return result
-	}
-	result.Action, result.Reason = lease.Retry, nack.GetReason()
-	switch nack.GetKind() {
-	case tidingsv1.NackKind_NACK_KIND_DEAD_LETTER:
-		result.Action = lease.Bury
-	case tidingsv1.NackKind_NACK_KIND_DROP:
-		result.Action = lease.Drop
-	case tidingsv1.NackKind_NACK_KIND_RELEASE:
-		result.Action = lease.Release
-	default:
-	}
-	if nack.GetDelay() != nil {
-		delay := nack.GetDelay().AsDuration()
-		result.Delay = &delay
-	}
-	return result
-}
-
-// seek moves the subscription.
-func (o *owner) seek(q *question, request *replicav1.Seek, now time.Time) {
-	o.use(now)
-	generation := o.machine.Generation()
-	previous := o.machine.SeekTo(request.GetSequence(), request.GetNotBefore(), request.GetId())
-	if o.machine.Generation() != generation {
-		o.matched = o.machine.Position()
-		o.restartFeed()
-		for _, s := range o.sessions {
-			s.events, s.bytes = 0, 0
+		var deadline int64
+		result.Status, deadline = o.machine.Extend(s.Ref, s.Extend, now.UnixMilli())
+		if result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED {
+			result.Deadline = timestamppb.New(time.UnixMilli(deadline))
 		}
 	}
-	o.fence(q, &replicav1.OwnerResponse{Previous: previous})
+	o.reply(c, &response{results: results})
 }

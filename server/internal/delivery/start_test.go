@@ -13,7 +13,6 @@ import (
 	"example.com/tidings/server/internal/engine"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -49,10 +48,15 @@ func TestNotBefore(t *testing.T) {
 	}
 	delivers := func(hub *Hub) bool {
 		t.Helper()
-		ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-			Attach: &replicav1.Attach{Session: "stream", Window: &tidingsv1.FlowControl{MaxEvents: 1, MaxBytes: 1 << 20}, Once: true},
-		}})
-		return len(ask(ctx, t, hub, s, leaseOf(1, 0)).GetDeliveries()) > 0
+		stream, err := hub.Open(ctx, s, StreamConfig{Window: window, Once: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := stream.Next(ctx, BatchLimits{MaxEvents: 1, MaxBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(batch.Deliveries) > 0
 	}
 	next := func(before *Hub) *Hub {
 		t.Helper()
@@ -62,9 +66,9 @@ func TestNotBefore(t *testing.T) {
 	}
 	seek := func(hub *Hub, sequence int64, notBefore *timestamppb.Timestamp) {
 		t.Helper()
-		ask(ctx, t, hub, s, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
-			Seek: &replicav1.Seek{Sequence: sequence, NotBefore: notBefore},
-		}})
+		if _, err := hub.Seek(ctx, s, sequence, notBefore); err != nil {
+			t.Fatal(err)
+		}
 	}
 	put(1)
 	if delivers(hub) {

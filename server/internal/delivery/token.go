@@ -7,7 +7,8 @@ import (
 	"encoding/binary"
 	"hash"
 
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
+	"example.com/tidings/server/internal/lease"
+
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -42,12 +43,12 @@ func NewTokens(config *storagev1.SubscriptionConfig) *Tokens {
 	return t
 }
 
-func (t *Tokens) append(b []byte, generation uint64, sequence int64, delivery uint32) []byte {
+func (t *Tokens) append(b []byte, ref lease.Ref) []byte {
 	var raw [tokenBytes]byte
 	n := copy(raw[:], t.prefix[:])
-	n += binary.PutUvarint(raw[n:], generation)
-	n += binary.PutUvarint(raw[n:], uint64(sequence))
-	n += binary.PutUvarint(raw[n:], uint64(delivery))
+	n += binary.PutUvarint(raw[n:], ref.Generation)
+	n += binary.PutUvarint(raw[n:], uint64(ref.Sequence))
+	n += binary.PutUvarint(raw[n:], uint64(ref.Delivery))
 	n += copy(raw[n:], t.code(raw[:n]))
 	return base64.RawURLEncoding.AppendEncode(b, raw[:n])
 }
@@ -59,27 +60,27 @@ func (t *Tokens) code(message []byte) []byte {
 	return t.mac.Sum(t.sum[:0])[:macBytes]
 }
 
-// Parse returns what a token of the subscription says, or nil for any other
+// Parse returns what a token of the subscription says. ok is false for any other
 // text.
-func (t *Tokens) Parse(token string) *replicav1.LeaseRef {
+func (t *Tokens) Parse(token string) (ref lease.Ref, ok bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	// Base64 passes over line breaks: only what append writes is a token.
 	if err != nil || base64.RawURLEncoding.EncodedLen(len(raw)) != len(token) ||
 		len(raw) <= len(t.prefix)+macBytes || string(raw[:len(t.prefix)]) != string(t.prefix[:]) {
-		return nil
+		return lease.Ref{}, false
 	}
 	body, code := raw[:len(raw)-macBytes], raw[len(raw)-macBytes:]
 	if !hmac.Equal(code, t.code(body)) {
-		return nil
+		return lease.Ref{}, false
 	}
 	rest := body[len(t.prefix):]
 	var numbers [3]uint64
 	for i := range numbers {
 		value, n := binary.Uvarint(rest)
 		if n <= 0 {
-			return nil
+			return lease.Ref{}, false
 		}
 		numbers[i], rest = value, rest[n:]
 	}
-	return &replicav1.LeaseRef{Generation: numbers[0], Sequence: int64(numbers[1]), Delivery: uint32(numbers[2])}
+	return lease.Ref{Generation: numbers[0], Sequence: int64(numbers[1]), Delivery: uint32(numbers[2])}, true
 }

@@ -6,9 +6,8 @@ import (
 	"math"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
+	"example.com/tidings/server/internal/lease"
 
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -17,7 +16,7 @@ func testConfig(uid uint64, key byte) *storagev1.SubscriptionConfig {
 }
 
 // refs are the extremes of what a token says, and some between.
-var refs = []*replicav1.LeaseRef{
+var refs = []lease.Ref{
 	{},
 	{Sequence: 4096, Delivery: 1},
 	{Generation: 1, Sequence: 4097, Delivery: 2},
@@ -30,7 +29,7 @@ func TestTokens(t *testing.T) {
 	tokens := NewTokens(testConfig(17, 1))
 	seen := make(map[string]bool)
 	for _, want := range refs {
-		token := string(tokens.append(nil, want.GetGeneration(), want.GetSequence(), want.GetDelivery()))
+		token := string(tokens.append(nil, want))
 		if len(token) > 256 {
 			t.Errorf("the token of %v is longer than the contract allows: %q", want, token)
 		}
@@ -40,7 +39,7 @@ func TestTokens(t *testing.T) {
 		seen[token] = true
 		// The same subscription at another server, or later.
 		for _, reader := range []*Tokens{tokens, NewTokens(testConfig(17, 1))} {
-			if got := reader.Parse(token); !proto.Equal(got, want) {
+			if got, ok := reader.Parse(token); !ok || got != want {
 				t.Errorf("%q says %v, want %v", token, got, want)
 			}
 		}
@@ -50,7 +49,7 @@ func TestTokens(t *testing.T) {
 			"no key":       NewTokens(&storagev1.SubscriptionConfig{Uid: 17}),
 			"another both": NewTokens(testConfig(18<<16, 3)),
 		} {
-			if got := other.Parse(token); got != nil {
+			if got, ok := other.Parse(token); ok {
 				t.Errorf("with %s, %q says %v", name, token, got)
 			}
 		}
@@ -64,7 +63,7 @@ func TestTokenForm(t *testing.T) {
 		raw := append(bytes.Clone(tokens.prefix[:]), body...)
 		return base64.RawURLEncoding.EncodeToString(append(raw, tokens.code(raw)...))
 	}
-	if got := tokens.Parse(sealed(1, 2, 3)); !proto.Equal(got, &replicav1.LeaseRef{Generation: 1, Sequence: 2, Delivery: 3}) {
+	if got, ok := tokens.Parse(sealed(1, 2, 3)); !ok || got != (lease.Ref{Generation: 1, Sequence: 2, Delivery: 3}) {
 		t.Fatalf("a token made by hand says %v", got)
 	}
 	for name, token := range map[string]string{
@@ -73,7 +72,7 @@ func TestTokenForm(t *testing.T) {
 		"an open varint": sealed(1, 2, 0x83),
 		"a huge varint":  sealed(1, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f),
 	} {
-		if got := tokens.Parse(token); got != nil {
+		if got, ok := tokens.Parse(token); ok {
 			t.Errorf("%s: %q says %v", name, token, got)
 		}
 	}
@@ -83,23 +82,23 @@ func TestTokenForm(t *testing.T) {
 func FuzzParseToken(f *testing.F) {
 	f.Add("", uint64(0), int64(0), uint32(0))
 	for _, ref := range refs {
-		token := NewTokens(testConfig(17, 1)).append(nil, ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
-		f.Add(string(token), ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
-		f.Add(string(token)+"\n", ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())
+		token := NewTokens(testConfig(17, 1)).append(nil, ref)
+		f.Add(string(token), ref.Generation, ref.Sequence, ref.Delivery)
+		f.Add(string(token)+"\n", ref.Generation, ref.Sequence, ref.Delivery)
 	}
 	f.Fuzz(func(t *testing.T, text string, generation uint64, sequence int64, delivery uint32) {
 		tokens, foreign := NewTokens(testConfig(17, 1)), NewTokens(testConfig(17, 2))
-		if ref := tokens.Parse(text); ref != nil {
-			if again := string(tokens.append(nil, ref.GetGeneration(), ref.GetSequence(), ref.GetDelivery())); again != text {
+		if ref, ok := tokens.Parse(text); ok {
+			if again := string(tokens.append(nil, ref)); again != text {
 				t.Errorf("%q says %v, whose token is %q", text, ref, again)
 			}
 		}
-		want := &replicav1.LeaseRef{Generation: generation, Sequence: sequence, Delivery: delivery}
-		token := string(tokens.append([]byte("before "), generation, sequence, delivery))[len("before "):]
-		if got := tokens.Parse(token); !proto.Equal(got, want) {
+		want := lease.Ref{Generation: generation, Sequence: sequence, Delivery: delivery}
+		token := string(tokens.append([]byte("before "), want))[len("before "):]
+		if got, ok := tokens.Parse(token); !ok || got != want {
 			t.Errorf("%q says %v, want %v", token, got, want)
 		}
-		if got := foreign.Parse(token); got != nil {
+		if got, ok := foreign.Parse(token); ok {
 			t.Errorf("to another subscription, %q says %v", token, got)
 		}
 	})

@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"example.com/tidings/server/internal/engine"
-
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
-// work answers questions until the subscription is given up, deleted or another
+// work serves calls until the subscription is given up, deleted or another
 // server's, or its journal can't be written.
 func (o *owner) work() error {
 	gone := o.hub.engine.SubscriptionGone(o.subscription)
@@ -23,17 +21,17 @@ func (o *owner) work() error {
 			batches = o.feed.batches
 		}
 		select {
-		case q := <-o.inbox:
-			o.take(q)
+		case c := <-o.mailbox:
+			o.serve(c)
 		case b := <-batches:
 			o.feed.begin(b)
 		case <-wake.C:
 		case <-tick.C:
-			if err := o.keepHouse(); err != nil {
+			if err := o.maintain(); err != nil {
 				return err
 			}
 		case <-o.topicGone:
-			if err := o.lookAgain(); err != nil {
+			if err := o.reload(); err != nil {
 				return err
 			}
 		case <-o.typesChanged:
@@ -62,12 +60,13 @@ func (o *owner) delivers() bool {
 	return o.topic != nil && o.matcher != nil && !o.subscription.Config.GetPaused()
 }
 
-// turn takes what else was asked, decides, writes the journal and answers.
+// turn serves the other calls that are there, decides, writes the journal and
+// sends the replies.
 func (o *owner) turn() error {
-	for range turnQuestions {
+	for range turnCalls {
 		select {
-		case q := <-o.inbox:
-			o.take(q)
+		case c := <-o.mailbox:
+			o.serve(c)
 			continue
 		default:
 		}
@@ -83,22 +82,22 @@ func (o *owner) turn() error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	for _, a := range o.answers {
-		a.question.reply(a.response)
+	for _, r := range o.replies {
+		r.send()
 	}
-	o.answers = o.answers[:0]
-	for _, survey := range o.surveys {
-		o.hub.ended.Go(survey.run, survey.failed)
+	o.replies = o.replies[:0]
+	for _, b := range o.backlogs {
+		o.hub.ended.Go(b.run, b.failed)
 	}
-	o.surveys = nil
-	o.liftFences(now)
+	o.backlogs = nil
+	o.liftBarriers(now)
 	return o.bury()
 }
 
 // turnExpiries bounds the leases that end in a turn.
 const turnExpiries = 2000
 
-// An owner that waits longer than this for the storage ends: who asks makes
+// An owner that waits longer than this for the storage ends: its callers make
 // another one, which may have a better way to it. What a lone server writes only
 // its own disk can hold up.
 const (
@@ -107,12 +106,13 @@ const (
 	compactTimeout    = 10 * time.Second
 )
 
-// answer puts off an answer until the journal is written.
-func (o *owner) answer(q *question, response *replicav1.OwnerResponse) {
-	o.answers = append(o.answers, answer{q, response})
+// reply replies to a call once the journal is written.
+func (o *owner) reply(c *call, r *response) {
+	o.replies = append(o.replies, reply{c, r})
 }
 
-func (o *owner) refuse(q *question, e replicav1.OwnerError) { o.answer(q, failure(e)) }
+// refuse is reply, with one of ownerErrors.
+func (o *owner) refuse(c *call, err error) { o.reply(c, &response{err: err}) }
 
 // untilNext is the time until there is something to do that nobody asks for.
 func (o *owner) untilNext() time.Duration {
@@ -125,11 +125,11 @@ func (o *owner) untilNext() time.Duration {
 	if due, ok := o.machine.NextDue(now.UnixMilli()); ok {
 		next = earlier(next, time.UnixMilli(due))
 	}
-	for _, q := range o.waiting {
-		next = earlier(next, q.until)
+	for _, p := range o.waiting {
+		next = earlier(next, p.until)
 	}
-	for _, f := range o.fences {
-		next = earlier(next, f.until)
+	for _, b := range o.barriers {
+		next = earlier(next, b.until)
 	}
 	return max(next.Sub(now), 0)
 }
@@ -141,38 +141,17 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// take takes one question.
-func (o *owner) take(q *question) {
-	now := time.Now()
-	switch request := q.request.GetRequest().(type) {
-	case *replicav1.OwnerRequest_Attach:
-		o.attach(q, request.Attach, now)
-	case *replicav1.OwnerRequest_Lease:
-		o.lease(q, request.Lease, now)
-	case *replicav1.OwnerRequest_Resize:
-		o.resize(q, request.Resize)
-	case *replicav1.OwnerRequest_Detach:
-		o.detach(q, request.Detach, now)
-	case *replicav1.OwnerRequest_Settle:
-		o.settle(q, request.Settle, now)
-	case *replicav1.OwnerRequest_Seek:
-		o.seek(q, request.Seek, now)
-	case *replicav1.OwnerRequest_Inspect:
-		o.inspect(q, request.Inspect)
-	case *replicav1.OwnerRequest_Refresh:
-		o.refresh(q, request.Refresh)
-	case *replicav1.OwnerRequest_Redrive:
-		o.redrive(q, request.Redrive)
-	case *replicav1.OwnerRequest_Purge:
-		o.purge(q, request.Purge)
-	default:
-		o.refuse(q, replicav1.OwnerError_OWNER_ERROR_UNKNOWN_REQUEST)
+func (o *owner) serve(c *call) {
+	if c.request == nil {
+		o.refuse(c, errUnknownRequest)
+		return
 	}
+	c.request.serve(o, c, time.Now())
 }
 
-// keepHouse looks for what nobody told, and ends an owner that isn't needed.
-func (o *owner) keepHouse() error {
-	if err := o.lookAgain(); err != nil {
+// maintain looks for what nobody told, and ends an owner that isn't needed.
+func (o *owner) maintain() error {
+	if err := o.reload(); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -187,8 +166,8 @@ func (o *owner) keepHouse() error {
 	return o.giveUp()
 }
 
-// lookAgain takes note of what became of the subscription and its topic.
-func (o *owner) lookAgain() error {
+// reload takes note of what became of the subscription and its topic.
+func (o *owner) reload() error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	present, err := o.hub.engine.Subscription(ctx, o.subscription.Name)
@@ -222,39 +201,21 @@ func (o *owner) use(now time.Time) {
 }
 
 // giveUp leaves a short journal to the next owner. What is waiting in this turn
-// is answered by end.
+// is refused by end.
 func (o *owner) giveUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	for _, a := range o.answers {
-		a.question.reply(a.response)
+	for _, r := range o.replies {
+		r.send()
 	}
-	o.answers = nil
+	o.replies = nil
 	if o.written > o.snapshotSize {
 		if err := o.compact(); err != nil {
 			return err
 		}
 	}
 	return errGivenUp
-}
-
-// refresh takes note of the subscription's settings, at least as they were at a
-// revision.
-func (o *owner) refresh(q *question, request *replicav1.Refresh) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
-	defer cancel()
-	if o.subscription.Revision < request.GetRevision() {
-		present, err := o.hub.engine.SubscriptionAt(ctx, o.subscription.Name, request.GetRevision())
-		if err == nil {
-			err = o.configure(ctx, present)
-		}
-		if err != nil {
-			o.refuse(q, errorNumber(err))
-			return
-		}
-	}
-	o.fence(q, new(replicav1.OwnerResponse))
 }

@@ -11,7 +11,7 @@ import (
 // leased, in turns of a hundred, with the changes for the journal.
 func BenchmarkDeliverAndSettle(b *testing.B) {
 	for _, ordering := range []tidingsv1.Ordering{tidingsv1.Ordering_ORDERING_NONE, tidingsv1.Ordering_ORDERING_KEY} {
-		for _, beside := range []int64{1000, MaxOnTheirWay - 100} {
+		for _, beside := range []int64{1000, MaxTracked - 100} {
 			b.Run(fmt.Sprintf("%v/%d", ordering, beside), func(b *testing.B) {
 				const turn = 100
 				m := New(ordering, testPolicy, 1)

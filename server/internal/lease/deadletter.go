@@ -89,7 +89,7 @@ func (m *Machine) Filed(sequences ...int64) {
 // false, and nothing changed, where the event is on its way already or there is
 // no room.
 func (m *Machine) Redrive(sequence int64, generation uint64, deliveries uint32, key uint64) bool {
-	if sequence < 1 || m.entries[sequence] != nil || len(m.entries) >= MaxOnTheirWay {
+	if sequence < 1 || m.entries[sequence] != nil || len(m.entries) >= MaxTracked {
 		return false
 	}
 	if generation != m.generation {

@@ -38,7 +38,7 @@ func (m *Machine) CanAdmit() bool {
 	if m.ordering == tidingsv1.Ordering_ORDERING_TOTAL && m.chains.taken(m.chainOf(0)) {
 		return false
 	}
-	return len(m.entries) < MaxOnTheirWay
+	return len(m.entries) < MaxTracked
 }
 
 // Admit says what becomes of an event of the topic that is at the position or

@@ -194,7 +194,7 @@ func TestNoMoreOnTheirWay(t *testing.T) {
 	m := New(tidingsv1.Ordering_ORDERING_NONE, testPolicy, 1)
 	fill(t, m)
 	next := m.Position()
-	if m.Len() != MaxOnTheirWay || m.CanAdmit() || m.Admit(next, 0) != Later || m.Redrive(next+5, 0, 1, 0) {
+	if m.Len() != MaxTracked || m.CanAdmit() || m.Admit(next, 0) != Later || m.Redrive(next+5, 0, 1, 0) {
 		t.Fatalf("there is room for another beside %d", m.Len())
 	}
 	if _, ok := m.Deliver(next, 0, 7, 100, testNow); ok || m.Position() != next {

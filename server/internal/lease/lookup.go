@@ -1,7 +1,7 @@
 package lease
 
-// IsOnItsWay reports whether an event is on its way.
-func (m *Machine) IsOnItsWay(sequence int64) bool {
+// IsTracked reports whether an event is tracked.
+func (m *Machine) IsTracked(sequence int64) bool {
 	return m.entries[sequence] != nil
 }
 

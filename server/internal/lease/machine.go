@@ -14,8 +14,8 @@ import (
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
-// MaxOnTheirWay is how many events may be on their way at once.
-const MaxOnTheirWay = 50_000
+// MaxTracked is how many events may be tracked at once.
+const MaxTracked = 50_000
 
 // usedEvery is how often a use is worth a change of the journal.
 const usedEvery = 60_000
@@ -112,7 +112,7 @@ func (m *Machine) Len() int {
 
 // Room returns how many more events may be on their way.
 func (m *Machine) Room() int {
-	return max(0, MaxOnTheirWay-len(m.entries))
+	return max(0, MaxTracked-len(m.entries))
 }
 
 // Used tells that a consumer used the subscription. Within a minute of the last

@@ -277,7 +277,7 @@ func (w *world) check(t *rapid.T) {
 	if err := checkAgainst(w.machine, w.model); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := w.machine.Room(), MaxOnTheirWay-len(w.model.events); got != want || w.machine.Len() != len(w.model.events) {
+	if got, want := w.machine.Room(), MaxTracked-len(w.model.events); got != want || w.machine.Len() != len(w.model.events) {
 		t.Fatalf("room for %d beside %d, want %d", got, w.machine.Len(), want)
 	}
 	var redriven []int64

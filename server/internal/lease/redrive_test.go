@@ -95,7 +95,7 @@ func TestSeekWhileDying(t *testing.T) {
 	mustSettle(t, m, dead, Bury, testNow)
 	admitAll(t, m, 5, 2, 3)
 	m.SeekTo(1, nil, "")
-	if m.Len() != 1 || m.Room() != MaxOnTheirWay-1 || m.Generation() != 1 {
+	if m.Len() != 1 || m.Room() != MaxTracked-1 || m.Generation() != 1 {
 		t.Fatalf("%d on their way in generation %d", m.Len(), m.Generation())
 	}
 	if got := m.Admit(1, 5); got != Later || m.Position() != 1 {

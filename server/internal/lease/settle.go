@@ -3,6 +3,8 @@ package lease
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
@@ -41,16 +43,56 @@ type Ref struct {
 	Delivery uint32
 }
 
-// Settlement is how a consumer ends a delivery.
+// Settlement is what a consumer says of a delivery: how it ends, or that it goes
+// on.
 type Settlement struct {
 	// Ref is the delivery.
 	Ref Ref
+	// Extend is how long from now the lease is to last. Not 0: the delivery goes
+	// on, as Machine.Extend has it, and nothing below is set. 0: it ends.
+	Extend time.Duration
 	// Action is Ack, Drop, Retry, Release or Bury.
 	Action storagev1.JournalAction
 	// Delay is that of Retry and Release. nil: what the policy says, or none.
 	Delay *time.Duration
 	// Reason is that of Retry, Release and Bury.
 	Reason string
+}
+
+// nackActions are the actions that nacks ask for.
+var nackActions = map[tidingsv1.NackKind]storagev1.JournalAction{
+	tidingsv1.NackKind_NACK_KIND_RETRY:       Retry,
+	tidingsv1.NackKind_NACK_KIND_DEAD_LETTER: Bury,
+	tidingsv1.NackKind_NACK_KIND_DROP:        Drop,
+	tidingsv1.NackKind_NACK_KIND_RELEASE:     Release,
+}
+
+// NackOf returns a nack of a delivery as a Settlement.
+func NackOf(ref Ref, nack *tidingsv1.Nack) Settlement {
+	s := Settlement{Ref: ref, Action: Retry, Reason: nack.GetReason()}
+	if action, known := nackActions[nack.GetKind()]; known {
+		s.Action = action
+	}
+	if nack.GetDelay() != nil {
+		delay := nack.GetDelay().AsDuration()
+		s.Delay = &delay
+	}
+	return s
+}
+
+// Nack returns the nack that NackOf makes the Settlement of, which neither acks nor
+// extends.
+func (s Settlement) Nack() *tidingsv1.Nack {
+	nack := &tidingsv1.Nack{Reason: s.Reason}
+	for kind, action := range nackActions {
+		if action == s.Action {
+			nack.Kind = kind
+		}
+	}
+	if s.Delay != nil {
+		nack.Delay = durationpb.New(*s.Delay)
+	}
+	return nack
 }
 
 // Freed is what a lease that ended takes no more of a window.
@@ -62,7 +104,8 @@ type Freed struct {
 }
 
 // Settle ends a delivery. Only where the status is APPLIED did anything change,
-// and is anything freed. It is MALFORMED for an action that isn't a consumer's.
+// and is anything freed. It is MALFORMED for an action that isn't a consumer's, and
+// for what extends a delivery.
 func (m *Machine) Settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Freed) {
 	if !ofConsumer(s.Action) {
 		return malformed, Freed{}

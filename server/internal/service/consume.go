@@ -52,7 +52,7 @@ func (s *Service) Consume(ctx context.Context, stream ConsumeStream) error {
 	if err := c.open(ctx, open.GetHeldDeliveryTokens()); err != nil {
 		return err
 	}
-	d := c.startDelivering(ctx)
+	d := c.startDelivery(ctx)
 	defer d.finish()
 	return c.converse(ctx, d, receiveAll(ctx, stream))
 }
@@ -87,9 +87,9 @@ func receiveAll(ctx context.Context, stream ConsumeStream) <-chan received {
 	return requests
 }
 
-// converse answers what the client sends until it ends its side, the delivering
+// converse answers what the client sends until it ends its side, the delivery
 // fails or the server drains.
-func (c *consumer) converse(ctx context.Context, d *delivering, requests <-chan received) error {
+func (c *consumer) converse(ctx context.Context, d *deliveryRun, requests <-chan received) error {
 	drain, done := c.service.drain, d.done
 	var end <-chan time.Time
 	for {
@@ -107,7 +107,7 @@ func (c *consumer) converse(ctx context.Context, d *delivering, requests <-chan 
 		case <-done:
 			return d.stop()
 		case <-drain:
-			drain, done = nil, nil // The delivering is over; the settling isn't.
+			drain, done = nil, nil // The delivery is over; the settling isn't.
 			c.draining = true
 			d.finish()
 			if err := c.tellDraining(); err != nil {
@@ -142,7 +142,7 @@ func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest
 		if c.draining { // There is no session any more, and settlements may follow.
 			return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}})
 		}
-		if err := c.service.resize(ctx, c.subscription, c.session, window); err != nil {
+		if err := c.service.hub.Resize(ctx, c.subscription, c.stream.ID, window); err != nil {
 			return c.fault(ctx, err)
 		}
 		return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}})
@@ -172,7 +172,7 @@ func (s *Service) Receive(ctx context.Context, request *tidingsv1.ReceiveRequest
 	if err := c.open(ctx, request.GetHeldDeliveryTokens()); err != nil {
 		return err
 	}
-	d := c.startDelivering(ctx)
+	d := c.startDelivery(ctx)
 	defer d.finish()
 	select {
 	case <-d.done:

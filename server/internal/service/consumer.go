@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -14,30 +13,21 @@ import (
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
+	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 const (
 	defaultWindowEvents = 1000
 	defaultWindowBytes  = 8 << 20
-	// pollTime bounds one question for events: it is longer than none.
-	pollTime = 5 * time.Second
-	// reattaches is how often a stream that has delivered nothing follows the
-	// subscription to another owner: servers that open it at the same time each
-	// take it for theirs.
-	reattaches = 5
+	// batchWait is how long the owner is asked to wait for a batch.
+	batchWait = 5 * time.Second
 	// maxFrameEvents bounds the deliveries of a frame, and deliveryTarget is the
 	// size that a frame of more than one stays below. Each frame costs an entry
 	// of the journal, so they are larger than those of Read.
 	maxFrameEvents = 1000
 	deliveryTarget = 256 << 10
-	// ownerTime bounds how long an owner is waited for where a stream is opened or
-	// something settled: another server may find one when this one doesn't.
-	ownerTime = 5 * time.Second
-	// detachTime bounds telling the owner that a stream has ended.
-	detachTime = 3 * time.Second
 )
 
 // consumer is a stream of deliveries.
@@ -45,14 +35,11 @@ type consumer struct {
 	service      *Service
 	subscription *engine.Subscription
 	tokens       *delivery.Tokens
-	session      string
 	window       *tidingsv1.FlowControl
-	held         []*replicav1.LeaseRef // What it had leased before.
-	owner        string                // It has the session.
+	stream       *delivery.Stream // nil until open.
 	heartbeat    time.Duration
 	kind         frameKind
 	batches      int64 // Of settlements, answered.
-	sent         int64 // Up to which question for events the answers were sent.
 	draining     bool  // Nothing more is delivered.
 
 	mu     sync.Mutex // Held while sending.
@@ -87,7 +74,6 @@ func (s *Service) newConsumer(
 		service:      s,
 		subscription: subscription,
 		tokens:       delivery.NewTokens(subscription.Config),
-		session:      rand.Text(),
 		window:       s.granted(window),
 		heartbeat:    defaultHeartbeat,
 		kind:         kind,
@@ -100,44 +86,31 @@ func (s *Service) newConsumer(
 	return c, nil
 }
 
-// open opens the session and tells the client what it got.
-func (c *consumer) open(ctx context.Context, held []string) error {
+// open opens the stream and tells the client what it got.
+func (c *consumer) open(ctx context.Context, tokens []string) error {
 	opened := &tidingsv1.ConsumeOpened{Window: c.window, HeartbeatInterval: durationpb.New(c.heartbeat)}
-	if c.kind == receiveFrame {
-		opened.StreamId = c.session
-	}
-	var asked []*tidingsv1.SettlementResult
-	for _, token := range held {
+	var held []lease.Ref
+	var results []*tidingsv1.SettlementResult // Of held.
+	for _, token := range tokens {
 		result := &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}
 		opened.Held = append(opened.Held, result)
-		if ref := c.tokens.Parse(token); ref != nil {
-			c.held = append(c.held, ref)
-			asked = append(asked, result)
+		if ref, ok := c.tokens.Parse(token); ok {
+			held, results = append(held, ref), append(results, result)
 		}
 	}
-	response, err := c.attach(ctx)
+	var err error
+	c.stream, err = c.service.hub.Open(ctx, c.subscription, delivery.StreamConfig{Window: c.window, Held: held})
 	if err != nil {
 		return c.fault(ctx, err)
 	}
-	for i, result := range response.GetResults() {
-		asked[i].Status = result.GetStatus()
+	for i, status := range c.stream.Held {
+		results[i].Status = status
 	}
-	opened.AckDeadline = response.GetAckDeadline()
+	opened.AckDeadline = durationpb.New(c.stream.AckDeadline)
+	if c.kind == receiveFrame {
+		opened.StreamId = c.stream.ID
+	}
 	return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Opened{Opened: opened}})
-}
-
-// attach opens the session at the owner.
-func (c *consumer) attach(ctx context.Context) (*replicav1.OwnerResponse, error) {
-	bounded, cancel := context.WithTimeout(ctx, ownerTime)
-	defer cancel()
-	response, err := c.service.hub.Call(bounded, c.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Attach{
-		Attach: &replicav1.Attach{Session: c.session, Window: c.window, Held: c.held},
-	}})
-	if bounded.Err() != nil && ctx.Err() == nil {
-		err = delivery.ErrUnavailable
-	}
-	c.owner = response.GetOwner()
-	return response, err
 }
 
 // fault turns an error of the hub into one of the catalogue.
@@ -224,20 +197,20 @@ func (c *consumer) startHeartbeats(ctx context.Context) (stop func()) {
 	return func() { cancel(); beating.Wait() }
 }
 
-// delivering is the goroutine that gets events from the owner and sends them.
-type delivering struct {
+// deliveryRun is the goroutine that gets events from the owner and sends them.
+type deliveryRun struct {
 	consumer *consumer
 	cancel   context.CancelFunc
 	done     chan struct{}
 	err      error // Once done is closed: why it ended.
 }
 
-func (c *consumer) startDelivering(ctx context.Context) *delivering {
+func (c *consumer) startDelivery(ctx context.Context) *deliveryRun {
 	inner, cancel := context.WithCancel(ctx)
-	d := &delivering{consumer: c, cancel: cancel, done: make(chan struct{})}
+	d := &deliveryRun{consumer: c, cancel: cancel, done: make(chan struct{})}
 	guard.Go(func() error {
 		err := guard.Do(func() error { return c.deliverAll(inner) })
-		c.service.detach(inner, c.subscription, c.session, c.sent)
+		c.stream.Close(inner)
 		return err
 	}, func(err error) {
 		if inner.Err() == nil || !errors.Is(err, context.Canceled) {
@@ -250,74 +223,39 @@ func (c *consumer) startDelivering(ctx context.Context) *delivering {
 }
 
 // finish ends the goroutine and waits for it.
-func (d *delivering) finish() {
+func (d *deliveryRun) finish() {
 	d.cancel()
 	<-d.done
 }
 
 // stop is finish, and returns why it ended: nil where it was stopped.
-func (d *delivering) stop() error {
+func (d *deliveryRun) stop() error {
 	d.finish()
 	return d.err
 }
 
 // deliverAll delivers until it fails.
 func (c *consumer) deliverAll(ctx context.Context) error {
-	left := reattaches
-	for number := int64(1); ; number++ {
-		response, err := c.service.hub.Call(ctx, c.subscription, &replicav1.OwnerRequest{Owner: c.owner, Request: &replicav1.OwnerRequest_Lease{
-			Lease: &replicav1.Lease{
-				Session:   c.session,
-				Number:    number,
-				MaxEvents: maxFrameEvents,
-				MaxBytes:  int32(min(deliveryTarget, c.service.engine.MaxRecordBytes())),
-				Wait:      durationpb.New(pollTime),
-			},
-		}})
-		if left > 0 && (errors.Is(err, delivery.ErrUnavailable) || errors.Is(err, delivery.ErrSession)) {
-			left--
-			if _, err = c.attach(ctx); err == nil {
-				continue
-			}
-		}
+	limits := delivery.BatchLimits{MaxEvents: maxFrameEvents, MaxBytes: deliveryTarget, Wait: batchWait}
+	for {
+		batch, err := c.stream.Next(ctx, limits)
 		if err != nil {
 			return c.fault(ctx, err)
 		}
-		if window := response.GetWindow(); window != nil && c.kind == receiveFrame {
+		if batch.Window != nil && c.kind == receiveFrame {
 			// Consume has answered the client already.
-			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}}); err != nil {
+			if err := c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: batch.Window}}); err != nil {
 				return err
 			}
 		}
-		if len(response.GetDeliveries()) > 0 {
+		if len(batch.Deliveries) > 0 {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := c.deliver(response.GetDeliveries()); err != nil {
+			if err := c.deliver(batch.Deliveries); err != nil {
 				return err
 			}
-			left = 0
 		}
-		c.sent = number
+		c.stream.Sent()
 	}
-}
-
-// detach ends a session. Where the owner can't be told, it finds out.
-func (s *Service) detach(ctx context.Context, subscription *engine.Subscription, session string, sent int64) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), detachTime)
-	defer cancel()
-	_, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Detach{
-		Detach: &replicav1.Detach{Session: session, Sent: sent},
-	}})
-	if err != nil {
-		s.log.DebugContext(ctx, "the owner was not told that a stream ended", "subscription", subscription.Name, "error", err)
-	}
-}
-
-// resize changes the window of a session.
-func (s *Service) resize(ctx context.Context, subscription *engine.Subscription, session string, window *tidingsv1.FlowControl) error {
-	_, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Resize{
-		Resize: &replicav1.Resize{Session: session, Window: window},
-	}})
-	return err
 }

@@ -20,17 +20,11 @@ import (
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
-const (
-	// pageScan bounds the dead letters that are looked at for a page.
-	pageScan = 20_000
-	// maxLetters is the number of dead letters that the owner is asked to deal
-	// with at once.
-	maxLetters = 500
-)
+// pageScan bounds the dead letters that are looked at for a page.
+const pageScan = 20_000
 
 // letters are the dead letters of a subscription that a filter takes.
 type letters struct {
@@ -56,13 +50,10 @@ func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLet
 	if err != nil {
 		return nil, filterFault(err, "filter.event")
 	}
-	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{
-		Inspect: new(replicav1.Inspect),
-	}})
+	l.redriven, err = s.hub.Redriven(ctx, subscription)
 	if err != nil {
 		return nil, subscriptionFault(err, name)
 	}
-	l.redriven = response.GetRedriven()
 	return l, nil
 }
 
@@ -238,11 +229,9 @@ func (s *Service) RedriveDeadLetters(ctx context.Context, request *tidingsv1.Red
 			response.RemainingCount += int64(len(sequences))
 			return nil
 		}
-		answer, err := s.hub.Call(ctx, l.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Redrive{
-			Redrive: &replicav1.Redrive{Sequences: sequences},
-		}})
-		response.RedrivenCount += answer.GetCount()
-		response.RemainingCount += answer.GetRemaining()
+		redriven, remaining, err := s.hub.Redrive(ctx, l.subscription, sequences)
+		response.RedrivenCount += redriven
+		response.RemainingCount += remaining
 		return err
 	})
 	if err != nil {
@@ -263,10 +252,8 @@ func (s *Service) PurgeDeadLetters(ctx context.Context, request *tidingsv1.Purge
 			response.PurgedCount += int64(len(sequences))
 			return nil
 		}
-		answer, err := s.hub.Call(ctx, l.subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Purge{
-			Purge: &replicav1.Purge{Sequences: sequences},
-		}})
-		response.PurgedCount += answer.GetCount()
+		purged, err := s.hub.Purge(ctx, l.subscription, sequences)
+		response.PurgedCount += purged
 		return err
 	})
 	if err != nil {
@@ -285,7 +272,7 @@ func (l *letters) inBatches(ctx context.Context, dry bool, do func([]int64) erro
 			return true, nil // It was redriven by this call, and died again.
 		}
 		batch = append(batch, letter.GetSequence())
-		if len(batch) < maxLetters {
+		if len(batch) < delivery.MaxDeadLetters {
 			return true, nil
 		}
 		err := do(batch)

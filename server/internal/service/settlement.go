@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/tidings/server/internal/delivery"
+	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 const (
@@ -35,35 +35,34 @@ func checkSettlement(s *tidingsv1.Settlement) error {
 	return CheckRequest(s)
 }
 
-// settlementOf returns a settlement as the owner is asked for it, or what is
-// wrong with it, which is its own affair.
-func settlementOf(s *tidingsv1.Settlement, tokens *delivery.Tokens) (*replicav1.Settlement, *tidingsv1.SettlementResult, error) {
+// settlementOf returns a settlement as the owner settles it, or what is wrong
+// with it, which is its own affair.
+func settlementOf(s *tidingsv1.Settlement, tokens *delivery.Tokens) (lease.Settlement, *tidingsv1.SettlementResult, error) {
 	err := checkSettlement(s)
 	if broken, ok := errors.AsType[*Error](err); ok {
-		return nil, &tidingsv1.SettlementResult{
+		return lease.Settlement{}, &tidingsv1.SettlementResult{
 			Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_INVALID,
 			// As many as may be have to fit into one response.
 			Message: shorten(broken.Message, maxDescriptionBytes),
 		}, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return lease.Settlement{}, nil, err
 	}
-	ref := tokens.Parse(s.GetDeliveryToken())
-	if ref == nil {
-		return nil, &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}, nil
+	ref, ok := tokens.Parse(s.GetDeliveryToken())
+	if !ok {
+		return lease.Settlement{}, &tidingsv1.SettlementResult{Status: tidingsv1.SettlementStatus_SETTLEMENT_STATUS_MALFORMED}, nil
 	}
-	asked := &replicav1.Settlement{Lease: ref}
 	switch action := s.GetAction().(type) {
-	case *tidingsv1.Settlement_Ack:
-		asked.Action = &replicav1.Settlement_Ack{Ack: action.Ack}
-	case *tidingsv1.Settlement_Nack:
-		action.Nack.Reason = keptReason(action.Nack.GetReason())
-		asked.Action = &replicav1.Settlement_Nack{Nack: action.Nack}
 	case *tidingsv1.Settlement_Extend:
-		asked.Action = &replicav1.Settlement_Extend{Extend: action.Extend}
+		return lease.Settlement{Ref: ref, Extend: action.Extend.GetDuration().AsDuration()}, nil, nil
+	case *tidingsv1.Settlement_Nack:
+		nack := lease.NackOf(ref, action.Nack)
+		nack.Reason = keptReason(nack.Reason)
+		return nack, nil, nil
+	default:
+		return lease.Settlement{Ref: ref, Action: lease.Ack}, nil, nil
 	}
-	return asked, nil, nil
 }
 
 // plainSettlement reports whether a settlement plainly keeps the rules.

@@ -17,7 +17,6 @@ import (
 	"example.com/tidings/server/internal/filter"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -209,13 +208,10 @@ func (s *Service) GetSubscription(ctx context.Context, request *tidingsv1.GetSub
 	if err != nil {
 		return nil, err
 	}
-	response, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Inspect{
-		Inspect: &replicav1.Inspect{StatisticsOnly: true},
-	}})
+	result.Statistics, err = s.hub.Inspect(ctx, subscription)
 	if err != nil {
 		return nil, subscriptionFault(err, subscription.Name)
 	}
-	result.Statistics = response.GetStatistics()
 	return &tidingsv1.GetSubscriptionResponse{Subscription: result}, nil
 }
 
@@ -272,13 +268,12 @@ func (s *Service) SeekSubscription(ctx context.Context, request *tidingsv1.SeekS
 	if err != nil {
 		return nil, detachedMeanwhile(storageFault(err, topic.Name), subscription)
 	}
-	moved, err := s.hub.Call(ctx, subscription, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Seek{
-		Seek: &replicav1.Seek{Sequence: first, NotBefore: notBefore, Id: rand.Text()},
-	}})
+	previous, err := s.hub.Seek(ctx, subscription, first, notBefore)
 	if err != nil {
 		return nil, subscriptionFault(err, subscription.Name)
 	}
-	uid, previous := topic.Config.GetUid(), max(moved.GetPrevious(), state.First) // What retention removed nobody gets back.
+	uid := topic.Config.GetUid()
+	previous = max(previous, state.First) // What retention removed nobody gets back.
 	return &tidingsv1.SeekSubscriptionResponse{Cursor: eventlog.Cursor(uid, first-1), PreviousCursor: eventlog.Cursor(uid, previous-1)}, nil
 }
 

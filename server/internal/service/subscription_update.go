@@ -11,7 +11,6 @@ import (
 	"example.com/tidings/server/internal/engine"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 )
 
 // UpdateSubscription implements tidings.v1.SubscriptionService.
@@ -33,9 +32,7 @@ func (s *Service) UpdateSubscription(ctx context.Context, request *tidingsv1.Upd
 
 // updatedSubscription returns when the owner has taken note of the change.
 func (s *Service) updatedSubscription(ctx context.Context, updated *engine.Subscription) (*tidingsv1.UpdateSubscriptionResponse, error) {
-	if _, err := s.hub.Call(ctx, updated, &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Refresh{
-		Refresh: &replicav1.Refresh{Revision: updated.Revision},
-	}}); err != nil {
+	if err := s.hub.Refresh(ctx, updated); err != nil {
 		return nil, subscriptionFault(err, updated.Name)
 	}
 	result, err := s.subscriptionProto(ctx, updated)

@@ -13,7 +13,6 @@ import (
 	"example.com/tidings/server/internal/lease"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	replicav1 "example.com/tidings/server/internal/gen/tidings/replica/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
@@ -114,64 +113,4 @@ func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, err
 		SchemaRevision:   e.revision,
 	})
 	return engine.DeadLetter{Sequence: letter.Sequence, Data: data}, err
-}
-
-// redrive delivers dead letters again.
-func (o *owner) redrive(q *question, request *replicav1.Redrive) {
-	if o.topic == nil {
-		o.refuse(q, replicav1.OwnerError_OWNER_ERROR_TOPIC_NOT_FOUND)
-		return
-	}
-	response := new(replicav1.OwnerResponse)
-	for _, sequence := range request.GetSequences() {
-		if o.machine.IsOnItsWay(sequence) {
-			continue
-		}
-		if o.machine.Room() == 0 {
-			response.Remaining++
-			continue
-		}
-		// Nobody else deletes dead letters: what is there is one until this
-		// owner changes it.
-		letter, e, err := o.events.deadLetter(sequence)
-		if errors.Is(err, engine.ErrRecordNotFound) {
-			continue
-		}
-		key, keyErr := keyHash(e.raw)
-		if err = errors.Join(err, keyErr); err != nil {
-			o.refuse(q, errorNumber(err))
-			return
-		}
-		if o.machine.Redrive(sequence, letter.GetGeneration(), letter.GetDeliveries(), key) {
-			response.Count++
-		}
-	}
-	o.answer(q, response)
-}
-
-// purge deletes dead letters.
-func (o *owner) purge(q *question, request *replicav1.Purge) {
-	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
-	defer cancel()
-	var there []int64
-	for _, sequence := range request.GetSequences() {
-		if o.machine.IsRedriven(sequence) { // It isn't one any more.
-			continue
-		}
-		_, err := o.hub.engine.DeadLetter(ctx, o.subscription, sequence)
-		switch {
-		case err == nil:
-			there = append(there, sequence)
-		case !errors.Is(err, engine.ErrRecordNotFound):
-			o.refuse(q, errorNumber(err))
-			return
-		}
-	}
-	if len(there) > 0 { // Together: each alone would wait for the disk.
-		if err := o.hub.engine.DeleteDeadLetters(ctx, o.subscription, there...); err != nil {
-			o.refuse(q, errorNumber(err))
-			return
-		}
-	}
-	o.answer(q, &replicav1.OwnerResponse{Count: int64(len(there))})
 }
