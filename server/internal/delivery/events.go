@@ -12,6 +12,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
@@ -185,7 +186,7 @@ const deadLetterFormat = 1
 // keyHash is the hash of a partition key by which the machine keeps order: 0
 // for none.
 func keyHash(raw []byte) (uint64, error) {
-	key, err := eventlog.PartitionKey(raw)
+	key, err := eventwire.PartitionKey(raw)
 	if err != nil || key == "" {
 		return 0, err
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/guard"
 )
 
@@ -87,7 +88,7 @@ type asking struct {
 func (a *asking) FindMessageByURL(url string) (protoreflect.MessageType, error) {
 	found, err := a.Resolver.FindMessageByURL(url)
 	if err != nil {
-		a.unknown = url[strings.LastIndexByte(url, '/')+1:]
+		a.unknown = eventwire.TypeName(url)
 	}
 	return found, err
 }

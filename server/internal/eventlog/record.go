@@ -5,13 +5,11 @@ package eventlog
 import (
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/server/internal/eventwire"
 )
 
 // MaxEvents is the number of events of a record, and so of a request. It is
@@ -21,14 +19,18 @@ const MaxEvents = 4096
 // recordFormat is the form of records that this release writes.
 const recordFormat = 1
 
-// revisionsField is Record.type_revisions.
-const revisionsField = 4
+// The fields of a tidings.storage.v1.Record.
+const (
+	formatField    = 1
+	eventsField    = 2
+	revisionsField = 4
+)
 
 // AppendHeader begins the encoding of a tidings.storage.v1.Record whose events
 // were checked against revisions of their types: those of each event, or one
 // that is that of all, or none where that isn't known.
 func AppendHeader(b []byte, revisions ...[RevisionSize]byte) []byte {
-	b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), recordFormat)
+	b = protowire.AppendVarint(protowire.AppendTag(b, formatField, protowire.VarintType), recordFormat)
 	if len(revisions) == 0 {
 		return b
 	}
@@ -67,11 +69,11 @@ type Revisions []byte
 // RevisionsOf returns the revisions of a record, as a view of its data, or
 // nothing where an earlier release stored it.
 func RevisionsOf(data []byte) (revisions Revisions) {
-	Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
+	eventwire.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
 		if number == revisionsField {
 			revisions = value
 		}
-		return number != 2 // The header is before the events.
+		return number != eventsField // The header is before the events.
 	})
 	return revisions
 }
@@ -93,14 +95,13 @@ func (r Revisions) Of(index int) []byte {
 func AppendEvent(b, raw []byte, key string) []byte {
 	size := len(raw)
 	if key != "" {
-		size += protowire.SizeTag(5) + protowire.SizeBytes(len(key))
+		size += eventwire.KeySize(key)
 	}
-	b = protowire.AppendTag(b, 2, protowire.BytesType)
+	b = protowire.AppendTag(b, eventsField, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
 	b = append(b, raw...)
 	if key != "" {
-		b = protowire.AppendTag(b, 5, protowire.BytesType)
-		b = protowire.AppendString(b, key)
+		b = eventwire.AppendKey(b, key)
 	}
 	return b
 }
@@ -110,11 +111,11 @@ func AppendEvent(b, raw []byte, key string) []byte {
 func Events(first int64, data []byte, into [][]byte) ([][]byte, error) {
 	into = into[:0]
 	format := uint64(0)
-	ok := Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	ok := eventwire.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
 		switch {
-		case number == 1 && value == nil:
+		case number == formatField && value == nil:
 			format = varint
-		case number == 2 && value != nil:
+		case number == eventsField && value != nil:
 			into = append(into, value)
 		}
 		return true
@@ -127,44 +128,6 @@ func Events(first int64, data []byte, into [][]byte) ([][]byte, error) {
 	}
 	return into, nil
 }
-
-// PartitionKey returns the key of an encoded event.
-func PartitionKey(raw []byte) (string, error) {
-	var key []byte
-	if Scan(raw, func(number protowire.Number, _ uint64, value []byte) bool {
-		if number == 5 {
-			key = value // The last one counts.
-		}
-		return true
-	}) {
-		return string(key), nil
-	}
-	// It has fields that Scan doesn't know, from a later contract.
-	var decoded tidingsv1.Event
-	err := proto.Unmarshal(raw, &decoded)
-	return decoded.GetPartitionKey(), err
-}
-
-// EventType returns the full name of the type of an encoded event.
-func EventType(raw []byte) (string, error) {
-	var url []byte
-	if Scan(raw, func(number protowire.Number, _ uint64, value []byte) bool {
-		return number != 7 || value != nil && Scan(value, func(number protowire.Number, _ uint64, value []byte) bool {
-			if number == 1 {
-				url = value
-			}
-			return value != nil
-		})
-	}) {
-		return TypeName(string(url)), nil
-	}
-	var decoded tidingsv1.Event
-	err := proto.Unmarshal(raw, &decoded)
-	return TypeName(decoded.GetData().GetTypeUrl()), err
-}
-
-// TypeName returns the full name of a message from its type URL.
-func TypeName(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
 
 // AppendSuffix adds the fields of a RecordedEvent that are the same for all events
 // of a record, or of a type in it: topic, publish_time and schema_revision.
@@ -221,38 +184,4 @@ func AppendRecorded(b []byte, field protowire.Number, uid uint64, raw []byte, se
 	b = protowire.AppendTag(b, 4, protowire.BytesType)
 	b = protowire.AppendBytes(b, cursor)
 	return append(b, suffix...)
-}
-
-// Scan calls visit for each field of a message: with a value that isn't nil for
-// a field with a length, or else with the number. It returns false for what
-// isn't a message, for a field number above 15, for other wire types and where
-// visit does.
-func Scan(data []byte, visit func(number protowire.Number, varint uint64, value []byte) bool) bool {
-	for len(data) > 0 {
-		tag := data[0] // Field numbers up to 15 take one byte.
-		if tag >= 0x80 || tag < 0x08 {
-			return false
-		}
-		data = data[1:]
-		number, n := protowire.ConsumeVarint(data)
-		if n < 0 {
-			return false
-		}
-		data = data[n:]
-		var value []byte
-		switch protowire.Type(tag & 7) {
-		case protowire.VarintType:
-		case protowire.BytesType:
-			if number > uint64(len(data)) {
-				return false
-			}
-			value, data = data[:number:number], data[number:]
-		default:
-			return false
-		}
-		if !visit(protowire.Number(tag>>3), number, value) {
-			return false
-		}
-	}
-	return true
 }

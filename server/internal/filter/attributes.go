@@ -139,30 +139,28 @@ func (d dialect) compares(value, with string) bool {
 func (e *event) attribute(name string) (string, error) {
 	switch name {
 	case "id":
-		return e.id, nil
+		return e.ID, nil
 	case "source":
-		return e.source, nil
+		return e.Source, nil
 	case "type":
-		return e.typeName(), nil
+		return e.TypeName(), nil
 	case "specversion":
 		return "1.0", nil
 	case "subject":
-		return e.subject, nil
+		return e.Subject, nil
 	case "time":
 		return e.timeAttribute(), nil
 	case "datacontenttype":
 		return "application/protobuf", nil
 	case "partitionkey":
-		return e.key, nil
+		return e.Key, nil
 	}
-	if e.encodedAttributes != nil {
-		if err := e.scanAttributes(); err != nil {
-			return "", err
-		}
+	if err := e.scanAttributes(); err != nil {
+		return "", err
 	}
 	for _, a := range slices.Backward(e.attributes) { // The last of a name counts.
-		if a.name == name {
-			return a.value, nil
+		if a.Name == name {
+			return a.Value, nil
 		}
 	}
 	return "", nil

@@ -155,7 +155,7 @@ func TestTimeAttribute(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e event
-		if err := e.scan(raw); err != nil {
+		if _, err := e.Scan(raw); err != nil {
 			t.Fatal(err)
 		}
 		if got := e.timeAttribute(); got != want {

@@ -169,7 +169,7 @@ func (x *expression) programFor(name string) *program {
 // holds reports whether an event meets the expression. It returns an error only
 // where the event's bytes are none, and that of the context.
 func (x *expression) holds(ctx context.Context, e *event) (bool, error) {
-	p := x.programFor(e.typeName())
+	p := x.programFor(e.TypeName())
 	if p == nil {
 		return false, nil
 	}

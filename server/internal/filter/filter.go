@@ -126,10 +126,10 @@ func (m *Matcher) Match(ctx context.Context, raw []byte) (bool, error) {
 		return true, nil
 	}
 	var e event
-	if err := e.scan(raw); err != nil {
+	if _, err := e.Scan(raw); err != nil {
 		return false, err
 	}
-	if len(m.types) > 0 && !m.types[e.typeName()] {
+	if len(m.types) > 0 && !m.types[e.TypeName()] {
 		return false, nil
 	}
 	if m.attributes != nil {

@@ -71,7 +71,7 @@ func FuzzMatch(f *testing.F) {
 			t.Error(err)
 		}
 		var e event
-		if e.scan(raw) != nil || !isEvent {
+		if _, err := e.Scan(raw); err != nil || !isEvent {
 			return
 		}
 		message, err := e.message()

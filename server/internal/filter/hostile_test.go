@@ -59,7 +59,7 @@ func TestHostile(t *testing.T) {
 			continue
 		}
 		var e event
-		if err := e.scan(events[test.event]); err != nil {
+		if _, err := e.Scan(events[test.event]); err != nil {
 			t.Fatal(err)
 		}
 		program := m.expression.programFor(thing)
@@ -93,7 +93,7 @@ func TestLongLoop(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e event
-		if err := e.scan(raw); err != nil {
+		if _, err := e.Scan(raw); err != nil {
 			t.Fatal(err)
 		}
 		program := m.expression.programFor(thing)
@@ -168,7 +168,7 @@ func TestIterationsCostNothing(t *testing.T) {
 	set := things(t)
 	raw := encoded(t, set, fullEvent, thing, richThing)
 	var e event
-	if err := e.scan(raw); err != nil {
+	if _, err := e.Scan(raw); err != nil {
 		t.Fatal(err)
 	}
 	env, err := environmentOf(set)

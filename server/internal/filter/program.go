@@ -134,7 +134,7 @@ func (v *variables) ResolveName(name string) (any, bool) {
 		return v.event, true
 	case dataVariable:
 		if v.data == nil { // Where it can't be decoded, the schema has changed since it was stored.
-			v.data, _ = orError(v.payload.Parse(v.encoded.payload))
+			v.data, _ = orError(v.payload.Parse(v.encoded.Payload))
 		}
 		return v.data, true
 	default:

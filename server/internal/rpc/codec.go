@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"example.com/tidings/server/internal/eventjson"
+	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
@@ -292,5 +293,5 @@ func (r resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.Me
 }
 
 func (r resolver) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	return r.FindMessageByName(protoreflect.FullName(url[strings.LastIndexByte(url, '/')+1:]))
+	return r.FindMessageByName(protoreflect.FullName(eventwire.TypeName(url)))
 }

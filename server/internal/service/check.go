@@ -28,7 +28,7 @@ type checker struct {
 
 // check returns the type of an event and its partition key, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
-func (c *checker) check(ctx context.Context, index int, e *event) (of *schema.Type, key string, err error) {
+func (c *checker) check(ctx context.Context, index int, e *sentEvent) (of *schema.Type, key string, err error) {
 	defer guard.Recover(&err)
 	if e.err != nil {
 		return nil, "", e.err
@@ -81,18 +81,15 @@ func UnknownType(types *schema.Set, field, name string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field, types.Lacks(name), "type", name)
 }
 
-// maxKey is the number of characters that a partition key has at most.
-const maxKey = 512
-
 // plainKey reports whether a text can be a partition key.
 func plainKey(text string) bool {
-	return plainText([]byte(text), maxKey*utf8.UTFMax) && (len(text) <= maxKey || utf8.RuneCountInString(text) <= maxKey)
+	return plainText(text, maxKey*utf8.UTFMax) && (len(text) <= maxKey || utf8.RuneCountInString(text) <= maxKey)
 }
 
 // topicOf returns the topic of a batch that names none: the one that the types
 // of its events declare. Events of unknown types have no say; they are refused
 // on their own.
-func topicOf(types *schema.Set, events []event) (string, error) {
+func topicOf(types *schema.Set, events []sentEvent) (string, error) {
 	topic := ""
 	for i := range events {
 		t, err := types.Type(events[i].typeName())

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -25,12 +25,12 @@ type batch struct {
 	requestID     string
 	skipInvalid   bool
 	preconditions []*tidingsv1.Precondition
-	events        []event
+	events        []sentEvent
 }
 
-// event is one event of a batch. Its byte slices and strings point into the
+// sentEvent is one event of a batch. Its byte slices and strings point into the
 // encoding of the request.
-type event struct {
+type sentEvent struct {
 	raw     []byte
 	id      string
 	source  string
@@ -42,33 +42,18 @@ type event struct {
 }
 
 // typeName is the full name of the event's type.
-func (e *event) typeName() string {
-	return eventlog.TypeName(e.typeURL)
+func (e *sentEvent) typeName() string {
+	return eventwire.TypeName(e.typeURL)
 }
 
-// setTypeURL puts another type URL into the encoding of the event, in memory of
-// its own, and leaves all else as it was sent.
-func (e *event) setTypeURL(url string) {
-	const data = 7
-	raw := make([]byte, 0, len(e.raw)+len(url)+2*binary.MaxVarintLen32) // Both lengths may get longer.
-	for rest := e.raw; len(rest) > 0; {
-		number, _, size := protowire.ConsumeField(rest)
-		if number != data {
-			raw = append(raw, rest[:size]...)
-		} else {
-			content := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), url)
-			if len(e.payload) > 0 {
-				content = protowire.AppendBytes(protowire.AppendTag(content, 2, protowire.BytesType), e.payload)
-			}
-			raw = protowire.AppendBytes(protowire.AppendTag(raw, data, protowire.BytesType), content)
-		}
-		rest = rest[size:]
-	}
-	e.raw, e.typeURL = raw, url
+// setTypeURL puts another type URL into the encoding of the event, and leaves all
+// else as it was sent.
+func (e *sentEvent) setTypeURL(url string) {
+	e.raw, e.typeURL = eventwire.WithTypeURL(e.raw, url), url
 }
 
 // missing returns a key that the server determined where the event has none.
-func (e *event) missing(key string) string {
+func (e *sentEvent) missing(key string) string {
 	if e.keyed {
 		return ""
 	}
@@ -108,7 +93,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 		requestID:     request.GetRequestId(),
 		skipInvalid:   request.GetSkipInvalid(),
 		preconditions: request.GetPreconditions(),
-		events:        make([]event, count),
+		events:        make([]sentEvent, count),
 	}
 	// The rules about the request are checked with events that break none, so
 	// that one bad event is the event's affair.
@@ -126,7 +111,7 @@ func decodeBatch(data []byte, into *batch, base int64) error {
 			return err
 		}
 		e := &into.events[i]
-		*e = event{
+		*e = sentEvent{
 			raw:     raw,
 			id:      message.GetId(),
 			source:  message.GetSource(),
@@ -149,7 +134,7 @@ func scanBatch(data []byte, into *batch) bool {
 	events := into.events[:0]
 	*into = batch{}
 	var seen uint
-	ok := eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	ok := eventwire.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
 		if number != 2 && number != 5 {
 			if seen&(1<<number) != 0 {
 				return false
@@ -164,11 +149,11 @@ func scanBatch(data []byte, into *batch) bool {
 			if value == nil || len(events) == eventlog.MaxEvents {
 				return false
 			}
-			events = append(events, event{})
+			events = append(events, sentEvent{})
 			return scanEvent(value, &events[len(events)-1])
 		case 3:
 			into.requestID = view(value)
-			return value != nil && plainText(value, 128)
+			return value != nil && plainText(into.requestID, maxRequestID)
 		case 4:
 			into.skipInvalid = varint != 0
 			return value == nil
@@ -184,48 +169,26 @@ func scanBatch(data []byte, into *batch) bool {
 	return ok && len(events) > 0
 }
 
-func scanEvent(data []byte, e *event) bool {
-	e.raw = data
-	var seen uint
-	var names attributeNames
-	return eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if value == nil { // No field of an event is a number.
-			return false
-		}
-		if number != 6 {
-			if seen&(1<<number) != 0 {
-				return false
-			}
-			seen |= 1 << number
-		}
-		switch number {
-		case 1:
-			e.id = view(value)
-			return len(value) > 0 && plainText(value, 256)
-		case 2:
-			e.source = view(value)
-			return plainSource(value)
-		case 3:
-			return plainText(value, 1024)
-		case 4:
-			return scanTime(value)
-		case 5:
-			e.key, e.keyed = view(value), true
-			return plainText(value, 512)
-		case 6:
-			return scanAttribute(value, &names)
-		case 7:
-			return scanAny(value, e)
-		default: // A field that isn't known.
-			return false
-		}
-	}) && seen&(1<<1) != 0 && seen&(1<<2) != 0 && seen&(1<<7) != 0
+// scanEvent reads an event that is plainly in order.
+func scanEvent(data []byte, into *sentEvent) bool {
+	var e eventwire.Event
+	regular, err := e.Scan(data)
+	if err != nil || !regular || !plainFields(&e) {
+		return false
+	}
+	*into = sentEvent{raw: data, id: e.ID, source: e.Source, key: e.Key, typeURL: e.TypeURL, payload: e.Payload, keyed: e.HasKey}
+	return true
 }
 
-// attributeNames are the names seen so far.
-type attributeNames struct {
-	list  [8]string
-	count int
+// plainFields reports whether the fields of an event surely keep the rules.
+func plainFields(e *eventwire.Event) bool {
+	return e.ID != "" && plainText(e.ID, maxID) &&
+		plainSource(e.Source) &&
+		plainText(e.Subject, maxSubject) &&
+		plainText(e.Key, maxKey) &&
+		(!e.HasTime || e.Seconds >= 0 && e.Seconds <= lastSecond && e.Nanos >= 0 && e.Nanos <= 999_999_999) &&
+		e.HasData && utf8.ValidString(e.TypeURL) &&
+		plainAttributes(e)
 }
 
 // reservedAttributes are the names that the contract doesn't allow.
@@ -234,21 +197,23 @@ var reservedAttributes = map[string]bool{
 	"data": true, "datacontenttype": true, "dataschema": true, "partitionkey": true,
 }
 
-func scanAttribute(data []byte, names *attributeNames) bool {
-	var name string
-	var seen uint
-	ok := eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if value == nil || number > 2 || seen&(1<<number) != 0 {
+func plainAttributes(e *eventwire.Event) bool {
+	var room [8]eventwire.Attribute
+	attributes, regular, err := e.AppendAttributes(room[:0])
+	if err != nil || !regular || len(attributes) > len(room) {
+		return false
+	}
+	for i, a := range attributes {
+		if !plainAttributeName(a.Name) || !plainText(a.Value, maxAttribute) ||
+			slices.ContainsFunc(attributes[:i], func(other eventwire.Attribute) bool { return other.Name == a.Name }) {
 			return false
 		}
-		seen |= 1 << number
-		if number == 2 {
-			return plainText(value, 4096)
-		}
-		name = view(value)
-		return true
-	})
-	if !ok || name == "" || len(name) > 20 || reservedAttributes[name] || strings.HasPrefix(name, "tidings") || names.count == len(names.list) {
+	}
+	return true
+}
+
+func plainAttributeName(name string) bool {
+	if name == "" || len(name) > maxAttributeName || reservedAttributes[name] || strings.HasPrefix(name, "tidings") {
 		return false
 	}
 	for _, c := range []byte(name) {
@@ -256,43 +221,7 @@ func scanAttribute(data []byte, names *attributeNames) bool {
 			return false
 		}
 	}
-	if slices.Contains(names.list[:names.count], name) {
-		return false
-	}
-	names.list[names.count] = name
-	names.count++
 	return true
-}
-
-func scanTime(data []byte) bool {
-	var seconds, nanos uint64
-	return eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
-		switch number {
-		case 1:
-			seconds = varint
-		case 2:
-			nanos = varint
-		default:
-			return false
-		}
-		return value == nil
-	}) && seconds <= 253402300799 && nanos <= 999999999
-}
-
-func scanAny(data []byte, e *event) bool {
-	var seen uint
-	return eventlog.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if value == nil || number > 2 || seen&(1<<number) != 0 {
-			return false
-		}
-		seen |= 1 << number
-		if number == 1 {
-			e.typeURL = view(value)
-			return utf8.Valid(value)
-		}
-		e.payload = value
-		return true
-	})
 }
 
 func plainTopic(name string) bool {

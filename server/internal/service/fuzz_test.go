@@ -17,6 +17,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
@@ -158,7 +159,7 @@ func FuzzParseBatch(f *testing.F) {
 	})
 }
 
-func compareEvents(t *testing.T, fast, slow *event) {
+func compareEvents(t *testing.T, fast, slow *sentEvent) {
 	t.Helper()
 	if slow.err != nil {
 		t.Fatalf("scanBatch accepts an event that decodeBatch refuses: %v", slow.err)
@@ -179,10 +180,17 @@ func compareEvents(t *testing.T, fast, slow *event) {
 		t.Fatalf("scanBatch keeps %v, decodeBatch %v", &left, &right)
 	}
 	for _, raw := range [][]byte{fast.raw, slow.raw} {
-		if name, err := eventlog.EventType(raw); err != nil || name != fast.typeName() {
+		if name, err := typeOf(raw); err != nil || name != fast.typeName() {
 			t.Fatalf("the type is %q, %v; want %q", name, err, fast.typeName())
 		}
 	}
+}
+
+// typeOf returns the full name of the type of an encoded event.
+func typeOf(raw []byte) (string, error) {
+	var e eventwire.Event
+	_, err := e.Scan(raw)
+	return e.TypeName(), err
 }
 
 // Whatever is accepted can be stored and read back.
@@ -218,7 +226,7 @@ func FuzzRecord(f *testing.F) {
 			if !proto.Equal(&sent, stored.GetEvents()[i]) {
 				t.Fatalf("stored %v, want %v", stored.GetEvents()[i], &sent)
 			}
-			if name, err := eventlog.EventType(raw); err != nil || name != b.events[i].typeName() {
+			if name, err := typeOf(raw); err != nil || name != b.events[i].typeName() {
 				t.Fatalf("the type is %q, %v; want %q", name, err, b.events[i].typeName())
 			}
 		}
@@ -322,8 +330,8 @@ func TestPageBytes(t *testing.T) {
 }
 
 func TestIdentities(t *testing.T) {
-	e := func(source, id string) event { return event{source: source, id: id} }
-	of := func(events ...event) engine.ID {
+	e := func(source, id string) sentEvent { return sentEvent{source: source, id: id} }
+	of := func(events ...sentEvent) engine.ID {
 		return eventsIdentity(events)
 	}
 	one := e("/s", "1")

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -29,7 +29,7 @@ func requestIdentity(requestID string) engine.ID {
 // eventsIdentity is that of the events of a request: their sources and ids in
 // order, of those that are refused too, so that the same events with corrections
 // are recognised.
-func eventsIdentity(events []event) engine.ID {
+func eventsIdentity(events []sentEvent) engine.ID {
 	names := []byte{'s'}
 	for i := range events {
 		names = appendIdentity(names, &events[i])
@@ -38,12 +38,12 @@ func eventsIdentity(events []event) engine.ID {
 }
 
 // eventIdentity is that of one event.
-func eventIdentity(e *event) engine.ID {
+func eventIdentity(e *sentEvent) engine.ID {
 	var room [256]byte
 	return digest(appendIdentity(room[:0], e))
 }
 
-func appendIdentity(b []byte, e *event) []byte {
+func appendIdentity(b []byte, e *sentEvent) []byte {
 	b = binary.AppendUvarint(b, uint64(len(e.source)))
 	b = append(b, e.source...)
 	b = binary.AppendUvarint(b, uint64(len(e.id)))
@@ -68,7 +68,7 @@ func sameEvent(types *schema.Set, a, b []byte) bool {
 	}
 	leftData, rightData := left.GetData(), right.GetData()
 	left.Data, right.Data = nil, nil
-	if !proto.Equal(&left, &right) || eventlog.TypeName(leftData.GetTypeUrl()) != eventlog.TypeName(rightData.GetTypeUrl()) {
+	if !proto.Equal(&left, &right) || eventwire.TypeName(leftData.GetTypeUrl()) != eventwire.TypeName(rightData.GetTypeUrl()) {
 		return false
 	}
 	if bytes.Equal(leftData.GetValue(), rightData.GetValue()) {

@@ -22,7 +22,7 @@ func scanPrecondition(data []byte) *tidingsv1.Precondition {
 	if proto.Unmarshal(data, p) != nil || len(p.ProtoReflect().GetUnknown()) > 0 {
 		return nil
 	}
-	if p.PartitionKey != nil && (p.GetPartitionKey() == "" || !plainText([]byte(p.GetPartitionKey()), maxKey)) {
+	if p.PartitionKey != nil && (p.GetPartitionKey() == "" || !plainText(p.GetPartitionKey(), maxKey)) {
 		return nil
 	}
 	switch p.GetExpectation().(type) {

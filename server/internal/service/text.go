@@ -7,13 +7,28 @@ import (
 // What the rules of the contract say of texts, for the fast way of envelope.go.
 // It may be stricter than they are, and never takes what they don't.
 
+// The numbers of characters that texts have at most.
+const (
+	maxRequestID     = 128
+	maxID            = 256
+	maxSource        = 512
+	maxSubject       = 1024
+	maxKey           = 512
+	maxAttributeName = 20
+	maxAttribute     = 4096
+)
+
+// lastSecond is the last one of a Timestamp: the end of the year 9999.
+const lastSecond = 253402300799
+
 // plainText reports whether a text surely has no more than a number of
 // characters, and is a String of CloudEvents.
-func plainText(text []byte, most int) bool {
+func plainText(text string, most int) bool {
 	if len(text) > most {
 		return false
 	}
-	for i, c := range text {
+	for i := range len(text) {
+		c := text[i]
 		if c < 0x20 || c == 0x7f {
 			return false
 		}
@@ -25,9 +40,9 @@ func plainText(text []byte, most int) bool {
 }
 
 // plainRunes is plainText for texts that aren't ASCII, but for the length.
-func plainRunes(text []byte) bool {
+func plainRunes(text string) bool {
 	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
+		r, size := utf8.DecodeRuneInString(text)
 		switch {
 		case r == utf8.RuneError && size == 1, r < 0x20, r >= 0x7f && r <= 0x9f, noncharacter(r):
 			return false
@@ -62,12 +77,9 @@ var uriKinds = func() (kinds [256]byte) {
 	return kinds
 }()
 
-// maxSource is the number of characters that a source has at most.
-const maxSource = 512
-
-// plainSource reports whether a text surely is a source: a URI-reference. Users, addresses in brackets and
-// fragments are left to the rules.
-func plainSource(text []byte) bool {
+// plainSource reports whether a text surely is a source: a URI-reference. Users,
+// addresses in brackets and fragments are left to the rules.
+func plainSource(text string) bool {
 	if len(text) == 0 || len(text) > maxSource {
 		return false
 	}
@@ -104,9 +116,9 @@ func plainSource(text []byte) bool {
 }
 
 // spanOf is the length of the characters of a kind with which a text begins.
-func spanOf(text []byte, kind byte) int {
-	for i, c := range text {
-		if uriKinds[c]&kind == 0 {
+func spanOf(text string, kind byte) int {
+	for i := range len(text) {
+		if uriKinds[text[i]]&kind == 0 {
 			return i
 		}
 	}

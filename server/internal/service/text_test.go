@@ -38,16 +38,16 @@ func TestSources(t *testing.T) {
 		if refused(source) {
 			t.Errorf("%q is refused", source)
 		}
-		if left := i >= len(goodSources)-5; plainSource([]byte(source)) == left {
+		if left := i >= len(goodSources)-5; plainSource(source) == left {
 			t.Errorf("%q: that it takes the long way is %t", source, !left)
 		}
 	}
 	for _, source := range badSources {
-		if !refused(source) || plainSource([]byte(source)) {
+		if !refused(source) || plainSource(source) {
 			t.Errorf("%q is taken", source)
 		}
 	}
-	if plainSource([]byte(strings.Repeat("a", 513))) {
+	if plainSource(strings.Repeat("a", 513)) {
 		t.Error("513 characters are taken")
 	}
 }
@@ -68,7 +68,7 @@ func TestTexts(t *testing.T) {
 				t.Errorf("%q in %s: %v", text, field, err)
 			}
 		}
-		if !plainText([]byte(text), 512) || !plainKey(text) {
+		if !plainText(text, 512) || !plainKey(text) {
 			t.Errorf("%q isn't plain", text)
 		}
 	}
@@ -79,7 +79,7 @@ func TestTexts(t *testing.T) {
 				t.Errorf("%q in %s: %v", text, field, err)
 			}
 		}
-		if plainText([]byte(text), 512) || plainKey(text) {
+		if plainText(text, 512) || plainKey(text) {
 			t.Errorf("%q is plain", text)
 		}
 	}

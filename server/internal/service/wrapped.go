@@ -4,7 +4,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -15,7 +15,7 @@ import (
 // the generated code.
 func unwrap(data []byte) (publish []byte, stopOnError bool, err error) {
 	var seen uint
-	plain := eventlog.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
+	plain := eventwire.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
 		if number > 2 || seen&(1<<number) != 0 {
 			return false
 		}

@@ -18,18 +18,18 @@ import (
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/guard", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
+	"internal/daemon":     {"internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/rpc":        {"internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
+	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
-	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema"},
-	"internal/eventlog":   {"internal/gen"},
-	"internal/filter":     {"internal/gen", "internal/schema"},
+	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema"},
+	"internal/eventlog":   {"internal/eventwire", "internal/gen"},
+	"internal/filter":     {"internal/eventwire", "internal/gen", "internal/schema"},
 	"internal/engine":     {"internal/gen"},
 	// The engines know nothing of each other, and daemon alone knows which it is.
 	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
-	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
+	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/gen", "internal/guard"},
 	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
 	// For tests alone, and so imported by no package.
 	"internal/engine/jetstream/natstest": {},
@@ -41,10 +41,10 @@ var arrows = map[string][]string{
 	"internal/reserved":            {},
 	"internal/schema":              {"internal/guard", "internal/imagejson", "internal/reserved"},
 	"internal/imagejson":           {},
-	"internal/auth":                {},
 	"internal/telemetry":           {},
 	"internal/guard":               {},
-	"internal/eventjson":           {"internal/guard"},
+	"internal/eventwire":           {},
+	"internal/eventjson":           {"internal/eventwire", "internal/guard"},
 	// Tests of the whole server alone.
 	"internal/clustertest": {},
 	"internal/fuzz":        {},

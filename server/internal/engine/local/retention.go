@@ -12,6 +12,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/guard"
 )
 
@@ -273,7 +274,7 @@ func appendKeys(keys [][]byte, uid uint64, first int64, data []byte) ([][]byte, 
 	}
 	done := make(map[string]struct{})
 	for i, event := range slices.Backward(events) {
-		key, err := eventlog.PartitionKey(event)
+		key, err := eventwire.PartitionKey(event)
 		if err != nil {
 			return keys, err
 		}
