@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -436,3 +437,23 @@ func TestErrorsWithoutAHandler(t *testing.T) {
 }
 
 func nothing(context.Context, *Delivery) error { return errors.New("not called") }
+
+// However long the reasons are, a request with them isn't too large for a server.
+func TestLongReasonsAreSentInParts(t *testing.T) {
+	const events = 500
+	l, long := newLeases(), errors.New(strings.Repeat("x", 2*maxReason))
+	for i := range int64(events) {
+		l.decide(l.add(deliveryOf(i+1, ""), time.Minute, time.Now()), settlementOf(long))
+	}
+	sent := 0
+	for l.pending() {
+		demands := l.next(time.Minute, time.Now())
+		sent += len(demands)
+		if size := proto.Size(&tidingsv1.SettlementBatch{Settlements: settlements(demands)}); len(demands) == 0 || size > 1<<20 {
+			t.Fatalf("%d settlements have %d bytes", len(demands), size)
+		}
+	}
+	if sent != events {
+		t.Errorf("%d of %d are sent", sent, events)
+	}
+}

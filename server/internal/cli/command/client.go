@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"example.com/tidings/client"
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 )
@@ -32,11 +33,11 @@ type Client struct {
 	Publisher     tidingsv1connect.PublisherServiceClient
 	Reader        tidingsv1connect.ReaderServiceClient
 	Subscriptions tidingsv1connect.SubscriptionServiceClient
-	Consumer      tidingsv1connect.ConsumerServiceClient
 	DeadLetters   tidingsv1connect.DeadLetterServiceClient
 	Schemas       tidingsv1connect.SchemaServiceClient
 	Registry      tidingsv1beta1connect.SchemaServiceClient
 	Info          tidingsv1connect.ServerServiceClient
+	Events        *client.Client // Streams that reconnect.
 }
 
 // Client returns a client of the server that the flags or the environment name.
@@ -69,11 +70,11 @@ func (a *App) Client() (*Client, error) {
 		Publisher:     tidingsv1connect.NewPublisherServiceClient(transport, base, options...),
 		Reader:        tidingsv1connect.NewReaderServiceClient(transport, base, options...),
 		Subscriptions: tidingsv1connect.NewSubscriptionServiceClient(transport, base, options...),
-		Consumer:      tidingsv1connect.NewConsumerServiceClient(transport, base, options...),
 		DeadLetters:   tidingsv1connect.NewDeadLetterServiceClient(transport, base, options...),
 		Schemas:       tidingsv1connect.NewSchemaServiceClient(transport, base, options...),
 		Registry:      tidingsv1beta1connect.NewSchemaServiceClient(transport, base, options...),
 		Info:          tidingsv1connect.NewServerServiceClient(transport, base, options...),
+		Events:        client.NewConnect(transport, base, options...),
 	}, nil
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/client"
 	"example.com/tidings/server/internal/cli/command"
 )
 
@@ -134,21 +134,19 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription stri
 	if err := f.check(argv); err != nil {
 		return err
 	}
-	client, err := a.Client()
+	server, err := a.Client()
 	if err != nil {
 		return err
 	}
-	lines := &deliveryLines{eventsOnly: f.eventsOnly, types: command.NewPayloadTypes(client)}
+	lines := &deliveryLines{eventsOnly: f.eventsOnly, types: command.NewPayloadTypes(server)}
 	c := &consumption{
-		client:      client,
-		console:     command.NewConsole(cmd),
-		handler:     &deliveryPrinter{lines: lines, out: cmd.OutOrStdout()},
-		concurrency: f.concurrency,
-		limit:       f.limit,
-		idle:        f.idle.Duration,
-		open: &tidingsv1.ConsumeOpen{
-			Subscription: subscription,
-			Window:       &tidingsv1.FlowControl{MaxEvents: int32(f.window), MaxBytes: f.windowBytes},
+		client:       server.Events,
+		console:      command.NewConsole(cmd),
+		handler:      &deliveryPrinter{lines: lines, out: cmd.OutOrStdout()},
+		subscription: subscription,
+		limit:        f.limit,
+		options: client.ConsumerOptions{
+			Concurrency: f.concurrency, Window: f.window, WindowBytes: f.windowBytes, IdleTimeout: f.idle.Duration,
 		},
 	}
 	// A reader that goes away is an error of writing, after which what is in
@@ -164,7 +162,7 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription stri
 		defer kill()
 		c.handler = &commandRunner{
 			lines: lines, command: argv, subscription: subscription,
-			environment: append(os.Environ(), command.ServerVariable+"="+client.Server),
+			environment: append(os.Environ(), command.ServerVariable+"="+server.Server),
 			stdout:      &lockedWriter{w: cmd.OutOrStdout()}, stderr: c.console,
 			life: life, kill: kill,
 		}
@@ -172,25 +170,5 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription stri
 		signal.Notify(c.signals, os.Interrupt, syscall.SIGTERM)
 		defer signal.Stop(c.signals)
 	}
-	err = c.run(cmd.Context())
-	return c.conclude(err)
-}
-
-// conclude says how the run went, and returns the error with which the command
-// ends.
-func (c *consumption) conclude(err error) error {
-	if c.connected {
-		c.console.Printf("%s", &c.tally)
-	}
-	left := c.unsettled()
-	switch {
-	case left == nil:
-		return err
-	case err == nil:
-		return left
-	case errors.Is(err, command.ErrInterrupted):
-		return command.WithStatus(command.StatusInterrupted, fmt.Errorf("interrupted: %w", left))
-	}
-	c.console.Printf("%s", left)
-	return err
+	return c.run(cmd.Context())
 }

@@ -3,11 +3,17 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/server/internal/cli/command"
 	"example.com/tidings/server/internal/guard"
@@ -15,271 +21,216 @@ import (
 
 // handler deals with events. It may be asked to deal with several at a time.
 type handler interface {
-	// handle deals with an event and returns its settlement, without the token.
-	// An error says that no event can be dealt with any more; the settlement is
-	// still that of this one. When ctx ends, what hasn't been begun is given back
-	// and what has is finished.
-	handle(ctx context.Context, delivery *tidingsv1.Delivery) (*tidingsv1.Settlement, error)
+	// handle deals with an event. What it returns settles the event as the error of
+	// a handler of the client does. failed says that no event can be dealt with any
+	// more. When ctx ends, what hasn't been begun is given back and what has is
+	// finished.
+	handle(ctx context.Context, delivery *tidingsv1.Delivery) (settled, failed error)
 	// abort ends what is being dealt with.
 	abort()
 }
 
-// consumption is one run of `tidings consume`. One goroutine, that of run, holds
-// its state; sessions, handlers and calls of Settle report to it.
+// consumption is one run of `tidings consume`.
 type consumption struct {
-	client      *command.Client
-	console     *command.Console
-	handler     handler
-	open        *tidingsv1.ConsumeOpen // Without held tokens.
-	concurrency int                    // How many events may be dealt with at a time.
-	limit       int64                  // How many to take; 0: no bound.
-	idle        time.Duration          // For how long nothing may come; 0: no bound.
-	signals     chan os.Signal         // Those that end ctx, the first one too. nil: they aren't for this run.
+	client       *client.Client
+	console      *command.Console
+	handler      handler
+	subscription string
+	options      client.ConsumerOptions
+	limit        int64          // How many to take; 0: no bound.
+	signals      chan os.Signal // Those that end ctx, the first one too. nil: they aren't for this run.
 
-	calls     context.Context //nolint:containedctx // Of the calls, which outlive an interruption: see run.
-	dealing   context.Context //nolint:containedctx // Of the handlers: it ends when what is waiting is given back.
-	giveBack  context.CancelFunc
-	leases    leases
-	session   *session // nil: there is none now.
-	finished  chan deed
-	running   int // Handlers.
-	answers   chan answer
-	settling  bool // A call of Settle is under way.
-	connected bool // There was an open session at some time.
-	extension time.Duration
+	dealing context.Context //nolint:containedctx // Of the handlers: it ends when what is waiting is given back.
+	fail    context.CancelCauseFunc
+	finish  context.CancelFunc // Ends the taking of events alone.
+	taken   atomic.Int64
+	running atomic.Int64 // Handlers.
 
-	// What is waited for; nil: not now.
-	reconnecting, extending, repeating, idling, givingUp <-chan time.Time
-	// The next waits before reconnecting and before settling again.
-	reconnectWait, repeatWait time.Duration
-
-	stopped  bool  // Nothing more is taken.
-	hopeless bool  // What isn't settled by now won't be.
-	cause    error // Why it stopped; nil: because it was to.
-
-	taken int64
-	tally settlementTally
+	connected bool // There was an open call at some time.
+	tally     settlementTally
 }
-
-// deed is what became of an event that was dealt with.
-type deed struct {
-	lease      *lease
-	settlement *tidingsv1.Settlement
-	err        error
-}
-
-// answer is what became of a call of Settle.
-type answer struct {
-	demands []demand
-	results []*tidingsv1.SettlementResult
-	err     error
-}
-
-// defaultAckDeadline stands in for one that the server doesn't name.
-const defaultAckDeadline = 30 * time.Second
 
 // run consumes until there is a reason to stop and everything that came has been
-// settled or given back. ctx interrupts it; a second signal ends also what is
-// being dealt with.
+// settled or given back, and says how that went. ctx interrupts it; a second signal
+// ends also what is being dealt with.
 func (c *consumption) run(ctx context.Context) error {
-	// The calls outlive an interruption for as long as it takes to settle what
-	// is in hand.
-	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	c.calls = calls
-	c.dealing, c.giveBack = context.WithCancel(context.WithoutCancel(ctx))
-	defer c.giveBack()
-	c.leases.held = make(map[string]*lease)
-	c.finished, c.answers = make(chan deed), make(chan answer, 1)
-	c.reconnectWait, c.repeatWait = command.FirstReconnect, command.FirstReconnect
-	if err := c.connect(); err != nil {
-		return err
+	c.dealing, c.fail = context.WithCancelCause(ctx)
+	defer c.fail(nil)
+	taking, finish := context.WithCancel(c.dealing)
+	defer finish()
+	c.finish = finish
+	// A command takes the time that it takes.
+	c.options.HandlerTimeout, c.options.DrainTimeout = math.MaxInt64, math.MaxInt64
+	c.options.Trace = client.ConsumerTrace{
+		Opened:       func() { c.connected = true },
+		Reconnecting: c.reconnecting,
+		Settled:      c.settled,
 	}
-	interrupted, seen := ctx.Done(), 0
-	for !c.done() {
-		c.begin()
-		var frames <-chan frame
-		if c.session != nil {
-			frames = c.session.frames
-		}
+	c.options.Logger = slog.New(slog.DiscardHandler)
+
+	ended, watched := make(chan struct{}), make(chan error)
+	guard.Go(func() error { return c.watch(ctx, ended) }, func(err error) { watched <- err })
+	err := c.client.Consumer(c.subscription, c.options).Run(taking, client.HandleAny(c.handle))
+	close(ended)
+	return c.conclude(ctx, errors.Join(err, <-watched))
+}
+
+// watch says that an interruption waits for commands, and ends these at the second
+// signal.
+func (c *consumption) watch(ctx context.Context, ended <-chan struct{}) error {
+	interrupted := ctx.Done()
+	for seen := 0; ; {
 		select {
 		case <-interrupted:
 			interrupted = nil
-			c.interrupt()
+			if running := c.running.Load(); running > 0 && c.signals != nil {
+				c.console.Printf("interrupted: waiting for %s. Interrupt again to end it", command.Count(running, "command"))
+			}
 		case <-c.signals:
 			seen++
 			if seen == 2 {
-				c.abort()
+				// A third one ends the process.
+				signal.Stop(c.signals)
+				c.handler.abort()
 			}
-		case f := <-frames:
-			c.receive(f)
-		case <-c.session.room(c.leases.pending()):
-			c.session.settle(c.leases.next(c.extension, time.Now()))
-		case d := <-c.finished:
-			c.finish(d)
-		case a := <-c.answers:
-			c.answered(a)
-		case <-c.reconnecting:
-			c.reconnecting = nil
-			c.reconnect()
-		case <-c.extending:
-			c.extend()
-		case <-c.repeating:
-			c.repeating = nil
-			c.leases.again()
-		case <-c.idling:
-			c.stop(nil)
-		case <-c.givingUp:
-			c.giveUp()
+		case <-ended:
+			return nil
 		}
-		c.endDraining()
-		c.settleDirectly()
-		c.watchIdleness()
-	}
-	cancel()
-	if c.settling {
-		<-c.answers
-	}
-	return c.cause
-}
-
-// done reports whether nothing is left to do.
-func (c *consumption) done() bool {
-	return c.stopped && c.session == nil && c.running == 0 && (c.hopeless || len(c.leases.held) == 0)
-}
-
-// begin deals with what waits.
-func (c *consumption) begin() {
-	for c.running < c.concurrency {
-		one := c.leases.take()
-		if one == nil {
-			return
-		}
-		c.running++
-		c.deal(one)
 	}
 }
 
-// deal deals with an event, beside the others.
-func (c *consumption) deal(one *lease) {
-	settlement := nack(tidingsv1.NackKind_NACK_KIND_RELEASE, "")
-	guard.Go(func() error {
-		made, err := c.handler.handle(c.dealing, one.delivery)
-		settlement = made
-		return err
-	}, func(err error) { c.finished <- deed{one, settlement, err} })
+// handle deals with an event, within the limit.
+func (c *consumption) handle(_ context.Context, delivery *client.Delivery) error {
+	taken := c.taken.Add(1)
+	switch {
+	case c.limit > 0 && taken > c.limit:
+		return client.Release(0, nil)
+	case taken == c.limit:
+		c.finish()
+	}
+	c.running.Add(1)
+	defer c.running.Add(-1)
+	settled := client.Release(0, nil)
+	if err := guard.Do(func() (failed error) {
+		settled, failed = c.handler.handle(c.dealing, delivery)
+		return failed
+	}); err != nil {
+		c.fail(err)
+	}
+	return settled
 }
 
-// finish takes what became of an event.
-func (c *consumption) finish(d deed) {
-	c.running--
-	c.leases.decide(d.lease, d.settlement)
-	if d.err != nil {
-		c.stop(d.err)
-	}
-	if c.stopped {
-		c.givingUp = time.After(command.DrainTimeout)
-	}
-}
-
-// connect opens a session that takes over what is in hand.
-func (c *consumption) connect() (err error) {
-	open := &tidingsv1.ConsumeOpen{Subscription: c.open.GetSubscription(), Window: c.open.GetWindow()}
-	held := c.leases.inOrder()
-	held = held[:min(len(held), maxHeldTokens)]
-	for _, one := range held {
-		open.HeldDeliveryTokens = append(open.HeldDeliveryTokens, one.token())
-	}
-	c.session, err = openSession(c.calls, c.client.Consumer, open, held)
-	return err
-}
-
-func (c *consumption) reconnect() {
-	if err := c.connect(); err != nil {
-		c.disconnected(err)
-	}
-}
-
-// disconnected says what to do when a session ended with err and there is no
-// reason to stop.
-func (c *consumption) disconnected(err error) {
+// reconnecting says that a call has ended. The first one has to succeed.
+func (c *consumption) reconnecting(err error, delay time.Duration) {
 	if errors.Is(err, io.EOF) {
-		err = errEnded
+		err = errors.New("the server has ended the call")
 	}
-	if !c.connected || !command.MayPass(err) && !errors.Is(err, errEnded) {
-		c.stop(err)
+	if !c.connected {
+		c.fail(err)
 		return
 	}
-	c.console.Printf("%s\nreconnecting in %s", command.Describe(err), c.reconnectWait)
-	c.reconnecting = time.After(c.reconnectWait)
-	c.reconnectWait = min(2*c.reconnectWait, command.LastReconnect)
+	c.console.Printf("%s\nreconnecting in %s", command.Describe(err), delay)
 }
 
-// errEnded stands for the end of a call that the server ended without an error.
-var errEnded = errors.New("the server has ended the call")
-
-// extend asks for more time for what is in hand: for each delivery when between
-// one and two thirds of its time have passed.
-func (c *consumption) extend() {
-	third := c.extension / 3
-	c.extending = time.After(third)
-	c.leases.extendBefore(time.Now().Add(-third))
-}
-
-// interrupt stops the run on the user's behalf.
-func (c *consumption) interrupt() {
-	c.stop(command.ErrInterrupted)
-	if c.running > 0 && c.signals != nil {
-		c.console.Printf("interrupted: waiting for %s. Interrupt again to end it", command.Count(int64(c.running), "command"))
+// settled counts what became of a delivery, and says it where that isn't what was to
+// be.
+func (c *consumption) settled(delivery *client.Delivery, settlement *tidingsv1.Settlement, result *tidingsv1.SettlementResult, delay time.Duration) {
+	what := ""
+	switch result.GetStatus() {
+	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED, tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED:
+		if settlement == nil {
+			what = "settled by somebody else"
+			break
+		}
+		c.tally.add(settlement)
+		if result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_ALREADY_APPLIED {
+			what = "settled before the connection was lost"
+		}
+	case tidingsv1.SettlementStatus_SETTLEMENT_STATUS_UNKNOWN:
+		what = "sent again in " + delay.String()
+	default:
+		c.tally.lost++
+		what = "not settled"
+		if settlement == nil {
+			what = "no longer in flight"
+		}
+		if result.GetStatus() == tidingsv1.SettlementStatus_SETTLEMENT_STATUS_LEASE_LOST {
+			what += ": its deadline passed, or the subscription was moved"
+		} else if result.GetMessage() != "" {
+			what += ": " + command.Printable(result.GetMessage())
+		}
+	}
+	if what != "" {
+		c.console.Printf("event %d, attempt %d: %s: %s", delivery.GetRecorded().GetSequence(), delivery.GetAttempt(),
+			strings.TrimPrefix(result.GetStatus().String(), "SETTLEMENT_STATUS_"), what)
 	}
 }
 
-// abort ends what is being dealt with.
-func (c *consumption) abort() {
-	c.stop(command.ErrInterrupted)
-	// A third one ends the process.
-	signal.Stop(c.signals)
-	c.handler.abort()
-	c.giveUp()
-}
-
-// stop ends the run: nothing more is taken. Without a cause, what has been taken
-// is still dealt with; otherwise what waits is given back.
-func (c *consumption) stop(cause error) {
-	if cause != nil && c.cause == nil {
-		c.cause = cause
-		c.giveBack()
-		c.leases.releaseWaiting()
+// conclude says how the run went that ended with err, and returns the error with
+// which the command ends.
+func (c *consumption) conclude(ctx context.Context, err error) error {
+	if c.connected {
+		c.console.Printf("%s", &c.tally)
 	}
-	if c.stopped {
-		return
+	var left error
+	if unsettled, ok := errors.AsType[*client.UnsettledError](err); ok {
+		left = fmt.Errorf("%s: whether settled is not known; what isn't is delivered again after its deadline", command.Count(int64(unsettled.Events), "event"))
+		err = unsettled.Err
 	}
-	c.stopped = true
-	c.reconnecting, c.idling = nil, nil
-	c.givingUp = time.After(command.DrainTimeout)
-	if c.session != nil {
-		c.session.close()
+	cause := context.Cause(c.dealing)
+	if ctx.Err() != nil && errors.Is(cause, context.Cause(ctx)) {
+		cause = command.ErrInterrupted
 	}
-}
-
-// giveUp ends what takes too long: first the session, then the settling.
-func (c *consumption) giveUp() {
-	c.givingUp = nil
+	if cause != nil && err != nil {
+		c.console.Printf("settling what is in flight: %s", command.Describe(err))
+	}
+	if cause == nil {
+		cause = err
+	}
 	switch {
-	case c.session != nil:
-		c.session.cancel(nil)
-		c.givingUp = time.After(command.DrainTimeout)
-	case c.running == 0:
-		c.hopeless = true
+	case left == nil:
+		return cause
+	case cause == nil:
+		return left
+	case errors.Is(cause, command.ErrInterrupted):
+		return command.WithStatus(command.StatusInterrupted, fmt.Errorf("interrupted: %w", left))
+	}
+	c.console.Printf("%s", left)
+	return cause
+}
+
+// settlementTally is what became of the deliveries of a run.
+type settlementTally struct {
+	acknowledged, retried, deadLettered, released, lost int64
+}
+
+func (t *settlementTally) add(s *tidingsv1.Settlement) {
+	switch {
+	case s.GetAck() != nil:
+		t.acknowledged++
+	case s.GetNack().GetKind() == tidingsv1.NackKind_NACK_KIND_DEAD_LETTER:
+		t.deadLettered++
+	case s.GetNack().GetKind() == tidingsv1.NackKind_NACK_KIND_RELEASE:
+		t.released++
+	default:
+		t.retried++
 	}
 }
 
-// watchIdleness waits for idleness while there is nothing in hand.
-func (c *consumption) watchIdleness() {
-	switch {
-	case c.idle == 0 || c.stopped || c.session == nil || !c.session.opened || len(c.leases.held) > 0 || c.running > 0:
-		c.idling = nil
-	case c.idling == nil:
-		c.idling = time.After(c.idle)
+func (t *settlementTally) String() string {
+	parts := []string{command.Count(t.acknowledged, "event") + " acknowledged"}
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{t.retried, "retried"},
+		{t.deadLettered, "dead-lettered"},
+		{t.released, "released"},
+		{t.lost, "lost to their deadline"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+		}
 	}
+	return strings.Join(parts, ", ")
 }

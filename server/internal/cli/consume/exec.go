@@ -2,6 +2,7 @@ package consume
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/server/internal/cli/command"
 )
@@ -39,7 +41,7 @@ type commandRunner struct {
 
 func (r *commandRunner) abort() { r.kill() }
 
-func (r *commandRunner) handle(ctx context.Context, delivery *tidingsv1.Delivery) (*tidingsv1.Settlement, error) {
+func (r *commandRunner) handle(ctx context.Context, delivery *tidingsv1.Delivery) (settled, failed error) {
 	line, err := r.lines.line(ctx, delivery)
 	if err == nil {
 		err = ctx.Err()
@@ -58,25 +60,21 @@ func (r *commandRunner) handle(ctx context.Context, delivery *tidingsv1.Delivery
 	}
 	if stdout.err != nil {
 		// What the command said may be what it was run for.
-		return nack(tidingsv1.NackKind_NACK_KIND_RETRY, "its output could not be written"), fmt.Errorf("writing standard output: %w", outputErr)
+		return errors.New("its output could not be written"), fmt.Errorf("writing standard output: %w", outputErr)
 	}
 	return verdict(cmd.ProcessState, stderr.last), nil
 }
 
-// verdict returns the settlement that the end of a command stands for.
-func verdict(state *os.ProcessState, lastLine string) *tidingsv1.Settlement {
+// verdict returns the error that the end of a command stands for.
+func verdict(state *os.ProcessState, lastLine string) error {
 	if state.Success() {
-		return ack()
+		return nil
 	}
-	reason := lastLine
-	if reason == "" {
-		reason = state.String()
-	}
-	kind := tidingsv1.NackKind_NACK_KIND_RETRY
+	reason := errors.New(cmp.Or(lastLine, state.String()))
 	if state.ExitCode() == exitDeadLetter {
-		kind = tidingsv1.NackKind_NACK_KIND_DEAD_LETTER
+		return client.DeadLetter(reason)
 	}
-	return nack(kind, reason)
+	return reason
 }
 
 // variables tell a command about its event.

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/server/internal/cli/command"
 )
@@ -64,24 +65,24 @@ type deliveryPrinter struct {
 	out   io.Writer
 }
 
-func (p *deliveryPrinter) handle(ctx context.Context, delivery *tidingsv1.Delivery) (*tidingsv1.Settlement, error) {
+func (p *deliveryPrinter) handle(ctx context.Context, delivery *tidingsv1.Delivery) (settled, failed error) {
 	line, err := p.lines.line(ctx, delivery)
 	if err != nil {
 		return notBegun(ctx, err)
 	}
 	if _, err := p.out.Write(line); err != nil {
-		return nack(tidingsv1.NackKind_NACK_KIND_RELEASE, ""), fmt.Errorf("writing standard output: %w", err)
+		return client.Release(0, nil), fmt.Errorf("writing standard output: %w", err)
 	}
-	return ack(), nil
+	return nil, nil
 }
 
 func (*deliveryPrinter) abort() {}
 
 // notBegun is what becomes of an event that couldn't be begun: it is given back.
 // err ends the run, unless that is ending already.
-func notBegun(ctx context.Context, err error) (*tidingsv1.Settlement, error) {
+func notBegun(ctx context.Context, err error) (settled, failed error) {
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return nack(tidingsv1.NackKind_NACK_KIND_RELEASE, ""), err
+	return client.Release(0, nil), err
 }

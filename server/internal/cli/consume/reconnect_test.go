@@ -14,6 +14,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/server/internal/cli/clitest"
 	"example.com/tidings/server/internal/cli/command"
@@ -273,25 +274,12 @@ func TestInterruptedConsumerWithNothingInHand(t *testing.T) {
 // Without an answer in a reasonable time the command ends, and says what that
 // means.
 func TestConsumptionGivesUp(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
 	cmd := new(cobra.Command)
 	cmd.SetErr(io.Discard)
-	c := &consumption{stopped: true, cause: command.ErrInterrupted, connected: true, console: command.NewConsole(cmd)}
-	c.leases.held = make(map[string]*lease)
-	c.leases.decide(c.leases.add(clitest.Delivery(1), time.Now()), ack())
-	if c.done() {
-		t.Error("done with a settlement to be made")
-	}
-	c.running++
-	c.giveUp()
-	if c.hopeless {
-		t.Error("gave up a command that runs")
-	}
-	c.running--
-	c.giveUp()
-	if !c.done() {
-		t.Error("not done after giving up")
-	}
-	err := c.conclude(c.cause)
+	c := &consumption{dealing: ctx, connected: true, console: command.NewConsole(cmd)}
+	err := c.conclude(ctx, &client.UnsettledError{Events: 1})
 	if command.ExitStatus(err) != command.StatusInterrupted || !strings.Contains(err.Error(), "interrupted: 1 event: whether settled is not known") {
 		t.Errorf("ended with %v", err)
 	}
