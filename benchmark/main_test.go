@@ -44,8 +44,8 @@ func TestEveryRowMeasures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Rows) != 21 {
-		t.Errorf("%d rows, want 21", len(found.Rows))
+	if len(found.Rows) != 23 {
+		t.Errorf("%d rows, want 23", len(found.Rows))
 	}
 	for _, l := range found.Rows {
 		if l.PerSecond <= 0 || l.Ratio <= 0 {
@@ -81,7 +81,7 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, publish := range map[string]func(context.Context) (time.Duration, error){
-		"typed": s.tidings.publishTyped, "encoded": s.tidings.publishEncoded,
+		"typed": s.tidings.publishTyped, "encoded": s.tidings.publishEncoded, "client": s.tidings.publishClient,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := publish(t.Context()); err != nil {
@@ -121,6 +121,10 @@ func TestWorkloadsMoveEveryEvent(t *testing.T) {
 			requests: []*tidingsv1.PublishStreamRequest{{Publish: &tidingsv1.PublishRequest{Events: []*tidingsv1.Event{{Id: "without data"}}}}},
 		}
 		if _, err := bad.publishTyped(t.Context()); err == nil || !strings.Contains(err.Error(), "events[0]") {
+			t.Errorf("got %v", err)
+		}
+		bad.data.events = bad.data.requests[0].GetPublish().GetEvents()
+		if _, err := bad.publishClient(t.Context()); err == nil || !strings.Contains(err.Error(), "events[0]") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -200,12 +200,14 @@ func (s *servers) rows(cfg config) []row {
 		return []row{
 			moves(publishing, name+", pre-encoded, "+batches, rawPublish, t.publishEncoded),
 			moves(publishing, name+", generated client, "+batches, rawPublish, t.publishTyped),
+			moves(publishing, name+", client.Publisher, "+batches, rawPublish, t.publishClient),
 			moves(reading, name+", read without decoding", rawRead, t.readEncoded),
 			moves(reading, name+", read with the generated client", rawRead, t.readTyped),
 			moves(consuming, name+", consume and ack without decoding", rawConsume, t.consumeEncoded),
 			moves(consuming, name+", consume and ack with the generated client", rawConsume, t.consumeTyped),
 			calls(alone, name+" Publish, one caller", rawAlone, 1, t.publisher),
 			calls(together, name+" Publish, 64 callers", rawTogether, manyCallers, t.publisher),
+			calls(together, name+" client.Publisher, 64 callers", rawTogether, manyCallers, t.sharedPublisher),
 		}
 	}
 	rows := []row{
