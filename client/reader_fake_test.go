@@ -149,7 +149,7 @@ func readsOverHTTP(t *testing.T, server *readServer, options ...connect.ClientOp
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = s.Close()
-		<-ended
+		_ = <-ended // It is that of Close.
 	})
 	return NewConnect(&http.Client{Transport: transport}, "http://memory", options...)
 }

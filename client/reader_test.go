@@ -264,7 +264,7 @@ func TestReadBacksOff(t *testing.T) {
 	drains := sending(ending(codes.Unavailable, "SERVER_DRAINING"))
 	scripts := slices.Repeat([]readScript{drains}, 8)
 	scripts = append(scripts, sending(io.EOF, heartbeat("")),
-		sending(ending(codes.Unavailable, "STORAGE_UNAVAILABLE", &errdetails.RetryInfo{RetryDelay: durationpb.New(20*time.Second)})),
+		sending(ending(codes.Unavailable, "STORAGE_UNAVAILABLE", &errdetails.RetryInfo{RetryDelay: durationpb.New(20 * time.Second)})),
 		sending(nil, recorded(t, 1)))
 	var delays, waits []time.Duration
 	var ended time.Time

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
@@ -42,32 +42,17 @@ type violation struct {
 
 // NewFailure reads an error that ended a call.
 func NewFailure(err *connect.Error) *Failure {
-	f := &Failure{
-		code:    tidingsv1.StatusCode(err.Code()),
-		message: err.Message(),
-		local:   !connect.IsWireError(err),
-	}
-	if f.local && f.code == tidingsv1.StatusCode_STATUS_CODE_CANCELLED && !errors.Is(err, context.Canceled) {
+	f := newFailure(err)
+	f.code, f.message, f.local = tidingsv1.StatusCode(err.Code()), err.Message(), !connect.IsWireError(err)
+	if f.local && client.Retryable(err) {
 		// A connection that breaks while it is written to counts as the caller's
 		// doing in connect, which it isn't.
 		f.code = tidingsv1.StatusCode_STATUS_CODE_UNAVAILABLE
 	}
 	for _, detail := range err.Details() {
-		value, valueErr := detail.Value()
-		if valueErr != nil {
-			// A detail that this version doesn't know adds to the message and
-			// doesn't replace it.
-			continue
-		}
-		switch value := value.(type) {
-		case *errdetails.ErrorInfo:
-			f.Reason, f.Metadata = value.GetReason(), value.GetMetadata()
-		case *errdetails.RetryInfo:
-			f.retryDelay = value.GetRetryDelay().AsDuration()
-		case *errdetails.BadRequest:
-			for _, v := range value.GetFieldViolations() {
-				f.Violations = append(f.Violations, violation{v.GetField(), v.GetField(), v.GetDescription(), v.GetReason()})
-			}
+		value, _ := detail.Value() // A detail that this version doesn't know adds nothing.
+		if info, ok := value.(*errdetails.ErrorInfo); ok {
+			f.Metadata = info.GetMetadata()
 		}
 	}
 	return f
@@ -75,30 +60,18 @@ func NewFailure(err *connect.Error) *Failure {
 
 // NewRefusal reads an error that is part of a response.
 func NewRefusal(err *tidingsv1.ErrorDetail) *Failure {
-	f := &Failure{
-		code:       err.GetCode(),
-		Reason:     ReasonName(err.GetReason()),
-		message:    err.GetMessage(),
-		Metadata:   err.GetMetadata(),
-		retryDelay: err.GetRetryDelay().AsDuration(),
-	}
-	for _, v := range err.GetFieldViolations() {
-		f.Violations = append(f.Violations, violation{v.GetField(), v.GetField(), v.GetDescription(), v.GetRuleId()})
-	}
+	f := newFailure(&client.RefusedError{Detail: err})
+	f.code, f.message, f.Metadata = err.GetCode(), err.GetMessage(), err.GetMetadata()
 	return f
 }
 
-const reasonPrefix = "ERROR_REASON_"
-
-func ReasonName(reason interface {
-	protoreflect.Enum
-	fmt.Stringer
-},
-) string {
-	if reason.Number() == 0 {
-		return ""
+// newFailure reads what the contract says of errors of both kinds.
+func newFailure(err error) *Failure {
+	f := &Failure{Reason: client.Reason(err), retryDelay: client.RetryDelay(err)}
+	for _, v := range client.Violations(err) {
+		f.Violations = append(f.Violations, violation{v.Field, v.Field, v.Description, v.Rule})
 	}
-	return strings.TrimPrefix(reason.String(), reasonPrefix)
+	return f
 }
 
 // catalogues are the enumerations of reasons.
@@ -109,7 +82,7 @@ var catalogues = []protoreflect.EnumDescriptor{
 // retry returns what the catalogues say of the failure's reason.
 func (f *Failure) retry() tidingsv1.Retry {
 	for _, catalogue := range catalogues {
-		value := catalogue.Values().ByName(protoreflect.Name(reasonPrefix + f.Reason))
+		value := catalogue.Values().ByName(protoreflect.Name("ERROR_REASON_" + f.Reason))
 		if value == nil {
 			continue
 		}

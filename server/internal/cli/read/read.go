@@ -2,6 +2,10 @@
 package read
 
 import (
+	"cmp"
+	"errors"
+	"log/slog"
+
 	"bufio"
 	"context"
 	"fmt"
@@ -11,13 +15,14 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
+	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/server/internal/cli/command"
 )
 
 // Command returns `tidings read`.
 func Command(a *command.App) *cobra.Command {
-	r := new(reading)
+	r := new(readCall)
 	cmd := &cobra.Command{
 		Use:   "read TOPIC",
 		Short: "Print the events of a topic as lines of JSON",
@@ -42,34 +47,45 @@ set.`,
 	return cmd
 }
 
-// reading is one run of `tidings read`.
-type reading struct {
+// readCall is one run of `tidings read`.
+type readCall struct {
 	from, after, until string
 	follow             bool
 	limit              int64
 	filter             command.FilterFlags
 	eventsOnly         bool
 
-	client  *command.Client
-	payload *command.PayloadTypes
+	types   *command.PayloadTypes
 	console *command.Console
 	out     *bufio.Writer
-	request *tidingsv1.ReadRequest
-	cursor  string // The position reached. Empty: none known.
-	printed int64
+	cursor  string // After what has been printed. Empty: none known.
 }
 
-func (r *reading) run(cmd *cobra.Command, a *command.App, topic string) (err error) {
-	if r.request, err = r.newRequest(cmd.InOrStdin(), topic, time.Now()); err != nil {
+func (r *readCall) run(cmd *cobra.Command, a *command.App, topic string) error {
+	options, err := r.options(cmd)
+	if err != nil {
 		return err
 	}
-	if r.client, err = a.Client(); err != nil {
+	c, err := a.Client()
+	if err != nil {
 		return err
 	}
-	r.payload = command.NewPayloadTypes(r.client)
+	r.types = command.NewPayloadTypes(c)
 	r.console = command.NewConsole(cmd)
 	r.out = bufio.NewWriter(cmd.OutOrStdout())
-	err = r.untilDone(cmd.Context())
+	ctx, stop := context.WithCancelCause(cmd.Context())
+	defer stop(nil)
+	options.Trace.Reconnecting = func(err error, delay time.Duration) {
+		if errors.Is(err, io.EOF) {
+			err = errEnded
+		}
+		if !r.follow || r.cursor == "" {
+			stop(err)
+			return
+		}
+		r.console.Printf("%s\nreconnecting within %s", command.Describe(err), delay)
+	}
+	err = r.print(ctx, c.Events.Reader(topic, options))
 	if cmd.Context().Err() != nil && command.IsCancellation(err) {
 		err = command.ErrInterrupted
 	}
@@ -79,110 +95,53 @@ func (r *reading) run(cmd *cobra.Command, a *command.App, topic string) (err err
 	return err
 }
 
-// newRequest returns the request that the flags describe.
-func (r *reading) newRequest(stdin io.Reader, topic string, now time.Time) (*tidingsv1.ReadRequest, error) {
-	request := &tidingsv1.ReadRequest{Topic: topic, MaxEvents: r.limit}
-	var err error
-	switch {
-	case r.limit < 0:
-		return nil, command.Usagef("--limit: %d is negative", r.limit)
-	case r.after != "" && r.from != "earliest":
-		return nil, command.Usagef("--from and --after exclude each other")
-	case r.after != "":
-		request.Start = command.StartAfter(r.after)
-	default:
-		if request.Start, err = command.ParseStart("from", r.from, now); err != nil {
-			return nil, err
-		}
+// errEnded stands for the end of a call that the server ended without an error.
+var errEnded = errors.New("the server has ended the call")
+
+// options returns what the flags describe.
+func (r *readCall) options(cmd *cobra.Command) (options client.ReaderOptions, err error) {
+	now := time.Now()
+	options = client.ReaderOptions{MaxEvents: r.limit, Logger: slog.New(slog.DiscardHandler)}
+	if r.limit < 0 {
+		return options, command.Usagef("--limit: %d is negative", r.limit)
+	}
+	if options.Start, err = command.PositionFlags(cmd, "from", r.from, r.after, now); err != nil {
+		return options, err
 	}
 	switch {
 	case r.until != "":
-		if request.Stop, err = command.ParseStop(r.until, now); err != nil {
-			return nil, err
+		if options.Stop, err = command.ParseStop(r.until, now); err != nil {
+			return options, err
 		}
 	case r.from == "new" && !r.follow:
-		return nil, command.Usagef("--from new prints nothing without --follow or --until")
+		return options, command.Usagef("--from new prints nothing without --follow or --until")
 	case !r.follow:
-		request.Stop = &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}}
+		options.Stop = &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}}
 	}
-	request.Filter, err = r.filter.Filter(stdin)
-	return request, err
+	options.Filter, err = r.filter.Filter(cmd.InOrStdin())
+	return options, err
 }
 
-// untilDone reads until the stop position. Following, it calls again after the
-// last cursor when a call ends with what may pass.
-func (r *reading) untilDone(ctx context.Context) error {
-	wait := command.FirstReconnect
-	for {
-		before := r.cursor
-		err := r.once(ctx)
-		if err == nil || !r.follow || r.cursor == "" || ctx.Err() != nil || !command.MayPass(err) {
+// print prints what a reader reads, to its end.
+func (r *readCall) print(ctx context.Context, reader *client.Reader) error {
+	for frame, err := range reader.Frames(ctx) {
+		if err != nil {
 			return err
 		}
-		if r.cursor != before {
-			wait = command.FirstReconnect
-		}
-		r.console.Printf("%s\nreconnecting in %s", command.Describe(err), wait)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		wait = min(2*wait, command.LastReconnect)
-		r.request = proto.CloneOf(r.request)
-		r.request.Start = command.StartAfter(r.cursor)
-		if r.limit > 0 {
-			r.request.MaxEvents = r.limit - r.printed
-		}
-	}
-}
-
-// once makes one call and prints what it brings.
-func (r *reading) once(ctx context.Context) error {
-	stream, err := r.client.Reader.Read(ctx, r.request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = stream.Close() }()
-	for stream.Receive() {
-		if err := r.frame(ctx, stream.Msg()); err != nil {
+		if err := r.printEvents(ctx, frame.GetEvents().GetEvents()); err != nil {
 			return err
 		}
-		if r.limit > 0 && r.printed >= r.limit {
-			return nil
+		if gap := frame.GetGap(); gap != nil {
+			r.console.Printf("gap: the events from sequence %d to before %d are gone: retention has removed them", gap.GetFirstSequence(), gap.GetNextSequence())
 		}
-	}
-	return stream.Err()
-}
-
-func (r *reading) frame(ctx context.Context, response *tidingsv1.ReadResponse) error {
-	switch frame := response.GetFrame().(type) {
-	case *tidingsv1.ReadResponse_Events:
-		return r.print(ctx, frame.Events.GetEvents())
-	case *tidingsv1.ReadResponse_CaughtUp:
-		r.reached(frame.CaughtUp.GetCursor())
-	case *tidingsv1.ReadResponse_Checkpoint:
-		r.reached(frame.Checkpoint.GetCursor())
-	case *tidingsv1.ReadResponse_Heartbeat:
-		r.reached(frame.Heartbeat.GetCursor())
-	case *tidingsv1.ReadResponse_Draining:
-		r.reached(frame.Draining.GetCursor())
-	case *tidingsv1.ReadResponse_Gap:
-		r.console.Printf("gap: the events from sequence %d to before %d are gone: retention has removed them", frame.Gap.GetFirstSequence(), frame.Gap.GetNextSequence())
+		r.cursor = reader.Cursor()
 	}
 	return nil
 }
 
-// reached notes a position, where the frame has one.
-func (r *reading) reached(cursor string) {
-	if cursor != "" {
-		r.cursor = cursor
-	}
-}
-
-// print writes events and flushes, so that a reader of the output has each when
+// printEvents writes events and flushes, so that a reader of the output has each when
 // it comes.
-func (r *reading) print(ctx context.Context, events []*tidingsv1.RecordedEvent) (err error) {
+func (r *readCall) printEvents(ctx context.Context, events []*tidingsv1.RecordedEvent) (err error) {
 	defer func() {
 		// Once it can't write it says the same again.
 		if flushErr := r.out.Flush(); err == nil {
@@ -194,15 +153,14 @@ func (r *reading) print(ctx context.Context, events []*tidingsv1.RecordedEvent) 
 		if r.eventsOnly {
 			message = event.GetEvent()
 		}
-		text, err := command.ToJSON(ctx, r.payload, message)
+		text, err := command.ToJSON(ctx, r.types, message)
 		if err != nil {
 			return fmt.Errorf("the event with sequence %d: %w", event.GetSequence(), err)
 		}
 		if _, err := r.out.Write(append(text, '\n')); err != nil {
 			return err
 		}
-		r.reached(event.GetCursor())
-		r.printed++
+		r.cursor = cmp.Or(event.GetCursor(), r.cursor)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -98,14 +97,18 @@ func TestReadSaysWhatIsGone(t *testing.T) {
 }
 
 func TestReadTakesAFilter(t *testing.T) {
-	request, err := (&reading{from: "earliest", filter: command.FilterFlags{Where: "true", Exact: []string{"id=x"}}}).newRequest(nil, "orders", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f := request.GetFilter(); f.GetCel() != "true" || f.GetAttributes().GetExact().GetValues()["id"] != "x" {
-		t.Errorf("asked for %v", f)
-	}
-	if request, err = (&reading{from: "earliest"}).newRequest(nil, "orders", time.Now()); err != nil || request.GetFilter() != nil {
-		t.Errorf("asked for %v, %v", request.GetFilter(), err)
+	var asked *tidingsv1.ReadRequest
+	server := &clitest.Server{OnRead: func(request *tidingsv1.ReadRequest, _ *connect.ServerStream[tidingsv1.ReadResponse]) error {
+		asked = request
+		return nil
+	}}
+	for _, args := range [][]string{{"--where", "true", "--attribute", "id=x"}, nil} {
+		if status, _, stderr := server.Run(t, commands, "", append([]string{"read", "orders"}, args...)...); status != command.StatusOK {
+			t.Fatal(stderr)
+		}
+		filter := asked.GetFilter()
+		if want := len(args) > 0; (filter != nil) != want || want && (filter.GetCel() != "true" || filter.GetAttributes().GetExact().GetValues()["id"] != "x") {
+			t.Errorf("%v: asked for %v", args, filter)
+		}
 	}
 }

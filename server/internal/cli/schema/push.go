@@ -80,7 +80,7 @@ func (l *localSchemas) refused(cmd *cobra.Command, err error) error {
 		return err
 	}
 	f := command.NewFailure(fromServer)
-	if f.Reason != command.ReasonName(tidingsv1beta1.ErrorReason_ERROR_REASON_SCHEMA_INCOMPATIBLE) || len(f.Violations) == 0 {
+	if f.Reason != "SCHEMA_INCOMPATIBLE" || len(f.Violations) == 0 {
 		return err
 	}
 	for _, b := range l.incompatibilities(cmd.Context(), f) {
