@@ -14,6 +14,13 @@ import (
 	"example.com/tidings/server/internal/cli/command"
 )
 
+// The delays before a type is asked for again: each twice the one before, up to the
+// last.
+const (
+	firstTypeDelay = 250 * time.Millisecond
+	lastTypeDelay  = 10 * time.Second
+)
+
 // deliveryLines writes deliveries as lines of JSON. It is safe for concurrent
 // use.
 type deliveryLines struct {
@@ -36,12 +43,12 @@ func (l *deliveryLines) line(ctx context.Context, delivery *tidingsv1.Delivery) 
 			Redriven:       delivery.GetRedriven(),
 		}
 	}
-	for wait := command.FirstReconnect; ; wait = min(2*wait, command.LastReconnect) {
+	for wait := firstTypeDelay; ; wait = min(2*wait, lastTypeDelay) {
 		text, err := l.text(ctx, message)
 		if err == nil {
 			return append(text, '\n'), nil
 		}
-		if !command.MayPass(err) || ctx.Err() != nil {
+		if !client.Retryable(err) || ctx.Err() != nil {
 			return nil, fmt.Errorf("the event with sequence %d: %w", delivery.GetRecorded().GetSequence(), err)
 		}
 		select {

@@ -88,7 +88,7 @@ func (i *importing) call(ctx context.Context, c *command.Client) (sendErr error,
 	// was stored.
 	callCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(command.DrainTimeout, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })()
 
 	var stream *connect.ClientStreamForClientSimple[tidingsv1.ImportRequest, tidingsv1.ImportResponse]
 	for {

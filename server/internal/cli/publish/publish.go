@@ -21,6 +21,9 @@ const (
 	publishBatch = 100
 	// maxInFlight is how many requests may wait for their answer.
 	maxInFlight = 32
+	// drainTimeout is how long an interrupted command waits for the answers to
+	// what it has sent.
+	drainTimeout = 5 * time.Second
 )
 
 // Command returns `tidings publish`.
@@ -134,7 +137,7 @@ func (p *publishing) call(ctx context.Context, c *command.Client) (sendErr, call
 	// became of the batches under way.
 	callCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(command.DrainTimeout, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, cancel) })()
 
 	stream, err := c.Publisher.PublishStream(callCtx)
 	if err != nil {
