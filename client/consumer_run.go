@@ -209,7 +209,7 @@ func (r *consumerRun) disconnected(err error) {
 	delay := max(r.reconnectDelay, RetryDelay(err))
 	r.reconnectDelay = min(2*r.reconnectDelay, lastDelay)
 	r.reconnecting = time.After(jittered(delay))
-	r.options.Logger.Warn("the connection was lost", "subscription", r.subscription, "error", err, "reconnecting within", delay)
+	r.options.Logger.Warn("reconnecting", "subscription", r.subscription, "error", err, "within", delay)
 	r.options.Trace.Reconnecting(err, delay)
 }
 

@@ -28,11 +28,16 @@ func TestMain(m *testing.M) {
 	if encoded, child := os.LookupEnv(soakChild); child {
 		os.Exit(soakConsumer(encoded))
 	}
+	run := serve
 	encoded, child := os.LookupEnv(childConfig)
+	if !child {
+		run = runConsumer
+		encoded, child = os.LookupEnv(consumerChild)
+	}
 	if !child {
 		os.Exit(m.Run())
 	}
-	if err := serve(encoded); err != nil {
+	if err := run(encoded); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
