@@ -37,6 +37,7 @@ type publishQueue struct {
 	failures int       // Since anything was stored.
 	retryAt  time.Time // When to send again. Zero: now.
 	buffers  [][]byte
+	typical  int // The bytes of the batch that was answered last.
 	dropped  int // Events that Close had no time for.
 }
 
@@ -172,6 +173,8 @@ func (q *publishQueue) begin(topic string, now time.Time) *publishBatch {
 	q.batches++
 	if last := len(q.buffers) - 1; last >= 0 {
 		b.encoded, q.buffers = q.buffers[last], q.buffers[:last]
+	} else {
+		b.encoded = make([]byte, 0, q.typical)
 	}
 	q.fresh = append(q.fresh, b)
 	return b
@@ -294,7 +297,9 @@ func (q *publishQueue) fail(b *publishBatch, err error) {
 	q.recycle(b)
 }
 
+// recycle keeps the memory of a batch that is done for another.
 func (q *publishQueue) recycle(b *publishBatch) {
+	q.typical = min(len(b.encoded), q.options.MaxBatchBytes)
 	if !b.part && b != q.sending && len(q.buffers) < keptBuffers && cap(b.encoded) <= q.options.MaxBatchBytes {
 		q.buffers = append(q.buffers, b.encoded[:0])
 	}
