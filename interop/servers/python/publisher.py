@@ -191,7 +191,7 @@ class Publisher(PublisherServiceServicer):
             raise about_field(
                 ERROR_REASON_EVENT_TYPE_UNKNOWN,
                 f"{at}.data.type_url",
-                f'the server has not been given the type "{name}"',
+                f'unknown event type "{name}"',
                 {"type": name},
             )
         if log and not self._topics.takes(log, name):

@@ -232,7 +232,7 @@ class Topics(TopicServiceServicer):
                 raise about_field(
                     ERROR_REASON_EVENT_TYPE_UNKNOWN,
                     f"topic.settings.event_types[{i}]",
-                    f'the server has not been given the type "{name}"',
+                    f'unknown event type "{name}"',
                     {"type": name},
                 )
 

@@ -187,8 +187,7 @@ func (c *binaryCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) 
 func (c *binaryCodec) Unmarshal(data []byte, v any) error { return c.decode(data, v) }
 
 // jsonCodec is connect-go's codec for JSON. Payloads in Any are readable: their
-// types are those that the server has been given. A field that doesn't exist is
-// an error.
+// types are those that the server knows. A field that doesn't exist is an error.
 type jsonCodec struct {
 	codec
 	name string

@@ -69,7 +69,7 @@ func (s *shared) messageOf(url string) (message protoreflect.MessageDescriptor, 
 	t, err := s.types.FindMessageByURL(url)
 	if err != nil {
 		if t, err = protoregistry.GlobalTypes.FindMessageByURL(url); err != nil {
-			return nil, fmt.Sprintf("the server has not been given the type %q", url)
+			return nil, fmt.Sprintf("unknown type %q", url)
 		}
 	}
 	return t.Descriptor(), ""

@@ -1,4 +1,4 @@
-// Package schema holds the event types that the server has been given and
+// Package schema holds the event types that the server knows and
 // checks payloads against them, without generated code: a type is known by its
 // descriptor alone.
 package schema
@@ -23,7 +23,7 @@ import (
 )
 
 // ErrUnknownType is returned for a type that the set doesn't hold.
-var ErrUnknownType = errors.New("the server has not been given this type")
+var ErrUnknownType = errors.New("unknown event type")
 
 // Set is an immutable set of event types. It is safe for concurrent use.
 type Set struct {
@@ -129,7 +129,7 @@ func (s *Set) Lacks(name string) string {
 	case err == nil && isMessage(found):
 		return fmt.Sprintf("%q is not the type of an event: it is declared inside of another message", name)
 	default:
-		return fmt.Sprintf("the server has not been given the type %q", name)
+		return fmt.Sprintf("unknown event type %q", name)
 	}
 }
 

@@ -72,7 +72,7 @@ func (c *checker) check(ctx context.Context, index int, e *sentEvent) (of *schem
 }
 
 // UnknownType is the error for a field, of an event or in its content, that names
-// something else than a type that the server has been given.
+// something else than a known type.
 func UnknownType(types *schema.Set, field, name string) *Error {
 	if !protoreflect.FullName(name).IsValid() {
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED, field, fmt.Sprintf(

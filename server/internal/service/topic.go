@@ -133,7 +133,7 @@ func (s *Service) knowTypes(names []string) error {
 		}
 		if _, err := s.Types().Type(name); err != nil {
 			return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN,
-				fmt.Sprintf("topic.settings.event_types[%d]", i), fmt.Sprintf("the server has not been given the type %q", name), "type", name)
+				fmt.Sprintf("topic.settings.event_types[%d]", i), s.Types().Lacks(name), "type", name)
 		}
 	}
 	return nil

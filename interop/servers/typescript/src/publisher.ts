@@ -211,7 +211,7 @@ export class Publisher implements ServiceImpl<typeof PublisherService> {
       throw aboutField(ErrorReason.EVENT_MALFORMED, field, "must end in the name of a type");
     }
     if (!type) {
-      const description = `the server has not been given the type "${name}"`;
+      const description = `unknown event type "${name}"`;
       throw aboutField(ErrorReason.EVENT_TYPE_UNKNOWN, field, description, { type: name });
     }
     if (log && !this.#topics.takes(log, name)) {

@@ -208,7 +208,7 @@ export class Topics implements ServiceImpl<typeof TopicService> {
         throw aboutField(
           ErrorReason.EVENT_TYPE_UNKNOWN,
           `topic.settings.event_types[${i}]`,
-          `the server has not been given the type "${type}"`,
+          `unknown event type "${type}"`,
           { type },
         );
       }

@@ -188,7 +188,7 @@ final class Publisher {
       throw Fault.of(
           ErrorReason.ERROR_REASON_EVENT_TYPE_UNKNOWN,
           at + ".data.type_url",
-          "the server has not been given the type \"" + name + "\"",
+          "unknown event type \"" + name + "\"",
           Map.of("type", name));
     }
     if (log != null && !types.takes(log.topic(), name)) {

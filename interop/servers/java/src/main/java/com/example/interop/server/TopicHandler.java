@@ -116,7 +116,7 @@ final class TopicHandler extends TopicServiceGrpc.TopicServiceImplBase {
         throw Fault.of(
             ErrorReason.ERROR_REASON_EVENT_TYPE_UNKNOWN,
             "topic.settings.event_types[" + i + "]",
-            "the server has not been given the type \"" + names.get(i) + "\"",
+            "unknown event type \"" + names.get(i) + "\"",
             Map.of("type", names.get(i)));
       }
     }
