@@ -76,8 +76,8 @@ func importMark(imported bool) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, bufExtension, protowire.BytesType), mark)
 }
 
-// numbering gives lines to the elements of one file.
-type numbering struct {
+// lineNumbers gives lines to the elements of one file.
+type lineNumbers struct {
 	places *places
 	file   string
 	lines  map[string]int // The lines in the source, by path.
@@ -87,7 +87,7 @@ type numbering struct {
 // number gives a line to each element of a file, whose lines in the source info
 // has.
 func (p *places) number(file *descriptorpb.FileDescriptorProto, info *descriptorpb.SourceCodeInfo) *descriptorpb.SourceCodeInfo {
-	n := &numbering{places: p, file: file.GetName(), lines: make(map[string]int), info: new(descriptorpb.SourceCodeInfo)}
+	n := &lineNumbers{places: p, file: file.GetName(), lines: make(map[string]int), info: new(descriptorpb.SourceCodeInfo)}
 	for _, location := range info.GetLocation() {
 		if len(location.GetSpan()) > 0 {
 			n.lines[pathKey(location.GetPath())] = int(location.GetSpan()[0]) + 1
@@ -108,7 +108,7 @@ func pathKey(path []int32) string {
 // locate gives a line to what is at a path, which is an element or a part of
 // one. It returns the line in the source, which is that of what it is a part of
 // where it has none.
-func (n *numbering) locate(path []int32, element string, line int) int {
+func (n *lineNumbers) locate(path []int32, element string, line int) int {
 	if own, ok := n.lines[pathKey(path)]; ok {
 		line = own
 	}
@@ -123,7 +123,7 @@ func (n *numbering) locate(path []int32, element string, line int) int {
 // walk locates the fields of a descriptor that are set, and what is in them. The
 // scope is the full name that the names in it follow, and the line that of what
 // the descriptor is in.
-func (n *numbering) walk(message protoreflect.Message, path []int32, scope string, line int) {
+func (n *lineNumbers) walk(message protoreflect.Message, path []int32, scope string, line int) {
 	element := n.element(path, scope)
 	line = n.locate(path, element, line)
 	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
@@ -152,7 +152,7 @@ func (n *numbering) walk(message protoreflect.Message, path []int32, scope strin
 }
 
 // element is the full name of what is at a path: the package's own is nobody's.
-func (n *numbering) element(path []int32, scope string) string {
+func (n *lineNumbers) element(path []int32, scope string) string {
 	const firstOfElements, lastOfElements = 4, 7 // message_type, enum_type, service, extension.
 	if len(path) == 0 || path[0] < firstOfElements || path[0] > lastOfElements {
 		return ""

@@ -32,9 +32,9 @@ type schemaFile struct {
 	log     *slog.Logger
 }
 
-// settle is for how long nothing happens to a file before it is read: it may be
+// quietTime is for how long nothing happens to a file before it is read: it may be
 // written in pieces.
-const settle = 100 * time.Millisecond
+const quietTime = 100 * time.Millisecond
 
 // follow puts the schemas in force whenever they change, until the context ends or
 // stop is called, which waits for that.
@@ -77,21 +77,21 @@ func (f *schemaFile) attend(watcher *fsnotify.Watcher) error {
 }
 
 func (f *schemaFile) watch(ctx context.Context, watcher *fsnotify.Watcher) error {
-	settled := time.NewTimer(0) // It may have changed since it was read.
-	defer settled.Stop()
+	quiet := time.NewTimer(0) // It may have changed since it was read.
+	defer quiet.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case event := <-watcher.Events:
 			if f.source.concerns(event.Name) {
-				settled.Reset(settle)
+				quiet.Reset(quietTime)
 			}
 		case err := <-watcher.Errors:
 			// What was missed may have been about the schemas.
 			f.log.Warn("following --schemas", "path", f.source.path, "error", err)
-			settled.Reset(settle)
-		case <-settled.C:
+			quiet.Reset(quietTime)
+		case <-quiet.C:
 			if err := guard.Do(func() error {
 				err := f.attend(watcher) // Before it is read, so that no change is missed.
 				f.look(ctx)

@@ -57,14 +57,14 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 		return e
 	}
 	data, hidden := hideWildcards(data, root)
-	asked := &asking{Resolver: types}
+	noted := &noter{Resolver: types}
 	err := guard.Do(func() error {
-		return protojson.UnmarshalOptions{Resolver: asked, RecursionLimit: maxNested}.Unmarshal(data, message)
+		return protojson.UnmarshalOptions{Resolver: noted, RecursionLimit: maxNested}.Unmarshal(data, message)
 	})
 	if err != nil {
 		e := explain(data, err, root, types)
 		if strings.HasPrefix(e.Text, unresolved) {
-			e.UnknownType = asked.unknown
+			e.UnknownType = noted.unknown
 		}
 		return e
 	}
@@ -78,17 +78,17 @@ func Parse(data []byte, message proto.Message, types Resolver) error {
 // unresolved is how protojson begins to say that a type URL leads to no type.
 const unresolved = "unable to resolve "
 
-// asking is a Resolver that remembers what it couldn't find.
-type asking struct {
+// noter is a Resolver that notes what it couldn't find.
+type noter struct {
 	Resolver
 
 	unknown string
 }
 
-func (a *asking) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	found, err := a.Resolver.FindMessageByURL(url)
+func (n *noter) FindMessageByURL(url string) (protoreflect.MessageType, error) {
+	found, err := n.Resolver.FindMessageByURL(url)
 	if err != nil {
-		a.unknown = eventwire.TypeName(url)
+		n.unknown = eventwire.TypeName(url)
 	}
 	return found, err
 }

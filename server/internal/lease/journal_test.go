@@ -170,7 +170,7 @@ func TestSnapshotOfAFullMachine(t *testing.T) {
 	m := New(tidingsv1.Ordering_ORDERING_NONE, testPolicy, 1)
 	fill(t, m)
 	for sequence := int64(1); sequence <= maxOutcomes; sequence++ {
-		m.outcomes.settle(outcome{sequence: sequence, delivery: 2, action: Ack})
+		m.outcomes.remember(outcome{sequence: sequence, delivery: 2, action: Ack})
 	}
 	size := 0
 	for _, entry := range m.Snapshot(500_000) {

@@ -26,9 +26,9 @@ func newOutcomes() outcomes {
 	return outcomes{index: map[int64]int{}}
 }
 
-// settle remembers an outcome unless it is the usual one. An event that is
+// remember remembers an outcome unless it is the usual one. An event that is
 // settled once more, because its dead letter was redriven, keeps its place.
-func (o *outcomes) settle(settled outcome) {
+func (o *outcomes) remember(settled outcome) {
 	if at, known := o.index[settled.sequence]; known {
 		o.ring[at] = settled
 		return

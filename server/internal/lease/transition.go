@@ -184,5 +184,5 @@ func (m *Machine) conclude(e *entry, action storagev1.JournalAction) {
 	if action == storagev1.JournalAction_JOURNAL_ACTION_UNSPECIFIED {
 		return // It wasn't delivered.
 	}
-	m.outcomes.settle(outcome{sequence: e.sequence, delivery: e.deliveries, action: action})
+	m.outcomes.remember(outcome{sequence: e.sequence, delivery: e.deliveries, action: action})
 }

@@ -56,7 +56,7 @@ func (c *codec) decode(data []byte, message any) error {
 			return nil
 		})
 		if malformed != nil {
-			err = service.Malformed("", plain(malformed))
+			err = service.Undecodable(malformed)
 		}
 		if err != nil {
 			return c.reject(message, err)
@@ -78,7 +78,7 @@ func (c *codec) reject(message any, reason error) error {
 	if !ok {
 		return errNotMessage
 	}
-	encoded, err := proto.Marshal(c.gate.settle(context.Background(), reason).Proto())
+	encoded, err := proto.Marshal(c.gate.asError(context.Background(), reason).Proto())
 	if err != nil {
 		return err
 	}
@@ -110,11 +110,8 @@ func (c *codec) fault(err error) error {
 	if err == nil || errors.Is(err, errNotMessage) {
 		return err
 	}
-	return c.gate.settle(context.Background(), fmt.Errorf("encoding a response: %w", err))
+	return c.gate.asError(context.Background(), fmt.Errorf("encoding a response: %w", err))
 }
-
-// plain removes what protobuf puts into its messages to keep them unstable.
-func plain(err error) string { return strings.ReplaceAll(err.Error(), "\u00a0", " ") }
 
 // grpcCodec is the codec of grpc-go.
 type grpcCodec struct{ codec }

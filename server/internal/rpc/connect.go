@@ -140,7 +140,7 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
 		defer func() {
 			if err != nil {
-				err = connectError(g.settle(ctx, err))
+				err = connectError(g.asError(ctx, err))
 			}
 		}()
 		defer guard.Recover(&err)
@@ -173,7 +173,7 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
 		defer func() {
 			if err != nil {
-				err = connectError(g.settle(ctx, err))
+				err = connectError(g.asError(ctx, err))
 			}
 		}()
 		defer guard.Recover(&err)

@@ -53,15 +53,15 @@ func (g *gate) encode(ctx context.Context, request, response any, encode func(an
 	return nil, err
 }
 
-// settle makes every error one of the catalogue. It is outside of what recovers the
+// asError makes every error one of the catalogue. It is outside of what recovers the
 // calls, so it recovers itself.
-func (g *gate) settle(ctx context.Context, err error) (settled *service.Error) {
+func (g *gate) asError(ctx context.Context, err error) (known *service.Error) {
 	panicked := guard.Do(func() error {
-		settled = service.AsError(ctx, g.log, err)
+		known = service.AsError(ctx, g.log, err)
 		return nil
 	})
 	if panicked != nil {
-		settled = service.AsError(ctx, g.log, panicked)
+		known = service.AsError(ctx, g.log, panicked)
 	}
-	return settled
+	return known
 }

@@ -94,7 +94,7 @@ func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamSe
 	return handler(srv, &gatedStream{stream, g.gate})
 }
 
-// grpcResult settles the error of a call. Health and reflection have errors of
+// grpcResult makes the error of a call one of the catalogue. Health and reflection have errors of
 // their own, which are status errors already.
 func (g *grpcGate) grpcResult(ctx context.Context, method string, err error) error {
 	if err == nil {
@@ -103,7 +103,7 @@ func (g *grpcGate) grpcResult(ctx context.Context, method string, err error) err
 	if _, ok := status.FromError(err); ok && !ours(method) {
 		return err
 	}
-	return grpcError(g.settle(ctx, err))
+	return grpcError(g.asError(ctx, err))
 }
 
 // gatedStream admits what is received, and says what its faults amount to.

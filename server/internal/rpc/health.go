@@ -37,7 +37,7 @@ func auxiliaryOptions(g *gate) connect.HandlerOption {
 		connect.WithReadMaxBytes(auxiliaryBytes),
 		withCompression(auxiliaryBytes),
 		connect.WithRecover(func(ctx context.Context, _ connect.Spec, _ http.Header, cause any) error {
-			return connectError(g.settle(ctx, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))
+			return connectError(g.asError(ctx, fmt.Errorf("panic: %v\n%s", cause, debug.Stack())))
 		}))
 }
 

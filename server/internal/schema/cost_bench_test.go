@@ -88,7 +88,7 @@ func newCostOf(tb testing.TB, types *Set, event costEvent) *costOf {
 }
 
 var (
-	errNotPlain   = errors.New("not plain")
+	errNotRegular = errors.New("not regular")
 	errUnreadable = errors.New("JSON lacks it")
 )
 
@@ -143,8 +143,8 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 			})
 		}},
 		{"look at the encoding alone", func(payload []byte) error {
-			if !t.plain().holds(payload, MaxDepth) {
-				return errNotPlain
+			if !t.layout().holds(payload, MaxDepth) {
+				return errNotRegular
 			}
 			return nil
 		}},

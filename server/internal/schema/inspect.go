@@ -17,7 +17,7 @@ import (
 // An inspection says why an encoding is refused: it is broken or nests too deep,
 // has a field that the schema lacks, text that isn't UTF-8, or a number that a
 // closed enum lacks. It sees extensions and groups as it sees fields, and takes
-// time linear in the size and no memory. What is plain needs none.
+// time linear in the size and no memory. What is regular needs none.
 //
 // A field that the schema lacks is refused because nobody has checked it: a
 // schema that gains the field later would turn stored events into ones that

@@ -18,14 +18,14 @@ type parsers struct {
 	compiled int
 }
 
-// bound returns what is plain for a type, which is nothing where there is no
+// bound returns what is regular for a type, which is nothing where there is no
 // room for its parser: then protobuf's own has to do.
-func (p *parsers) bound(message protoreflect.MessageDescriptor, plainOf func() *plain) func() *plain {
-	return sync.OnceValue(func() *plain {
+func (p *parsers) bound(message protoreflect.MessageDescriptor, layoutOf func() *layout) func() *layout {
+	return sync.OnceValue(func() *layout {
 		if !p.take(message) {
-			return &plain{low: make([]plainField, maxLow), entry: true} // An entry without fields.
+			return &layout{low: make([]fieldLayout, maxLow), entry: true} // An entry without fields.
 		}
-		return plainOf()
+		return layoutOf()
 	})
 }
 

@@ -37,7 +37,7 @@ func TestParsersHaveABound(t *testing.T) {
 		if _, err := one.Check(context.Background(), empty); err != nil {
 			t.Errorf("%s: %v", one.Name, err)
 		}
-		if one.plain().holds(empty, 10) {
+		if one.layout().holds(empty, 10) {
 			compiled += depth - i
 		}
 	}

@@ -92,7 +92,7 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 				return false
 			}
 			set.types[t.Name] = t
-			t.plain = room.bound(t.descriptor, t.plain)
+			t.layout = room.bound(t.descriptor, t.layout)
 			t.revision = sync.OnceValue(func() [RevisionSize]byte { return revisions()[t.Name] })
 			set.names = append(set.names, t.Name)
 			if t.Topic != "" {

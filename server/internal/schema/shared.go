@@ -19,24 +19,24 @@ type shared struct {
 	validator protovalidate.Validator
 	rules     func() (*ruleLoops, error)
 
-	mu     sync.Mutex
-	plains map[protoreflect.FullName]*plain
-	walks  map[protoreflect.MessageDescriptor]*walk
+	mu      sync.Mutex
+	layouts map[protoreflect.FullName]*layout
+	walks   map[protoreflect.MessageDescriptor]*walk
 }
 
 func newShared(files *protoregistry.Files, types *dynamicpb.Types, validator protovalidate.Validator) *shared {
 	return &shared{
 		types: types, validator: validator,
-		rules:  sync.OnceValues(func() (*ruleLoops, error) { return newRuleLoops(files) }),
-		plains: make(map[protoreflect.FullName]*plain),
-		walks:  make(map[protoreflect.MessageDescriptor]*walk),
+		rules:   sync.OnceValues(func() (*ruleLoops, error) { return newRuleLoops(files) }),
+		layouts: make(map[protoreflect.FullName]*layout),
+		walks:   make(map[protoreflect.MessageDescriptor]*walk),
 	}
 }
 
-func (s *shared) plainOf(message protoreflect.MessageDescriptor) *plain {
+func (s *shared) layoutOf(message protoreflect.MessageDescriptor) *layout {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return newPlain(message, s.plains)
+	return newLayout(message, s.layouts)
 }
 
 // loopsOf returns how deep loops nest in the rules that apply to a message, at any

@@ -37,7 +37,7 @@ type Type struct {
 	descriptor protoreflect.MessageDescriptor
 	key        []protoreflect.FieldDescriptor
 	shared     *shared
-	plain      func() *plain
+	layout     func() *layout
 	parser     func() *hyperpb.MessageType
 	walk       func() *walk
 	loops      func() int // How deep they nest in the rules.
@@ -54,7 +54,7 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 		URL:        urlPrefix + string(message.FullName()),
 		descriptor: message,
 		shared:     shared,
-		plain:      sync.OnceValue(func() *plain { return shared.plainOf(message) }),
+		layout:     sync.OnceValue(func() *layout { return shared.layoutOf(message) }),
 		// Compiling takes milliseconds for a large message, and most types of
 		// a large set are never published.
 		parser: sync.OnceValue(func() *hyperpb.MessageType {
@@ -141,7 +141,7 @@ const (
 // returns its partition key, or an empty one where the type has none. It
 // returns an *InvalidError, an error that wraps ErrMalformed, or the context's.
 func (t *Type) Check(ctx context.Context, payload []byte) (key string, err error) {
-	if !t.plain().holds(payload, MaxDepth) {
+	if !t.layout().holds(payload, MaxDepth) {
 		return t.checkSlowly(ctx, payload)
 	}
 	m := memories.Get().(*memory) //nolint:forcetypeassert // The pool holds nothing else.

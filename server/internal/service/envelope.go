@@ -81,7 +81,7 @@ func parseBatch(data []byte, into *batch, base int64) error {
 func decodeBatch(data []byte, into *batch, base int64) error {
 	request := new(tidingsv1.PublishRequest)
 	if err := proto.Unmarshal(data, request); err != nil {
-		return undecodable(err)
+		return Undecodable(err)
 	}
 	events := request.GetEvents()
 	count := len(events)
@@ -241,3 +241,43 @@ func view(b []byte) string {
 
 // plainEvent is an event that breaks no rule.
 var plainEvent = &tidingsv1.Event{Id: "-", Source: "-", Data: new(anypb.Any)}
+
+// unwrap returns the encoded PublishRequest that a PublishStreamRequest holds, or
+// nil, and its stop_on_error. An ImportRequest is the same without it. As in parseBatch,
+// nearly every message is plainly in order, and any other takes the way through
+// the generated code.
+func unwrap(data []byte) (publish []byte, stopOnError bool, err error) {
+	var seen uint
+	scanned := eventwire.Scan(data, func(number protowire.Number, varint uint64, value []byte) bool {
+		if number > 2 || seen&(1<<number) != 0 {
+			return false
+		}
+		seen |= 1 << number
+		if number == 1 {
+			publish = value
+			return value != nil
+		}
+		stopOnError = varint != 0
+		return value == nil
+	})
+	if scanned && publish != nil {
+		return publish, stopOnError, nil
+	}
+	request := new(tidingsv1.PublishStreamRequest)
+	if err := proto.Unmarshal(data, request); err != nil {
+		return nil, false, Undecodable(err)
+	}
+	if request.GetPublish() == nil {
+		return nil, request.GetStopOnError(), nil
+	}
+	publish, err = proto.MarshalOptions{Deterministic: true}.Marshal(request.GetPublish())
+	return publish, request.GetStopOnError(), err
+}
+
+// parsePublish is parseBatch for what unwrap returned.
+func parsePublish(publish []byte, into *batch, base int64) error {
+	if publish == nil {
+		return CheckRequest(new(tidingsv1.PublishStreamRequest))
+	}
+	return parseBatch(publish, into, base)
+}

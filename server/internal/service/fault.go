@@ -19,6 +19,7 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
+	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -124,9 +125,9 @@ func Malformed(field, description string) *Error {
 	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_MALFORMED, field, description)
 }
 
-// undecodable is the error for a request that isn't an encoding of its message. The
-// library's text has a no-break space in some builds and a plain one in others.
-func undecodable(err error) *Error {
+// Undecodable is the error for a request that isn't an encoding of its message. The
+// library's text has a no-break space in some builds and a space in others.
+func Undecodable(err error) *Error {
 	return Malformed("", strings.ReplaceAll(err.Error(), "\u00a0", " "))
 }
 
@@ -244,4 +245,21 @@ func (e *EndedError) Unwrap() error { return e.Reason }
 // TooLarge is the error for a request message above the limit.
 func TooLarge(size, limit int) *Error {
 	return tooLarge(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE, "the request", size, limit)
+}
+
+// filterFault turns an error of filter.Compile into one of the catalogue. field
+// is the path of the filter in the request.
+func filterFault(err error, field string) error {
+	if unknown, ok := errors.AsType[*filter.UnknownTypeError](err); ok {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_UNKNOWN, field+"."+unknown.Field, unknown.Description, "type", unknown.Name)
+	}
+	invalid, ok := errors.AsType[*filter.Error](err)
+	if !ok {
+		return err
+	}
+	var metadata []string
+	if invalid.Type != "" {
+		metadata = []string{"type", invalid.Type}
+	}
+	return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_FILTER_INVALID, strings.TrimSuffix(field+"."+invalid.Field, "."), invalid.Description, metadata...)
 }

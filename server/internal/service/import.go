@@ -12,8 +12,8 @@ import (
 // maxRefusedEvents bounds the refused events that a summary names.
 const maxRefusedEvents = 100
 
-// importing is the state of an Import call.
-type importing struct {
+// importCall is the state of an Import call.
+type importCall struct {
 	service *Service
 	summary tidingsv1.ImportResponse
 
@@ -30,7 +30,7 @@ type importing struct {
 func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.ImportResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	i := &importing{service: s}
+	i := &importCall{service: s}
 	p := &pipeline{service: s, parse: i.parse}
 	err := p.run(ctx, stream)
 	if err == nil {
@@ -48,7 +48,7 @@ func (s *Service) Import(ctx context.Context, stream Receiver) (*tidingsv1.Impor
 	return &i.summary, nil
 }
 
-func (i *importing) parse(data []byte, j *job) error {
+func (i *importCall) parse(data []byte, j *job) error {
 	publish, _, err := unwrap(data)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (i *importing) parse(data []byte, j *job) error {
 }
 
 // unsuitable returns what of a message isn't for Import, or nothing.
-func (i *importing) unsuitable(b *batch) (field, description string) {
+func (i *importCall) unsuitable(b *batch) (field, description string) {
 	switch {
 	case b.requestID != "":
 		return "request_id", "is not for Import"
@@ -94,7 +94,7 @@ func (i *importing) unsuitable(b *batch) (field, description string) {
 }
 
 // count adds the response to a message to the summary.
-func (i *importing) count(response *tidingsv1.PublishResponse) {
+func (i *importCall) count(response *tidingsv1.PublishResponse) {
 	if topic := response.GetTopic(); topic != "" {
 		i.summary.Topic = topic
 	}
@@ -117,7 +117,7 @@ func (i *importing) count(response *tidingsv1.PublishResponse) {
 }
 
 // stopped adds to an error how many events were stored before it.
-func (i *importing) stopped(ctx context.Context, err error) error {
+func (i *importCall) stopped(ctx context.Context, err error) error {
 	e := *AsError(ctx, i.service.log, err)
 	metadata := map[string]string{"stored": strconv.FormatInt(i.summary.GetStoredCount(), 10)}
 	maps.Copy(metadata, e.Metadata)

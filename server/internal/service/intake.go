@@ -11,6 +11,8 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/guard"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 const (
@@ -150,4 +152,21 @@ func (p *portion) takes(index int) bool {
 	}
 	p.wanted = p.wanted[1:]
 	return true
+}
+
+// keyAttribute is the partition key among the CloudEvents attributes.
+const keyAttribute = "partitionkey"
+
+// keyOf returns the partition key that every event has which meets a condition,
+// or nothing where that may be more than one.
+func keyOf(condition *tidingsv1.AttributeFilter) string {
+	if key := condition.GetExact().GetValues()[keyAttribute]; key != "" {
+		return key
+	}
+	for _, one := range condition.GetAll().GetFilters() {
+		if key := keyOf(one); key != "" {
+			return key
+		}
+	}
+	return ""
 }

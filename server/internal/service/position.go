@@ -17,7 +17,7 @@ import (
 )
 
 // startAt finds the first sequence to send.
-func (r *reading) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) (err error) {
+func (r *readCall) startAt(ctx context.Context, start *tidingsv1.StartPosition, state engine.State) (err error) {
 	if at, ok := start.GetPosition().(*tidingsv1.StartPosition_Time); ok {
 		r.first, err = state.First, r.startAtTime(ctx, at.Time, state)
 	} else {
@@ -122,7 +122,7 @@ func storable(at *timestamppb.Timestamp) time.Time {
 	}
 }
 
-func (r *reading) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
+func (r *readCall) startAtTime(ctx context.Context, start *timestamppb.Timestamp, state engine.State) error {
 	r.fromTime = storable(start)
 	if !r.service.removed(state) || !r.fromTime.Before(time.Now()) {
 		return nil
@@ -145,7 +145,7 @@ func (s *Service) removed(state engine.State) bool {
 }
 
 // stopAt finds where to end, as far as it is known yet.
-func (r *reading) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
+func (r *readCall) stopAt(stop *tidingsv1.StopPosition, state engine.State) error {
 	switch position := stop.GetPosition().(type) {
 	case *tidingsv1.StopPosition_CaughtUp:
 		r.until = state.Last()

@@ -27,8 +27,8 @@ const (
 	maxSkipped = 10_000
 )
 
-// reading is the state of a Read call.
-type reading struct {
+// readCall is the state of a Read call.
+type readCall struct {
 	service *Service
 	topic   *engine.Topic
 	sender  FrameSender
@@ -66,7 +66,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	if err != nil {
 		return storageFault(err, request.GetTopic())
 	}
-	r := &reading{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents()}
+	r := &readCall{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents()}
 	if r.left == 0 {
 		r.left = -1
 	}
@@ -101,7 +101,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	return nil
 }
 
-func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
+func (r *readCall) run(ctx context.Context, state engine.State, heartbeat time.Duration) error {
 	reader, err := r.open(ctx)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (r *reading) run(ctx context.Context, state engine.State, heartbeat time.Du
 	return r.follow(ctx, in, heartbeat)
 }
 
-func (r *reading) open(ctx context.Context) (engine.Reader, error) {
+func (r *readCall) open(ctx context.Context) (engine.Reader, error) {
 	from := engine.ReadFrom{Sequence: r.first, Time: r.fromTime, Key: r.key}
 	if r.key != "" && !r.fromTime.IsZero() {
 		first, err := r.service.engine.FirstAt(ctx, r.topic, r.fromTime)
@@ -134,7 +134,7 @@ func (r *reading) open(ctx context.Context) (engine.Reader, error) {
 	return r.service.engine.Read(ctx, r.topic, from)
 }
 
-func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duration) error {
+func (r *readCall) follow(ctx context.Context, in *intake, heartbeat time.Duration) error {
 	gone := r.service.engine.TopicGone(r.topic)
 	silence := time.NewTimer(heartbeat)
 	defer silence.Stop()
@@ -211,7 +211,7 @@ func (r *reading) follow(ctx context.Context, in *intake, heartbeat time.Duratio
 }
 
 // take adds the events of a portion to the frame.
-func (r *reading) take(ctx context.Context, p portion) error {
+func (r *readCall) take(ctx context.Context, p portion) error {
 	if p.err != nil {
 		return p.err
 	}
@@ -284,7 +284,7 @@ func (r *reading) take(ctx context.Context, p portion) error {
 
 // approach ends the call before a record that is past the stop time, and tells
 // of what retention removed before the record.
-func (r *reading) approach(ctx context.Context, record engine.Record) error {
+func (r *readCall) approach(ctx context.Context, record engine.Record) error {
 	if !r.untilTime.IsZero() && !record.Time.Before(r.untilTime) && record.Data != nil {
 		if err := r.flush(); err != nil {
 			return err
@@ -317,7 +317,7 @@ func (r *reading) approach(ctx context.Context, record engine.Record) error {
 
 // beat says that the call is alive, and looks whether retention has overtaken
 // it: then nothing may ever come to say so.
-func (r *reading) beat(ctx context.Context) error {
+func (r *readCall) beat(ctx context.Context) error {
 	state, err := r.service.engine.State(ctx, r.topic)
 	if err != nil {
 		return err
@@ -332,11 +332,11 @@ func (r *reading) beat(ctx context.Context) error {
 	}})
 }
 
-func (r *reading) tellGap(gap *tidingsv1.Gap) error {
+func (r *readCall) tellGap(gap *tidingsv1.Gap) error {
 	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}})
 }
 
-func (r *reading) tellCaughtUp() error {
+func (r *readCall) tellCaughtUp() error {
 	if r.caughtUp {
 		return nil
 	}
@@ -347,7 +347,7 @@ func (r *reading) tellCaughtUp() error {
 }
 
 // tellDraining ends the call because the server does.
-func (r *reading) tellDraining() error {
+func (r *readCall) tellDraining() error {
 	if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
 		Draining: &tidingsv1.Draining{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
 	}}); err != nil {
@@ -357,7 +357,7 @@ func (r *reading) tellDraining() error {
 }
 
 // tell sends a frame that holds no events, after those that wait.
-func (r *reading) tell(response *tidingsv1.ReadResponse) error {
+func (r *readCall) tell(response *tidingsv1.ReadResponse) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (r *reading) tell(response *tidingsv1.ReadResponse) error {
 }
 
 // flush sends the events that wait.
-func (r *reading) flush() error {
+func (r *readCall) flush() error {
 	if r.frame == nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -209,3 +210,6 @@ func hasImmutable(message protoreflect.MessageDescriptor) bool {
 	}
 	return false
 }
+
+// etagOf is the etag of a topic or a subscription at a revision of the engine.
+func etagOf(revision uint64) string { return strconv.FormatUint(revision, 16) }

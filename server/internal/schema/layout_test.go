@@ -55,8 +55,8 @@ func TestUnusualEncodings(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		name, payload string
-		plain, valid  bool
+		name, payload  string
+		regular, valid bool
 	}{
 		{"one member", "\x0a\x00", true, true},
 		{"one after another", "\x0a\x00\x12\x02\x12\x00", false, true},
@@ -72,8 +72,8 @@ func TestUnusualEncodings(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := checked.plain().holds([]byte(test.payload), MaxDepth); got != test.plain {
-				t.Fatalf("plain: %v, want %v", got, test.plain)
+			if got := checked.layout().holds([]byte(test.payload), MaxDepth); got != test.regular {
+				t.Fatalf("regular: %v, want %v", got, test.regular)
 			}
 			if _, err := checked.Check(context.Background(), []byte(test.payload)); (err == nil) != test.valid {
 				t.Errorf("got %v, want valid: %v", err, test.valid)

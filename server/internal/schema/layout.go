@@ -13,14 +13,14 @@ import (
 // where a second member of a oneof follows another, it takes the memory of the
 // first for that of the second, whose type is another; where a key follows the
 // value of a map's entry, it goes on with memory that isn't its own. So it is
-// given only what is plain: well-formed, with no field but those of the type,
+// given only what is regular: well-formed, with no field but those of the type,
 // each in a form that encoders write, nothing that has to be merged, and entries
 // with a key and then a value. Protobuf's own parser decides about the rest.
 
-// plain knows the fields of a message.
-type plain struct {
-	low   []plainField // By number, up to maxLow.
-	high  map[protowire.Number]plainField
+// layout knows the fields of a message.
+type layout struct {
+	low   []fieldLayout // By number, up to maxLow.
+	high  map[protowire.Number]fieldLayout
 	entry bool // Of a map.
 }
 
@@ -34,12 +34,12 @@ const (
 	entryValue = 2
 )
 
-// plainField is a field as it may be encoded. The zero value is no field.
-type plainField struct {
+// fieldLayout is a field as it may be encoded. The zero value is no field.
+type fieldLayout struct {
 	known   bool
 	wire    protowire.Type // Of one value.
 	packed  bool           // Values may also come packed.
-	message *plain         // Of a message or a map's entry.
+	message *layout        // Of a message or a map's entry.
 	once    uint8          // Not 0: of the fields with this number only one may come, once.
 	// What its values have to be, where protobuf's parsers don't ask for it.
 	text   bool                              // UTF-8.
@@ -47,7 +47,7 @@ type plainField struct {
 }
 
 // holds reports whether a value is what it has to be.
-func (f *plainField) holds(value []byte) bool {
+func (f *fieldLayout) holds(value []byte) bool {
 	switch {
 	case f.text:
 		return utf8.Valid(value)
@@ -71,13 +71,13 @@ func (s *seen) add(once uint8) bool {
 	return before == 0
 }
 
-// newPlain makes the plain of a message; made holds those of the messages above
+// newLayout makes the layout of a message; made holds those of the messages above
 // it, which it may hold again.
-func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.FullName]*plain) *plain {
+func newLayout(message protoreflect.MessageDescriptor, made map[protoreflect.FullName]*layout) *layout {
 	if p, ok := made[message.FullName()]; ok {
 		return p
 	}
-	p := &plain{low: make([]plainField, maxLow), high: make(map[protowire.Number]plainField), entry: message.IsMapEntry()}
+	p := &layout{low: make([]fieldLayout, maxLow), high: make(map[protowire.Number]fieldLayout), entry: message.IsMapEntry()}
 	made[message.FullName()] = p
 	fields := message.Fields()
 	onces := make(map[protoreflect.FullName]uint8)
@@ -88,9 +88,9 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 		if !ok {
 			continue // A group: protobuf's own parser reads it.
 		}
-		f := plainField{known: true, wire: wire, packed: field.IsList() && wire != protowire.BytesType}
+		f := fieldLayout{known: true, wire: wire, packed: field.IsList() && wire != protowire.BytesType}
 		if field.Message() != nil {
-			f.message = newPlain(field.Message(), made)
+			f.message = newLayout(field.Message(), made)
 		}
 		f.text = field.Kind() == protoreflect.StringKind && !enforcesUTF8(field)
 		if field.Kind() == protoreflect.EnumKind && field.Enum().IsClosed() {
@@ -99,7 +99,7 @@ func newPlain(message protoreflect.MessageDescriptor, made map[protoreflect.Full
 		if name, ok := onceName(field); ok {
 			if onces[name] == 0 {
 				// With more than 255 some share a number, and a message with
-				// several of those isn't plain.
+				// several of those isn't regular.
 				count = count%math.MaxUint8 + 1
 				onces[name] = count
 			}
@@ -143,15 +143,15 @@ func wireType(kind protoreflect.Kind) (protowire.Type, bool) {
 	}
 }
 
-func (p *plain) field(number protowire.Number) plainField {
+func (p *layout) field(number protowire.Number) fieldLayout {
 	if number < maxLow {
 		return p.low[number]
 	}
 	return p.high[number]
 }
 
-// holds reports whether an encoded message is plain, nested at most so deep.
-func (p *plain) holds(data []byte, depth int) bool {
+// holds reports whether an encoded message is regular, nested at most so deep.
+func (p *layout) holds(data []byte, depth int) bool {
 	if depth == 0 {
 		return false
 	}
@@ -175,7 +175,7 @@ func (p *plain) holds(data []byte, depth int) bool {
 		switch {
 		case wire == protowire.BytesType && field.packed:
 			values, n := protowire.ConsumeBytes(data)
-			if n < 0 || n-len(values) > maxLength || !plainValues(values, &field) {
+			if n < 0 || n-len(values) > maxLength || !regularValues(values, &field) {
 				return false
 			}
 			data = data[n:]
@@ -198,9 +198,9 @@ func (p *plain) holds(data []byte, depth int) bool {
 	return !p.entry || last == entryValue
 }
 
-// plainValues reports whether packed values are well-formed and what they have to
+// regularValues reports whether packed values are well-formed and what they have to
 // be.
-func plainValues(values []byte, field *plainField) bool {
+func regularValues(values []byte, field *fieldLayout) bool {
 	for len(values) > 0 {
 		n := protowire.ConsumeFieldValue(1, field.wire, values)
 		if n < 0 || field.values != nil && !field.holds(values[:n]) {
