@@ -15,8 +15,8 @@ import (
 const helpColumns = 80
 
 var (
-	subcommand = regexp.MustCompile(`(?m)^  ([a-z][a-z-]*) +[A-Z]`)
-	helpFlag   = regexp.MustCompile(`(?m)^  (?:-[a-zA-Z], |    )--([a-z][a-z-]*)( \S+)?`)
+	subcommand = regexp.MustCompile(`(?m)^ {2}([a-z][a-z-]*) +[A-Z]`)
+	helpFlag   = regexp.MustCompile(`(?m)^ {2}(?:-[a-zA-Z], | {4})--([a-z][a-z-]*)( \S+)?`)
 	capitals   = regexp.MustCompile(`^ [A-Z]+([:=][A-Z]+)?$`)
 )
 

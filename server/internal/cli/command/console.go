@@ -32,6 +32,7 @@ type Console struct {
 	events int64     // Acknowledged.
 }
 
+// AddProgressFlag adds `--progress` to a command that reads events.
 func AddProgressFlag(cmd *cobra.Command) {
 	cmd.Flags().Bool("progress", false, "show progress on standard error (default: on a terminal, after a second)")
 }

@@ -27,6 +27,7 @@ func parseDuration(text string) (time.Duration, error) {
 // DurationFlag is a flag whose value is read by parseDuration.
 type DurationFlag struct{ time.Duration }
 
+// Set reads the value.
 func (d *DurationFlag) Set(text string) (err error) {
 	d.Duration, err = parseDuration(text)
 	return err
@@ -40,8 +41,10 @@ func (d *DurationFlag) String() string {
 	return d.Duration.String()
 }
 
+// Type names the kind of the value, for errors.
 func (d *DurationFlag) Type() string { return "duration" }
 
+// DurationName shows a setting; nil is the default.
 func DurationName(d *durationpb.Duration) string {
 	if d == nil {
 		return "default"

@@ -14,7 +14,7 @@ import (
 // after one.
 func TestEventsAreShownWhateverTheyAre(t *testing.T) {
 	server := new(clitest.Server)
-	types := command.NewPayloadTypes(&command.Client{Schemas: server})
+	types := command.NewPayloadTypes(&command.Client{Schemas: server.Schemas()})
 	for url, want := range map[string]string{
 		"t/test.Unknown": `{"@type":"t/test.Unknown","value":"Cgk="}`,
 		"t/test.Plain":   `{"@type":"t/test.Plain","value":"Cgk="}`, // It isn't an encoding of it.
@@ -26,7 +26,7 @@ func TestEventsAreShownWhateverTheyAre(t *testing.T) {
 		}
 	}
 	server.TypeErrors = []error{clitest.Unavailable(t)}
-	types = command.NewPayloadTypes(&command.Client{Schemas: server})
+	types = command.NewPayloadTypes(&command.Client{Schemas: server.Schemas()})
 	if text, err := command.ToJSON(t.Context(), types, &tidingsv1.Event{Data: &anypb.Any{TypeUrl: "t/test.Plain"}}); err == nil {
 		t.Errorf("shown though its type couldn't be fetched: %s", text)
 	}

@@ -64,7 +64,8 @@ func (l *List[M]) Print(cmd *cobra.Command, a *App) error {
 		} else {
 			rows = append(rows, l.Row(item))
 		}
-		if listed++; listed == l.Limit {
+		listed++
+		if listed == l.Limit {
 			break
 		}
 	}

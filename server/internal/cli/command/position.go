@@ -56,6 +56,7 @@ func ParseStop(text string, now time.Time) (*tidingsv1.StopPosition, error) {
 	return nil, Usagef("--until: %q is not %s", text, positionForms)
 }
 
+// ParseSequence reads a sequence, which is at least 1.
 func ParseSequence(text string) (int64, error) {
 	sequence, err := strconv.ParseInt(text, 10, 64)
 	if err == nil && sequence < 1 {
@@ -64,6 +65,7 @@ func ParseSequence(text string) (int64, error) {
 	return sequence, err
 }
 
+// ParseTime reads a time, a day, or how long before now.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(form, text); err == nil {

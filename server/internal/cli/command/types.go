@@ -31,6 +31,7 @@ type PayloadTypes struct {
 	unknown map[string]error // The server's refusal.
 }
 
+// NewPayloadTypes returns the types of a server. None is fetched yet.
 func NewPayloadTypes(c *Client) *PayloadTypes {
 	return &PayloadTypes{
 		schemas: c.Schemas,
@@ -62,6 +63,7 @@ func (t *PayloadTypes) Get(ctx context.Context, name string) (*PayloadType, erro
 	return fetched, nil
 }
 
+// NewPayloadType returns the type that a server has described.
 func NewPayloadType(response *tidingsv1.GetEventTypeResponse) (*PayloadType, error) {
 	files, err := protodesc.NewFiles(response.GetFileDescriptorSet())
 	if err != nil {

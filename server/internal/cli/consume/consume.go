@@ -150,7 +150,7 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription stri
 		},
 	}
 	// A reader that goes away is an error of writing, after which what is in
-	// hand is given back, and not the end of the process.
+	// flight is released, and not the end of the process.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
 	defer signal.Stop(pipes)

@@ -253,7 +253,7 @@ func TestInterruptedConsumerFinishesAndGivesBack(t *testing.T) {
 		// This one had been sent when the consumer ended its side.
 		return c.deliver(clitest.Delivery(4))
 	})
-	// The rest is given back while the command runs.
+	// The rest is released while the command runs.
 	settle := server.OnSettle
 	server.OnSettle = func(r *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
 		response, err := settle(r)

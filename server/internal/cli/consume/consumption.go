@@ -23,7 +23,7 @@ import (
 type handler interface {
 	// handle deals with an event. What it returns settles the event as the error of
 	// a handler of the client does. failed says that no event can be dealt with any
-	// more. When ctx ends, what hasn't been begun is given back and what has is
+	// more. When ctx ends, what hasn't been begun is released and what has is
 	// finished.
 	handle(ctx context.Context, delivery *tidingsv1.Delivery) (settled, failed error)
 	// abort ends what is being dealt with.
@@ -40,7 +40,7 @@ type consumption struct {
 	limit        int64          // How many to take; 0: no bound.
 	signals      chan os.Signal // Those that end ctx, the first one too. nil: they aren't for this run.
 
-	dealing context.Context //nolint:containedctx // Of the handlers: it ends when what is waiting is given back.
+	dealing context.Context //nolint:containedctx // Of the handlers: it ends when what is waiting is released.
 	fail    context.CancelCauseFunc
 	finish  context.CancelFunc // Ends the taking of events alone.
 	taken   atomic.Int64
@@ -51,7 +51,7 @@ type consumption struct {
 }
 
 // run consumes until there is a reason to stop and everything that came has been
-// settled or given back, and says how that went. ctx interrupts it; a second signal
+// settled or released, and says how that went. ctx interrupts it; a second signal
 // ends also what is being dealt with.
 func (c *consumption) run(ctx context.Context) error {
 	c.dealing, c.fail = context.WithCancelCause(ctx)
@@ -129,7 +129,7 @@ func (c *consumption) reconnecting(err error, delay time.Duration) {
 		c.fail(err)
 		return
 	}
-	c.console.Printf("%s\nreconnecting in %s", command.Describe(err), delay)
+	c.console.Printf("%s\nreconnecting within %s", command.Describe(err), delay)
 }
 
 // settled counts what became of a delivery, and says it where that isn't what was to

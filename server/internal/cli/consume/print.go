@@ -85,7 +85,7 @@ func (p *deliveryPrinter) handle(ctx context.Context, delivery *tidingsv1.Delive
 
 func (*deliveryPrinter) abort() {}
 
-// notBegun is what becomes of an event that couldn't be begun: it is given back.
+// notBegun is what becomes of an event that couldn't be begun: it is released.
 // err ends the run, unless that is ending already.
 func notBegun(ctx context.Context, err error) (settled, failed error) {
 	if ctx.Err() != nil {

@@ -60,7 +60,7 @@ func TestConsumerKeepsWhatItHasAcrossCalls(t *testing.T) {
 		t.Errorf("settled %s", got)
 	}
 	want := `UNAVAILABLE SERVER_DRAINING: the server is shutting down
-reconnecting in 250ms
+reconnecting within 250ms
 event 2, attempt 1: ALREADY_APPLIED: settled before the connection was lost
 event 3, attempt 1: LEASE_LOST: not settled: its deadline passed, or the subscription was moved
 event 4, attempt 1: MALFORMED: not settled
@@ -112,7 +112,7 @@ func TestDrainingServerIsLeftWithWhatIsInHand(t *testing.T) {
 		},
 	)
 	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "cat", gate.path)
-	if status != command.StatusOK || stderr != "the server has ended the call\nreconnecting in 250ms\n1 event acknowledged\n" {
+	if status != command.StatusOK || stderr != "the server has ended the call\nreconnecting within 250ms\n1 event acknowledged\n" {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
 	if got := told.sorted(); got != "1 ack, 1 extend 1h0m0s" || len(held) != 1 {
@@ -306,6 +306,7 @@ func TestTypeThatTheServerCannotTellJustNow(t *testing.T) {
 func TestInterruptEndsTheWaitForAType(t *testing.T) {
 	server, told := consumeServer(delivering(clitest.Delivery(1)))
 	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
 	server.TypeErrors = slices.Repeat([]error{clitest.Unavailable(t)}, 1000)
 	server.TypeAsked = interrupt
 	var stdout, stderr bytes.Buffer

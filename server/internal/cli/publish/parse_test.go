@@ -17,7 +17,7 @@ func FuzzParseEvent(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		types := command.NewPayloadTypes(&command.Client{Schemas: new(clitest.Server)})
+		types := command.NewPayloadTypes(&command.Client{Schemas: new(clitest.Server).Schemas()})
 		event, refusal, err := parseEvent(context.Background(), types, text)
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +32,7 @@ func FuzzParseEvent(f *testing.F) {
 }
 
 func TestParseEventNamesTheField(t *testing.T) {
-	types := command.NewPayloadTypes(&command.Client{Schemas: new(clitest.Server)})
+	types := command.NewPayloadTypes(&command.Client{Schemas: new(clitest.Server).Schemas()})
 	for text, want := range map[string]struct {
 		reason  tidingsv1.ErrorReason
 		message string
