@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 
+	"example.com/tidings/server/internal/admin"
 	"example.com/tidings/server/internal/cli"
 	"example.com/tidings/server/internal/daemon"
 )
@@ -12,7 +13,7 @@ import (
 func main() {
 	os.Exit(cli.Main(context.Background(), os.Args[1:], cli.Program{
 		Version:  daemon.Version,
-		Commands: daemon.Commands(),
+		Commands: append(daemon.Commands(), admin.Commands()...),
 		Stdin:    os.Stdin,
 		Stdout:   os.Stdout,
 		Stderr:   os.Stderr,
