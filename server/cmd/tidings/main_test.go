@@ -41,7 +41,7 @@ const waitTimeout = 30 * time.Second
 // TestScripts runs the command as a user would. Beside testscript's own
 // commands, a script has:
 //
-//	ready              wait for the server that serve.yaml starts; set TIDINGS_SERVER and GRPC
+//	ready [tls]        wait for the server that serve.yaml starts; set TIDINGS_SERVER and GRPC
 //	status N CMD ...   run a command, which must exit with status N
 //	waitfor FILE RE    wait until the contents of a file match
 //	copies N IN OUT    write the lines of IN N times, with N in the place of %d
@@ -104,8 +104,9 @@ func until(ts *testscript.TestScript, what string, done func() bool) {
 }
 
 func ready(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 {
-		ts.Fatalf("usage: ready")
+	secured := len(args) == 1 && args[0] == "tls"
+	if neg || len(args) != 0 && !secured {
+		ts.Fatalf("usage: ready [tls]")
 	}
 	var at struct {
 		HTTP string `json:"http"`
@@ -120,6 +121,11 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(json.Unmarshal(contents, &at))
 		return true
 	})
+	if secured { // Its certificate is for localhost, whatever the addresses.
+		ts.Setenv("TIDINGS_SERVER", "https://localhost"+at.HTTP[strings.LastIndexByte(at.HTTP, ':'):])
+		ts.Setenv("GRPC", "grpcs://localhost"+at.GRPC[strings.LastIndexByte(at.GRPC, ':'):])
+		return
+	}
 	ts.Setenv("TIDINGS_SERVER", "http://"+at.HTTP)
 	ts.Setenv("GRPC", "grpc://"+at.GRPC)
 }

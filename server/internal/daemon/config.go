@@ -56,9 +56,30 @@ type Config struct {
 	// ReadyFile tells.
 	GRPCAddr string
 
-	// Insecure allows addresses that are not loopback. Whoever reaches them can
-	// then read and publish everything, because there is no authentication yet.
+	// Insecure allows addresses that are not loopback without TLS or without
+	// AccessFile. Whoever reaches them can then read what is sent, or read and
+	// publish everything.
 	Insecure bool
+
+	// AccessFile says who may call and what they may do. It is read again when it
+	// changes. Empty: everybody may do everything.
+	AccessFile string
+
+	// TLSCert and TLSKey are files in PEM with the certificate chain of both
+	// addresses and its key. They are read again when they change. Empty: there is no
+	// TLS.
+	TLSCert, TLSKey string
+
+	// TLSClientCA is a file in PEM with the authorities that client certificates are
+	// verified with. Empty: clients aren't asked for one.
+	TLSClientCA string
+
+	// TLSClientAuth is ClientAuthOptional or ClientAuthRequired: whether a client
+	// without a certificate is refused.
+	TLSClientAuth string
+
+	// TLSMinVersion is the lowest version of TLS: 1.2 or 1.3.
+	TLSMinVersion string
 
 	// Hosts are names, joined by commas, by which the HTTP address may be called
 	// besides localhost and loopback addresses: a page in a browser could have
@@ -160,6 +181,8 @@ func DefaultConfig() Config {
 		MaxSubscriptions: 10_000,
 		MaxConnections:   4096,
 		ReceiveTimeout:   30 * time.Second,
+		TLSClientAuth:    ClientAuthOptional,
+		TLSMinVersion:    "1.3",
 		LogLevel:         "info",
 		LogFormat:        LogFormatText,
 		ShutdownTimeout:  15 * time.Second,
@@ -170,7 +193,13 @@ func DefaultConfig() Config {
 func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.HTTPAddr, "http-addr", c.HTTPAddr, "`HOST:PORT` of Connect, gRPC-Web, gRPC, health and metrics over HTTP; port 0: a free one")
 	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`HOST:PORT` of native gRPC; port 0: a free one")
-	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback, although there is no authentication yet")
+	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback without --tls-cert or --access-file")
+	flags.StringVar(&c.AccessFile, "access-file", c.AccessFile, "`FILE` that says who may call and what they may do; without it everybody may do everything")
+	flags.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "`FILE` in PEM with the certificate chain of both addresses")
+	flags.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "`FILE` in PEM with the key of --tls-cert")
+	flags.StringVar(&c.TLSClientCA, "tls-client-ca", c.TLSClientCA, "`FILE` in PEM with the authorities of client certificates")
+	flags.StringVar(&c.TLSClientAuth, "tls-client-auth", c.TLSClientAuth, "`MODE` of client certificates: optional or required")
+	flags.StringVar(&c.TLSMinVersion, "tls-min-version", c.TLSMinVersion, "lowest `VERSION` of TLS: 1.2 or 1.3")
 	flags.StringVar(&c.Hosts, "hosts", c.Hosts, "further `NAMES` by which --http-addr may be called, separated by commas (default: any, unless it is loopback)")
 	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`DIR` of the storage")
 	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of a NATS server with JetStream for the storage, instead of --data-dir; several are separated by commas")
@@ -220,6 +249,7 @@ func (c Config) Validate() error {
 			refuse("hosts", "%q is not a name or an address, without a port, or several joined by commas", name)
 		}
 	}
+	c.validateTLS(refuse)
 	c.validateStorage(refuse)
 	if c.MaxRequestBytes < minRequestBytes || c.MaxRequestBytes > maxRequestBytes {
 		refuse("max-request-bytes", "%d is not between %d and %d", c.MaxRequestBytes, minRequestBytes, maxRequestBytes)
@@ -269,12 +299,25 @@ func (c Config) validateAddresses(refuse func(setting, problem string, args ...a
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			refuse(listener.setting, "%q is not a port: a number from 0 to 65535", port)
 		}
-		if !c.Insecure && !isLoopback(host) {
-			refuse(listener.setting, "%q is not a loopback address, and there is no authentication yet: whoever reaches it could read and publish everything. Set insecure to allow that", listener.address)
+		if missing := c.unprotected(); missing != "" && !c.Insecure && !isLoopback(host) {
+			refuse(listener.setting, "%q is not a loopback address, and %s. Set insecure to allow that", listener.address, missing)
 		}
 	}
 	if _, port, err := net.SplitHostPort(c.HTTPAddr); err == nil && port != "0" && c.HTTPAddr == c.GRPCAddr {
 		refuse("grpc-addr", "%q is http-addr too: each listener needs its own", c.GRPCAddr)
+	}
+}
+
+// unprotected says what others could do at an address that they can reach. Empty:
+// nothing that they may not.
+func (c Config) unprotected() string {
+	switch {
+	case c.AccessFile == "":
+		return "without access-file whoever reaches it could read and publish everything"
+	case c.TLSCert == "":
+		return "without tls-cert credentials and events could be read on their way"
+	default:
+		return ""
 	}
 }
 

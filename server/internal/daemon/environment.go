@@ -15,7 +15,7 @@ const envPrefix = "TIDINGS_"
 // notSettings are variables with our prefix that other commands read, or that
 // `tidings consume` gives to the commands that it runs.
 var notSettings = []string{
-	"TIDINGS_SERVER",
+	"TIDINGS_SERVER", "TIDINGS_TOKEN_FILE", "TIDINGS_CA_FILE", "TIDINGS_CLIENT_CERT", "TIDINGS_CLIENT_KEY",
 	"TIDINGS_ID", "TIDINGS_SOURCE", "TIDINGS_TYPE", "TIDINGS_SUBJECT", "TIDINGS_PARTITION_KEY",
 	"TIDINGS_TOPIC", "TIDINGS_SEQUENCE", "TIDINGS_SUBSCRIPTION", "TIDINGS_ATTEMPT",
 }

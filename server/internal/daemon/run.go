@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream"
 	"example.com/tidings/server/internal/engine/local"
@@ -99,7 +100,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		defer stop()
 	}
+	access, closeAccess, err := openAccess(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer closeAccess()
+	secured, err := openTLS(cfg, log)
+	if err != nil {
+		return err
+	}
 	s := newServers(svc, rpc.Config{
+		Access:          access,
+		TLS:             secured,
 		MaxRequestBytes: limits.MaxRequestBytes,
 		ReceiveTimeout:  cfg.ReceiveTimeout,
 		CheckHost:       cfg.checkHost(),
@@ -109,6 +121,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	})
 	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
 	return err
+}
+
+// openAccess opens what says who may do what. nil: nobody is asked.
+func openAccess(ctx context.Context, cfg Config, log *slog.Logger) (access rpc.Access, closeAccess func(), err error) {
+	if cfg.AccessFile == "" {
+		return nil, func() {}, nil
+	}
+	opened, closeAccess, err := auth.Open(ctx, cfg.AccessFile, log, func(bool) {})
+	if err != nil {
+		return nil, nil, fmt.Errorf("access-file: %w", err)
+	}
+	return opened, closeAccess, nil
 }
 
 // besideEvent is what a request with one event, and its record, may hold besides the
@@ -230,7 +254,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 			failed <- fmt.Errorf("grpc: %w", err)
 		}
 	})
-	guard.Go(func() error { return s.http.Serve(l.http) }, func(err error) {
+	guard.Go(func() error { return s.serveHTTP(l.http) }, func(err error) {
 		if !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("http: %w", err)
 		}
@@ -263,6 +287,13 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 	stopBy = time.Now().Add(cfg.ShutdownTimeout)
 	s.stop(stopBy, log)
 	return stopBy, err
+}
+
+func (s *servers) serveHTTP(l net.Listener) error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(l, "", "")
+	}
+	return s.http.Serve(l)
 }
 
 // leave lets those who ask for the health of the server go elsewhere.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -19,7 +20,7 @@ import (
 )
 
 // Config is what the servers of both transports need. Every field but those
-// about hosts and Metrics is required.
+// about hosts, Metrics, Access and TLS is required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
@@ -32,7 +33,11 @@ type Config struct {
 	Hosts     []string
 	// Metrics serves /metrics over HTTP. nil: there is no such path.
 	Metrics http.Handler
-	Log     *slog.Logger
+	// Access says who makes a call. nil: nobody is asked.
+	Access Access
+	// TLS is that of both servers. nil: they speak without.
+	TLS *tls.Config
+	Log *slog.Logger
 }
 
 // The bounds of a connection, on both ports.
@@ -68,13 +73,15 @@ var serviceNames = []string{
 // ours reports whether a procedure is one of the contract's.
 func ours(procedure string) bool { return strings.HasPrefix(procedure, "/tidings.") }
 
-// NewHTTPServer returns a server of NewHTTPHandler's handler over HTTP/1.1 and,
-// without TLS, HTTP/2.
+// NewHTTPServer returns a server of NewHTTPHandler's handler over HTTP/1.1 and
+// HTTP/2. With cfg.TLS it is to be served by ServeTLS.
 func NewHTTPServer(cfg Config) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(cfg.TLS != nil)
+	protocols.SetUnencryptedHTTP2(cfg.TLS == nil)
 	return &http.Server{
+		TLSConfig: cfg.TLS,
 		Handler:   NewHTTPHandler(cfg),
 		Protocols: protocols,
 		// No write timeout: streams stay open.
@@ -126,7 +133,7 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	mux.HandleFunc("/", nowhere)
 	// limitBody has the writer of net/http, which otherwise resets the connection
 	// of a body that is too large before its client reads the answer.
-	return withWebText(guardBrowsers(refuseMalformed(limitBody(withHints(mux), cfg)), cfg))
+	return withWebText(guardBrowsers(authenticate(refuseMalformed(limitBody(withHints(mux), cfg)), cfg), cfg))
 }
 
 // connectGate is the gate as connect-go's interceptor.
@@ -144,7 +151,7 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			}
 		}()
 		defer guard.Recover(&err)
-		if err := g.admit(request.Any()); err != nil {
+		if err := g.admit(ctx, request.Any()); err != nil {
 			return nil, err
 		}
 		response, err = next(ctx, request)
@@ -177,7 +184,9 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 			}
 		}()
 		defer guard.Recover(&err)
-		err = next(ctx, &gatedConn{conn, g.gate})
+		ctx, end := streamContext(ctx)
+		defer end()
+		err = next(ctx, &gatedConn{conn, ctx, g.gate})
 		if connect.CodeOf(err) == connect.CodeUnimplemented {
 			return receiveFault(err) // There was no request.
 		}
@@ -192,6 +201,8 @@ func (g connectGate) WrapStreamingClient(next connect.StreamingClientFunc) conne
 // gatedConn admits what is received, and says what its faults amount to.
 type gatedConn struct {
 	connect.StreamingHandlerConn
+
+	ctx  context.Context //nolint:containedctx // That of the call, which the connection doesn't tell.
 	gate *gate
 }
 
@@ -199,7 +210,7 @@ func (c *gatedConn) Receive(message any) error {
 	if err := c.StreamingHandlerConn.Receive(message); err != nil {
 		return receiveFault(err)
 	}
-	return c.gate.admit(message)
+	return c.gate.admit(c.ctx, message)
 }
 
 func (c *gatedConn) Send(message any) error {

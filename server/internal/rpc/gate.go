@@ -22,14 +22,17 @@ type gate struct {
 	release func(context.Context, *tidingsv1.PullRequest, *tidingsv1.PullResponse)
 }
 
-// admit checks a message that was received: that it could be decoded, and that
-// it keeps the rules of the contract.
-func (g *gate) admit(message any) error {
+// admit checks a message that was received: that it could be decoded, that its caller
+// may send it, and that it keeps the rules of the contract.
+func (g *gate) admit(ctx context.Context, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil
 	}
 	if err := rejected(m); err != nil {
+		return err
+	}
+	if err := permit(ctx, m); err != nil {
 		return err
 	}
 	if _, ok := message.(*tidingsv1.ValidateEventsRequest); ok {

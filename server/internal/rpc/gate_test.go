@@ -179,7 +179,7 @@ func TestRejectedMessage(t *testing.T) {
 	if err := c.decode([]byte("\x0a\xff"), message); err != nil {
 		t.Fatal(err)
 	}
-	err := g.admit(message)
+	err := g.admit(t.Context(), message)
 	known, ok := errors.AsType[*service.Error](err)
 	if !ok || known.Name() != "REQUEST_MALFORMED" || known.Message == "" || message.GetName() != "" {
 		t.Errorf("rejected with %v: %v", err, message)
@@ -187,7 +187,7 @@ func TestRejectedMessage(t *testing.T) {
 	if err := c.decode(make([]byte, 21), message); err != nil {
 		t.Fatal(err)
 	}
-	if known, _ = errors.AsType[*service.Error](g.admit(message)); known.Name() != "REQUEST_TOO_LARGE" || known.Metadata["size"] != "21" {
+	if known, _ = errors.AsType[*service.Error](g.admit(t.Context(), message)); known.Name() != "REQUEST_TOO_LARGE" || known.Metadata["size"] != "21" {
 		t.Errorf("rejected with %v", known)
 	}
 	// Fields that a client makes up are none of it: there is no field 0.

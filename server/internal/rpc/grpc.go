@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -22,7 +23,7 @@ import (
 func NewGRPCServer(cfg Config) *grpc.Server {
 	g := &grpcGate{gate: &gate{cfg.Log, cfg.Service.Release}}
 	g.codec = &grpcCodec{codec{g.gate, cfg.MaxRequestBytes, cfg.Service.Types}}
-	server := grpc.NewServer(
+	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(g.codec),
 		// Above MaxRequestBytes the codec answers with a reason; far above it
 		// nothing is read.
@@ -35,8 +36,12 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.InTapHandle(clock(cfg)),
-	)
+		grpc.InTapHandle(tapAccess(cfg, clock(cfg))),
+	}
+	if cfg.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(cfg.TLS)))
+	}
+	server := grpc.NewServer(options...)
 	tidingsv1.RegisterTopicServiceServer(server, grpcTopics{Service: cfg.Service})
 	server.RegisterService(grpcPublisherService(), grpcPublisher{Service: cfg.Service})
 	tidingsv1.RegisterReaderServiceServer(server, grpcReader{Service: cfg.Service})
@@ -79,7 +84,7 @@ func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServe
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer guard.Recover(&err)
 	stopClock(ctx)
-	if err := g.admit(request); err != nil {
+	if err := g.admit(ctx, request); err != nil {
 		return nil, err
 	}
 	if response, err = handler(ctx, request); err != nil {
@@ -89,9 +94,11 @@ func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServe
 }
 
 func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer func() { err = g.grpcResult(stream.Context(), info.FullMethod, err) }()
+	ctx, end := streamContext(stream.Context())
+	defer end()
+	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer guard.Recover(&err)
-	return handler(srv, &gatedStream{stream, g.gate})
+	return handler(srv, &gatedStream{stream, ctx, g.gate})
 }
 
 // grpcResult makes the error of a call one of the catalogue. Health and reflection have errors of
@@ -109,8 +116,12 @@ func (g *grpcGate) grpcResult(ctx context.Context, method string, err error) err
 // gatedStream admits what is received, and says what its faults amount to.
 type gatedStream struct {
 	grpc.ServerStream
+
+	ctx  context.Context //nolint:containedctx // grpc-go asks the stream for it.
 	gate *gate
 }
+
+func (s *gatedStream) Context() context.Context { return s.ctx }
 
 func (s *gatedStream) RecvMsg(message any) error {
 	err := s.ServerStream.RecvMsg(message)
@@ -118,7 +129,7 @@ func (s *gatedStream) RecvMsg(message any) error {
 	if err != nil {
 		return receiveFault(err)
 	}
-	return s.gate.admit(message)
+	return s.gate.admit(s.ctx, message)
 }
 
 func (s *gatedStream) SendMsg(message any) error {

@@ -74,7 +74,7 @@ func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*
 }
 
 // startTypes is startWith for a server with these types.
-func startTypes(ctx context.Context, dir string, comparer governance.Comparer, types *schema.Set) (*server, error) {
+func startTypes(ctx context.Context, dir string, comparer governance.Comparer, types *schema.Set, settings ...func(*rpc.Config)) (*server, error) {
 	s := &server{health: rpc.NewHealth(), log: new(syncBuffer)}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	store, err := local.Open(ctx, local.Config{
@@ -101,6 +101,9 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 		return nil, err
 	}
 	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, Log: log}
+	for _, set := range settings {
+		set(&config)
+	}
 	grpcServer, httpServer := rpc.NewGRPCServer(config), rpc.NewHTTPServer(config)
 	var ended sync.WaitGroup
 	if s.grpcAddr, err = listen(ctx, &ended, grpcServer.Serve); err != nil {

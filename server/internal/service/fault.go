@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/filter"
@@ -141,6 +142,12 @@ func TooDeep(path string) *Error {
 // enough to be sent. An error of no known kind is logged, and the client gets INTERNAL with an id
 // by which to find it.
 func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
+	if fault := accessFault(err); fault != nil {
+		return fault.bounded()
+	}
+	if fault := accessFault(context.Cause(ctx)); fault != nil { // It ended the call, whatever came of that.
+		return fault.bounded()
+	}
 	var known *Error
 	switch {
 	case errors.As(err, &known):
@@ -156,6 +163,23 @@ func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
 		id := rand.Text()
 		log.ErrorContext(ctx, "internal error", "error_id", id, "error", err)
 		return fault(tidingsv1.ErrorReason_ERROR_REASON_INTERNAL, "internal error "+id, "error_id", id)
+	}
+}
+
+// accessFault turns an error about the caller into one of the catalogue. nil: it isn't
+// one. What was wrong with a credential is for the log.
+func accessFault(err error) *Error {
+	switch {
+	case errors.Is(err, auth.ErrNoCredential):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "there is no credential: send one in the header Authorization, as Bearer and an API key or a token, or a client certificate")
+	case errors.Is(err, auth.ErrExpired):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "the credential has expired")
+	case errors.Is(err, auth.ErrInvalid):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "the credential isn't valid")
+	case errors.Is(err, auth.ErrDenied):
+		return fault(tidingsv1.ErrorReason_ERROR_REASON_PERMISSION_DENIED, err.Error())
+	default:
+		return nil
 	}
 }
 

@@ -184,7 +184,7 @@ func (p *pipeline) start(ctx context.Context) error {
 // an error, or the server drains and everything that was received is answered.
 func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishResponse, error) error) error {
 	for {
-		j, err := p.next()
+		j, err := p.next(ctx)
 		if err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 }
 
 // next returns the next batch that is started, or nil if there are no more.
-func (p *pipeline) next() (*job, error) {
+func (p *pipeline) next(ctx context.Context) (*job, error) {
 	select {
 	case j := <-p.started:
 		return j, nil
@@ -224,6 +224,8 @@ func (p *pipeline) next() (*job, error) {
 	select {
 	case j := <-p.started:
 		return j, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	case <-p.service.drain:
 		if p.pending.Load() == 0 {
 			return nil, draining()

@@ -74,6 +74,9 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	}
 	c := &checker{types: types, limits: s.limits, base: base}
 	if name != "" {
+		if err := permitPublish(ctx, name, b.events); err != nil {
+			return nil, err
+		}
 		topic, err := s.engine.Topic(ctx, name)
 		if err != nil {
 			return nil, storageFault(err, strings.Clone(name))

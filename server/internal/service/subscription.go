@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
@@ -215,11 +216,13 @@ func (s *Service) GetSubscription(ctx context.Context, request *tidingsv1.GetSub
 	return &tidingsv1.GetSubscriptionResponse{Subscription: result}, nil
 }
 
-// ListSubscriptions implements tidings.v1.SubscriptionService.
+// ListSubscriptions implements tidings.v1.SubscriptionService. It lists what its
+// caller may know of.
 func (s *Service) ListSubscriptions(ctx context.Context, request *tidingsv1.ListSubscriptionsRequest) (*tidingsv1.ListSubscriptionsResponse, error) {
 	var list []*engine.Subscription
 	for _, subscription := range s.engine.Subscriptions() {
-		if topic := request.GetTopic(); topic == "" || topic == subscription.Config.GetTopic() {
+		topic := request.GetTopic()
+		if (topic == "" || topic == subscription.Config.GetTopic()) && sees(ctx, auth.Permission{Subscription: subscription.Name}) {
 			list = append(list, subscription)
 		}
 	}

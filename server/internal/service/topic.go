@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/schema"
 
@@ -168,9 +169,15 @@ func (s *Service) GetTopic(ctx context.Context, request *tidingsv1.GetTopicReque
 	return &tidingsv1.GetTopicResponse{Topic: result}, nil
 }
 
-// ListTopics implements tidings.v1.TopicService.
-func (s *Service) ListTopics(_ context.Context, request *tidingsv1.ListTopicsRequest) (*tidingsv1.ListTopicsResponse, error) {
-	page, next, err := paginate(s.engine.Topics(), func(t *engine.Topic) string { return t.Name },
+// ListTopics implements tidings.v1.TopicService. It lists what its caller may know of.
+func (s *Service) ListTopics(ctx context.Context, request *tidingsv1.ListTopicsRequest) (*tidingsv1.ListTopicsResponse, error) {
+	var list []*engine.Topic
+	for _, topic := range s.engine.Topics() {
+		if sees(ctx, auth.Permission{Topic: topic.Name}) {
+			list = append(list, topic)
+		}
+	}
+	page, next, err := paginate(list, func(t *engine.Topic) string { return t.Name },
 		func(t *engine.Topic) (*tidingsv1.Topic, error) { return topicProto(t, s.Types()), nil },
 		"topics", request.GetPageSize(), request.GetPageToken())
 	return &tidingsv1.ListTopicsResponse{Topics: page, NextPageToken: next}, err

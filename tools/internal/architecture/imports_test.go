@@ -17,10 +17,10 @@ import (
 // Each entry stands for the packages below it too, unless they have their own, and
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
-	"cmd/tidings":         {"internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
+	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
+	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
 	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema"},
@@ -31,6 +31,10 @@ var arrows = map[string][]string{
 	"internal/engine/jetstream":  {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
 	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/gen", "internal/guard"},
 	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
+	// Who makes a call, and what they may do.
+	"internal/auth": {"internal/guard"},
+	// Commands on the files of a server.
+	"internal/admin": {"internal/auth"},
 	// For tests alone, and so imported by no package.
 	"internal/engine/jetstream/natstest": {},
 	"internal/lease":                     {"internal/gen"},

@@ -34,7 +34,8 @@ func TestOperationsNamesEverySetting(t *testing.T) {
 	root := checkout(t)
 	page := read(t, root, "docs/operations.md")
 	help, _, _ := strings.Cut(tidings(t, root, "serve", "--help"), "Global Flags:")
-	flags := regexp.MustCompile(`(?m)^ +(?:-\w, | {4})--([a-z-]+)(.*)$`).FindAllStringSubmatch(help, -1)
+	unwrapped := regexp.MustCompile(`\n {10,}`).ReplaceAllString(help, " ")
+	flags := regexp.MustCompile(`(?m)^ +(?:-\w, | {4})--([a-z-]+)(.*)$`).FindAllStringSubmatch(unwrapped, -1)
 	named := 0
 	for _, flag := range flags {
 		name, rest := flag[1], flag[2]

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -54,7 +55,11 @@ func (a *App) Client() (*Client, error) {
 	if err != nil || u.Host == "" {
 		return nil, Usagef("the server %q is not http(s)://host:port or grpc(s)://host:port", server)
 	}
-	options := []connect.ClientOption{connect.WithInterceptors(deadline(a.timeout))}
+	authorization, transport, err := a.credentials.open(u)
+	if err != nil {
+		return nil, err
+	}
+	options := []connect.ClientOption{connect.WithInterceptors(deadline(a.timeout), authorization)}
 	switch u.Scheme {
 	case "http", "https":
 	case "grpc", "grpcs":
@@ -63,7 +68,7 @@ func (a *App) Client() (*Client, error) {
 	default:
 		return nil, Usagef("the server %q is not http(s)://host:port or grpc(s)://host:port", server)
 	}
-	transport, base := newTransport(u.Scheme == "https"), u.String()
+	base := u.String()
 	return &Client{
 		Server:        server,
 		Topics:        tidingsv1connect.NewTopicServiceClient(transport, base, options...),
@@ -80,18 +85,18 @@ func (a *App) Client() (*Client, error) {
 
 // newTransport returns an HTTP client that speaks HTTP/2, which bidirectional
 // streams need: without TLS by prior knowledge.
-func newTransport(tls bool) *http.Client {
+func newTransport(secured *tls.Config) *http.Client {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP2(tls)
-	protocols.SetHTTP1(tls)
-	protocols.SetUnencryptedHTTP2(!tls)
+	protocols.SetHTTP2(secured != nil)
+	protocols.SetHTTP1(secured != nil)
+	protocols.SetUnencryptedHTTP2(secured == nil)
 	transport := &http.Transport{
 		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		Protocols:   protocols,
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
-	if tls {
-		transport.Proxy = http.ProxyFromEnvironment
+	if secured != nil {
+		transport.Proxy, transport.TLSClientConfig = http.ProxyFromEnvironment, secured
 	}
 	return &http.Client{Transport: transport}
 }

@@ -162,7 +162,7 @@ func (f *consumeFlags) run(cmd *cobra.Command, a *command.App, subscription stri
 		defer kill()
 		c.handler = &commandRunner{
 			lines: lines, command: argv, subscription: subscription,
-			environment: append(os.Environ(), command.ServerVariable+"="+server.Server),
+			environment: server.Environment(),
 			stdout:      &lockedWriter{w: cmd.OutOrStdout()}, stderr: c.console,
 			life: life, kill: kill,
 		}
