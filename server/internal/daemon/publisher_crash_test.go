@@ -2,9 +2,8 @@ package daemon_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -34,7 +33,8 @@ const (
 
 // TestPublisherOverKilledServers has 64 goroutines publish through one client.Publisher
 // while the server is killed, or told to end, and started again: every event gets a
-// receipt, is stored once, and those of a goroutine are in their order.
+// receipt, is stored once, and those of a goroutine are in their order. A client.Reader
+// that follows the topic meanwhile reads the same.
 func TestPublisherOverKilledServers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -64,6 +64,12 @@ func TestPublisherOverKilledServers(t *testing.T) {
 			var receipts atomic.Int64
 			received := make(chan struct{}, 1)
 			var group sync.WaitGroup
+			group.Go(func() {
+				checkBursts(t, test.dial(t, &current).Reader("publisher", client.ReaderOptions{
+					MaxEvents: callers * callerBursts * (burst + 1),
+					Logger:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+				}))
+			})
 			for caller := range callers {
 				group.Go(func() {
 					publishBursts(t, publisher, caller, func() {
@@ -87,7 +93,9 @@ func TestPublisherOverKilledServers(t *testing.T) {
 			if err := publisher.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
-			checkBursts(t, current.Load())
+			checkBursts(t, test.dial(t, &current).Reader("publisher", client.ReaderOptions{
+				Stop: &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}},
+			}))
 		})
 	}
 }
@@ -129,31 +137,20 @@ func publishBursts(t *testing.T, publisher *client.Publisher, caller int, receiv
 }
 
 // checkBursts reads everything and compares it with what was published.
-func checkBursts(t *testing.T, server *process) {
+func checkBursts(t *testing.T, reader *client.Reader) {
 	t.Helper()
-	stream, err := tidingsv1.NewReaderServiceClient(server.dial(t)).Read(t.Context(), &tidingsv1.ReadRequest{
-		Topic: "publisher",
-		Stop:  &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	next := make(map[string]int)
-	for {
-		response, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for event, err := range reader.Events(t.Context()) {
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
-		for _, recorded := range response.GetEvents().GetEvents() {
-			source, id := recorded.GetEvent().GetSource(), recorded.GetEvent().GetId()
-			if id != fmt.Sprint(next[source]) {
-				t.Fatalf("sequence %d: event %s of %s, want %d", recorded.GetSequence(), id, source, next[source])
-			}
-			next[source]++
+		source, id := event.GetEvent().GetSource(), event.GetEvent().GetId()
+		if id != fmt.Sprint(next[source]) {
+			t.Errorf("sequence %d: event %s of %s, want %d", event.GetSequence(), id, source, next[source])
+			return
 		}
+		next[source]++
 	}
 	if len(next) != callers {
 		t.Errorf("events of %d callers, want %d", len(next), callers)
