@@ -318,3 +318,39 @@ func TestPublishGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestPublishHoldsOneTopic has the storage of one topic fail while another's works.
+func TestPublishHoldsOneTopic(t *testing.T) {
+	works := make(chan struct{})
+	server := &memoryServer{received: func(_ int, publish *tidingsv1.PublishRequest) error {
+		if publish.GetEvents()[0].GetData().GetTypeUrl() != "/a.Failing" {
+			return nil
+		}
+		select {
+		case <-works:
+			return nil
+		default:
+			return refuse(tidingsv1.ErrorReason_ERROR_REASON_STORAGE_UNAVAILABLE)
+		}
+	}}
+	c, _ := protocols["gRPC"](t, server)
+	p := c.Publisher(PublisherOptions{})
+	var held []*Result
+	for range 3 {
+		event := textEvent(t, "a")
+		event.Data.TypeUrl = "/a.Failing"
+		held = append(held, p.PublishAsync(t.Context(), event))
+		if _, err := p.Publish(t.Context(), textEvent(t, "b")); err != nil {
+			t.Error(err)
+		}
+	}
+	close(works)
+	for i, r := range held {
+		if receipts, err := r.Get(t.Context()); err != nil || receipts[0].Sequence != int64(i+4) {
+			t.Errorf("held event %d: %v, %v", i, receipts, err)
+		}
+	}
+	if err := p.Close(t.Context()); err != nil || server.calls != 1 {
+		t.Errorf("%d calls, %v", server.calls, err)
+	}
+}

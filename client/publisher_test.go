@@ -66,6 +66,35 @@ func TestPublishFromManyGoroutines(t *testing.T) {
 	})
 }
 
+// TestPublishKeepsToLimits shares batches among no more events and bytes than the server
+// takes.
+func TestPublishKeepsToLimits(t *testing.T) {
+	const most = 600
+	for _, limits := range []*tidingsv1.Limits{
+		{MaxEventsPerRequest: 5, MaxEventsPerDedupeEventRequest: 3},
+		{MaxEventsPerRequest: 3, MaxRequestBytes: 1 << 20},
+		{MaxEventsPerRequest: 1000, MaxRequestBytes: most},
+	} {
+		server := &memoryServer{limits: limits}
+		c, _ := protocols["Connect"](t, server)
+		p := c.Publisher(PublisherOptions{Topic: "texts"})
+		if _, err := p.Publish(t.Context(), textEvent(t, "a")); err != nil { // It knows the limits now.
+			t.Fatal(err)
+		}
+		for range 50 {
+			p.PublishAsync(t.Context(), textEvent(t, strings.Repeat("b", 50)))
+		}
+		if err := p.Close(t.Context()); err != nil || len(server.contents()) != 51 || server.calls != 1 {
+			t.Errorf("%d events are stored in %d calls, %v", len(server.contents()), server.calls, err)
+		}
+		for _, batch := range server.batches {
+			if few := limits.GetMaxRequestBytes() != most; few && len(batch) > 3 || !few && len(batch) > most/100 {
+				t.Errorf("%v: a batch of %d events", limits, len(batch))
+			}
+		}
+	}
+}
+
 // expectRefused publishes events of which that with an index is refused.
 func expectRefused(t *testing.T, p *Publisher, index int, texts ...string) {
 	t.Helper()
