@@ -43,10 +43,19 @@ type grpcCalls struct {
 	reader    tidingsv1.ReaderServiceClient
 	consumer  tidingsv1.ConsumerServiceClient
 	server    tidingsv1.ServerServiceClient
+	// retryConnect ends the wait of grpc-go's own back-off, which grows to two
+	// minutes: streams are opened again after delays of the package.
+	retryConnect func()
 }
 
 func newGRPC(conn grpc.ClientConnInterface) calls {
+	retryConnect := func() {}
+	if conn, ok := conn.(interface{ ResetConnectBackoff() }); ok {
+		retryConnect = conn.ResetConnectBackoff
+	}
 	return &grpcCalls{
+		retryConnect: retryConnect,
+
 		publisher: tidingsv1.NewPublisherServiceClient(conn),
 		reader:    tidingsv1.NewReaderServiceClient(conn),
 		consumer:  tidingsv1.NewConsumerServiceClient(conn),
@@ -55,14 +64,17 @@ func newGRPC(conn grpc.ClientConnInterface) calls {
 }
 
 func (c *grpcCalls) publishStream(ctx context.Context) (duplex[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], error) {
+	c.retryConnect()
 	return c.publisher.PublishStream(ctx)
 }
 
 func (c *grpcCalls) read(ctx context.Context, request *tidingsv1.ReadRequest) (receiver[tidingsv1.ReadResponse], error) {
+	c.retryConnect()
 	return c.reader.Read(ctx, request)
 }
 
 func (c *grpcCalls) consume(ctx context.Context) (duplex[tidingsv1.ConsumeRequest, tidingsv1.ConsumeResponse], error) {
+	c.retryConnect()
 	return c.consumer.Consume(ctx)
 }
 
