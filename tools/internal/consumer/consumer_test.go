@@ -6,6 +6,7 @@ package consumer
 import (
 	"context"
 	"debug/buildinfo"
+	"go/format"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,8 +54,9 @@ func TestConsumerCallsServer(t *testing.T) {
 	}
 }
 
-// TestGoOfDocuments builds and runs every block of Go that the documents show,
-// each with a server of its own. A block of text that follows shows the output.
+// TestGoOfDocuments builds and runs every program in Go that the documents show,
+// each with a server of its own. A block of text that follows shows the output. A
+// part of a program has to be formatted Go.
 func TestGoOfDocuments(t *testing.T) {
 	root := checkout(t)
 	shown := 0
@@ -65,6 +67,12 @@ func TestGoOfDocuments(t *testing.T) {
 		}
 		for i, block := range document.Blocks {
 			if block.Language != "go" {
+				continue
+			}
+			if !strings.HasPrefix(block.Text, "package ") {
+				if formatted, err := format.Source([]byte(block.Text)); err != nil || string(formatted) != block.Text {
+					t.Errorf("%s:%d: the part of a program isn't formatted Go: %v", path, block.Line, err)
+				}
 				continue
 			}
 			shown++
