@@ -19,6 +19,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream"
 	"example.com/tidings/server/internal/engine/local"
+	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
@@ -87,6 +88,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Version:        Version,
 		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
 		Storage:        func() telemetry.Storage { return storageMetrics(store.Status()) },
+		FilterFailures: filter.Failures,
 		Log:            log,
 	})
 	if cfg.Schemas != "" {

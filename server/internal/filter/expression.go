@@ -23,11 +23,17 @@ const (
 	maxMistakes = 3
 )
 
+// failures are those that Failures counts.
+var failures atomic.Int64
+
+// Failures is how often an expression of any matcher has failed on an event,
+// which then didn't match.
+func Failures() int64 { return failures.Load() }
+
 // expression is a compiled condition in CEL. It is safe for concurrent use.
 type expression struct {
 	source      string
 	environment *environment
-	failures    atomic.Int64
 	pace        *pace
 	// untyped serves every event of an expression that doesn't use the payload.
 	// nil for others.
@@ -188,7 +194,7 @@ func (x *expression) holds(ctx context.Context, e *event) (bool, error) {
 		return false, err
 	}
 	if v.failure != nil {
-		x.failures.Add(1)
+		failures.Add(1)
 	}
 	return v.holds, nil
 }

@@ -109,15 +109,6 @@ func (m *Matcher) All() bool {
 	return len(m.types) == 0 && m.attributes == nil && m.expression == nil
 }
 
-// Failures is how often the CEL expression failed on an event, which then
-// didn't match.
-func (m *Matcher) Failures() int64 {
-	if m.expression == nil {
-		return 0
-	}
-	return m.expression.failures.Load()
-}
-
 // Match reports whether the filter takes an encoded tidings.v1.Event. It returns
 // an error only where the bytes are none, and that of the context, which ends
 // the evaluation of a condition in CEL.

@@ -19,7 +19,7 @@ func TestAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := m.Match(t.Context(), []byte("no event")); !m.All() || !got || err != nil || m.Failures() != 0 {
+		if got, err := m.Match(t.Context(), []byte("no event")); !m.All() || !got || err != nil {
 			t.Errorf("%v: %t, %t, %v", f, m.All(), got, err)
 		}
 	}
@@ -58,8 +58,9 @@ func TestTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := m.Match(t.Context(), encoded(t, set, broken, thing, `{}`)); got || err != nil || m.Failures() != 0 {
-		t.Errorf("%t, %v, %d failures", got, err, m.Failures())
+	before := Failures()
+	if got, err := m.Match(t.Context(), encoded(t, set, broken, thing, `{}`)); got || err != nil || Failures() != before {
+		t.Errorf("%t, %v, %d failures", got, err, Failures()-before)
 	}
 	_, err = Compile(&tidingsv1.EventFilter{EventTypes: []string{thing, "test.Nothing"}, Cel: "!"}, set, nil)
 	if unknown, ok := errors.AsType[*UnknownTypeError](err); !ok || unknown.Name != "test.Nothing" || unknown.Field != "event_types[1]" || !errors.Is(err, schema.ErrUnknownType) {

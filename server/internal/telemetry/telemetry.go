@@ -22,7 +22,10 @@ type Config struct {
 	// Storage returns what is known of the storage. It is called for each scrape,
 	// also by several at a time.
 	Storage func() Storage
-	Log     *slog.Logger
+	// FilterFailures returns how often an expression of a filter has failed on an
+	// event. It is called as Storage is.
+	FilterFailures func() int64
+	Log            *slog.Logger
 }
 
 // Metrics are the metrics of one server. It is safe for concurrent use.
@@ -42,6 +45,7 @@ func New(cfg Config) *Metrics {
 		buildInfo(cfg.Version),
 		schemaInfo{cfg.SchemaRevision},
 		storage{cfg.Storage},
+		filterFailures(cfg.FilterFailures),
 		m.reloads.total,
 		m.reloads.last,
 	)
@@ -53,6 +57,15 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelError),
 	})
+}
+
+// filterFailures counts the events that a filter passes over because its
+// expression fails on them, as on an entry of a map that isn't there.
+func filterFailures(count func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tidings_filter_failures_total",
+		Help: "How often an expression of a filter failed on an event, which then didn't match.",
+	}, func() float64 { return float64(count()) })
 }
 
 // buildInfo is always 1: what it tells is in its labels.

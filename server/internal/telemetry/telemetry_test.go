@@ -25,8 +25,9 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 func newMetrics(revision func() string, status telemetry.Storage) *telemetry.Metrics {
 	return telemetry.New(telemetry.Config{
 		Version: "1.2.3", SchemaRevision: revision,
-		Storage: func() telemetry.Storage { return status },
-		Log:     slog.New(slog.DiscardHandler),
+		Storage:        func() telemetry.Storage { return status },
+		FilterFailures: func() int64 { return 7 },
+		Log:            slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -51,7 +52,8 @@ func TestScrape(t *testing.T) {
 	m := newMetrics(func() string { return revision }, telemetry.Storage{})
 	other := newMetrics(func() string { return "b" }, telemetry.Storage{})
 	other.SchemaReload(telemetry.ReloadRefused)
-	if text := scrape(t, m); !strings.Contains(text, `tidings_schema_info{revision="a"} 1`) || !strings.Contains(text, `outcome="refused"} 0`) {
+	if text := scrape(t, m); !strings.Contains(text, `tidings_schema_info{revision="a"} 1`) || !strings.Contains(text, `outcome="refused"} 0`) ||
+		!strings.Contains(text, "tidings_filter_failures_total 7\n") {
 		t.Errorf("%s", text)
 	}
 	revision = "c"

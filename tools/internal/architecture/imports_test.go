@@ -18,7 +18,7 @@ import (
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
 	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
 	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
