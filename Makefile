@@ -21,11 +21,12 @@ EXAMPLES := examples/events
 MODULES := $(shell find . -name go.mod -not -path '*/.*/*' -not -path '*/node_modules/*' \
 	-not -path '*/testdata/*' | sed 's,/go\.mod$$,,' | sort)
 
-# $(call each-module,COMMAND) runs a command in every module that has packages,
-# and fails in the end if it failed in one. A module that the go command can't
-# list counts as one with packages, so that the command shows what is wrong.
+# $(call each-module,COMMAND,DIRECTORIES) runs a command in every module that has
+# packages, or in those that are named, and fails in the end if it failed in one. A
+# module that the go command can't list counts as one with packages, so that the
+# command shows what is wrong.
 define each-module
-failed=; for dir in $(MODULES); do \
+failed=; for dir in $(or $(2),$(MODULES)); do \
 	packages=$$($(GO) -C "$$dir" list -e ./... 2>/dev/null) || packages=unknown; \
 	if [ -n "$$packages" ]; then \
 		echo "--- $@ in $$dir"; \
@@ -78,24 +79,49 @@ packages: buf-cache ## Build the packages for all languages, or LANGUAGE=python,
 
 ##@ Change
 
-# RACE=-race insists on the race detector, RACE= does without.
-RACE ?= auto
-
 # Results are never taken from Go's cache (-count=1): the cache doesn't see files
 # outside of a module, and tests here read the whole checkout.
 # On a fresh machine some compile tools first, which takes longer than go test's
 # default of 10 minutes may allow.
+GO_TEST = $(GO) test -count=1 -timeout 30m
+
+# What holds no tests of the product itself, and much to compile that nothing else
+# needs: the public schemas of others, and a validator of OpenAPI documents.
+TEST_ALL_ONLY := ./server/publicschemas ./tools/openapitest
+
+# The tests of the server wait a lot, so the other modules are tested beside it, once
+# that is compiled which they have in common. It is xargs that runs them, because what
+# a shell starts in the background ignores interrupts.
 .PHONY: test
-test: ## Run all tests of all modules, with the race detector where it works
+test: ## Run the tests of every day: unit, property and conformance, over a few transports
+	@status=0; \
+	$(MAKE) --no-print-directory .test-root || status=1; \
+	printf '%s\n' .test-server .test-others | xargs -n 1 -P 2 $(MAKE) --no-print-directory || status=1; \
+	echo "test: left to make test-all: the modules $(TEST_ALL_ONLY), what go test -short skips, most transports, the race detector"; \
+	exit $$status
+
+.PHONY: .test-root .test-server .test-others
+.test-root:
+	@$(call each-module,$(GO_TEST) -short ./...,.)
+.test-server:
+	@$(call each-module,$(GO_TEST) -short ./...,./server)
+.test-others:
+	@$(call each-module,$(GO_TEST) -short ./...,$(filter-out . ./server $(TEST_ALL_ONLY),$(MODULES)))
+
+# RACE=-race insists on the race detector, RACE= does without.
+RACE ?= auto
+
+.PHONY: test-all
+test-all: ## Run all tests of all modules, with the race detector where it works
 	@race='$(RACE)'; \
 	if [ "$$race" = auto ]; then \
 		race=-race; \
 		reason=$$($(GO) build -race runtime/race runtime/cgo 2>&1) || { \
 			race=; \
-			echo "test: WITHOUT the race detector, which needs a C compiler: $$reason"; \
+			echo "test-all: WITHOUT the race detector, which needs a C compiler: $$reason"; \
 		}; \
 	fi; \
-	$(call each-module,$(GO) test $$race -count=1 -timeout 30m ./...)
+	$(call each-module,$(GO_TEST) $$race ./...)
 
 # The directories of generated code, of which each module has its own.
 GENERATED := gen server/internal/gen conformance/gen $(EXAMPLES)/gen
@@ -148,7 +174,7 @@ module: $(BIN)/.tools ## Give the repository names of your own: make module MODU
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test`, `make soak`, `make test-cluster`, `make fuzz` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test-all`, `make soak`, `make test-cluster`, `make fuzz` and `make demo`
 
 # What `make fresh` runs, in the root of the clone.
 COMMAND ?= .ci/run

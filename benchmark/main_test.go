@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 // smoke is a configuration that takes a moment.
 func smoke(t *testing.T) config {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and measures servers")
+	}
 	t.Setenv("TMPDIR", t.TempDir())
 	cfg, err := parseFlags([]string{"-events", "2000", "-runs", "1", "-duration", "1ms"}, t.Output())
 	if err != nil {

@@ -17,6 +17,9 @@ import (
 // TestGo runs the client in Go, the one language that is always there, and wants
 // docs/languages.md to say what comes of it.
 func TestGo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs a server and a client")
+	}
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"-root", "..", "-language", "go", "-check"}, &out); err != nil {
 		t.Errorf("%v\n%s", err, &out)

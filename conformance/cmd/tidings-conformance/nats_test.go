@@ -30,9 +30,6 @@ var natsBinary = sync.OnceValues(func() (string, error) {
 // URL.
 func startNATS(t *testing.T) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds and runs servers")
-	}
 	binary, err := natsBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +61,9 @@ func startNATS(t *testing.T) string {
 // TestServerConformsOverNATS runs the cases against a server that lacks some
 // features, over one transport: its storage is another one, and nothing else.
 func TestServerConformsOverNATS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs all cases on another storage")
+	}
 	s := startServer(t, "--nats-url", startNATS(t), "--buf", pinnedBuf(t))
 	outcomes := make(map[run.Outcome]int)
 	for _, result := range conform(t, s, loadCases(t), run.Config{Transports: native(), Stop: s.interrupt}) {

@@ -62,9 +62,6 @@ func (s *server) interrupt(context.Context) error { return s.Signal(os.Interrupt
 // waits until it serves.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds and runs the server")
-	}
 	binary, err := binary()
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,17 @@ func only(all []suite.Case, pattern string) []suite.Case {
 	return slices.DeleteFunc(slices.Clone(all), func(c suite.Case) bool { return !p.Match(c.Name) })
 }
 
+// transports are all ways to call a server or, with -short, one of each kind.
+func transports() []wire.Transport {
+	all := wire.Transports()
+	if testing.Short() {
+		all = slices.DeleteFunc(all, func(t wire.Transport) bool {
+			return !slices.Contains([]string{"native-binary-http2", "connect-binary-http1", "connect-json-http2", "grpcweb-binary-http2"}, t.String())
+		})
+	}
+	return all
+}
+
 // TestServerConforms runs every case over every transport against this
 // checkout's server.
 func TestServerConforms(t *testing.T) {
@@ -75,7 +86,7 @@ func TestServerConforms(t *testing.T) {
 			t.Errorf("%s was run over no transport", c.Name)
 		}
 	}
-	for _, transport := range wire.Transports() {
+	for _, transport := range transports() {
 		if !ran[transport.String()] {
 			t.Errorf("nothing was run over %s", transport)
 		}
@@ -87,7 +98,7 @@ func conform(t *testing.T, s *server, selected []suite.Case, cfg run.Config) []r
 	t.Helper()
 	cfg.URL, cfg.GRPC, cfg.Cases, cfg.Timeout, cfg.Parallel = s.url(), s.GRPC, selected, 2*time.Minute, 24
 	if cfg.Transports == nil {
-		cfg.Transports = wire.Transports()
+		cfg.Transports = transports()
 	}
 	results, err := run.Run(t.Context(), cfg)
 	if err != nil {

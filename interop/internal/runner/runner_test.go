@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ const root = "../../.."
 var server *testserver.Server
 
 func TestMain(m *testing.M) {
+	if flag.Parse(); testing.Short() {
+		os.Exit(m.Run()) // Those that need the server are skipped.
+	}
 	if err := testAll(m); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -48,6 +52,9 @@ func testAll(m *testing.M) (err error) {
 
 func newRunner(t *testing.T) (r Runner, progress *bytes.Buffer) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and runs a server and clients")
+	}
 	values, err := scenario.LoadValues(filepath.Join(root, "interop", "values"))
 	if err != nil {
 		t.Fatal(err)

@@ -129,6 +129,9 @@ func TestVerify(t *testing.T) {
 // serve starts a server and connects to it.
 func serve(t *testing.T) *grpc.ClientConn {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and runs the server")
+	}
 	// The test's own context ends before its cleanups.
 	ctx := context.WithoutCancel(t.Context())
 	server, err := process.StartServer(ctx, root, t.TempDir())

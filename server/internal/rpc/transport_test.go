@@ -31,8 +31,16 @@ type transport struct {
 	get bool
 }
 
-// transports are all ways to call the server.
+// transports are all ways to call the server or, with -short, one of each kind.
 func transports() []transport {
+	if testing.Short() {
+		return []transport{
+			{native: true, protocol: "grpc", http2: true},
+			{protocol: "connect"},
+			{protocol: "connect", json: true, http2: true},
+			{protocol: "grpcweb", http2: true},
+		}
+	}
 	list := []transport{{native: true, protocol: "grpc", http2: true}}
 	for _, protocol := range []string{"connect", "grpc", "grpcweb"} {
 		for _, json := range []bool{false, true} {

@@ -37,6 +37,9 @@ type checkout struct {
 
 func newCheckout(t *testing.T) checkout {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf on repositories of its own")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,9 +38,8 @@ func newCheckout(t *testing.T) checkout {
 		t.Fatal(err)
 	}
 	c.write("buf.yaml", config)
-	c.gate = filepath.Join(t.TempDir(), "breaking")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.gate, "../breaking").CombinedOutput(); err != nil {
-		t.Fatalf("build the gate: %v\n%s", err, out)
+	if c.gate, err = gate(); err != nil {
+		t.Fatal(err)
 	}
 	if c.present, err = presentVersion(c.dir); err != nil {
 		t.Fatal(err)
@@ -48,6 +49,28 @@ func newCheckout(t *testing.T) checkout {
 	c.command("git", "init", "--quiet", "--initial-branch=main")
 	c.commit("first")
 	return c
+}
+
+// gate returns where the tests have built the gate for breaking changes.
+var gate = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "breaking")
+	if out, err := exec.Command("go", "build", "-o", program, "../breaking").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the gate: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// scratch is a directory of all tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "release-"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(status)
 }
 
 func repositoryRoot(t *testing.T) string {
@@ -62,6 +85,9 @@ func repositoryRoot(t *testing.T) string {
 // pinnedBuf returns a Buf that can build the schemas.
 func pinnedBuf(t *testing.T, root string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf on copies of the checkout")
+	}
 	buf, err := workspace.Buf(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)

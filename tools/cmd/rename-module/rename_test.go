@@ -56,7 +56,7 @@ func TestRenameLeavesNothingBehind(t *testing.T) {
 	for _, dir := range fork.modules() {
 		// What only tests import has to be there too.
 		if fork.command(dir, "go", "list", "-test", "-deps", "./...") != "" {
-			fork.command(dir, "go", "build", "-o", os.DevNull, "./...")
+			fork.command(dir, "go", "list", "-export", "./...") // Compiles, and links nothing.
 		}
 	}
 	// The releases were renamed with the schemas, so they still hold them, and so

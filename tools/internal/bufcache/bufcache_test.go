@@ -157,6 +157,9 @@ func checkout(t *testing.T) string {
 // build runs Buf with the cache given and a proxy that refuses every request.
 func build(t *testing.T, root, cache string) (string, error) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf")
+	}
 	buf, err := workspace.Buf(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)

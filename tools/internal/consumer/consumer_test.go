@@ -40,7 +40,7 @@ const programTimeout = 10 * time.Minute
 
 func TestConsumerCallsServer(t *testing.T) {
 	root := checkout(t)
-	c := newConsumer(t, root)
+	c := newConsumer(t)
 	contents, err := os.ReadFile(filepath.Join("testdata", "calls", "main.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestGoOfDocuments(t *testing.T) {
 			shown++
 			server := startServer(t, root)
 			here := strings.NewReplacer("127.0.0.1:7070", server.HTTP, "127.0.0.1:7071", server.GRPC)
-			c := newConsumer(t, root)
+			c := newConsumer(t)
 			output := command(t, c.dir, c.environ, c.build(t, []byte(here.Replace(block.Text))))
 			if i+1 == len(document.Blocks) || document.Blocks[i+1].Language != "text" {
 				t.Errorf("%s:%d: the program's output isn't shown after it", path, block.Line)
@@ -99,24 +99,16 @@ type consumer struct {
 	modules []moduleproxy.Module // The project's, that the program may use.
 }
 
-func newConsumer(t *testing.T, root string) consumer {
+func newConsumer(t *testing.T) consumer {
 	t.Helper()
-	proxy := t.TempDir()
-	packed, err := moduleproxy.Pack(t.Context(), root, proxy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	environ, err := moduleproxy.Environ(t.Context(), proxy, t.TempDir(), packed...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	modules := []moduleproxy.Module{packed[0]}
-	for _, module := range packed {
-		if module.Path == packed[0].Path+"/examples/events" {
+	packed := pack(t)
+	modules := []moduleproxy.Module{packed.modules[0]}
+	for _, module := range packed.modules {
+		if module.Path == modules[0].Path+"/examples/events" {
 			modules = append(modules, module)
 		}
 	}
-	c := consumer{dir: t.TempDir(), environ: append(testserver.Environ(), environ...), modules: modules}
+	c := consumer{dir: t.TempDir(), environ: packed.environ, modules: modules}
 	command(t, c.dir, c.environ, "go", "mod", "init", "consumer.example.org/shop")
 	for _, module := range modules {
 		command(t, c.dir, c.environ, "go", "get", module.String())
@@ -180,7 +172,7 @@ func startServer(t *testing.T, root string) *testserver.Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
 	t.Cleanup(cancel)
-	program, err := testserver.Build(ctx, filepath.Join(root, "server"), "tidings", t.TempDir())
+	program, err := server()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +209,9 @@ func command(t *testing.T, dir string, environ []string, name string, args ...st
 
 func checkout(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("builds programs from the modules as they are published")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

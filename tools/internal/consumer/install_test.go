@@ -2,26 +2,16 @@ package consumer
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-
-	"example.com/tidings/internal/testserver"
-	"example.com/tidings/tools/internal/moduleproxy"
 )
 
 // TestCommandsInstall installs the commands as somebody does who has nothing of
 // this repository but what a module proxy serves.
 func TestCommandsInstall(t *testing.T) {
-	root, proxy, gopath := checkout(t), t.TempDir(), t.TempDir()
-	modules, err := moduleproxy.Pack(t.Context(), root, proxy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	environ, err := moduleproxy.Environ(t.Context(), proxy, filepath.Join(gopath, "mod"), modules...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	environ = append(append(testserver.Environ(), environ...), "GOPATH="+gopath, "GOBIN=")
+	packed, gopath := pack(t), t.TempDir()
+	environ, modules := append(slices.Clip(packed.environ), "GOPATH="+gopath, "GOBIN="), packed.modules
 	version := modules[0].Version.Version
 	for _, test := range []struct {
 		pkg, shows string

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/tidings/tools/internal/moduleproxy"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -16,11 +15,7 @@ const maxModuleBytes = 1 << 20
 
 func TestModuleHoldsNoNestedModule(t *testing.T) {
 	root := checkout(t)
-	modules, err := moduleproxy.Pack(t.Context(), root, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := modules[0]
+	p := pack(t).modules[0]
 	packed, err := os.Stat(p.Zip)
 	if err != nil {
 		t.Fatal(err)

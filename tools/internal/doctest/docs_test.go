@@ -42,10 +42,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 	needPrograms(t)
 	root := checkout(t)
 	fillBufCache(t, root)
-	bin := t.TempDir()
-	if _, err := testserver.Build(t.Context(), filepath.Join(root, "server"), "tidings", bin); err != nil {
-		t.Fatal(err)
-	}
+	bin := filepath.Dir(program(t))
 	for _, path := range documents(t, root) {
 		t.Run(path, func(t *testing.T) {
 			document, err := markdown.Read(filepath.Join(root, path))

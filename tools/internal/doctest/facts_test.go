@@ -1,6 +1,7 @@
 package doctest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/tidings/internal/testserver"
@@ -24,7 +26,7 @@ func TestVersionsAgree(t *testing.T) {
 	if len(entry) != 2 || entry[1] != version {
 		t.Errorf("the newest entry of the change log is %q, VERSION says %s", entry, version)
 	}
-	if output := tidings(t, root, "version"); !strings.HasPrefix(output, "tidings "+version+" ") {
+	if output := tidings(t, "version"); !strings.HasPrefix(output, "tidings "+version+" ") {
 		t.Errorf("tidings version prints %q, VERSION says %s", output, version)
 	}
 }
@@ -33,7 +35,7 @@ func TestVersionsAgree(t *testing.T) {
 func TestOperationsNamesEverySetting(t *testing.T) {
 	root := checkout(t)
 	page := read(t, root, "docs/operations.md")
-	help, _, _ := strings.Cut(tidings(t, root, "serve", "--help"), "Global Flags:")
+	help, _, _ := strings.Cut(tidings(t, "serve", "--help"), "Global Flags:")
 	unwrapped := regexp.MustCompile(`\n {10,}`).ReplaceAllString(help, " ")
 	flags := regexp.MustCompile(`(?m)^ +(?:-\w, | {4})--([a-z-]+)(.*)$`).FindAllStringSubmatch(unwrapped, -1)
 	named := 0
@@ -109,15 +111,41 @@ func read(t *testing.T, root, name string) string {
 	return string(contents)
 }
 
-// tidings runs the program of the checkout.
-func tidings(t *testing.T, root string, args ...string) string {
+// built is where the tests have built the checkout's program tidings.
+var built = sync.OnceValues(func() (string, error) {
+	root, err := workspace.Root()
+	if err != nil {
+		return "", err
+	}
+	return testserver.Build(context.Background(), filepath.Join(root, "server"), "tidings", scratch)
+})
+
+// scratch is a directory of all tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "doctest-"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(status)
+}
+
+func program(t *testing.T) string {
 	t.Helper()
-	bin := t.TempDir()
-	program, err := testserver.Build(t.Context(), filepath.Join(root, "server"), "tidings", bin)
+	program, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	return program
+}
+
+// tidings runs the program of the checkout.
+func tidings(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program(t), args...)
 	cmd.Env = testserver.Environ()
 	output, err := cmd.Output()
 	if err != nil {

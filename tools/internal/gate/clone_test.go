@@ -102,6 +102,9 @@ type clone struct {
 // stand here, committed or not, on its branch main.
 func newClone(t *testing.T) clone {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf in clones of the checkout")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

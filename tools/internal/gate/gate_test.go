@@ -77,6 +77,9 @@ type source struct {
 
 func newSchemas(t *testing.T) schemas {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf on many changes of the schemas")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

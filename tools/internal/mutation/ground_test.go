@@ -45,6 +45,9 @@ type ground struct {
 
 func newGround(t *testing.T) ground {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf on many changes of the schemas")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,9 @@ type module struct {
 
 func newModule(t *testing.T) module {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Buf")
+	}
 	buf, err := workspace.Buf(t.Context(), root)
 	if err != nil {
 		t.Fatal(err)
