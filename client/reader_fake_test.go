@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -149,7 +150,9 @@ func readsOverHTTP(t *testing.T, server *readServer, options ...connect.ClientOp
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = s.Close()
-		_ = <-ended // It is that of Close.
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return NewConnect(&http.Client{Transport: transport}, "http://memory", options...)
 }
