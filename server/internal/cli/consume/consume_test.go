@@ -20,7 +20,7 @@ func TestConsumePrintsAndAcknowledges(t *testing.T) {
 	second := clitest.Delivery(2)
 	second.Attempt, second.LastNackReason, second.Redriven = 3, "no stock", true
 	server, told := consumeServer(delivering(clitest.Delivery(1), second))
-	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if status != command.StatusOK || stderr != "2 events acknowledged\n" {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
@@ -72,7 +72,7 @@ e-6) exit 75;;
 e-7) printf '%02000d' 0 >&2; exit 1;;
 esac`
 	server, told := consumeServer(delivering(deliveries(7)...))
-	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "sh", "-c", script)
+	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms", "--", "sh", "-c", script)
 	if status != command.StatusOK || !strings.HasSuffix(stderr, "\n1 event acknowledged, 4 retried, 2 dead-lettered\n") {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
@@ -157,7 +157,7 @@ func TestDeadlineIsExtendedWhileACommandRuns(t *testing.T) {
 			}
 		}
 	})
-	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "cat", gate.path)
+	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms", "--", "cat", gate.path)
 	if status != command.StatusOK || stderr != "1 event acknowledged\n" {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
@@ -169,7 +169,7 @@ func TestDeadlineIsExtendedWhileACommandRuns(t *testing.T) {
 func TestLostLeaseIsNotSettled(t *testing.T) {
 	gate, stderr := newGate(t), newWatched()
 	server, told := consumeServer(func(c *fakeCall) error {
-		if _, err := c.opened(30 * time.Millisecond); err != nil {
+		if _, err := c.opened(300 * time.Millisecond); err != nil {
 			return err
 		}
 		if err := c.deliver(clitest.Delivery(1)); err != nil {
@@ -190,8 +190,8 @@ func TestLostLeaseIsNotSettled(t *testing.T) {
 		}
 		return c.applyAll()
 	})
-	status := server.RunWith(t.Context(), commands, command.Program{Stdout: io.Discard, Stderr: stderr}, "consume", "work", "--until-idle", "100ms", "--", "cat", gate.path)
-	if status != command.StatusOK || told.sorted() != "1 extend 30ms" {
+	status := server.RunWith(t.Context(), commands, command.Program{Stdout: io.Discard, Stderr: stderr}, "consume", "work", "--until-idle", "200ms", "--", "cat", gate.path)
+	if status != command.StatusOK || told.sorted() != "1 extend 300ms" {
 		t.Errorf("status %d, settled %s", status, told.sorted())
 	}
 	if want := "event 1, attempt 1: LEASE_LOST: no longer in flight: its deadline passed, or the subscription was moved\n0 events acknowledged, 1 lost to their deadline\n"; stderr.String() != want {
@@ -229,7 +229,7 @@ func TestLeaseIsLostOnce(t *testing.T) {
 		}
 		return c.applyAll()
 	})
-	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "cat", gate.path)
+	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms", "--", "cat", gate.path)
 	if status != command.StatusOK || !strings.HasPrefix(told.sorted(), "1 ack, 1 extend 100ms") {
 		t.Errorf("status %d, settled %s", status, told.sorted())
 	}

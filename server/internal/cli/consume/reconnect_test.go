@@ -49,7 +49,7 @@ func TestConsumerKeepsWhatItHasAcrossCalls(t *testing.T) {
 			return c.applyAll()
 		},
 	)
-	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if status != command.StatusOK || strings.Count(stdout, "\n") != 4 {
 		t.Errorf("status %d, printed %s", status, stdout)
 	}
@@ -111,7 +111,7 @@ func TestDrainingServerIsLeftWithWhatIsInHand(t *testing.T) {
 			return c.applyAll()
 		},
 	)
-	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms", "--", "cat", gate.path)
+	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms", "--", "cat", gate.path)
 	if status != command.StatusOK || stderr != "the server has ended the call\nreconnecting within 250ms\n1 event acknowledged\n" {
 		t.Errorf("status %d, said %q", status, stderr)
 	}
@@ -136,7 +136,7 @@ func TestUncertainSettlementIsSentAgain(t *testing.T) {
 		}
 		return c.applyAll()
 	})
-	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	status, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if status != command.StatusOK || told.sorted() != "1 ack, 1 ack" {
 		t.Errorf("status %d, settled %s", status, told.sorted())
 	}
@@ -288,7 +288,7 @@ func TestConsumptionGivesUp(t *testing.T) {
 func TestTypeThatTheServerCannotTellJustNow(t *testing.T) {
 	server, told := consumeServer(delivering(clitest.Delivery(1)))
 	server.TypeErrors = []error{clitest.Unavailable(t)}
-	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	status, stdout, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if status != command.StatusOK || !strings.Contains(stdout, `"@type":"t/test.Plain"`) || told.sorted() != "1 ack" {
 		t.Errorf("status %d, printed %s, said %s, settled %s", status, stdout, stderr, told.sorted())
 	}
@@ -297,7 +297,7 @@ func TestTypeThatTheServerCannotTellJustNow(t *testing.T) {
 	unknown.Recorded.Event.Data.TypeUrl = "t/test.Unknown"
 	server, told = consumeServer(delivering(unknown, clitest.Delivery(3)))
 	unknown.Recorded.Event.Data.Value = []byte{8, 1}
-	status, stdout, stderr = server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	status, stdout, stderr = server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if status != command.StatusOK || told.sorted() != "2 ack, 3 ack" || !strings.Contains(stdout, `"data":{"@type":"t/test.Unknown","value":"CAE="}`) {
 		t.Errorf("status %d, printed %s, said %s, settled %s", status, stdout, stderr, told.sorted())
 	}
@@ -337,7 +337,7 @@ func TestInvalidSettlementIsTold(t *testing.T) {
 		}
 		return c.applyAll()
 	})
-	_, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "20ms")
+	_, _, stderr := server.Run(t, commands, "", "consume", "work", "--until-idle", "200ms")
 	if want := "event 1, attempt 1: INVALID: not settled: nack.delay: too long\\u001b\n1 event acknowledged, 1 lost to their deadline\n"; stderr != want {
 		t.Errorf("said %q, want %q", stderr, want)
 	}
