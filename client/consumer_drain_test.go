@@ -110,6 +110,21 @@ func TestSettlingAfterTheCall(t *testing.T) {
 	})
 }
 
+// A call of Settle on a dead connection is made again.
+func TestSettlingOnADeadConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startWith(t, &scriptedCalls{hanging: 1}, ConsumerOptions{}, func(context.Context, int64) error { <-time.After(25 * time.Second); return nil })
+		call := r.nth(0)
+		call.opens()
+		call.delivers(1, 2)
+		r.stop()
+		synctest.Wait()
+		call.ends(io.EOF)
+		r.expect("result", <-r.result, nil)
+		r.expect("settled", r.directly(), []string{"1 ack", "1 extend 30s", "2 RELEASE"})
+	})
+}
+
 // A call that doesn't end doesn't hold up the end.
 func TestCallThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

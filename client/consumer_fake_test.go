@@ -42,6 +42,7 @@ type scriptedCalls struct {
 	opened  []*scriptedCall              // Those of Consume.
 	results []tidingsv1.SettlementStatus // What Settle answers; nil: all applied.
 	settled []string                     // What Settle got.
+	hanging int                          // How many calls of Settle get no answer.
 }
 
 // refusing has calls end with an error, or, with nil, no more. It returns when they
@@ -65,9 +66,14 @@ func (s *scriptedCalls) consume(ctx context.Context) (duplex[tidingsv1.ConsumeRe
 	return call, nil
 }
 
-func (s *scriptedCalls) settle(_ context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
+func (s *scriptedCalls) settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hanging > 0 {
+		s.hanging--
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if s.refuse != nil {
 		return nil, s.refuse
 	}

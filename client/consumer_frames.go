@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -120,7 +121,9 @@ func (r *consumerRun) settleDirectly() {
 	r.settling = true
 	request := &tidingsv1.SettleRequest{Subscription: r.subscription, Settlements: settlements(demands)}
 	go func() {
-		response, err := r.calls.settle(r.life, request)
+		ctx, cancel := context.WithTimeout(r.life, settleWithin)
+		defer cancel()
+		response, err := r.calls.settle(ctx, request)
 		r.settled <- settleAnswer{demands, response.GetResults(), err}
 	}()
 }

@@ -18,8 +18,8 @@ const (
 	// The delay before a call is made again doubles from the first to the last.
 	firstDelay = 250 * time.Millisecond
 	lastDelay  = 10 * time.Second
-	// settleWithin is how long the last settlements may take when Run ends, and how
-	// long handlers have to return once their contexts have ended.
+	// settleWithin is how long a call of Settle may take, and the last settlements when
+	// Run ends, and how long handlers have to return once their contexts have ended.
 	settleWithin = 10 * time.Second
 	// defaultAckDeadline stands in for one that the server doesn't name.
 	defaultAckDeadline = 30 * time.Second

@@ -31,8 +31,13 @@ type Handler struct {
 // A panic is an error, whose stack is logged: the event is retried and the program
 // goes on. The function is called by several goroutines where
 // ConsumerOptions.Concurrency says so.
+//
+// Handle panics where Event is an interface such as proto.Message; see [HandleAny].
 func Handle[Event proto.Message](handle func(ctx context.Context, event Event, delivery *Delivery) error) Handler {
 	var none Event
+	if any(none) == nil {
+		panic("client.Handle: Event is an interface and not a generated message")
+	}
 	message := none.ProtoReflect()
 	return Handler{message.Descriptor().FullName(), func(ctx context.Context, delivery *Delivery) error {
 		event := message.New().Interface()

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -85,6 +86,15 @@ func TestEventsFindTheirHandlers(t *testing.T) {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}
+}
+
+func TestHandleRefusesInterfaces(t *testing.T) {
+	defer func() {
+		if r := recover(); !strings.Contains(fmt.Sprint(r), "Event is an interface") {
+			t.Errorf("got %v", r)
+		}
+	}()
+	Handle(func(context.Context, proto.Message, *Delivery) error { return nil })
 }
 
 // memoryInbox is an inbox without a database: what is done is kept with the identities.
