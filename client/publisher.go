@@ -72,8 +72,8 @@ type Receipt struct {
 // What has no receipt when the connection is lost or the server drains is sent again,
 // as the same batches in the same order, so that a server recognises what it has
 // stored; so is a batch that the server refuses for a reason that passes. Both go on
-// until Close, with exponential back-off and jitter from 0.1 s to 10 s, or with the
-// server's delay where it is longer. A batch that the server fails with INTERNAL is
+// until Close, with exponential back-off and jitter, from 0.1 s at most to 10 s at most, or
+// with the server's delay where it is longer. A batch that the server fails with INTERNAL is
 // given up after five attempts. When the outage is longer than the topic's dedupe_window,
 // what was stored before it is stored again.
 //
@@ -90,7 +90,8 @@ type Receipt struct {
 // Publisher MaxBatchEvents: 1.
 //
 // Interceptors of the connection see the requests with their events encoded, as unknown
-// fields.
+// fields. Where the options of NewConnect ask for JSON, the Publisher speaks protobuf all
+// the same.
 type Publisher struct {
 	calls   calls
 	options PublisherOptions

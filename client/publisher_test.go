@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -174,7 +175,7 @@ func TestPublishWithoutTopic(t *testing.T) {
 		return nil
 	}}
 	c, _ := protocols["Connect"](t, server)
-	p := c.Publisher(PublisherOptions{})
+	p := c.Publisher(PublisherOptions{Linger: time.Hour})
 	first := p.PublishAsync(t.Context(), textEvent(t, "first"))
 	results := []*Result{first}
 	for i := range 10 {
