@@ -8,12 +8,10 @@ import (
 	"io"
 	"runtime"
 	"strings"
-
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // App is what the flags of the commands that call a server say.

@@ -63,7 +63,7 @@ func (c *Console) Printf(format string, args ...any) {
 	fmt.Fprintln(c.w, Printable(fmt.Sprintf(format, args...)))
 }
 
-// Write writes text of others, in whole lines, as printf does.
+// Write writes text of others, in whole lines, as Printf does.
 func (c *Console) Write(text []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

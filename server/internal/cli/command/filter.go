@@ -18,8 +18,8 @@ import (
 // FilterFlags say which events are wanted.
 type FilterFlags struct {
 	types                 []string
-	Where                 string
-	Exact, prefix, suffix []string
+	where                 string
+	exact, prefix, suffix []string
 	whole                 string
 }
 
@@ -37,8 +37,8 @@ const (
 func (f *FilterFlags) Add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.types, typeFlag, nil, "only events of the type with this full `NAME`; repeated: any of them")
-	flags.StringVar(&f.Where, whereFlag, "", "only events for which this `CEL` expression on event and its payload data is true: 'data.total.minor_units > 10000'")
-	flags.StringArrayVar(&f.Exact, exactFlag, nil, "only events whose CloudEvents attribute is this, as `NAME=VALUE`; repeated: all of them, also with the other attribute flags")
+	flags.StringVar(&f.where, whereFlag, "", "only events for which this `CEL` expression on event and its payload data is true: 'data.total.minor_units > 10000'")
+	flags.StringArrayVar(&f.exact, exactFlag, nil, "only events whose CloudEvents attribute is this, as `NAME=VALUE`; repeated: all of them, also with the other attribute flags")
 	flags.StringArrayVar(&f.prefix, prefixFlag, nil, "only events whose attribute begins with this, as `NAME=VALUE`")
 	flags.StringArrayVar(&f.suffix, suffixFlag, nil, "only events whose attribute ends with this, as `NAME=VALUE`")
 	flags.StringVar(&f.whole, wholeFlag, "", "tidings.v1.EventFilter in `JSON` instead of the other filter flags, or a file with one, or - for standard input")
@@ -55,7 +55,7 @@ func (f *FilterFlags) Filter(stdin io.Reader) (*tidingsv1.EventFilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	narrow := len(f.types) > 0 || f.Where != "" || attributes != nil
+	narrow := len(f.types) > 0 || f.where != "" || attributes != nil
 	switch {
 	case f.whole != "" && narrow:
 		return nil, Usagef("--%s excludes the other filter flags", wholeFlag)
@@ -68,7 +68,7 @@ func (f *FilterFlags) Filter(stdin io.Reader) (*tidingsv1.EventFilter, error) {
 		}
 		return filter, nil
 	case narrow:
-		return &tidingsv1.EventFilter{EventTypes: f.types, Attributes: attributes, Cel: f.Where}, nil
+		return &tidingsv1.EventFilter{EventTypes: f.types, Attributes: attributes, Cel: f.where}, nil
 	}
 	return nil, nil //nolint:nilnil // No filter is no error.
 }
@@ -81,7 +81,7 @@ func (f *FilterFlags) attributes() (*tidingsv1.AttributeFilter, error) {
 		pairs []string
 		of    func(*tidingsv1.AttributeValues) *tidingsv1.AttributeFilter
 	}{
-		{exactFlag, f.Exact, func(v *tidingsv1.AttributeValues) *tidingsv1.AttributeFilter {
+		{exactFlag, f.exact, func(v *tidingsv1.AttributeValues) *tidingsv1.AttributeFilter {
 			return &tidingsv1.AttributeFilter{Condition: &tidingsv1.AttributeFilter_Exact{Exact: v}}
 		}},
 		{prefixFlag, f.prefix, func(v *tidingsv1.AttributeValues) *tidingsv1.AttributeFilter {

@@ -18,7 +18,7 @@ const importBatch = 500
 
 // ImportCommand returns `tidings import`.
 func ImportCommand(a *command.App) *cobra.Command {
-	i := new(importing)
+	i := new(importCall)
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
 		Short: "Import a long file of events, with one summary at the end",
@@ -42,8 +42,8 @@ with the same --batch again within the topic's dedupe window; in a topic with
 	return cmd
 }
 
-// importing is one run of `tidings import`.
-type importing struct {
+// importCall is one run of `tidings import`.
+type importCall struct {
 	skipInvalid bool
 
 	in          eventInput
@@ -54,7 +54,7 @@ type importing struct {
 	stopped     error // Why it stopped at one of them.
 }
 
-func (i *importing) run(cmd *cobra.Command, a *command.App, name string) error {
+func (i *importCall) run(cmd *cobra.Command, a *command.App, name string) error {
 	if err := i.in.check(); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (i *importing) run(cmd *cobra.Command, a *command.App, name string) error {
 
 // call sends the events and takes the summary. sendErr is why sending ended
 // early; response and callErr are both nil if there was nothing to send.
-func (i *importing) call(ctx context.Context, c *command.Client) (sendErr error, response *tidingsv1.ImportResponse, callErr error) {
+func (i *importCall) call(ctx context.Context, c *command.Client) (sendErr error, response *tidingsv1.ImportResponse, callErr error) {
 	// The call outlives an interruption for as long as it takes to learn what
 	// was stored.
 	callCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -126,7 +126,7 @@ func (i *importing) call(ctx context.Context, c *command.Client) (sendErr error,
 }
 
 // print shows the summary.
-func (i *importing) print(cmd *cobra.Command, response *tidingsv1.ImportResponse) {
+func (i *importCall) print(cmd *cobra.Command, response *tidingsv1.ImportResponse) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "%s: %s\n", response.GetTopic(), summary(response.GetStoredCount(), response.GetDuplicateCount(), response.GetFirstSequence(), response.GetLastSequence()))
 	for _, refused := range response.GetRefusedEvents() {
@@ -141,7 +141,7 @@ func (i *importing) print(cmd *cobra.Command, response *tidingsv1.ImportResponse
 }
 
 // printNothing shows the summary where there was nothing to send.
-func (i *importing) printNothing(cmd *cobra.Command) {
+func (i *importCall) printNothing(cmd *cobra.Command) {
 	fmt.Fprintln(cmd.OutOrStdout(), "nothing to import")
 	if i.refusedHere > 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s refused\n", command.Count(i.refusedHere, "event"))
@@ -149,7 +149,7 @@ func (i *importing) printNothing(cmd *cobra.Command) {
 }
 
 // refuseLine notes that a line was refused before it was sent.
-func (i *importing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
+func (i *importCall) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	i.refusedHere++
 	f := command.NewRefusal(refusal)
 	if i.skipInvalid {
@@ -161,7 +161,7 @@ func (i *importing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) err
 }
 
 // outcome returns the error with which the command ends.
-func (i *importing) outcome(ctx context.Context, response *tidingsv1.ImportResponse, sendErr, callErr error) error {
+func (i *importCall) outcome(ctx context.Context, response *tidingsv1.ImportResponse, sendErr, callErr error) error {
 	var fromServer *connect.Error
 	switch {
 	case ctx.Err() != nil && response != nil:

@@ -28,7 +28,7 @@ const (
 
 // Command returns `tidings publish`.
 func Command(a *command.App) *cobra.Command {
-	p := new(publishing)
+	p := new(publishCall)
 	cmd := &cobra.Command{
 		Use:   "publish [FILE|-]",
 		Short: "Publish events from lines of JSON",
@@ -72,9 +72,9 @@ there.`,
 	return cmd
 }
 
-// publishing is one run of `tidings publish`. One goroutine sends and one
+// publishCall is one run of `tidings publish`. One goroutine sends and one
 // receives; what only one of them may touch says so.
-type publishing struct {
+type publishCall struct {
 	skipInvalid, receipts bool
 
 	out     io.Writer // The receiver's.
@@ -102,7 +102,7 @@ func (b *batches) add(one *batch) {
 	b.to = max(b.to, one.lines[len(one.lines)-1])
 }
 
-func (p *publishing) run(cmd *cobra.Command, a *command.App, name string) error {
+func (p *publishCall) run(cmd *cobra.Command, a *command.App, name string) error {
 	if err := p.in.check(); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (p *publishing) run(cmd *cobra.Command, a *command.App, name string) error 
 
 // call sends the batches and receives their answers. sendErr is why sending
 // ended early, and callErr why the call itself failed.
-func (p *publishing) call(ctx context.Context, c *command.Client) (sendErr, callErr error) {
+func (p *publishCall) call(ctx context.Context, c *command.Client) (sendErr, callErr error) {
 	// The call outlives an interruption for as long as it takes to learn what
 	// became of the batches under way.
 	callCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -164,7 +164,7 @@ func (p *publishing) call(ctx context.Context, c *command.Client) (sendErr, call
 }
 
 // send sends the batches of the input until it ends or ctx does.
-func (p *publishing) send(ctx context.Context, stream *connect.BidiStreamForClientSimple[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], inFlight chan<- *batch) error {
+func (p *publishCall) send(ctx context.Context, stream *connect.BidiStreamForClientSimple[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], inFlight chan<- *batch) error {
 	for {
 		b, err := p.in.next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -194,7 +194,7 @@ func (p *publishing) send(ctx context.Context, stream *connect.BidiStreamForClie
 
 // receive takes the answers to the batches, which come in their order, until
 // the call ends. It stops the sender when a batch is refused.
-func (p *publishing) receive(stream *connect.BidiStreamForClientSimple[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], inFlight <-chan *batch, stopSending func()) error {
+func (p *publishCall) receive(stream *connect.BidiStreamForClientSimple[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], inFlight <-chan *batch, stopSending func()) error {
 	for {
 		response, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -225,7 +225,7 @@ func (p *publishing) receive(stream *connect.BidiStreamForClientSimple[tidingsv1
 	}
 }
 
-func (p *publishing) published(b *batch, response *tidingsv1.PublishResponse) error {
+func (p *publishCall) published(b *batch, response *tidingsv1.PublishResponse) error {
 	p.tally.add(response)
 	for _, refused := range response.GetRefusedEvents() {
 		p.tally.refused++
@@ -238,7 +238,7 @@ func (p *publishing) published(b *batch, response *tidingsv1.PublishResponse) er
 }
 
 // refuseBatch notes that nothing of a batch is stored, or that this isn't known.
-func (p *publishing) refuseBatch(b *batch, f *command.Failure) {
+func (p *publishCall) refuseBatch(b *batch, f *command.Failure) {
 	refusal := fmt.Errorf("%s not stored: %s", b.span(), f.AtLines(b.line))
 	if p.refusal == nil {
 		p.refusal = command.WithStatus(f.Status(), refusal)
@@ -248,7 +248,7 @@ func (p *publishing) refuseBatch(b *batch, f *command.Failure) {
 }
 
 // refuseLine notes that a line was refused before it was sent.
-func (p *publishing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
+func (p *publishCall) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	p.refusedHere++
 	f := command.NewRefusal(refusal)
 	if p.skipInvalid {
@@ -260,7 +260,7 @@ func (p *publishing) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) er
 }
 
 // outcome returns the error with which the command ends.
-func (p *publishing) outcome(ctx context.Context, sendErr, callErr error) error {
+func (p *publishCall) outcome(ctx context.Context, sendErr, callErr error) error {
 	pending := ""
 	if p.unanswered.events > 0 {
 		pending = fmt.Sprintf("%s of %s had no answer; whether they are stored is not known. Publish the same input again with the same --batch: what is stored is recognised",

@@ -16,7 +16,7 @@ const validateBatch = 100
 
 // ValidateCommand returns `tidings validate`.
 func ValidateCommand(a *command.App) *cobra.Command {
-	v := new(validating)
+	v := new(validateCall)
 	cmd := &cobra.Command{
 		Use:   "validate FILE|-",
 		Short: "Check events as publish would, and store nothing",
@@ -32,14 +32,14 @@ func ValidateCommand(a *command.App) *cobra.Command {
 	return cmd
 }
 
-// validating is one run of `tidings validate`.
-type validating struct {
+// validateCall is one run of `tidings validate`.
+type validateCall struct {
 	in             eventInput
 	console        *command.Console
 	valid, invalid int64
 }
 
-func (v *validating) run(cmd *cobra.Command, a *command.App, name string) error {
+func (v *validateCall) run(cmd *cobra.Command, a *command.App, name string) error {
 	if err := v.in.check(); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (v *validating) run(cmd *cobra.Command, a *command.App, name string) error 
 	return nil
 }
 
-func (v *validating) check(ctx context.Context, c *command.Client, b *batch) error {
+func (v *validateCall) check(ctx context.Context, c *command.Client, b *batch) error {
 	response, err := c.Schemas.ValidateEvents(ctx, &tidingsv1.ValidateEventsRequest{Events: b.events, Topic: v.in.topic})
 	if err != nil {
 		return fmt.Errorf("%s: %w", b.span(), err)
@@ -94,7 +94,7 @@ func (v *validating) check(ctx context.Context, c *command.Client, b *batch) err
 	return nil
 }
 
-func (v *validating) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
+func (v *validateCall) refuseLine(number int64, refusal *tidingsv1.ErrorDetail) error {
 	v.invalid++
 	v.console.Printf("line %d: %s", number, command.NewRefusal(refusal))
 	return nil

@@ -2,14 +2,13 @@
 package read
 
 import (
-	"cmp"
-	"errors"
-	"log/slog"
-
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"

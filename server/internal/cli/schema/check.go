@@ -14,16 +14,16 @@ import (
 )
 
 func checkCommand(a *command.App) *cobra.Command {
-	var source schemaSource
+	var source sourceFlags
 	cmd := &cobra.Command{
-		Use:   "check " + schemaUse,
+		Use:   "check " + sourceUse,
 		Short: "Check whether schemas are compatible",
 		Long: `Check whether schemas are compatible with the server's, and register nothing.
 
 They are compared with every revision of the server's schemas that is still
 live. The exit status is 3 if they would break readers or writers of events.
 
-` + schemaSourceHelp,
+` + sourceHelp,
 		Example: `  tidings schema check events
   tidings schema check image.binpb --output json`,
 		Args: atMostOne,

@@ -15,10 +15,10 @@ import (
 )
 
 func pushCommand(a *command.App) *cobra.Command {
-	var source schemaSource
+	var source sourceFlags
 	request := new(tidingsv1beta1.RegisterSchemaRequest)
 	cmd := &cobra.Command{
-		Use:   "push " + schemaUse,
+		Use:   "push " + sourceUse,
 		Short: "Register schemas if compatible",
 		Long: `Register schemas if they are compatible: new event types, and new versions of
 registered ones.
@@ -27,7 +27,7 @@ All replicas of the server get them, and keep them over restarts. Registered
 files that aren't among them stay. The exit status is 3, and nothing is
 registered, if they would break readers or writers of events.
 
-` + schemaSourceHelp,
+` + sourceHelp,
 		Example: `  tidings schema push events
   buf build -o image.binpb && tidings schema push image.binpb`,
 		Args: atMostOne,

@@ -21,18 +21,18 @@ import (
 // out of it, so it may be larger than a request.
 const maxSchemaBytes = 256 << 20
 
-// schemaSource is where a command gets schemas from: its argument and flags.
-type schemaSource struct{ buf string }
+// sourceFlags is where a command gets schemas from: its argument and flags.
+type sourceFlags struct{ buf string }
 
-// schemaUse is how the help shows the argument.
-const schemaUse = "[DIR|FILE|-]"
+// sourceUse is how the help shows the argument.
+const sourceUse = "[DIR|FILE|-]"
 
-const schemaSourceHelp = `DIR is a directory with a buf.yaml, by default the current one: Buf builds it.
+const sourceHelp = `DIR is a directory with a buf.yaml, by default the current one: Buf builds it.
 FILE is a Buf image or a FileDescriptorSet, binary or JSON; - is standard input.
 Files of google.protobuf, buf.validate and tidings are taken along only as far
 as the others import them.`
 
-func (s *schemaSource) addFlags(cmd *cobra.Command) {
+func (s *sourceFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.buf, "buf", "buf", "`PROGRAM` that builds a directory, Buf: a path, or a name in PATH")
 }
 
@@ -53,7 +53,7 @@ type localSchemas struct {
 }
 
 // read reads the schemas that the arguments of a command name.
-func (s *schemaSource) read(cmd *cobra.Command, args []string) (*localSchemas, error) {
+func (s *sourceFlags) read(cmd *cobra.Command, args []string) (*localSchemas, error) {
 	name := "."
 	if len(args) > 0 {
 		name = args[0]
@@ -81,7 +81,7 @@ func (s *schemaSource) read(cmd *cobra.Command, args []string) (*localSchemas, e
 }
 
 // open returns the image in a file, or of a directory, whose workspace it notes.
-func (s *schemaSource) open(cmd *cobra.Command, name string, local *localSchemas) ([]byte, error) {
+func (s *sourceFlags) open(cmd *cobra.Command, name string, local *localSchemas) ([]byte, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
