@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +61,10 @@ type Config struct {
 	// AccessFile says who may call and what they may do. It is read again when it
 	// changes. Empty: everybody may do everything.
 	AccessFile string
+
+	// AuditLog is a file that calls which change something are appended to, as JSON.
+	// Empty: they aren't recorded.
+	AuditLog string
 
 	// TLSCert and TLSKey are files in PEM with the certificate chain of both
 	// addresses and its key. They are read again when they change. Empty: there is no
@@ -195,6 +196,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.GRPCAddr, "grpc-addr", c.GRPCAddr, "`HOST:PORT` of native gRPC; port 0: a free one")
 	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback without --tls-cert or --access-file")
 	flags.StringVar(&c.AccessFile, "access-file", c.AccessFile, "`FILE` that says who may call and what they may do; without it everybody may do everything")
+	flags.StringVar(&c.AuditLog, "audit-log", c.AuditLog, "`FILE` to append calls to, as JSON, that change topics, subscriptions or schemas")
 	flags.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "`FILE` in PEM with the certificate chain of both addresses")
 	flags.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "`FILE` in PEM with the key of --tls-cert")
 	flags.StringVar(&c.TLSClientCA, "tls-client-ca", c.TLSClientCA, "`FILE` in PEM with the authorities of client certificates")
@@ -287,40 +289,6 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-func (c Config) validateAddresses(refuse func(setting, problem string, args ...any)) {
-	for _, listener := range []struct{ setting, address string }{
-		{"http-addr", c.HTTPAddr}, {"grpc-addr", c.GRPCAddr},
-	} {
-		host, port, err := net.SplitHostPort(listener.address)
-		if err != nil {
-			refuse(listener.setting, "%q is not host:port", listener.address)
-			continue
-		}
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			refuse(listener.setting, "%q is not a port: a number from 0 to 65535", port)
-		}
-		if missing := c.unprotected(); missing != "" && !c.Insecure && !isLoopback(host) {
-			refuse(listener.setting, "%q is not a loopback address, and %s. Set insecure to allow that", listener.address, missing)
-		}
-	}
-	if _, port, err := net.SplitHostPort(c.HTTPAddr); err == nil && port != "0" && c.HTTPAddr == c.GRPCAddr {
-		refuse("grpc-addr", "%q is http-addr too: each listener needs its own", c.GRPCAddr)
-	}
-}
-
-// unprotected says what others could do at an address that they can reach. Empty:
-// nothing that they may not.
-func (c Config) unprotected() string {
-	switch {
-	case c.AccessFile == "":
-		return "without access-file whoever reaches it could read and publish everything"
-	case c.TLSCert == "":
-		return "without tls-cert credentials and events could be read on their way"
-	default:
-		return ""
-	}
-}
-
 func (c Config) validateStorage(refuse func(setting, problem string, args ...any)) {
 	if c.Replicas < 1 || c.Replicas > maxReplicas {
 		refuse("replicas", "%d is not between 1 and %d", c.Replicas, maxReplicas)
@@ -354,37 +322,6 @@ func (c Config) validateStorage(refuse func(setting, problem string, args ...any
 	if c.MaxStoreBytes > 0 {
 		refuse("max-store-bytes", "it is for the storage in data-dir. With nats-url, set the limits of the NATS account")
 	}
-}
-
-// hostName matches the name of a host.
-var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$`)
-
-// hosts are Hosts one by one.
-func (c Config) hosts() []string {
-	if c.Hosts == "" {
-		return nil
-	}
-	var names []string
-	for name := range strings.SplitSeq(c.Hosts, ",") {
-		names = append(names, strings.ToLower(strings.TrimSpace(name)))
-	}
-	return names
-}
-
-// checkHost reports whether the HTTP address is called by certain names only.
-func (c Config) checkHost() bool {
-	host, _, err := net.SplitHostPort(c.HTTPAddr)
-	return c.Hosts != "" || err == nil && isLoopback(host)
-}
-
-// isLoopback reports whether only this machine can reach host. A name other
-// than localhost may mean anything, and the empty host means every address.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // level is LogLevel as slog has it.

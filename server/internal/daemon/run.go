@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
-	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream"
 	"example.com/tidings/server/internal/engine/local"
@@ -102,17 +101,23 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		defer stop()
 	}
-	access, closeAccess, err := openAccess(ctx, cfg, log)
+	access, closeAccess, err := openAccess(ctx, cfg, metrics, log)
 	if err != nil {
 		return err
 	}
 	defer closeAccess()
+	auditLog, closeAudit, err := openAudit(cfg.AuditLog)
+	if err != nil {
+		return err
+	}
+	defer closeAudit()
 	secured, err := openTLS(cfg, log)
 	if err != nil {
 		return err
 	}
 	s := newServers(svc, rpc.Config{
 		Access:          access,
+		AuditLog:        auditLog,
 		TLS:             secured,
 		MaxRequestBytes: limits.MaxRequestBytes,
 		ReceiveTimeout:  cfg.ReceiveTimeout,
@@ -123,18 +128,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	})
 	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
 	return err
-}
-
-// openAccess opens what says who may do what. nil: nobody is asked.
-func openAccess(ctx context.Context, cfg Config, log *slog.Logger) (access rpc.Access, closeAccess func(), err error) {
-	if cfg.AccessFile == "" {
-		return nil, func() {}, nil
-	}
-	opened, closeAccess, err := auth.Open(ctx, cfg.AccessFile, log, func(bool) {})
-	if err != nil {
-		return nil, nil, fmt.Errorf("access-file: %w", err)
-	}
-	return opened, closeAccess, nil
 }
 
 // besideEvent is what a request with one event, and its record, may hold besides the

@@ -20,7 +20,7 @@ import (
 )
 
 // Config is what the servers of both transports need. Every field but those
-// about hosts, Metrics, Access and TLS is required.
+// about hosts, Metrics, Access, AuditLog and TLS is required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
@@ -35,6 +35,8 @@ type Config struct {
 	Metrics http.Handler
 	// Access says who makes a call. nil: nobody is asked.
 	Access Access
+	// AuditLog is told of calls that change something. nil: nobody is.
+	AuditLog *slog.Logger
 	// TLS is that of both servers. nil: they speak without.
 	TLS *tls.Config
 	Log *slog.Logger
@@ -101,7 +103,7 @@ func NewHTTPServer(cfg Config) *http.Server {
 // reflection over Connect, gRPC-Web and gRPC, and /healthz, /readyz and
 // /metrics.
 func NewHTTPHandler(cfg Config) http.Handler {
-	g := &gate{cfg.Log, cfg.Service.Release}
+	g := &gate{cfg.Log, cfg.AuditLog, cfg.Service.Release}
 	shared := codec{g, cfg.MaxRequestBytes, cfg.Service.Types}
 	inJSON := &jsonCodec{shared, "json"}
 	options := connect.WithHandlerOptions(
@@ -146,9 +148,12 @@ type connectGate struct {
 func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
 		defer func() {
+			var known *service.Error
 			if err != nil {
-				err = connectError(g.asError(ctx, err))
+				known = g.asError(ctx, err)
+				err = connectError(known)
 			}
+			g.audit(ctx, request.Spec().Procedure, request.Peer().Addr, request.Any(), known)
 		}()
 		defer guard.Recover(&err)
 		if err := g.admit(ctx, request.Any()); err != nil {

@@ -18,6 +18,8 @@ import (
 // gate is what every call passes on its way in and every error on its way out.
 type gate struct {
 	log *slog.Logger
+	// auditLog is told of calls that change something. nil: nobody is.
+	auditLog *slog.Logger
 	// release gives back what a Pull leased and can't be sent.
 	release func(context.Context, *tidingsv1.PullRequest, *tidingsv1.PullResponse)
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"example.com/tidings/server/internal/guard"
@@ -21,7 +22,7 @@ import (
 // NewGRPCServer returns a grpc-go server of the contract, health and
 // reflection.
 func NewGRPCServer(cfg Config) *grpc.Server {
-	g := &grpcGate{gate: &gate{cfg.Log, cfg.Service.Release}}
+	g := &grpcGate{gate: &gate{cfg.Log, cfg.AuditLog, cfg.Service.Release}}
 	g.codec = &grpcCodec{codec{g.gate, cfg.MaxRequestBytes, cfg.Service.Types}}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(g.codec),
@@ -81,7 +82,7 @@ type grpcGate struct {
 }
 
 func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
-	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
+	defer func() { err = g.unaryResult(ctx, info.FullMethod, request, err) }()
 	defer guard.Recover(&err)
 	stopClock(ctx)
 	if err := g.admit(ctx, request); err != nil {
@@ -99,6 +100,24 @@ func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamSe
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer guard.Recover(&err)
 	return handler(srv, &gatedStream{stream, ctx, g.gate})
+}
+
+// unaryResult is grpcResult of a call with one request, which it records.
+func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, err error) error {
+	if !ours(method) {
+		return g.grpcResult(ctx, method, err)
+	}
+	caller := ""
+	if from, ok := peer.FromContext(ctx); ok {
+		caller = from.Addr.String()
+	}
+	if err == nil {
+		g.audit(ctx, method, caller, request, nil)
+		return nil
+	}
+	known := g.asError(ctx, err)
+	g.audit(ctx, method, caller, request, known)
+	return grpcError(known)
 }
 
 // grpcResult makes the error of a call one of the catalogue. Health and reflection have errors of

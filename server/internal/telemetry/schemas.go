@@ -17,38 +17,50 @@ const (
 	ReloadFailed Reload = "failed"
 )
 
-// schemaReloads count what became of the file of schemas.
-type schemaReloads struct {
+// reloads count what became of a file that is read again when it changes.
+type reloads struct {
 	total *prometheus.CounterVec
 	last  prometheus.Gauge
 }
 
-func newSchemaReloads() schemaReloads {
-	r := schemaReloads{
+// newReloads counts the changes of what is called so in names and in help texts.
+func newReloads(name, file string, outcomes ...Reload) reloads {
+	r := reloads{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tidings_schema_reloads_total",
-			Help: "Changes of the file of schemas, by outcome: applied, refused or failed.",
+			Name: "tidings_" + name + "_reloads_total",
+			Help: "Changes of " + file + ", by outcome.",
 		}, []string{"outcome"}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tidings_schema_last_reload_successful",
-			Help: "Whether the file of schemas, as it was last seen, is in force: 1 or 0.",
+			Name: "tidings_" + name + "_last_reload_successful",
+			Help: "Whether " + file + ", as it was last seen, is in force: 1 or 0.",
 		}),
 	}
 	// A rate needs the value before the first change.
-	for _, outcome := range []Reload{ReloadApplied, ReloadRefused, ReloadFailed} {
+	for _, outcome := range outcomes {
 		r.total.WithLabelValues(string(outcome))
 	}
 	r.last.Set(1) // A server doesn't start with a file that it can't use.
 	return r
 }
 
-// SchemaReload counts a change of the file of schemas.
-func (m *Metrics) SchemaReload(outcome Reload) {
-	m.reloads.total.WithLabelValues(string(outcome)).Inc()
+func (r reloads) count(outcome Reload) {
+	r.total.WithLabelValues(string(outcome)).Inc()
 	if outcome == ReloadApplied {
-		m.reloads.last.Set(1)
+		r.last.Set(1)
 	} else {
-		m.reloads.last.Set(0)
+		r.last.Set(0)
+	}
+}
+
+// SchemaReload counts a change of the file of schemas.
+func (m *Metrics) SchemaReload(outcome Reload) { m.schemas.count(outcome) }
+
+// AccessReload counts a change of the access file, which was applied or refused.
+func (m *Metrics) AccessReload(applied bool) {
+	if applied {
+		m.access.count(ReloadApplied)
+	} else {
+		m.access.count(ReloadRefused)
 	}
 }
 

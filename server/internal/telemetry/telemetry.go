@@ -32,13 +32,19 @@ type Config struct {
 type Metrics struct {
 	// A registry of our own: libraries add what they like to the global one.
 	registry *prometheus.Registry
-	reloads  schemaReloads
+	schemas  reloads
+	access   reloads
 	log      *slog.Logger
 }
 
 // New returns the metrics of a server that has just begun.
 func New(cfg Config) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), reloads: newSchemaReloads(), log: cfg.Log}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		schemas:  newReloads("schema", "the file of schemas", ReloadApplied, ReloadRefused, ReloadFailed),
+		access:   newReloads("access", "the access file", ReloadApplied, ReloadRefused),
+		log:      cfg.Log,
+	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -46,8 +52,8 @@ func New(cfg Config) *Metrics {
 		schemaInfo{cfg.SchemaRevision},
 		storage{cfg.Storage},
 		filterFailures(cfg.FilterFailures),
-		m.reloads.total,
-		m.reloads.last,
+		m.schemas.total, m.schemas.last,
+		m.access.total, m.access.last,
 	)
 	return m
 }
