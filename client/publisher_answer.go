@@ -53,7 +53,7 @@ func (q *publishQueue) answer(response *tidingsv1.PublishStreamResponse, now tim
 	default:
 		return fmt.Errorf("%w: neither receipts nor an error", errAnswer)
 	}
-	q.flight = q.flight[1:]
+	q.flight = withoutBatch(q.flight, 0)
 	q.answered++
 	return nil
 }

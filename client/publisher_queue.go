@@ -247,7 +247,7 @@ func (q *publishQueue) choose(now time.Time) (b *publishBatch, wait time.Duratio
 		}
 		lingers := b.opened.Add(q.options.Linger).Sub(now)
 		if q.open[b.topic] != b || q.closed || alone || lingers <= 0 {
-			q.fresh = slices.Delete(q.fresh, i, i+1)
+			q.fresh = withoutBatch(q.fresh, i)
 			if q.open[b.topic] == b {
 				delete(q.open, b.topic)
 			}
@@ -273,11 +273,20 @@ func (q *publishQueue) unhold(b *publishBatch) {
 	if i < 0 {
 		return
 	}
-	q.again = slices.Delete(q.again, i, i+1)
+	q.again = withoutBatch(q.again, i)
 	q.held[b.topic]--
 	if q.held[b.topic] == 0 {
 		delete(q.held, b.topic)
 	}
+}
+
+// withoutBatch takes a batch out of a list. Of a long one that is nearly always the first.
+func withoutBatch(batches []*publishBatch, i int) []*publishBatch {
+	if i == 0 {
+		batches[0] = nil
+		return batches[1:]
+	}
+	return slices.Delete(batches, i, i+1)
 }
 
 // finish ends a Result.
