@@ -354,3 +354,44 @@ func TestPublishHoldsOneTopic(t *testing.T) {
 		t.Errorf("%d calls, %v", server.calls, err)
 	}
 }
+
+// TestPublishDividesNothingDoubtful loses the answer to a batch, which is refused when it
+// comes again: its parts, which no server recognises, mustn't be sent.
+func TestPublishDividesNothingDoubtful(t *testing.T) {
+	overProtocols(t, PublisherOptions{Linger: time.Hour}, func(t *testing.T, p *Publisher, server *memoryServer, conns *fakeConn) {
+		release := make(chan struct{})
+		server.received = func(number int, _ *tidingsv1.PublishRequest) error {
+			switch number {
+			case 0:
+				<-release
+			case 2:
+				return refuse(tidingsv1.ErrorReason_ERROR_REASON_EVENT_ID_CONFLICT)
+			}
+			return nil
+		}
+		server.stored = func(number int, _ *tidingsv1.PublishRequest) error {
+			if number == 1 {
+				conns.breakAll()
+			}
+			return nil
+		}
+		first := p.PublishAsync(t.Context(), textEvent(t, "first"))
+		awaitState(t, p, func(q *publishQueue) bool { return len(q.flight) == 1 })
+		var results []*Result
+		for i := range 5 {
+			results = append(results, p.PublishAsync(t.Context(), textEvent(t, fmt.Sprint(i))))
+		}
+		close(release)
+		if _, err := first.Get(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, r := range results {
+			if _, err := r.Get(t.Context()); Reason(err) != "EVENT_ID_CONFLICT" {
+				t.Error(err)
+			}
+		}
+		if got := server.contents(); len(got) != 6 || len(server.batches) != 3 {
+			t.Errorf("%d batches, stored %q", len(server.batches), got)
+		}
+	})
+}
