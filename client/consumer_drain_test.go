@@ -149,6 +149,15 @@ func TestEndWhileReconnecting(t *testing.T) {
 	})
 }
 
+func TestNothingIsCalledAfterTheEnd(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	calls := new(scriptedCalls)
+	if err := (&Client{calls: calls}).Consumer("x", ConsumerOptions{}).Run(ctx, HandleAny(nothing)); err != nil || len(calls.opened) > 0 {
+		t.Errorf("got %v and %d calls", err, len(calls.opened))
+	}
+}
+
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, ConsumerOptions{IdleTimeout: 10 * time.Second}, done)

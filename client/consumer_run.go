@@ -90,7 +90,9 @@ func (r *consumerRun) run(ctx context.Context) error {
 	defer cancel()
 	r.handlers, r.abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer r.abort()
-	r.connect()
+	if ctx.Err() == nil {
+		r.connect()
+	}
 	ended := ctx.Done()
 	for {
 		if ctx.Err() != nil {
