@@ -41,7 +41,7 @@ func plainText(text string, most int) bool {
 
 // plainRunes is plainText for texts that aren't ASCII, but for the length.
 func plainRunes(text string) bool {
-	for len(text) > 0 {
+	for text != "" {
 		r, size := utf8.DecodeRuneInString(text)
 		switch {
 		case r == utf8.RuneError && size == 1, r < 0x20, r >= 0x7f && r <= 0x9f, noncharacter(r):
@@ -80,7 +80,7 @@ var uriKinds = func() (kinds [256]byte) {
 // plainSource reports whether a text surely is a source: a URI-reference. Users,
 // addresses in brackets and fragments are left to the rules.
 func plainSource(text string) bool {
-	if len(text) == 0 || len(text) > maxSource {
+	if text == "" || len(text) > maxSource {
 		return false
 	}
 	rest := text
@@ -93,13 +93,13 @@ func plainSource(text string) bool {
 	}
 	if len(rest) > 1 && rest[0] == '/' && rest[1] == '/' {
 		rest = rest[2+spanOf(rest[2:], uriHost):]
-		if len(rest) > 0 && rest[0] == ':' {
+		if rest != "" && rest[0] == ':' {
 			rest = rest[1:]
-			for len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
+			for rest != "" && rest[0] >= '0' && rest[0] <= '9' {
 				rest = rest[1:]
 			}
 		}
-		if len(rest) > 0 && rest[0] != '/' && rest[0] != '?' {
+		if rest != "" && rest[0] != '/' && rest[0] != '?' {
 			return false
 		}
 	}
