@@ -230,7 +230,7 @@ func publishTooLarge(t *testing.T, p *Publisher, server *memoryServer, told, wit
 	}
 }
 
-// TestPublishRefusedCalls has a server that refuses the call itself for good.
+// TestPublishRefusedCalls has a server that refuses the call itself permanently.
 func TestPublishRefusedCalls(t *testing.T) {
 	overProtocols(t, PublisherOptions{}, func(t *testing.T, p *Publisher, server *memoryServer, _ *fakeConn) {
 		var refusing sync.Mutex

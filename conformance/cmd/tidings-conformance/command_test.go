@@ -92,7 +92,7 @@ func TestNoServer(t *testing.T) {
 func TestServerWithoutSchemas(t *testing.T) {
 	s := startServer(t, "--schemas", "")
 	status, out, errOut := call(t, "--url", s.url())
-	want := "the server has not been given the schemas of the suite: "
+	want := "the server doesn't have the schemas of the suite: "
 	if status != statusUsage || !strings.Contains(errOut, want) || !strings.Contains(errOut, "`tidings-conformance schemas`") || out != "" {
 		t.Errorf("status %d, prints %q and %q", status, out, errOut)
 	}

@@ -70,7 +70,7 @@ func (r Result) Bad() bool { return r.Outcome == Failed || r.Outcome == Unexpect
 var ErrUnreachable = errors.New("there is no server")
 
 // ErrNoSchemas says that a server doesn't know the events of the suite.
-var ErrNoSchemas = errors.New("the server has not been given the schemas of the suite")
+var ErrNoSchemas = errors.New("the server doesn't have the schemas of the suite")
 
 // Run runs the cases and returns the results, in no order. An error says that the
 // run was given up: the server can't be reached, or the context ended.
@@ -264,7 +264,7 @@ func (r *runner) session(ctx context.Context, j job, stop *barrier) error {
 		err = s.run(ctx, j.Steps)
 	}
 	if stop != nil && (s == nil || !s.waited) {
-		stop.arrive(ctx) // Or the others would wait for ever.
+		stop.arrive(ctx) // Or the others would wait forever.
 	}
 	return err
 }

@@ -67,7 +67,7 @@ func (c Config) unprotected() string {
 	case c.AccessFile == "":
 		return "without access-file whoever reaches it could read and publish everything"
 	case c.TLSCert == "":
-		return "without tls-cert credentials and events could be read on their way"
+		return "without tls-cert credentials and events could be read in transit"
 	default:
 		return ""
 	}

@@ -132,7 +132,7 @@ func testRedriveSurvivesCrash(t *testing.T, storage string) {
 	}
 	redrive(events)
 	s.crash()
-	redrive(0) // They are on their way.
+	redrive(0) // They are being redelivered.
 	deliveries := pull(t, s.clients, events)
 	expectSame(t, deliveries, sequences)
 	expectAttempt(t, 1, deliveries)

@@ -72,7 +72,7 @@ func (f *tlsFiles) config() *tls.Config {
 	return next
 }
 
-// stateOf says whether files have changed.
+// stateOf returns a text that changes with the files.
 func stateOf(cfg Config) string {
 	var state []byte
 	for _, path := range []string{cfg.TLSCert, cfg.TLSKey, cfg.TLSClientCA} {

@@ -68,7 +68,7 @@ func compileExpression(source string, set *schema.Set, names []string) (*express
 	for _, name := range names {
 		t, err := set.Type(name)
 		if err != nil {
-			continue // A topic may hold events of types that the server was given once.
+			continue // A topic may hold events of types that are unknown by now.
 		}
 		p, err := x.compile(t)
 		if err != nil {

@@ -100,7 +100,7 @@ func wantRevisions(t *testing.T, s *governance.Schemas, name string, fields map[
 	}
 }
 
-// Whatever was in force can be looked up for ever, by every server on the storage,
+// Whatever was in force can be looked up forever, by every server on the storage,
 // and is stored once.
 func TestRevisionsLeadSomewhere(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// A drain ends a server for good, so that every transport looks at the same.
+// A drain ends a server permanently, so that every transport looks at the same.
 
 var drained = because(codes.Unavailable, "SERVER_DRAINING")
 

@@ -15,7 +15,7 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// gate is what every call passes on its way in and every error on its way out.
+// gate is what every call passes when it comes in, and every error when it goes out.
 type gate struct {
 	log *slog.Logger
 	// auditLog is told of calls that change something. nil: nobody is.

@@ -207,7 +207,7 @@ func TestPublishStream(t *testing.T) {
 		for {
 			_, err := stream.Recv()
 			if err == nil {
-				continue // It was on its way.
+				continue // It was in flight.
 			}
 			if got, _ := refusalOf(t, err); got.Code != codes.Canceled {
 				t.Errorf("ended with %v", err)

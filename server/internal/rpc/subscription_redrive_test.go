@@ -160,7 +160,7 @@ func TestRedrive(t *testing.T) {
 				t.Errorf("after the seek came %v", d)
 			}
 		}
-		redrive(t, c, s, nil, 0) // They are on their way.
+		redrive(t, c, s, nil, 0) // They are being redelivered.
 		ackAll(t, c, s, again...)
 		wantLetters(t, c, s, nil, events...)
 		redrive(t, c, s, nil, 2)

@@ -254,7 +254,7 @@ func TestSeek(t *testing.T) {
 
 // seekWhileConsuming seeks to the end, again and again, while a stream consumes
 // what is published: once a seek has returned, the server sends nothing that was
-// stored before it. What it had sent is on its way then; the answer to a change
+// stored before it. What it had sent is in flight then; the answer to a change
 // of the window comes behind it.
 func seekWhileConsuming(t *testing.T, c client) {
 	const seeks = 15

@@ -90,7 +90,7 @@ func reportPerEvent(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEvents, "ns/event")
 }
 
-// The steps of a batch on its way to the storage; each operation is a batch.
+// The steps from a batch to the storage; each operation is a batch.
 
 func BenchmarkParseBatch(b *testing.B) {
 	data := benchRequest(b)

@@ -61,7 +61,7 @@ type pipeline struct {
 	room     *semaphore.Weighted
 }
 
-// job is a batch on its way.
+// job is a batch in flight.
 type job struct {
 	data  []byte
 	batch batch

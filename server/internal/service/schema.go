@@ -95,7 +95,7 @@ func (s *Service) typeAt(ctx context.Context, present *schema.Set, name, revisio
 		}
 	}
 	return nil, nil, fault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_TYPE_REVISION_NOT_FOUND,
-		fmt.Sprintf("the server was never given the revision %s of %q", revision, name), "type", name, "revision", revision)
+		fmt.Sprintf("revision %s of %q is unknown", revision, name), "type", name, "revision", revision)
 }
 
 // ListEventTypeRevisions implements tidings.v1.SchemaService.

@@ -52,7 +52,7 @@ func plainRunes(text string) bool {
 	return true
 }
 
-// noncharacter reports whether Unicode has set a code point aside for ever.
+// noncharacter reports whether Unicode has set a code point aside forever.
 func noncharacter(r rune) bool {
 	return r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef
 }

@@ -54,7 +54,7 @@ func (r releaser) release(ctx context.Context) error {
 }
 
 // checkVersion wants a version above the present one, and a state that agrees on
-// what the present one is: otherwise some place would be left behind for good.
+// what the present one is: otherwise some place would be left behind permanently.
 func (r releaser) checkVersion() error {
 	if semver.Canonical("v"+r.version) != "v"+r.version || semver.Prerelease("v"+r.version) != "" {
 		return fmt.Errorf("%q is not a version like 1.2.3", r.version)

@@ -14,7 +14,7 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// delivery is one payload on its way to the server and back.
+// delivery is one payload that is published and read back.
 type delivery struct {
 	kind    string // X-GitHub-Event
 	index   int    // among the payloads of its kind, from 0

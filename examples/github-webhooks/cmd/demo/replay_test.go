@@ -89,7 +89,7 @@ func (s *memoryServer) store(index int64, event *tidingsv1.Event) *tidingsv1.Rec
 
 func (s *memoryServer) Read(request *tidingsv1.ReadRequest, stream grpc.ServerStreamingServer[tidingsv1.ReadResponse]) error {
 	if !request.GetStop().GetCaughtUp() {
-		return errors.New("the demo would wait for ever")
+		return errors.New("the demo would wait forever")
 	}
 	events := s.stored
 	if s.spoil != nil {

@@ -32,7 +32,7 @@ type EventType struct {
 	Topic string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
 	// The path of the field that fills Event.partition_key. Empty: none.
 	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	// The comment of the message in its schema, where the server was given it.
+	// The comment of the message in its schema, where that has comments.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Whether the schema marks the message as deprecated.
 	Deprecated bool `protobuf:"varint,5,opt,name=deprecated,proto3" json:"deprecated,omitempty"`

@@ -35,7 +35,7 @@ type Topic struct {
 	// immutable. `settings.dedupe_window` is shown as it was set, also while
 	// `settings.retention.max_age` is shorter.
 	Settings *v1.TopicSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
-	// Whether the schemas that the server was given declare the settings, with
+	// Whether the server's schemas declare the settings, with
 	// (tidings.options.v1.topic). They are changed there, and nowhere else. Output
 	// only.
 	Declared bool `protobuf:"varint,3,opt,name=declared,proto3" json:"declared,omitempty"`

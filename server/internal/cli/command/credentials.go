@@ -50,7 +50,7 @@ func (c credentials) open(server *url.URL) (connect.Interceptor, *http.Client, e
 	authorization := authorization{c.tokenFile}
 	if c.tokenFile != "" {
 		if !secured && !isLoopback(server.Hostname()) {
-			return nil, nil, Usagef("--token-file: without TLS the token could be read on its way to %s: say https:// or grpcs:// in --server", server.Host)
+			return nil, nil, Usagef("--token-file: without TLS the token could be read in transit to %s: say https:// or grpcs:// in --server", server.Host)
 		}
 		if _, err := authorization.header(); err != nil { // Before anything is called.
 			return nil, nil, err

@@ -211,7 +211,7 @@ func TestConsumeFailsWhereItCannotGoOn(t *testing.T) {
 	}
 }
 
-// What is in hand when the stream has ended is settled by calls of Settle, which
+// What is in flight when the stream has ended is settled by calls of Settle, which
 // are made again where they may succeed later.
 func TestSettlingAfterTheStream(t *testing.T) {
 	for name, test := range map[string]struct {

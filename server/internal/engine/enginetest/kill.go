@@ -144,7 +144,7 @@ func wantAcknowledged(t *testing.T, e engine.Engine, name string, acknowledged m
 	topic, err := e.Topic(testContext(t), name)
 	noErr(t, err)
 	there, batches := inBatches(t, e, topic)
-	// What was on its way when the process was killed may be stored just now.
+	// What was in flight when the process was killed may be stored just now.
 	for end := time.Now().Add(killSettles); slices.ContainsFunc(slices.Collect(maps.Values(batches)), partial) && time.Now().Before(end); {
 		there, batches = inBatches(t, e, topic)
 	}

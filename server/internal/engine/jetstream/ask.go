@@ -27,7 +27,7 @@ func (e *Engine) Answer(s *engine.Subscription, handle func(request []byte, repl
 	if err == nil {
 		// From here on a request of another server comes here.
 		if err = e.asks.conn.FlushTimeout(engine.CallTimeout); err != nil {
-			err = errors.Join(err, sub.Unsubscribe()) // It would come here for ever.
+			err = errors.Join(err, sub.Unsubscribe()) // It would come here forever.
 		}
 	}
 	if err != nil {

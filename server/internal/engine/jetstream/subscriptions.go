@@ -50,7 +50,7 @@ func (e *Engine) SubscriptionAt(ctx context.Context, name string, revision uint6
 		if err != nil || s.Revision >= revision {
 			return s, err
 		}
-		// What another server wrote may be on its way here.
+		// What another server wrote may not have arrived yet.
 		if s, err = e.subscriptions.load(ctx, name); err == nil && s.Config.GetDeleting() {
 			return nil, engine.ErrSubscriptionNotFound
 		}

@@ -16,14 +16,14 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 )
 
-// writing is a batch on its way into a topic: as one record, or, in a topic with
+// writing is a batch that is being stored in a topic: as one record, or, in a topic with
 // DEDUPE_EVENT, as one for each event.
 type writing struct {
 	engine *Engine
 	topic  *engine.Topic
 	expect *engine.Expectation // nil: nothing is expected.
 	parts  []part
-	// sent is the only part, which is on its way. nil: nothing is.
+	// sent is the only part, which is in flight. nil: nothing is.
 	sent jetstream.PubAckFuture
 }
 

@@ -13,7 +13,7 @@ const (
 	// sayAgain is how often it is said that Pebble fails in the background.
 	sayAgain = 10 * time.Second
 	// retryPause is what Pebble waits before it tries again, which it would do at
-	// once and for ever.
+	// once and forever.
 	retryPause = 250 * time.Millisecond
 )
 

@@ -22,10 +22,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TypeRevisions is revisions of event types that a server was given together and
+// TypeRevisions is revisions of event types that came into force together and
 // that no server on this storage was given before, numbered from 1 on. They are
 // stored before an event is checked against them, so that what a stored event
-// names can be shown, and stay for ever. In JetStream it is a value of the
+// names can be shown, and stay forever. In JetStream it is a value of the
 // key-value bucket `tidings-types`, under `revisions.` and its number in decimal:
 // of two servers that store some at the same time, one creates the key.
 type TypeRevisions struct {

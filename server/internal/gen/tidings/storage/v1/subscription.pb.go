@@ -637,7 +637,7 @@ type JournalChange_Advanced struct {
 }
 
 type JournalChange_Settled struct {
-	// Events were settled for good.
+	// Events were settled permanently.
 	Settled *JournalSettled `protobuf:"bytes,6,opt,name=settled,proto3,oneof"`
 }
 
@@ -813,7 +813,7 @@ func (x *JournalReset) GetSought() *JournalSought {
 // JournalRestored is part of a state.
 type JournalRestored struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Events on their way.
+	// Unsettled events.
 	Events []*JournalEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Events that were settled in another way than by the ack of their first
 	// delivery, as far as they are remembered, in the order in which they were.
@@ -866,7 +866,7 @@ func (x *JournalRestored) GetOutcomes() []*JournalOutcome {
 	return nil
 }
 
-// JournalEvent is an event on its way.
+// JournalEvent is an unsettled event.
 type JournalEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its sequence.
@@ -1071,7 +1071,7 @@ func (x *JournalOutcome) GetAction() JournalAction {
 // JournalDelivered is events that were delivered to one consumer.
 type JournalDelivered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Their sequences. One that isn't on its way is new, and the position moves
+	// Their sequences. One that isn't unsettled is new, and the position moves
 	// after it.
 	Sequences []int64 `protobuf:"varint,1,rep,packed,name=sequences,proto3" json:"sequences,omitempty"`
 	// The hashes of their partition keys, as many; or none where the order isn't
@@ -1253,7 +1253,7 @@ func (x *JournalAdvanced) GetGap() *v1.Gap {
 	return nil
 }
 
-// JournalSettled is events that were settled for good in the same way.
+// JournalSettled is events that were settled permanently in the same way.
 type JournalSettled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Their sequences.
@@ -1631,7 +1631,7 @@ func (x *JournalRedriven) GetKeys() []uint64 {
 	return nil
 }
 
-// JournalSought is that the subscription was moved: what was on its way isn't
+// JournalSought is that the subscription was moved: what was unsettled isn't
 // any more, except for what becomes a dead letter.
 type JournalSought struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
