@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -89,7 +90,7 @@ func (o *owner) store(f filing) error {
 }
 
 func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, error) {
-	e, err := o.onItsWay(letter.Sequence)
+	e, err := o.inFlight(letter.Sequence)
 	if err != nil {
 		return engine.DeadLetter{}, err
 	}
@@ -114,3 +115,42 @@ func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, err
 	})
 	return engine.DeadLetter{Sequence: letter.Sequence, Data: data}, err
 }
+
+// deadLetter returns a dead letter of the subscription and its event, or
+// engine.ErrRecordNotFound.
+func (o *owner) deadLetter(sequence int64) (*storagev1.DeadLetterRecord, event, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
+	defer cancel()
+	stored, err := o.hub.engine.DeadLetter(ctx, o.subscription, sequence)
+	if err != nil {
+		return nil, event{}, err
+	}
+	letter, err := DecodeDeadLetter(stored.Data)
+	if err != nil {
+		return nil, event{}, fmt.Errorf("dead letter of event %d: %w", sequence, err)
+	}
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(letter.GetEvent())
+	if err != nil {
+		return nil, event{}, err
+	}
+	after, ok := eventlog.ParseCursor(o.subscription.Config.GetTopicUid(), letter.GetCursor())
+	if !ok {
+		return nil, event{}, fmt.Errorf("dead letter of event %d: its cursor is not one", sequence)
+	}
+	return letter, event{raw: raw, sequence: sequence, after: after, publishTime: letter.GetPublishTime().AsTime(), revision: letter.GetSchemaRevision()}, nil
+}
+
+// DecodeDeadLetter decodes what the engine has of a dead letter.
+func DecodeDeadLetter(data []byte) (*storagev1.DeadLetterRecord, error) {
+	letter := new(storagev1.DeadLetterRecord)
+	if err := proto.Unmarshal(data, letter); err != nil {
+		return nil, err
+	}
+	if letter.GetFormat() != deadLetterFormat {
+		return nil, fmt.Errorf("form %d is not known: a later release wrote it", letter.GetFormat())
+	}
+	return letter, nil
+}
+
+// deadLetterFormat is the form of dead letters that this release writes.
+const deadLetterFormat = 1

@@ -131,7 +131,7 @@ func (h *Hub) own(ctx context.Context, s *engine.Subscription, r request) (*resp
 		h.ended.Go(o.run, guard.Log(h.log, "ending an owner"))
 	}
 	h.mu.Unlock()
-	return o.call(ctx, r)
+	return o.mailbox.call(ctx, r)
 }
 
 // disown forgets an owner that has ended.

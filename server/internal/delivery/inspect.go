@@ -49,14 +49,10 @@ func (r *inspectRequest) serve(o *owner, c *call, _ time.Time) {
 		BlockedEvents:  int64(known.Blocked),
 		BlockedKeys:    int64(known.BlockedKeys),
 		LatestGap:      known.LatestGap,
+		Consumers:      o.sessions.consumers(),
 	}
 	if o.usedAt != 0 {
 		statistics.LatestUseTime = timestamppb.New(time.UnixMilli(o.usedAt))
-	}
-	for _, s := range o.sessions {
-		if !s.once {
-			statistics.Consumers++
-		}
 	}
 	redriven := o.machine.Redriven()
 	response := &response{statistics: statistics}

@@ -58,7 +58,7 @@ func (r *redriveRequest) serve(o *owner, c *call, _ time.Time) {
 		}
 		// Nobody else deletes dead letters: what is there is one until this
 		// owner changes it.
-		letter, e, err := o.events.deadLetter(sequence)
+		letter, e, err := o.deadLetter(sequence)
 		if errors.Is(err, engine.ErrRecordNotFound) {
 			continue
 		}

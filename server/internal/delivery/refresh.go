@@ -36,5 +36,5 @@ func (r *refreshRequest) serve(o *owner, c *call, _ time.Time) {
 			return
 		}
 	}
-	o.replyAfterBarrier(c, new(response))
+	o.sessions.replyAfterBarrier(c, new(response))
 }

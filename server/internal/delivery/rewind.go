@@ -27,5 +27,5 @@ func (o *owner) rewind(ctx context.Context) error {
 	}
 	o.log.Error("the topic has lost events that were delivered: going back to its end", "topic", o.topic.Name, "position", position, "end", state.End)
 	o.machine.Rewind(state.End, &tidingsv1.Gap{FirstSequence: state.End, NextSequence: position}, time.Now().UnixMilli())
-	return o.compact()
+	return o.journal.compact(o.machine)
 }

@@ -57,7 +57,7 @@ func (h *Hub) call(ctx context.Context, s *engine.Subscription, r request) (*res
 
 func (h *Hub) callOnce(ctx context.Context, s *engine.Subscription, r request) (*response, error) {
 	if o := h.owned(s); o != nil {
-		return o.call(ctx, r)
+		return o.mailbox.call(ctx, r)
 	}
 	// A session's request is answered by who has the session. That is no
 	// reason to become the owner.

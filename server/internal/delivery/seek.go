@@ -41,10 +41,8 @@ func (r *seekRequest) serve(o *owner, c *call, now time.Time) {
 	previous := o.machine.SeekTo(r.sequence, r.notBefore, r.id)
 	if o.machine.Generation() != generation {
 		o.matched = o.machine.Position()
-		o.restartFeed()
-		for _, s := range o.sessions {
-			s.events, s.bytes = 0, 0
-		}
+		o.feed.stop()
+		o.sessions.creditAll()
 	}
-	o.replyAfterBarrier(c, &response{previous: previous})
+	o.sessions.replyAfterBarrier(c, &response{previous: previous})
 }

@@ -86,7 +86,7 @@ func (r *settleRequest) serve(o *owner, c *call, now time.Time) {
 		if s.Extend == 0 {
 			var freed lease.Freed
 			result.Status, freed = o.machine.Settle(s, now.UnixMilli())
-			o.credit(freed)
+			o.sessions.credit(freed)
 			continue
 		}
 		var deadline int64

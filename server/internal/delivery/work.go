@@ -16,12 +16,12 @@ func (o *owner) work() error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	for {
-		var batches <-chan *batch
-		if o.wanting() && o.feed != nil && !o.feed.started() {
-			batches = o.feed.batches
+		var batches <-chan *feedBatch
+		if o.wanting() && o.feed.current == nil {
+			batches = o.feed.batches // nil unless it runs.
 		}
 		select {
-		case c := <-o.mailbox:
+		case c := <-o.mailbox.calls:
 			o.serve(c)
 		case b := <-batches:
 			o.feed.begin(b)
@@ -52,12 +52,7 @@ func (o *owner) work() error {
 
 // wanting reports whether new events could be delivered.
 func (o *owner) wanting() bool {
-	return len(o.waiting) > 0 && o.delivers() && o.machine.CanAdmit()
-}
-
-// delivers reports whether the subscription delivers at all.
-func (o *owner) delivers() bool {
-	return o.topic != nil && o.matcher != nil && !o.subscription.Config.GetPaused()
+	return len(o.sessions.waiting) > 0 && o.delivers() && o.machine.CanAdmit()
 }
 
 // turn serves the other calls that are there, decides, writes the journal and
@@ -65,7 +60,7 @@ func (o *owner) delivers() bool {
 func (o *owner) turn() error {
 	for range turnCalls {
 		select {
-		case c := <-o.mailbox:
+		case c := <-o.mailbox.calls:
 			o.serve(c)
 			continue
 		default:
@@ -73,7 +68,7 @@ func (o *owner) turn() error {
 		break
 	}
 	now := time.Now()
-	o.machine.Expire(now.UnixMilli(), turnExpiries, o.credit)
+	o.machine.Expire(now.UnixMilli(), turnExpiries, o.sessions.credit)
 	if err := o.dispatch(now); err != nil {
 		return err
 	}
@@ -82,15 +77,11 @@ func (o *owner) turn() error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	for _, r := range o.replies {
-		r.send()
+	o.outbox.send(&o.hub.ended)
+	for _, s := range o.sessions.overdue(now) {
+		o.forget(s)
 	}
-	o.replies = o.replies[:0]
-	for _, b := range o.backlogs {
-		o.hub.ended.Go(b.run, b.failed)
-	}
-	o.backlogs = nil
-	o.liftBarriers(now)
+	o.sessions.liftBarriers()
 	return o.bury()
 }
 
@@ -103,16 +94,7 @@ const turnExpiries = 2000
 const (
 	writeTimeout      = 3 * time.Second
 	aloneWriteTimeout = 10 * time.Second
-	compactTimeout    = 10 * time.Second
 )
-
-// reply replies to a call once the journal is written.
-func (o *owner) reply(c *call, r *response) {
-	o.replies = append(o.replies, reply{c, r})
-}
-
-// refuse is reply, with one of ownerErrors.
-func (o *owner) refuse(c *call, err error) { o.reply(c, &response{err: err}) }
 
 // untilNext is the time until there is something to do that nobody asks for.
 func (o *owner) untilNext() time.Duration {
@@ -125,20 +107,7 @@ func (o *owner) untilNext() time.Duration {
 	if due, ok := o.machine.NextDue(now.UnixMilli()); ok {
 		next = earlier(next, time.UnixMilli(due))
 	}
-	for _, p := range o.waiting {
-		next = earlier(next, p.until)
-	}
-	for _, b := range o.barriers {
-		next = earlier(next, b.until)
-	}
-	return max(next.Sub(now), 0)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+	return max(o.sessions.next(next).Sub(now), 0)
 }
 
 func (o *owner) serve(c *call) {
@@ -155,8 +124,10 @@ func (o *owner) maintain() error {
 		return err
 	}
 	now := time.Now()
-	o.forgetSilent(now)
-	if len(o.sessions) > 0 {
+	for _, s := range o.sessions.silent(now) {
+		o.forget(s)
+	}
+	if len(o.sessions.named) > 0 {
 		o.use(now)
 		return nil
 	}
@@ -164,33 +135,6 @@ func (o *owner) maintain() error {
 		return nil
 	}
 	return o.giveUp()
-}
-
-// reload takes note of what became of the subscription and its topic.
-func (o *owner) reload() error {
-	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
-	defer cancel()
-	present, err := o.hub.engine.Subscription(ctx, o.subscription.Name)
-	if err != nil {
-		return err
-	}
-	gone := false
-	select {
-	case <-o.topicGone:
-		gone = true
-	default:
-	}
-	if !gone && present.Revision <= o.subscription.Revision {
-		return nil
-	}
-	return o.configure(ctx, present)
-}
-
-// reconfigure takes note of the topic and of the types that are in force now.
-func (o *owner) reconfigure() error {
-	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
-	defer cancel()
-	return o.configure(ctx, o.subscription)
 }
 
 // use notes that the subscription is used.
@@ -208,12 +152,9 @@ func (o *owner) giveUp() error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	for _, r := range o.replies {
-		r.send()
-	}
-	o.replies = nil
-	if o.written > o.snapshotSize {
-		if err := o.compact(); err != nil {
+	o.outbox.sendReplies()
+	if o.journal.grown() {
+		if err := o.journal.compact(o.machine); err != nil {
 			return err
 		}
 	}
