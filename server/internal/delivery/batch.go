@@ -68,7 +68,7 @@ func (b *batchRun) next() (e event, key uint64, ok bool, err error) {
 	for {
 		sequence, again := o.machine.Next(b.now.UnixMilli())
 		if again {
-			e, err = o.inFlight(sequence)
+			e, err = o.trackedEvent(sequence)
 			if !errors.Is(err, engine.ErrRecordNotFound) {
 				return e, 0, err == nil, err
 			}
@@ -109,8 +109,8 @@ func (o *owner) remove(sequence int64) {
 	}
 }
 
-// inFlight returns an event that is in flight.
-func (o *owner) inFlight(sequence int64) (event, error) {
+// trackedEvent returns an event that the machine tracks.
+func (o *owner) trackedEvent(sequence int64) (event, error) {
 	if o.machine.IsRedriven(sequence) {
 		_, e, err := o.deadLetter(sequence)
 		return e, err
@@ -118,7 +118,7 @@ func (o *owner) inFlight(sequence int64) (event, error) {
 	return o.cache.event(o.topic, sequence)
 }
 
-// fits reports whether an event fits the session's window and the answer.
+// fits reports whether an event fits the session's window and the reply.
 func (b *batchRun) fits(e event) bool {
 	if _, room := b.session.room(); int64(len(e.raw)) > room {
 		return false

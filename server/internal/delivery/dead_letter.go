@@ -17,80 +17,82 @@ import (
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
-// filing is dead letters to be stored, and others to be deleted, at once.
-type filing struct {
-	letters []engine.DeadLetter
-	gone    []int64
-	filed   []int64 // The events that it is about.
+// deadLetterChanges are dead letters to be stored, and others to be deleted, at
+// once.
+type deadLetterChanges struct {
+	put   []engine.DeadLetter
+	gone  []int64
+	filed []int64 // The events of both.
 }
 
-// maxBuried and maxBuriedBytes bound the dead letters that are stored at once.
+// maxDeadLetters and maxDeadLetterBytes bound the dead letters that are stored at
+// once.
 const (
-	maxBuried      = 1000
-	maxBuriedBytes = 4 << 20
+	maxDeadLetters     = 1000
+	maxDeadLetterBytes = 4 << 20
 )
 
-// file returns what became a dead letter, and the dead letters of what was
-// redriven and settled: of either as many as may be stored at once.
-func (o *owner) file() (f filing, err error) {
+// deadLetterChanges returns what became a dead letter, and the dead letters of
+// what was redriven and settled: of either as many as may be stored at once.
+func (o *owner) deadLetterChanges() (c deadLetterChanges, err error) {
 	size := 0
 	for letter := range o.machine.Dying() {
-		if len(f.letters) >= maxBuried || size >= maxBuriedBytes {
-			return f, nil
+		if len(c.put) >= maxDeadLetters || size >= maxDeadLetterBytes {
+			return c, nil
 		}
-		f.filed = append(f.filed, letter.Sequence)
+		c.filed = append(c.filed, letter.Sequence)
 		entry, err := o.deadLetterEntry(letter)
 		if errors.Is(err, engine.ErrRecordNotFound) {
 			o.log.Error("retention removed an event before it could become a dead letter", "sequence", letter.Sequence)
 			continue
 		}
 		if err != nil {
-			return f, err
+			return c, err
 		}
-		f.letters = append(f.letters, entry)
+		c.put = append(c.put, entry)
 		size += len(entry.Data)
 	}
 	for sequence := range o.machine.Done() {
-		if len(f.gone) >= maxBuried {
+		if len(c.gone) >= maxDeadLetters {
 			break
 		}
-		f.gone = append(f.gone, sequence)
-		f.filed = append(f.filed, sequence)
+		c.gone = append(c.gone, sequence)
+		c.filed = append(c.filed, sequence)
 	}
-	return f, nil
+	return c, nil
 }
 
-// bury stores what became a dead letter and deletes the dead letters of what
-// was redriven and settled, where the engine doesn't do that with the journal.
-// The journal has said so already; what isn't done when the server ends, the next
-// owner does.
-func (o *owner) bury() error {
+// fileDeadLetters stores what became a dead letter and deletes the dead letters
+// of what was redriven and settled, where the engine doesn't do that with the
+// journal. The journal has said so already; what isn't done when the server ends,
+// the next owner does.
+func (o *owner) fileDeadLetters() error {
 	if o.hub.engine.Features().OneCommit {
 		return nil
 	}
 	for {
-		f, err := o.file()
-		if err != nil || len(f.filed) == 0 {
+		changes, err := o.deadLetterChanges()
+		if err != nil || len(changes.filed) == 0 {
 			return err
 		}
-		if err := o.store(f); err != nil {
+		if err := o.storeDeadLetters(changes); err != nil {
 			return err
 		}
-		o.machine.Filed(f.filed...) // Written with what comes next.
+		o.machine.Filed(changes.filed...) // Written with what comes next.
 	}
 }
 
-func (o *owner) store(f filing) error {
+func (o *owner) storeDeadLetters(c deadLetterChanges) error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.hub.writeTimeout)
 	defer cancel()
-	if err := o.hub.engine.PutDeadLetters(ctx, o.subscription, f.letters); err != nil || len(f.gone) == 0 {
+	if err := o.hub.engine.PutDeadLetters(ctx, o.subscription, c.put); err != nil || len(c.gone) == 0 {
 		return err
 	}
-	return o.hub.engine.DeleteDeadLetters(ctx, o.subscription, f.gone...)
+	return o.hub.engine.DeleteDeadLetters(ctx, o.subscription, c.gone...)
 }
 
 func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, error) {
-	e, err := o.inFlight(letter.Sequence)
+	e, err := o.trackedEvent(letter.Sequence)
 	if err != nil {
 		return engine.DeadLetter{}, err
 	}

@@ -22,7 +22,7 @@ func (o *owner) dispatch(now time.Time) error {
 	for i, p := range waiting {
 		s := o.sessions.named[p.session]
 		if s == nil {
-			o.refuse(p.call, o.sessionError())
+			o.outbox.refuse(p.call, o.sessionError())
 			continue
 		}
 		if p.call.ctx.Err() != nil {
@@ -30,27 +30,28 @@ func (o *owner) dispatch(now time.Time) error {
 		}
 		if s.resized {
 			s.resized = false
-			o.reply(p.call, &response{window: s.window})
+			o.outbox.reply(p.call, &response{window: s.window})
 			continue
 		}
 		if more && o.topic != nil {
 			b := &batchRun{owner: o, session: s, limits: p.leaseRequest, now: now}
 			var err error
 			if more, err = b.fill(); err != nil {
-				o.sessions.waiting = append(kept, waiting[i:]...)
+				kept = append(kept, waiting[i:]...)
+				o.sessions.waiting = kept
 				return err
 			}
 			if b.count > 0 {
 				s.unsent, s.batchBytes = b.refs, len(b.encoded)
-				o.reply(p.call, &response{deliveries: b.encoded})
+				o.outbox.reply(p.call, &response{deliveries: b.encoded})
 				continue
 			}
 		}
 		switch {
 		case o.topic == nil:
-			o.refuse(p.call, engine.ErrTopicNotFound)
+			o.outbox.refuse(p.call, engine.ErrTopicNotFound)
 		case o.givesUp(p, s, now):
-			o.reply(p.call, new(response))
+			o.outbox.reply(p.call, new(response))
 		default:
 			kept = append(kept, p)
 		}

@@ -40,7 +40,7 @@ func (h *Hub) ExpireIdle(now time.Time) {
 		if idle == nil || now.Sub(s.Config.GetUpdateTime().AsTime()) < idle.AsDuration() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
 		err := h.expire(ctx, s, now)
 		cancel()
 		if err != nil && !errors.Is(err, engine.ErrSubscriptionNotFound) && !errors.Is(err, engine.ErrRevision) {

@@ -2,9 +2,9 @@
 //
 // A subscription is owned by one server at a time. The owner keeps what is
 // leased, retried, blocked and dead in memory (package lease), and in a journal,
-// which it writes before it sends a delivery or answers a settlement. Two
+// which it writes before it sends a delivery or replies to a settlement. Two
 // servers can't write the same journal: the second one ends the first. The
-// other servers ask the owner.
+// other servers call the owner, over the engine.
 package delivery
 
 import (
@@ -33,8 +33,8 @@ var (
 	ErrFilter = errors.New("the filter can't be used")
 )
 
-// MaxUnsettled is how many events of a subscription can be on their way at a
-// time.
+// MaxUnsettled is how many events of a subscription can be leased, wait to be
+// delivered again or be blocked at a time.
 const MaxUnsettled = lease.MaxTracked
 
 // Config is what New needs. Every field but TypesChanged is required.
@@ -81,8 +81,8 @@ func New(cfg Config) *Hub {
 		quit:         make(chan struct{}),
 		writeTimeout: writeTimeout,
 	}
-	if h.engine.Alone() {
-		h.writeTimeout = aloneWriteTimeout
+	if h.engine.Exclusive() {
+		h.writeTimeout = exclusiveWriteTimeout
 	}
 	if h.typesChanged == nil {
 		h.typesChanged = func() <-chan struct{} { return nil }

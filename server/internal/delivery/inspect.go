@@ -59,7 +59,7 @@ func (r *inspectRequest) serve(o *owner, c *call, _ time.Time) {
 	if !r.statisticsOnly {
 		response.redriven = redriven
 	}
-	o.backlogs = append(o.backlogs, backlog{
+	o.outbox.backlogs = append(o.outbox.backlogs, backlog{
 		reply:  reply{c, response},
 		engine: o.hub.engine, subscription: o.subscription, topic: o.topic,
 		oldest: known.Oldest, position: o.machine.Position(), redriven: len(redriven), timeout: o.hub.writeTimeout, log: o.log,

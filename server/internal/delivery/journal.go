@@ -50,12 +50,12 @@ func (j *journal) restore(ctx context.Context, m *lease.Machine) error {
 
 // write stores changes of a machine, at least one, and with them, where the
 // engine can, its dead letters. Where the journal has become long it is compacted.
-func (j *journal) write(ctx context.Context, m *lease.Machine, changes []*storagev1.JournalChange, f filing) error {
+func (j *journal) write(ctx context.Context, m *lease.Machine, changes []*storagev1.JournalChange, letters deadLetterChanges) error {
 	entries, size, err := encodeEntries(lease.Entries(changes, j.chunkBytes))
 	if err != nil {
 		return err
 	}
-	if err := j.Append(ctx, entries, f.letters, f.gone); err != nil {
+	if err := j.Append(ctx, entries, letters.put, letters.gone); err != nil {
 		return err
 	}
 	j.written += size

@@ -33,7 +33,7 @@ type owner struct {
 	types        *schema.Set     // With which the matcher was compiled.
 	typesChanged <-chan struct{} // Closed once others are in force.
 	matcher      *filter.Matcher // nil where the filter can't be used.
-	matched      int64           // It has let through what is in flight from this sequence on.
+	matched      int64           // It has let through the tracked events from this sequence on.
 
 	machine  *lease.Machine
 	journal  *journal
@@ -41,7 +41,7 @@ type owner struct {
 	cache    *cache
 	feed     *feed
 	sessions *sessions
-	*outbox
+	outbox   *outbox
 
 	again     bool   // The next turn has something to do, whatever comes.
 	scratch   []byte // For a Delivery in the making.
@@ -81,8 +81,8 @@ func (o *owner) run() error {
 	stop := func() {}
 	// Where it panics the next owner begins with what the journal has.
 	err := guard.Do(func() (err error) {
-		if err = o.open(); err == nil && !o.hub.engine.Alone() {
-			stop, err = o.hub.engine.Answer(o.subscription, o.receive)
+		if err = o.open(); err == nil && !o.hub.engine.Exclusive() {
+			stop, err = o.hub.engine.Serve(o.subscription, o.receive)
 		}
 		if err == nil {
 			err = o.work()
@@ -158,7 +158,7 @@ func (o *owner) open() error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
-	return o.bury() // Before anybody asks for the dead letters.
+	return o.fileDeadLetters() // Before anybody asks for the dead letters.
 }
 
 // openTimeout bounds opening: a journal is compacted long before it takes so
@@ -168,27 +168,27 @@ const openTimeout = 30 * time.Second
 // write stores what changed in the journal, and with it, where the engine can,
 // what becomes of dead letters.
 func (o *owner) write(ctx context.Context) error {
-	var f filing
+	var letters deadLetterChanges
 	if o.hub.engine.Features().OneCommit {
 		var err error
-		if f, err = o.file(); err != nil {
+		if letters, err = o.deadLetterChanges(); err != nil {
 			return err
 		}
-		o.machine.Filed(f.filed...)
-		o.again = o.again || len(f.filed) > 0 // There may be more.
+		o.machine.Filed(letters.filed...)
+		o.again = o.again || len(letters.filed) > 0 // There may be more.
 	}
 	changes := o.machine.Changes()
 	if len(changes) == 0 {
 		return o.confirm(ctx)
 	}
-	return o.journal.write(ctx, o.machine, changes, f)
+	return o.journal.write(ctx, o.machine, changes, letters)
 }
 
 // confirm makes sure, where somebody waits for a reply and nothing is to be
 // written, that no other server has become the owner: this one may have stood
 // still for long, and know nothing of what happened since.
 func (o *owner) confirm(ctx context.Context) error {
-	if o.outbox.empty() && len(o.sessions.barriers) == 0 || o.hub.engine.Alone() {
+	if o.outbox.empty() && len(o.sessions.barriers) == 0 || o.hub.engine.Exclusive() {
 		return nil
 	}
 	return o.journal.Check(ctx)

@@ -44,7 +44,7 @@ type redriveRequest struct{ sequences []int64 }
 
 func (r *redriveRequest) serve(o *owner, c *call, _ time.Time) {
 	if o.topic == nil {
-		o.refuse(c, engine.ErrTopicNotFound)
+		o.outbox.refuse(c, engine.ErrTopicNotFound)
 		return
 	}
 	response := new(response)
@@ -64,14 +64,14 @@ func (r *redriveRequest) serve(o *owner, c *call, _ time.Time) {
 		}
 		key, keyErr := keyHash(e.raw)
 		if err = errors.Join(err, keyErr); err != nil {
-			o.refuse(c, refusal(err))
+			o.outbox.refuse(c, refusal(err))
 			return
 		}
 		if o.machine.Redrive(sequence, letter.GetGeneration(), letter.GetDeliveries(), key) {
 			response.count++
 		}
 	}
-	o.reply(c, response)
+	o.outbox.reply(c, response)
 }
 
 // purgeRequest deletes dead letters.
@@ -90,15 +90,15 @@ func (r *purgeRequest) serve(o *owner, c *call, _ time.Time) {
 		case err == nil:
 			there = append(there, sequence)
 		case !errors.Is(err, engine.ErrRecordNotFound):
-			o.refuse(c, refusal(err))
+			o.outbox.refuse(c, refusal(err))
 			return
 		}
 	}
 	if len(there) > 0 { // Together: each alone would wait for the disk.
 		if err := o.hub.engine.DeleteDeadLetters(ctx, o.subscription, there...); err != nil {
-			o.refuse(c, refusal(err))
+			o.outbox.refuse(c, refusal(err))
 			return
 		}
 	}
-	o.reply(c, &response{count: int64(len(there))})
+	o.outbox.reply(c, &response{count: int64(len(there))})
 }

@@ -32,7 +32,7 @@ func (r *refreshRequest) serve(o *owner, c *call, _ time.Time) {
 			err = o.configure(ctx, present)
 		}
 		if err != nil {
-			o.refuse(c, refusal(err))
+			o.outbox.refuse(c, refusal(err))
 			return
 		}
 	}

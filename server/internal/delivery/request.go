@@ -69,7 +69,7 @@ func repeatable(r request) bool {
 // bound is how long the caller of a request waits for the reply.
 func bound(r request) time.Duration {
 	if lease, ok := r.(*leaseRequest); ok {
-		return answerTimeout + lease.wait
+		return replyTimeout + lease.wait
 	}
-	return answerTimeout
+	return replyTimeout
 }

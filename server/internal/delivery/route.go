@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// answerTimeout bounds how long an owner takes, beyond the wait that it was
+	// replyTimeout bounds how long an owner takes, beyond the wait that it was
 	// asked for. One that takes longer is taken for dead.
-	answerTimeout = writeTimeout + time.Second
+	replyTimeout = writeTimeout + time.Second
 	// resendAfter is after how long a request that may be repeated is sent again.
 	resendAfter = time.Second
 	// movedWait is the time between calls of an owner that isn't one.
@@ -61,7 +61,7 @@ func (h *Hub) callOnce(ctx context.Context, s *engine.Subscription, r request) (
 	}
 	// A session's request is answered by who has the session. That is no
 	// reason to become the owner.
-	if h.engine.Alone() {
+	if h.engine.Exclusive() {
 		if belongsToSession(r) {
 			return nil, ErrUnavailable
 		}
@@ -110,12 +110,12 @@ func (h *Hub) callReplica(ctx context.Context, s *engine.Subscription, r request
 func (h *Hub) send(ctx context.Context, s *engine.Subscription, encoded []byte, repeatable bool) ([]byte, error) {
 	for repeatable {
 		bounded, cancel := context.WithTimeout(ctx, resendAfter)
-		reply, err := h.engine.Ask(bounded, s, encoded)
+		reply, err := h.engine.Call(bounded, s, encoded)
 		timedOut := bounded.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil || !timedOut {
 			return reply, err
 		}
 	}
-	return h.engine.Ask(ctx, s, encoded)
+	return h.engine.Call(ctx, s, encoded)
 }

@@ -88,10 +88,10 @@ func (s *sessions) remove(ended *session) {
 }
 
 // credit gives room back to who holds what is leased no more.
-func (s *sessions) credit(freed lease.Freed) {
-	if holder := s.holders[freed.Holder]; holder != nil {
+func (s *sessions) credit(c lease.Credit) {
+	if holder := s.holders[c.Holder]; holder != nil {
 		holder.events--
-		holder.bytes -= int64(freed.Size)
+		holder.bytes -= int64(c.Size)
 	}
 }
 

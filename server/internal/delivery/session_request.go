@@ -22,10 +22,10 @@ type attachRequest struct {
 func (r *attachRequest) serve(o *owner, c *call, now time.Time) {
 	switch {
 	case o.topic == nil:
-		o.refuse(c, engine.ErrTopicNotFound)
+		o.outbox.refuse(c, engine.ErrTopicNotFound)
 		return
 	case o.matcher == nil:
-		o.refuse(c, ErrFilter)
+		o.outbox.refuse(c, ErrFilter)
 		return
 	}
 	o.use(now)
@@ -35,23 +35,23 @@ func (r *attachRequest) serve(o *owner, c *call, now time.Time) {
 	for _, ref := range r.held {
 		response.results = append(response.results, &tidingsv1.SettlementResult{Status: o.hold(s, ref, now)})
 	}
-	o.reply(c, response)
+	o.outbox.reply(c, response)
 }
 
 // hold makes a lease count in the window of a session.
 func (o *owner) hold(s *session, ref lease.Ref, now time.Time) tidingsv1.SettlementStatus {
-	status, freed := o.machine.Hold(ref, s.holder, now.UnixMilli())
+	status, credit := o.machine.Hold(ref, s.holder, now.UnixMilli())
 	if status != tidingsv1.SettlementStatus_SETTLEMENT_STATUS_APPLIED {
 		return status
 	}
-	o.sessions.credit(freed)
-	if freed.Size == 0 { // Leased by an earlier owner.
+	o.sessions.credit(credit)
+	if credit.Size == 0 { // Leased by an earlier owner.
 		if e, err := o.cache.event(o.topic, ref.Sequence); err == nil {
-			freed.Size = int32(len(e.raw))
-			o.machine.SetSize(ref.Sequence, freed.Size)
+			credit.Size = int32(len(e.raw))
+			o.machine.SetSize(ref.Sequence, credit.Size)
 		}
 	}
-	s.charge(freed.Size)
+	s.charge(credit.Size)
 	return status
 }
 
@@ -69,7 +69,7 @@ type leaseRequest struct {
 func (r *leaseRequest) serve(o *owner, c *call, now time.Time) {
 	s := o.sessions.named[r.session]
 	if s == nil {
-		o.refuse(c, o.sessionError())
+		o.outbox.refuse(c, o.sessionError())
 		return
 	}
 	o.use(now)
@@ -94,11 +94,11 @@ type resizeRequest struct {
 func (r *resizeRequest) serve(o *owner, c *call, _ time.Time) {
 	s := o.sessions.named[r.session]
 	if s == nil {
-		o.refuse(c, o.sessionError())
+		o.outbox.refuse(c, o.sessionError())
 		return
 	}
 	s.window, s.resized = r.window, true
-	o.reply(c, new(response))
+	o.outbox.reply(c, new(response))
 }
 
 // detachRequest ends a session. Its leases stay, but for those that weren't sent.
@@ -114,14 +114,14 @@ func (r *detachRequest) serve(o *owner, c *call, now time.Time) {
 		}
 		o.forget(s)
 	}
-	o.reply(c, new(response))
+	o.outbox.reply(c, new(response))
 }
 
 // takeBack releases what was leased to a session and never sent.
 func (o *owner) takeBack(s *session, now time.Time) {
 	for _, ref := range s.unsent {
-		_, freed := o.machine.Settle(lease.Settlement{Ref: ref, Action: lease.Release}, now.UnixMilli())
-		o.sessions.credit(freed)
+		_, credit := o.machine.Settle(lease.Settlement{Ref: ref, Action: lease.Release}, now.UnixMilli())
+		o.sessions.credit(credit)
 	}
 	s.unsent = nil
 }

@@ -67,8 +67,8 @@ func (h *Hub) settle(ctx context.Context, s *engine.Subscription, settlements []
 }
 
 // newResults returns results, and what they point to.
-func newResults(count int) ([]*tidingsv1.SettlementResult, []tidingsv1.SettlementResult) {
-	results, made := make([]*tidingsv1.SettlementResult, count), make([]tidingsv1.SettlementResult, count)
+func newResults(count int) (results []*tidingsv1.SettlementResult, made []tidingsv1.SettlementResult) {
+	results, made = make([]*tidingsv1.SettlementResult, count), make([]tidingsv1.SettlementResult, count)
 	for i := range made {
 		results[i] = &made[i]
 	}
@@ -84,9 +84,9 @@ func (r *settleRequest) serve(o *owner, c *call, now time.Time) {
 	for i, s := range r.settlements {
 		result := &made[i]
 		if s.Extend == 0 {
-			var freed lease.Freed
-			result.Status, freed = o.machine.Settle(s, now.UnixMilli())
-			o.sessions.credit(freed)
+			var credit lease.Credit
+			result.Status, credit = o.machine.Settle(s, now.UnixMilli())
+			o.sessions.credit(credit)
 			continue
 		}
 		var deadline int64
@@ -95,5 +95,5 @@ func (r *settleRequest) serve(o *owner, c *call, now time.Time) {
 			result.Deadline = timestamppb.New(time.UnixMilli(deadline))
 		}
 	}
-	o.reply(c, &response{results: results})
+	o.outbox.reply(c, &response{results: results})
 }

@@ -109,11 +109,11 @@ func (h *Hub) ping(s *engine.Subscription, of watched, w *watch) error {
 			return nil
 		}
 		ctx, cancel := context.WithTimeout(w.lost, pingTimeout)
-		reply, err := h.engine.Ask(ctx, s, ping)
+		reply, err := h.engine.Call(ctx, s, ping)
 		cancel()
 		if err != nil {
 			if w.lost.Err() == nil && !errors.Is(err, engine.ErrUnavailable) {
-				h.takeForDead(of.uid)
+				h.markDead(of.uid)
 			}
 			return nil // So it is lost.
 		}
@@ -132,8 +132,8 @@ func (h *Hub) ping(s *engine.Subscription, of watched, w *watch) error {
 	}
 }
 
-// takeForDead remembers that the owner of a subscription doesn't answer.
-func (h *Hub) takeForDead(uid uint64) {
+// markDead remembers that the owner of a subscription doesn't answer.
+func (h *Hub) markDead(uid uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.dead[uid] = time.Now()

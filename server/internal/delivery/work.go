@@ -82,18 +82,18 @@ func (o *owner) turn() error {
 		o.forget(s)
 	}
 	o.sessions.liftBarriers()
-	return o.bury()
+	return o.fileDeadLetters()
 }
 
 // turnExpiries bounds the leases that end in a turn.
 const turnExpiries = 2000
 
 // An owner that waits longer than this for the storage ends: its callers make
-// another one, which may have a better way to it. What a lone server writes only
-// its own disk can hold up.
+// another one, which may have a better way to it. Where the storage is exclusive,
+// only the server's own disk can hold a write up.
 const (
-	writeTimeout      = 3 * time.Second
-	aloneWriteTimeout = 10 * time.Second
+	writeTimeout          = 3 * time.Second
+	exclusiveWriteTimeout = 10 * time.Second
 )
 
 // untilNext is the time until there is something to do that nobody asks for.
@@ -112,7 +112,7 @@ func (o *owner) untilNext() time.Duration {
 
 func (o *owner) serve(c *call) {
 	if c.request == nil {
-		o.refuse(c, errUnknownRequest)
+		o.outbox.refuse(c, errUnknownRequest)
 		return
 	}
 	c.request.serve(o, c, time.Now())

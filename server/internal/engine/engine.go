@@ -239,19 +239,19 @@ type Schemas interface {
 	SchemaFile(ctx context.Context, hash string) ([]byte, error)
 }
 
-// Owners lets the servers that share a storage ask each other about
+// Owners lets the servers that share a storage call each other about
 // subscriptions.
 type Owners interface {
-	// Alone says that no other server can use this storage.
-	Alone() bool
-	// Answer calls handle with each request that another server sends about a
+	// Exclusive reports whether no other server can use this storage.
+	Exclusive() bool
+	// Serve calls handle with each request that another server sends about a
 	// subscription. handle is called in one goroutine; reply may be called from
-	// any, once. stop ends it, having had what came until then handled: who
-	// asked would wait for an answer in vain.
-	Answer(s *Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error)
-	// Ask sends a request to the server that answers for a subscription. It
-	// returns ErrNobody where there is none.
-	Ask(ctx context.Context, s *Subscription, request []byte) ([]byte, error)
+	// any, once. stop ends it, having had what came until then handled: its caller
+	// would wait for a reply in vain.
+	Serve(s *Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error)
+	// Call sends a request to the server that serves a subscription and returns
+	// its reply. It returns ErrNobody where there is none.
+	Call(ctx context.Context, s *Subscription, request []byte) ([]byte, error)
 }
 
 // Sync is what a change waits for before its call returns.

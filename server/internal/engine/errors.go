@@ -40,7 +40,7 @@ var (
 	ErrUnsupported = errors.New("the storage can't do that")
 	// ErrTooLarge: it is larger than MaxRecordBytes.
 	ErrTooLarge = errors.New("the record is too large")
-	// ErrNobody: no server answers for the subscription.
+	// ErrNobody: no server serves the subscription.
 	ErrNobody = errors.New("no server answers")
 )
 

@@ -237,7 +237,7 @@ func (m *Machine) checkNew(sequence int64) error {
 	return m.checkAbsent(sequence)
 }
 
-// checkAbsent checks that an event isn't on its way and may be.
+// checkAbsent checks that an event isn't tracked and may be.
 func (m *Machine) checkAbsent(sequence int64) error {
 	if sequence < 1 || sequence == math.MaxInt64 {
 		return fmt.Errorf("%w: %d is the sequence of no event", ErrJournal, sequence)
@@ -262,7 +262,7 @@ func (m *Machine) leasedEntry(sequence int64, what string) (*entry, error) {
 }
 
 func unknown(sequence int64, what string) error {
-	return fmt.Errorf("%w: event %d %s and isn't on its way", ErrJournal, sequence, what)
+	return fmt.Errorf("%w: event %d %s and isn't tracked", ErrJournal, sequence, what)
 }
 
 func inState(e *entry, what string) error {

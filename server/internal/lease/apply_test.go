@@ -141,7 +141,7 @@ func useAll(m *Machine) {
 		m.Settle(Settlement{Ref: ref, Action: Retry}, testNow)
 		m.Remove(sequence)
 	}
-	m.Expire(math.MaxInt64, math.MaxInt, func(Freed) {})
+	m.Expire(math.MaxInt64, math.MaxInt, func(Credit) {})
 	for {
 		sequence, ok := m.Next(math.MaxInt64)
 		if !ok {

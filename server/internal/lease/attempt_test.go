@@ -74,7 +74,7 @@ func TestAttemptsAndReasons(t *testing.T) {
 			t.Fatalf("delivery %d is %+v, want %+v", i+1, delivery, want)
 		}
 		if step.action == expired {
-			m.Expire(now+1000, 1, func(Freed) {})
+			m.Expire(now+1000, 1, func(Credit) {})
 		} else {
 			m.Settle(Settlement{Ref: ref, Action: step.action, Delay: step.delay, Reason: step.says}, now)
 		}
@@ -108,7 +108,7 @@ func TestDeadLetters(t *testing.T) {
 	end := func(sequence, now int64, action storagev1.JournalAction, reason string) {
 		ref, _ := mustDeliver(t, m, sequence, 0, now)
 		if action == expired {
-			m.Expire(now+10_000, math.MaxInt, func(Freed) {})
+			m.Expire(now+10_000, math.MaxInt, func(Credit) {})
 			return
 		}
 		m.Settle(Settlement{Ref: ref, Action: action, Reason: reason}, now)
@@ -139,14 +139,14 @@ func TestDeadLetters(t *testing.T) {
 			i++
 		}
 		if i != len(want) || m.Len() != len(want) {
-			t.Errorf("%d dead letters, %d on their way", i, m.Len())
+			t.Errorf("%d dead letters, %d tracked", i, m.Len())
 		}
 		for range m.Dying() {
 			break // It may be left early.
 		}
 		m.Filed(1, 2, 3, 4, 5)
 		if m.Len() != 0 {
-			t.Errorf("%d on their way after they were filed", m.Len())
+			t.Errorf("%d tracked after they were filed", m.Len())
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestActionsThatAreNotAConsumers(t *testing.T) {
 	m := New(tidingsv1.Ordering_ORDERING_NONE, testPolicy, 1)
 	ref, _ := mustDeliver(t, m, 1, 0, testNow)
 	for _, action := range []storagev1.JournalAction{-1, 0, expired, removed, 99} {
-		if status, freed := m.Settle(Settlement{Ref: ref, Action: action}, testNow); status != malformed || freed != (Freed{}) {
+		if status, credit := m.Settle(Settlement{Ref: ref, Action: action}, testNow); status != malformed || credit != (Credit{}) {
 			t.Errorf("%v: %v", action, status)
 		}
 	}

@@ -11,7 +11,7 @@ const unchained = 0
 
 // chains are the runs of events of which one at a time is unsettled: those of a
 // key, or all. A chain is there while one of its events is leased or waits for
-// its time: its current one. The others of it on their way are blocked.
+// its time: its current one. Its other tracked events are blocked.
 type chains struct {
 	// blocked are the sequences behind the current one, ascending.
 	blocked map[uint64][]int64

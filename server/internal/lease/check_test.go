@@ -138,7 +138,7 @@ func checkAgainst(m *Machine, want *model) error {
 			m.generation, m.position, m.usedAt, want.generation, want.position, want.usedAt)
 	}
 	if len(m.entries) != len(want.events) {
-		return fmt.Errorf("%v on their way, want %v",
+		return fmt.Errorf("%v tracked, want %v",
 			slices.Sorted(maps.Keys(m.entries)), slices.Sorted(maps.Keys(want.events)))
 	}
 	for sequence, w := range want.events {

@@ -86,7 +86,7 @@ func (m *Machine) Filed(sequences ...int64) {
 
 // Redrive delivers a dead letter again: generation and deliveries are those
 // with which it was stored, key is the hash of its partition key. It reports
-// false, and nothing changed, where the event is on its way already or there is
+// false, and nothing changed, where the event is tracked already or there is
 // no room.
 func (m *Machine) Redrive(sequence int64, generation uint64, deliveries uint32, key uint64) bool {
 	if sequence < 1 || m.entries[sequence] != nil || len(m.entries) >= MaxTracked {

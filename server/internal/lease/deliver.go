@@ -13,7 +13,7 @@ const (
 	// Now: nothing changed; Deliver delivers it.
 	Now
 	// Passed: the position moved behind it. It waits for an earlier event of
-	// its key, or was on its way already because its dead letter was redriven.
+	// its key, or was tracked already because its dead letter was redriven.
 	Passed
 )
 
@@ -66,7 +66,7 @@ func (m *Machine) Admit(sequence int64, key uint64) Admission {
 
 // Skip moves the position past events that the filter left out or that
 // retention removed. With a gap it may be the position as it is: the gap of
-// events on their way that were removed.
+// tracked events that were removed.
 func (m *Machine) Skip(position int64, gap *tidingsv1.Gap) {
 	if position < m.position || position == m.position && gap == nil {
 		return
@@ -79,7 +79,7 @@ func (m *Machine) Skip(position int64, gap *tidingsv1.Gap) {
 }
 
 // Next returns the event that is to be delivered again before any other: the
-// lowest of those on their way whose time has come and whose turn it is. It
+// lowest of the tracked ones whose time has come and whose turn it is. It
 // stays so until Deliver.
 func (m *Machine) Next(now int64) (sequence int64, ok bool) {
 	m.ripen(now)

@@ -5,7 +5,7 @@ import (
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
-// The states of an event on its way, in short.
+// The states of a tracked event, in short.
 const (
 	leased  = storagev1.JournalEventState_JOURNAL_EVENT_STATE_LEASED
 	waiting = storagev1.JournalEventState_JOURNAL_EVENT_STATE_WAITING
@@ -19,7 +19,7 @@ const (
 // maxFree bounds the entries that are kept for reuse.
 const maxFree = 4096
 
-// entry is an event on its way. See JournalEvent for what isn't explained.
+// entry is a tracked event. See JournalEvent for what isn't explained.
 type entry struct {
 	sequence     int64
 	key          uint64

@@ -176,7 +176,7 @@ func TestSnapshotOfAFullMachine(t *testing.T) {
 	for _, entry := range m.Snapshot(500_000) {
 		size += proto.Size(entry)
 	}
-	t.Logf("%d events on their way and %d outcomes: %d bytes", m.Len(), len(m.outcomes.ring), size)
+	t.Logf("%d tracked events and %d outcomes: %d bytes", m.Len(), len(m.outcomes.ring), size)
 	if size > 4<<20 {
 		t.Errorf("a snapshot has %d bytes", size)
 	}

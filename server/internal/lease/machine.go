@@ -21,8 +21,10 @@ const MaxTracked = 50_000
 const usedEvery = 60_000
 
 // Machine is the state of a subscription: the position, which is the sequence
-// of the next event of the topic to look at, and the events on their way. What
-// is below the position and not on its way is settled or was left out.
+// of the next event of the topic to look at, and the tracked events. An event is
+// tracked from when it is delivered, blocked or redriven until it is settled; as a
+// dead letter, until it is filed. What is below the position and not tracked is
+// settled or was left out.
 type Machine struct {
 	ordering tidingsv1.Ordering
 	policy   Policy
@@ -35,7 +37,7 @@ type Machine struct {
 	latestGap  *tidingsv1.Gap
 	sought     *storagev1.JournalSought // The last seek. nil: there was none.
 
-	// entries are the events on their way, by sequence.
+	// entries are the tracked events, by sequence.
 	entries map[int64]*entry
 	counts  [states]int
 	// leases holds what is leased, by deadline.
@@ -62,7 +64,7 @@ func New(ordering tidingsv1.Ordering, policy Policy, start int64) *Machine {
 	return m
 }
 
-// clear forgets all that is on its way or was settled.
+// clear forgets all that is tracked or was settled.
 func (m *Machine) clear() {
 	m.entries = map[int64]*entry{}
 	m.counts = [states]int{}
@@ -105,12 +107,12 @@ func (m *Machine) Generation() uint64 {
 	return m.generation
 }
 
-// Len returns how many events are on their way.
+// Len returns how many events are tracked.
 func (m *Machine) Len() int {
 	return len(m.entries)
 }
 
-// Room returns how many more events may be on their way.
+// Room returns how many more events may be tracked.
 func (m *Machine) Room() int {
 	return max(0, MaxTracked-len(m.entries))
 }
@@ -171,7 +173,7 @@ func (m *Machine) IsTracked(sequence int64) bool {
 	return m.entries[sequence] != nil
 }
 
-// IsRedriven reports whether an event on its way is in the dead letters, and in
+// IsRedriven reports whether a tracked event is in the dead letters, and in
 // the topic perhaps no more.
 func (m *Machine) IsRedriven(sequence int64) bool {
 	e := m.entries[sequence]

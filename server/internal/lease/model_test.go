@@ -42,7 +42,7 @@ type modelEvent struct {
 	cause    tidingsv1.DeadLetterCause
 	holder   uint64
 	size     int32
-	// ref is the last delivery, if there was one since it is on its way.
+	// ref is the last delivery, if there was one since it is tracked.
 	ref Ref
 }
 
@@ -193,15 +193,15 @@ func (m *model) repeated(ref Ref) storagev1.JournalAction {
 	return m.fates[ref]
 }
 
-func (m *model) settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Freed) {
+func (m *model) settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Credit) {
 	e, ok := m.open(s.Ref, now)
 	if !ok {
 		if m.repeated(s.Ref) == s.Action {
-			return already, Freed{}
+			return already, Credit{}
 		}
-		return lost, Freed{}
+		return lost, Credit{}
 	}
-	freed := Freed{Holder: e.holder, Size: e.size}
+	credit := Credit{Holder: e.holder, Size: e.size}
 	switch s.Action {
 	case Ack, Drop:
 		m.fates[s.Ref] = s.Action
@@ -228,7 +228,7 @@ func (m *model) settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Fre
 	default:
 		panic("not a consumer's action")
 	}
-	return applied, freed
+	return applied, credit
 }
 
 // delay is the policy's, which in the tests multiplies by whole numbers.
@@ -250,7 +250,7 @@ func (m *model) wait(e modelEvent, action storagev1.JournalAction, from int64, d
 	m.events[e.sequence] = e
 }
 
-// finish settles an event for good.
+// finish settles an event.
 func (m *model) finish(e modelEvent) {
 	delete(m.events, e.sequence)
 	if e.redriven {
@@ -278,32 +278,32 @@ func (m *model) extend(ref Ref, d time.Duration, now int64) (status tidingsv1.Se
 	return applied, e.due
 }
 
-func (m *model) hold(ref Ref, holder uint64, now int64) (tidingsv1.SettlementStatus, Freed) {
+func (m *model) hold(ref Ref, holder uint64, now int64) (tidingsv1.SettlementStatus, Credit) {
 	e, ok := m.open(ref, now)
 	if ok {
-		freed := Freed{Holder: e.holder, Size: e.size}
+		credit := Credit{Holder: e.holder, Size: e.size}
 		e.holder = holder
 		m.events[e.sequence] = e
-		return applied, freed
+		return applied, credit
 	}
 	switch m.repeated(ref) {
 	case Ack, Drop, Retry, Release, Bury:
-		return already, Freed{}
+		return already, Credit{}
 	default:
-		return lost, Freed{}
+		return lost, Credit{}
 	}
 }
 
 // expire ends leases, the ones that ended earliest first.
-func (m *model) expire(now int64, limit int) (freed []Freed, all bool) {
+func (m *model) expire(now int64, limit int) (credits []Credit, all bool) {
 	past := slices.DeleteFunc(m.sorted(leased), func(e modelEvent) bool { return now < e.due })
 	slices.SortStableFunc(past, func(a, b modelEvent) int { return int(a.due - b.due) })
 	for i, e := range past {
 		if i == limit {
-			return freed, false
+			return credits, false
 		}
 		if e.holder != 0 {
-			freed = append(freed, Freed{Holder: e.holder, Size: e.size})
+			credits = append(credits, Credit{Holder: e.holder, Size: e.size})
 		}
 		if m.policy.MaxAttempts >= 0 && int(e.attempts) >= m.policy.MaxAttempts {
 			m.die(e, expired, tidingsv1.DeadLetterCause_DEAD_LETTER_CAUSE_DEADLINE, now)
@@ -311,7 +311,7 @@ func (m *model) expire(now int64, limit int) (freed []Freed, all bool) {
 		}
 		m.wait(e, expired, e.due, nil, m.delay(e.attempts))
 	}
-	return freed, true
+	return credits, true
 }
 
 func (m *model) remove(sequence int64) bool {

@@ -235,10 +235,10 @@ func (w *world) settle(t *rapid.T) {
 	}
 	for range rapid.IntRange(1, 2).Draw(t, "times") {
 		w.unchanged(t, func() bool {
-			status, freed := w.machine.Settle(s, w.now)
-			wantStatus, wantFreed := w.model.settle(s, w.now)
-			if status != wantStatus || freed != wantFreed {
-				t.Fatalf("Settle(%+v) = %v, %+v, want %v, %+v", s, status, freed, wantStatus, wantFreed)
+			status, credit := w.machine.Settle(s, w.now)
+			wantStatus, wantCredit := w.model.settle(s, w.now)
+			if status != wantStatus || credit != wantCredit {
+				t.Fatalf("Settle(%+v) = %v, %+v, want %v, %+v", s, status, credit, wantStatus, wantCredit)
 			}
 			return status == applied
 		})
@@ -257,7 +257,7 @@ func (w *world) forge(t *rapid.T) {
 	}
 	action := storagev1.JournalAction(rapid.Int32Range(-1, 8).Draw(t, "action"))
 	w.unchanged(t, func() bool {
-		if status, freed := w.machine.Settle(Settlement{Ref: ref, Action: action}, w.now); status == applied || freed != (Freed{}) {
+		if status, credit := w.machine.Settle(Settlement{Ref: ref, Action: action}, w.now); status == applied || credit != (Credit{}) {
 			t.Fatalf("%+v settled something", ref)
 		}
 		if status, _ := w.machine.Extend(ref, time.Minute, w.now); status != lost {

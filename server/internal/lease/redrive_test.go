@@ -46,7 +46,7 @@ func TestRedriveAheadOfThePosition(t *testing.T) {
 		name    string
 		settled bool // Whether it is settled when its turn comes.
 		want    Admission
-	}{{"on its way", false, Passed}, {"settled", true, Now}} {
+	}{{"tracked", false, Passed}, {"settled", true, Now}} {
 		m := New(tidingsv1.Ordering_ORDERING_NONE, testPolicy, 1)
 		dead, _ := mustDeliver(t, m, 3, 0, testNow)
 		mustSettle(t, m, dead, Bury, testNow)
@@ -96,7 +96,7 @@ func TestSeekWhileDying(t *testing.T) {
 	admitAll(t, m, 5, 2, 3)
 	m.SeekTo(1, nil, "")
 	if m.Len() != 1 || m.Room() != MaxTracked-1 || m.Generation() != 1 {
-		t.Fatalf("%d on their way in generation %d", m.Len(), m.Generation())
+		t.Fatalf("%d tracked in generation %d", m.Len(), m.Generation())
 	}
 	if got := m.Admit(1, 5); got != Later || m.Position() != 1 {
 		t.Fatalf("%v before the dead letter is stored", got)

@@ -7,7 +7,7 @@ import (
 )
 
 // Rewind goes back to a position because the events from there on are lost, and
-// others will have their sequences. What is on its way before it is to be
+// others will have their sequences. What is tracked before it is to be
 // delivered again, and no Ref from before settles anything. It is in no change of
 // the journal: Snapshot has to follow.
 func (m *Machine) Rewind(position int64, gap *tidingsv1.Gap, now int64) {

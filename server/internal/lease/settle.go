@@ -95,8 +95,8 @@ func (s Settlement) Nack() *tidingsv1.Nack {
 	return nack
 }
 
-// Freed is what a lease that ended takes no more of a window.
-type Freed struct {
+// Credit is what a lease gave back to a window when it ended.
+type Credit struct {
 	// Holder is whose window. 0: nobody's.
 	Holder uint64
 	// Size is how much of it.
@@ -104,20 +104,20 @@ type Freed struct {
 }
 
 // Settle ends a delivery. Only where the status is APPLIED did anything change,
-// and is anything freed. It is MALFORMED for an action that isn't a consumer's, and
+// and is anything given back. It is MALFORMED for an action that isn't a consumer's, and
 // for what extends a delivery.
-func (m *Machine) Settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Freed) {
+func (m *Machine) Settle(s Settlement, now int64) (tidingsv1.SettlementStatus, Credit) {
 	if !ofConsumer(s.Action) {
-		return malformed, Freed{}
+		return malformed, Credit{}
 	}
 	e := m.held(s.Ref, now)
 	if e == nil {
 		if m.ended(s.Ref) == s.Action {
-			return already, Freed{}
+			return already, Credit{}
 		}
-		return lost, Freed{}
+		return lost, Credit{}
 	}
-	freed := Freed{Holder: e.holder, Size: e.size}
+	credit := Credit{Holder: e.holder, Size: e.size}
 	switch s.Action {
 	case Retry:
 		m.fail(e, Retry, now, now, s.Delay, s.Reason)
@@ -134,7 +134,7 @@ func (m *Machine) Settle(s Settlement, now int64) (tidingsv1.SettlementStatus, F
 		m.journal.settled(e.sequence, s.Action)
 		m.settle(e, s.Action)
 	}
-	return applied, freed
+	return applied, credit
 }
 
 // Extend moves the deadline of a lease. Where the status is APPLIED, deadline is
@@ -152,22 +152,22 @@ func (m *Machine) Extend(ref Ref, d time.Duration, now int64) (status tidingsv1.
 
 // Hold gives a lease to a holder who had its delivery, and says what it is
 // worth: APPLIED, it is leased to this holder; ALREADY_APPLIED, a settlement of
-// it was applied; or LEASE_LOST. freed is what the lease takes no more of the
+// it was applied; or LEASE_LOST. credit is what the lease gives back to the
 // window that it counted in. Its size is 0 where it isn't known, after a
 // recovery: see SetSize. The journal holds nothing of it.
 //
 // A holder that goes away needs nothing: its leases stay. Holders are never
-// used again, so it is nobody whose window they are freed of.
-func (m *Machine) Hold(ref Ref, holder uint64, now int64) (status tidingsv1.SettlementStatus, freed Freed) {
+// used again, so it is to nobody that they are given back.
+func (m *Machine) Hold(ref Ref, holder uint64, now int64) (status tidingsv1.SettlementStatus, credit Credit) {
 	if e := m.held(ref, now); e != nil {
-		freed = Freed{Holder: e.holder, Size: e.size}
+		credit = Credit{Holder: e.holder, Size: e.size}
 		e.holder = holder
-		return applied, freed
+		return applied, credit
 	}
 	if ofConsumer(m.ended(ref)) {
-		return already, Freed{}
+		return already, Credit{}
 	}
-	return lost, Freed{}
+	return lost, Credit{}
 }
 
 // SetSize sets what a leased event takes of its holder's window.
@@ -178,17 +178,17 @@ func (m *Machine) SetSize(sequence int64, size int32) {
 }
 
 // Expire ends the leases whose deadline passed, at most limit of them, and
-// reports whether these were all. freed gets what each took of a window.
-func (m *Machine) Expire(now int64, limit int, freed func(Freed)) (all bool) {
+// reports whether these were all. credit gets what each gives back.
+func (m *Machine) Expire(now int64, limit int, credit func(Credit)) (all bool) {
 	for ; len(m.leases) > 0 && m.leases[0].rank <= now; limit-- {
 		if limit <= 0 {
 			return false
 		}
 		e := m.leases[0].entry
-		was := Freed{Holder: e.holder, Size: e.size}
+		was := Credit{Holder: e.holder, Size: e.size}
 		m.fail(e, expired, e.due, now, nil, "")
 		if was.Holder != 0 {
-			freed(was)
+			credit(was)
 		}
 	}
 	return true

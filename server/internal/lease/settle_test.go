@@ -34,8 +34,8 @@ func mustDeliver(tb testing.TB, m *Machine, sequence int64, key uint64, now int6
 // mustSettle settles a delivery.
 func mustSettle(tb testing.TB, m *Machine, ref Ref, action storagev1.JournalAction, now int64) {
 	tb.Helper()
-	if status, freed := m.Settle(Settlement{Ref: ref, Action: action}, now); status != applied || freed != (Freed{7, 100}) {
-		tb.Fatalf("settling %+v: %v, freed %+v", ref, status, freed)
+	if status, credit := m.Settle(Settlement{Ref: ref, Action: action}, now); status != applied || credit != (Credit{7, 100}) {
+		tb.Fatalf("settling %+v: %v, credit %+v", ref, status, credit)
 	}
 }
 
@@ -74,11 +74,11 @@ var statusCases = []struct {
 		return ref, testNow + 59_999
 	}, [7]tidingsv1.SettlementStatus{applied, applied, applied, applied, applied, applied, applied}},
 	{"expired", func(_ testing.TB, m *Machine, ref Ref) (Ref, int64) {
-		m.Expire(testNow+10_000, 1, func(Freed) {})
+		m.Expire(testNow+10_000, 1, func(Credit) {})
 		return ref, testNow + 10_000
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},
 	{"expired and delivered anew", func(tb testing.TB, m *Machine, ref Ref) (Ref, int64) {
-		m.Expire(testNow+10_000, 1, func(Freed) {})
+		m.Expire(testNow+10_000, 1, func(Credit) {})
 		mustDeliver(tb, m, 1, 0, testNow+11_000)
 		return ref, testNow + 11_000
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},
@@ -118,7 +118,7 @@ var statusCases = []struct {
 		policy := testPolicy
 		policy.MaxAttempts = 1
 		m.SetPolicy(policy)
-		m.Expire(testNow+10_000, 1, func(Freed) {})
+		m.Expire(testNow+10_000, 1, func(Credit) {})
 		m.Filed(1)
 		return ref, testNow + 10_000
 	}, [7]tidingsv1.SettlementStatus{lost, lost, lost, lost, lost, lost, lost}},

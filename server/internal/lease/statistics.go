@@ -2,7 +2,7 @@ package lease
 
 import tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 
-// Statistics is how far the consumers are with what is on its way.
+// Statistics is how far the consumers are with the tracked events.
 type Statistics struct {
 	// Leased counts the events that consumers have.
 	Leased int
@@ -19,7 +19,7 @@ type Statistics struct {
 	LatestGap *tidingsv1.Gap
 }
 
-// Statistics looks at all that is on its way.
+// Statistics counts the tracked events.
 func (m *Machine) Statistics() Statistics {
 	statistics := Statistics{
 		Leased:      m.counts[leased],

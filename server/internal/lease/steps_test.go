@@ -28,9 +28,9 @@ func (w *world) hold(t *rapid.T) {
 	ref := w.drawRef(t)
 	holder := rapid.Uint64Range(4, 6).Draw(t, "holder")
 	w.unchanged(t, func() bool {
-		status, freed := w.machine.Hold(ref, holder, w.now)
-		if want, wantFreed := w.model.hold(ref, holder, w.now); status != want || freed != wantFreed {
-			t.Fatalf("Hold(%+v) = %v, %+v, want %v, %+v", ref, status, freed, want, wantFreed)
+		status, credit := w.machine.Hold(ref, holder, w.now)
+		if want, wantCredit := w.model.hold(ref, holder, w.now); status != want || credit != wantCredit {
+			t.Fatalf("Hold(%+v) = %v, %+v, want %v, %+v", ref, status, credit, want, wantCredit)
 		}
 		if status != applied {
 			return false
@@ -53,10 +53,10 @@ func (w *world) time(t *rapid.T) {
 
 func (w *world) expire(t *rapid.T) {
 	limit := rapid.IntRange(1, 5).Draw(t, "limit")
-	var freed []Freed
-	all := w.machine.Expire(w.now, limit, func(f Freed) { freed = append(freed, f) })
-	if want, wantAll := w.model.expire(w.now, limit); !slices.Equal(freed, want) || all != wantAll {
-		t.Fatalf("Expire freed %+v, %v, want %+v, %v", freed, all, want, wantAll)
+	var credits []Credit
+	all := w.machine.Expire(w.now, limit, func(c Credit) { credits = append(credits, c) })
+	if want, wantAll := w.model.expire(w.now, limit); !slices.Equal(credits, want) || all != wantAll {
+		t.Fatalf("Expire gives back %+v, %v, want %+v, %v", credits, all, want, wantAll)
 	}
 }
 

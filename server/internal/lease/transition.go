@@ -7,7 +7,7 @@ import (
 	storagev1 "example.com/tidings/server/internal/gen/tidings/storage/v1"
 )
 
-// The transitions below are all that changes what is on its way, both when
+// The transitions below are all that changes what is tracked, both when
 // something happens and when the journal of it is read. So both give the same
 // state, and a transition depends on nothing that the journal doesn't hold.
 
@@ -57,7 +57,7 @@ func (m *Machine) block(sequence int64, key uint64) {
 	m.add(e)
 }
 
-// settle settles an event for good.
+// settle settles an event.
 func (m *Machine) settle(e *entry, action storagev1.JournalAction) {
 	m.unchain(e)
 	if action == removed {
@@ -153,8 +153,8 @@ func (m *Machine) sweep() {
 	})
 }
 
-// seek moves the position and forgets what is on its way, except for what has
-// to be filed.
+// seek moves the position and forgets what is tracked, except for what has to
+// be filed.
 func (m *Machine) seek(sought *storagev1.JournalSought) {
 	filing := m.filing
 	m.clear()

@@ -26,21 +26,21 @@ import (
 // pageScan bounds the dead letters that are looked at for a page.
 const pageScan = 20_000
 
-// letters are the dead letters of a subscription that a filter takes.
-type letters struct {
+// deadLetters are those of a subscription that a filter takes.
+type deadLetters struct {
 	service      *Service
 	subscription *engine.Subscription
 	filter       *tidingsv1.DeadLetterFilter
 	matcher      *filter.Matcher
-	redriven     []int64 // On their way again; sorted.
+	redriven     []int64 // Not settled since; sorted.
 }
 
-func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLetterFilter) (*letters, error) {
+func (s *Service) deadLetters(ctx context.Context, name string, f *tidingsv1.DeadLetterFilter) (*deadLetters, error) {
 	subscription, err := s.subscription(ctx, name, "")
 	if err != nil {
 		return nil, err
 	}
-	l := &letters{service: s, subscription: subscription, filter: f}
+	l := &deadLetters{service: s, subscription: subscription, filter: f}
 	types := s.Types()
 	var config *storagev1.TopicConfig
 	if topic, err := s.engine.Topic(ctx, subscription.Config.GetTopic()); err == nil {
@@ -60,7 +60,7 @@ func (s *Service) letters(ctx context.Context, name string, f *tidingsv1.DeadLet
 // each calls visit with every dead letter that the filter takes, from a place
 // among them on, until it returns false. looked is called with every place that
 // is passed, and ends the walk where it returns false.
-func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(*storagev1.DeadLetterRecord) (bool, error)) error {
+func (l *deadLetters) each(ctx context.Context, from uint64, looked func(uint64) bool, visit func(*storagev1.DeadLetterRecord) (bool, error)) error {
 	one := func(record engine.DeadLetter) (bool, error) {
 		letter, err := delivery.DecodeDeadLetter(record.Data)
 		if err != nil {
@@ -101,7 +101,7 @@ func (l *letters) each(ctx context.Context, from uint64, looked func(uint64) boo
 	return nil
 }
 
-func (l *letters) takes(ctx context.Context, letter *storagev1.DeadLetterRecord) (bool, error) {
+func (l *deadLetters) takes(ctx context.Context, letter *storagev1.DeadLetterRecord) (bool, error) {
 	if _, redriven := slices.BinarySearch(l.redriven, letter.GetSequence()); redriven {
 		return false, nil
 	}
@@ -131,7 +131,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 	if err != nil {
 		return nil, err
 	}
-	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	l, err := s.deadLetters(ctx, request.GetSubscription(), request.GetFilter())
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Service) ListDeadLetters(ctx context.Context, request *tidingsv1.ListDe
 	return response, nil
 }
 
-func (l *letters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLetter {
+func (l *deadLetters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadLetter {
 	return &tidingsv1.DeadLetter{
 		Recorded: &tidingsv1.RecordedEvent{
 			Event:          letter.GetEvent(),
@@ -212,7 +212,7 @@ func parseLetterToken(listing, token string) (uint64, error) {
 
 // RedriveDeadLetters implements tidings.v1.DeadLetterService.
 func (s *Service) RedriveDeadLetters(ctx context.Context, request *tidingsv1.RedriveDeadLettersRequest) (*tidingsv1.RedriveDeadLettersResponse, error) {
-	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	l, err := s.deadLetters(ctx, request.GetSubscription(), request.GetFilter())
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (s *Service) RedriveDeadLetters(ctx context.Context, request *tidingsv1.Red
 
 // PurgeDeadLetters implements tidings.v1.DeadLetterService.
 func (s *Service) PurgeDeadLetters(ctx context.Context, request *tidingsv1.PurgeDeadLettersRequest) (*tidingsv1.PurgeDeadLettersResponse, error) {
-	l, err := s.letters(ctx, request.GetSubscription(), request.GetFilter())
+	l, err := s.deadLetters(ctx, request.GetSubscription(), request.GetFilter())
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +264,7 @@ func (s *Service) PurgeDeadLetters(ctx context.Context, request *tidingsv1.Purge
 
 // inBatches calls do with the sequences of all dead letters that the filter
 // takes, those that died before the call.
-func (l *letters) inBatches(ctx context.Context, dry bool, do func([]int64) error) error {
+func (l *deadLetters) inBatches(ctx context.Context, dry bool, do func([]int64) error) error {
 	began := time.Now()
 	var batch []int64
 	err := l.each(ctx, 1, func(uint64) bool { return true }, func(letter *storagev1.DeadLetterRecord) (bool, error) {

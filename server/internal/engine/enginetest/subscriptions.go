@@ -100,19 +100,19 @@ func testTopicOf(t *testing.T, e engine.Engine) {
 
 func testOwner(t *testing.T, e engine.Engine) {
 	ctx := testContext(t)
-	if e.Alone() {
+	if e.Exclusive() {
 		return
 	}
 	s := newSubscription(t, e, "owned")
-	_, err := e.Ask(ctx, s, []byte("who"))
+	_, err := e.Call(ctx, s, []byte("who"))
 	wantErr(t, err, engine.ErrNobody)
-	stop, err := e.Answer(s, func(request []byte, reply func([]byte)) { reply(append(request, '!')) })
+	stop, err := e.Serve(s, func(request []byte, reply func([]byte)) { reply(append(request, '!')) })
 	noErr(t, err)
-	if answer, err := e.Ask(ctx, s, []byte("who")); err != nil || string(answer) != "who!" {
-		t.Errorf("the answer is %q, %v", answer, err)
+	if reply, err := e.Call(ctx, s, []byte("who")); err != nil || string(reply) != "who!" {
+		t.Errorf("the reply is %q, %v", reply, err)
 	}
 	stop()
-	_, err = e.Ask(ctx, s, []byte("who"))
+	_, err = e.Call(ctx, s, []byte("who"))
 	wantErr(t, err, engine.ErrNobody)
 }
 

@@ -183,8 +183,8 @@ func (e *Engine) Close() {
 	e.homes.Wait()
 }
 
-// Alone implements engine.Owners.
-func (e *Engine) Alone() bool { return false }
+// Exclusive implements engine.Owners.
+func (e *Engine) Exclusive() bool { return false }
 
 // learn asks JetStream what it allows.
 func (e *Engine) learn(ctx context.Context) error {

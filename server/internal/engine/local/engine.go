@@ -237,15 +237,15 @@ func (e *Engine) Close() {
 	}
 }
 
-// Alone is true: the directory is locked.
-func (e *Engine) Alone() bool { return true }
+// Exclusive is true: the directory is locked.
+func (e *Engine) Exclusive() bool { return true }
 
-// Answer does nothing: there is no other server that asks.
-func (e *Engine) Answer(*engine.Subscription, func([]byte, func([]byte))) (stop func(), err error) {
+// Serve does nothing: there is no other server that calls.
+func (e *Engine) Serve(*engine.Subscription, func([]byte, func([]byte))) (stop func(), err error) {
 	return func() {}, nil
 }
 
-// Ask returns engine.ErrNobody.
-func (e *Engine) Ask(context.Context, *engine.Subscription, []byte) ([]byte, error) {
+// Call returns engine.ErrNobody.
+func (e *Engine) Call(context.Context, *engine.Subscription, []byte) ([]byte, error) {
 	return nil, engine.ErrNobody
 }

@@ -15,12 +15,12 @@ func ownerSubject(s *engine.Subscription) string {
 	return "tidings.owner." + uidToken(s)
 }
 
-// Answer implements engine.Owners.
-func (e *Engine) Answer(s *engine.Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error) {
+// Serve implements engine.Owners.
+func (e *Engine) Serve(s *engine.Subscription, handle func(request []byte, reply func([]byte))) (stop func(), err error) {
 	sub, err := e.asks.conn.Subscribe(ownerSubject(s), func(message *nats.Msg) {
 		handle(message.Data, func(response []byte) {
 			if err := message.Respond(response); err != nil {
-				e.log.Warn("answer to another server", "subscription", s.Name, "error", err)
+				e.log.Warn("response to another server", "subscription", s.Name, "error", err)
 			}
 		})
 	})
@@ -37,7 +37,7 @@ func (e *Engine) Answer(s *engine.Subscription, handle func(request []byte, repl
 	sub.SetClosedHandler(func(string) { close(handled) })
 	return func() {
 		if err := sub.Drain(); err != nil {
-			e.log.Debug("no more answers", "subscription", s.Name, "error", err)
+			e.log.Debug("no longer serving a subscription", "subscription", s.Name, "error", err)
 			return
 		}
 		select {
@@ -47,16 +47,16 @@ func (e *Engine) Answer(s *engine.Subscription, handle func(request []byte, repl
 	}, nil
 }
 
-// Ask implements engine.Owners.
-func (e *Engine) Ask(ctx context.Context, s *engine.Subscription, request []byte) ([]byte, error) {
+// Call implements engine.Owners.
+func (e *Engine) Call(ctx context.Context, s *engine.Subscription, request []byte) ([]byte, error) {
 	return call(ctx, func(ctx context.Context) ([]byte, error) {
-		answer, err := e.asks.conn.RequestWithContext(ctx, ownerSubject(s), request)
+		reply, err := e.asks.conn.RequestWithContext(ctx, ownerSubject(s), request)
 		if errors.Is(err, nats.ErrNoResponders) {
 			return nil, engine.ErrNobody
 		}
 		if err != nil {
 			return nil, err
 		}
-		return answer.Data, nil
+		return reply.Data, nil
 	})
 }
