@@ -2,7 +2,6 @@ package rpc_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,141 +22,25 @@ const (
 )
 
 func TestCreateTopic(t *testing.T) {
-	t.Run("with every field", each(func(t *testing.T, c client) {
-		want := &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{
-			Description: "What happens to ☕ orders.", Owner: "shop@example.com", EventTypes: []string{orderPlaced, orderPaid},
-			Dedupe: optionsv1.Dedupe_DEDUPE_EVENT, DedupeWindow: durationpb.New(90 * time.Second),
-			Retention: &optionsv1.Retention{MaxAge: durationpb.New(time.Hour), MaxBytes: 1 << 20},
-		}}
-		before := time.Now()
-		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: want})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := created.GetTopic()
-		output := protocmp.IgnoreFields(&tidingsv1.Topic{}, "etag", "create_time", "update_time", "statistics")
-		if diff := cmp.Diff(want, got, protocmp.Transform(), output); diff != "" {
-			t.Errorf("created otherwise (-want +got):\n%s", diff)
-		}
-		if at := got.GetCreateTime().AsTime(); got.GetEtag() == "" || at.Before(before.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
-			t.Errorf("etag %q, create_time %s", got.GetEtag(), at)
-		}
-		shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: want.GetName()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(got, shown.GetTopic(), protocmp.Transform(), protocmp.IgnoreFields(&tidingsv1.Topic{}, "statistics")); diff != "" {
-			t.Errorf("GetTopic shows it otherwise (-created +got):\n%s", diff)
-		}
-		if diff := cmp.Diff(&tidingsv1.TopicStatistics{}, shown.GetTopic().GetStatistics(), protocmp.Transform()); diff != "" {
-			t.Errorf("the empty topic has statistics:\n%s", diff)
-		}
-	}))
-	t.Run("with defaults", some(func(t *testing.T, c client) {
-		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Etag: "ignored"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := created.GetTopic()
-		if got.GetSettings().GetDedupe() != optionsv1.Dedupe_DEDUPE_REQUEST || got.GetSettings().GetDedupeWindow().AsDuration() != 2*time.Minute || got.GetSettings().GetRetention() != nil || got.GetEtag() == "ignored" {
-			t.Errorf("created with %v", got)
-		}
-	}))
-	t.Run("window within the retention", some(func(t *testing.T, c client) {
-		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{
-			DedupeWindow: durationpb.New(time.Hour), Retention: &optionsv1.Retention{MaxAge: durationpb.New(30 * time.Second)},
-		}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := created.GetTopic().GetSettings().GetDedupeWindow().AsDuration(); got != time.Hour {
-			t.Errorf("the window is %s, and was set to an hour", got)
-		}
-	}))
-	t.Run("any type", some(func(t *testing.T, c client) {
-		created, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{EventTypes: []string{"*"}}}})
-		if err != nil || !slices.Equal(created.GetTopic().GetSettings().GetEventTypes(), []string{"*"}) {
-			t.Errorf("%v, %v", created, err)
-		}
-	}))
 	t.Run("exists", each(func(t *testing.T, c client) {
 		name := newTopic(t, c)
 		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}})
 		wantRefusal(t, err, because(codes.AlreadyExists, "TOPIC_ALREADY_EXISTS", "topic", name))
 	}))
-	t.Run("unknown type", some(func(t *testing.T, c client) {
-		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: newName(), Settings: &optionsv1.TopicSettings{EventTypes: []string{orderPlaced, "shop.orders.v1.Nothing"}}}})
-		wantRefusal(t, err, because(codes.InvalidArgument, "EVENT_TYPE_UNKNOWN", "type", "shop.orders.v1.Nothing").at("topic.settings.event_types[1]"))
-	}))
-	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-	for name, test := range map[string]struct {
-		topic *tidingsv1.Topic
-		field string
-	}{
-		"no topic":          {nil, "topic"},
-		"no name":           {&tidingsv1.Topic{}, "topic.name"},
-		"upper case":        {&tidingsv1.Topic{Name: "Orders"}, "topic.name"},
-		"hyphen at the end": {&tidingsv1.Topic{Name: "orders-"}, "topic.name"},
-		"digit first":       {&tidingsv1.Topic{Name: "1orders"}, "topic.name"},
-		"dot":               {&tidingsv1.Topic{Name: "a.b"}, "topic.name"},
-		"wildcard":          {&tidingsv1.Topic{Name: "a>"}, "topic.name"},
-		"NUL":               {&tidingsv1.Topic{Name: "a\x00b"}, "topic.name"},
-		"newline":           {&tidingsv1.Topic{Name: "orders\n"}, "topic.name"},
-		"path":              {&tidingsv1.Topic{Name: "../../etc"}, "topic.name"},
-		"64 characters":     {&tidingsv1.Topic{Name: strings.Repeat("a", 64)}, "topic.name"},
-		"not ASCII":         {&tidingsv1.Topic{Name: "bücher"}, "topic.name"},
-		"reserved":          {&tidingsv1.Topic{Name: "tidings-audit"}, "topic"},
-		"long owner":        {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Owner: strings.Repeat("é", 257)}}, "topic.settings.owner"},
-		"long description":  {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Description: strings.Repeat("é", 1025)}}, "topic.settings.description"},
-		"short window":      {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: durationpb.New(time.Millisecond)}}, "topic.settings.dedupe_window"},
-		"long window":       {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{DedupeWindow: durationpb.New(169 * time.Hour)}}, "topic.settings.dedupe_window"},
-		"negative age":      {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxAge: durationpb.New(-1)}}}, "topic.settings.retention.max_age"},
-		"negative size":     {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Retention: &optionsv1.Retention{MaxBytes: -1}}}, "topic.settings.retention.max_bytes"},
-		"unknown dedupe":    {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{Dedupe: 17}}, "topic.settings.dedupe"},
-		"type twice":        {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{EventTypes: []string{orderPaid, orderPaid}}}, "topic.settings.event_types"},
-		"type name":         {&tidingsv1.Topic{Name: "a", Settings: &optionsv1.TopicSettings{EventTypes: []string{"a b"}}}, "topic.settings.event_types[0]"},
-	} {
-		t.Run("refused/"+name, some(func(t *testing.T, c client) {
-			_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: test.topic})
-			wantRefusal(t, err, invalid.at(test.field))
-		}))
-	}
 	t.Run("refused/a window that is no duration", some(func(t *testing.T, c client) {
 		name := newName()
 		_, err := c.CreateTopic(testContext(t), &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name, Settings: &optionsv1.TopicSettings{DedupeWindow: &durationpb.Duration{Seconds: 60, Nanos: 1_500_000_000}}}})
-		wantRefusal(t, err, invalid.at("topic.settings.dedupe_window"))
+		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("topic.settings.dedupe_window"))
 		_, err = c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
 	}, validTimes))
 }
 
 func TestGetTopic(t *testing.T) {
-	t.Run("statistics", some(func(t *testing.T, c client) {
-		name := newTopic(t, c)
-		before := time.Now()
-		publish(t, c, name, orders(t, "first", 1)...)
-		last := publish(t, c, name, orders(t, "second", 3)...)[2]
-		response, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := response.GetTopic().GetStatistics()
-		if got.GetEarliestSequence() != 1 || got.GetLatestSequence() != last.GetSequence() || got.GetStoredBytes() < 100 ||
-			got.GetEventCount() != 4 || got.GetEventCountEstimated() {
-			t.Errorf("statistics are %v, the last sequence is %d", got, last.GetSequence())
-		}
-		if at := got.GetLatestPublishTime().AsTime(); at.Before(before.Add(-time.Second)) || at.After(time.Now().Add(time.Second)) {
-			t.Errorf("latest_publish_time is %s", at)
-		}
-	}))
 	t.Run("not found", each(func(t *testing.T, c client) {
 		name := newName()
 		_, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
 		wantRefusal(t, err, because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", name))
-	}))
-	t.Run("bad name", some(func(t *testing.T, c client) {
-		_, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: "*"})
-		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("name"))
 	}))
 }
 
@@ -197,35 +80,13 @@ func TestListTopics(t *testing.T) {
 			}
 		}
 	}))
-	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-	token := because(codes.InvalidArgument, "PAGE_TOKEN_INVALID").at("page_token")
-	for name, test := range map[string]struct {
-		request *tidingsv1.ListTopicsRequest
-		want    refusal
-	}{
-		"negative page size": {&tidingsv1.ListTopicsRequest{PageSize: -1}, invalid.at("page_size")},
-		"long token":         {&tidingsv1.ListTopicsRequest{PageToken: strings.Repeat("a", 1025)}, invalid.at("page_token")},
-		"garbage token":      {&tidingsv1.ListTopicsRequest{PageToken: "%%%"}, token},
-		"made-up token":      {&tidingsv1.ListTopicsRequest{PageToken: "b3JkZXJz"}, token}, //nolint:gosec // A page token is no secret.
-	} {
-		t.Run("refused/"+name, some(func(t *testing.T, c client) {
-			_, err := c.ListTopics(testContext(t), test.request)
-			wantRefusal(t, err, test.want)
-		}))
-	}
-	t.Run("page size lowered", some(func(t *testing.T, c client) {
-		response, err := c.ListTopics(testContext(t), &tidingsv1.ListTopicsRequest{PageSize: 1<<31 - 1})
-		if err != nil || len(response.GetTopics()) == 0 {
-			t.Errorf("%v, %v", response, err)
-		}
-	}))
 	t.Run("token of another list", each(func(t *testing.T, c client) {
 		types, err := c.ListEventTypes(testContext(t), &tidingsv1.ListEventTypesRequest{PageSize: 1})
 		if err != nil || types.GetNextPageToken() == "" {
 			t.Fatal(types, err)
 		}
 		_, err = c.ListTopics(testContext(t), &tidingsv1.ListTopicsRequest{PageToken: types.GetNextPageToken()})
-		wantRefusal(t, err, token)
+		wantRefusal(t, err, because(codes.InvalidArgument, "PAGE_TOKEN_INVALID").at("page_token"))
 	}))
 }
 
@@ -423,21 +284,5 @@ func TestDeleteTopic(t *testing.T) {
 		if got := latest(t, c, name); got != 0 {
 			t.Errorf("the new topic holds events up to %d", got)
 		}
-	}))
-	t.Run("etag", each(func(t *testing.T, c client) {
-		name := newTopic(t, c)
-		_, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name, Etag: "another"})
-		wantRefusal(t, err, because(codes.Aborted, "TOPIC_ETAG_MISMATCH", "topic", name, "etag", anything))
-		shown, err := c.GetTopic(testContext(t), &tidingsv1.GetTopicRequest{Name: name})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: name, Etag: shown.GetTopic().GetEtag()}); err != nil {
-			t.Fatal(err)
-		}
-	}))
-	t.Run("bad name", some(func(t *testing.T, c client) {
-		_, err := c.DeleteTopic(testContext(t), &tidingsv1.DeleteTopicRequest{Name: "$"})
-		wantRefusal(t, err, because(codes.InvalidArgument, "REQUEST_INVALID").at("name"))
 	}))
 }
