@@ -16,7 +16,7 @@ import (
 
 const (
 	// faultNames is the variable with the names of the faults, joined by commas,
-	// or "all". Empty: a short run.
+	// or "all". Empty: a short run, and none with -short.
 	faultNames = "TIDINGS_CLUSTER"
 	// serverBinary is the variable with the server's program, to measure another
 	// than this checkout's.
@@ -74,6 +74,9 @@ func chosenFaults(t *testing.T) (chosen []fault) {
 	case "all":
 		return faults
 	case "":
+		if testing.Short() {
+			t.Skip("runs a cluster of six servers under load")
+		}
 		names = shortRun
 	}
 	for name := range strings.SplitSeq(names, ",") {

@@ -54,6 +54,9 @@ type soak struct {
 // server is killed again and again. Every event ends as acknowledged or as a
 // dead letter.
 func TestSoak(t *testing.T) {
+	if testing.Short() && os.Getenv(soakDuration) == "" {
+		t.Skip("kills servers and consumers under load")
+	}
 	t.Parallel()
 	for storage := range storages { // One after the other: each takes the whole machine.
 		t.Run(storage, func(t *testing.T) { soakOn(t, storage) })

@@ -31,6 +31,9 @@ const (
 func settings(t *testing.T) (duration time.Duration, seed uint64) {
 	t.Helper()
 	text, long := os.LookupEnv(durationVariable)
+	if !long && testing.Short() {
+		t.Skip("calls a server at random for as long as it is given")
+	}
 	if !long {
 		return shortDuration, shortSeed
 	}
