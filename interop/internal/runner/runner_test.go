@@ -25,7 +25,8 @@ const root = "../../.."
 var server *testserver.Server
 
 func TestMain(m *testing.M) {
-	if flag.Parse(); testing.Short() {
+	flag.Parse()
+	if testing.Short() {
 		os.Exit(m.Run()) // Those that need the server are skipped.
 	}
 	if err := testAll(m); err != nil {
