@@ -94,6 +94,7 @@ func fits(p auth.Permission) error {
 		wanted = []string{"--subscription"}
 	case auth.Manage:
 		wanted = []string{"--topic", "--subscription"}
+	default: // Of the server.
 	}
 	var given []string
 	if p.Topic != "" {

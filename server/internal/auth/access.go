@@ -104,7 +104,7 @@ func (f *File) files() []string {
 	return paths
 }
 
-func (i Issuer) files() []string {
+func (i *Issuer) files() []string {
 	return slices.DeleteFunc([]string{i.JWKSFile, i.CAFile}, func(path string) bool { return path == "" })
 }
 
@@ -177,7 +177,7 @@ func (a *Access) load(ctx context.Context) error {
 }
 
 // openOr opens an issuer, or returns the one that is open already.
-func (i Issuer) openOr(ctx context.Context, old *rules, log *slog.Logger) (*openIssuer, error) {
+func (i *Issuer) openOr(ctx context.Context, old *rules, log *slog.Logger) (*openIssuer, error) {
 	var files []byte
 	for _, path := range i.files() {
 		part, err := os.ReadFile(path)
@@ -187,7 +187,7 @@ func (i Issuer) openOr(ctx context.Context, old *rules, log *slog.Logger) (*open
 		files = append(files, part...)
 	}
 	if old != nil {
-		if before := old.issuers[i.Issuer]; before != nil && reflect.DeepEqual(before.said, i) && bytes.Equal(before.files, files) {
+		if before := old.issuers[i.Issuer]; before != nil && reflect.DeepEqual(before.said, *i) && bytes.Equal(before.files, files) {
 			return before, nil
 		}
 	}
@@ -197,7 +197,7 @@ func (i Issuer) openOr(ctx context.Context, old *rules, log *slog.Logger) (*open
 		cancel()
 		return nil, err
 	}
-	return &openIssuer{opened, i, files, cancel}, nil
+	return &openIssuer{opened, *i, files, cancel}, nil
 }
 
 // closeBut closes the issuers that others don't have.

@@ -62,7 +62,7 @@ func hashOf(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (f KeyFile) validate() error {
+func (f *KeyFile) validate() error {
 	ids := make(map[string]bool)
 	for i, key := range f.Keys {
 		sum, err := hex.DecodeString(key.Hash)
@@ -83,7 +83,7 @@ func (f KeyFile) validate() error {
 func isKey(token string) bool { return strings.HasPrefix(token, keyPrefix) }
 
 // verify returns the principal of a key.
-func (f KeyFile) verify(token string, now time.Time) (Principal, error) {
+func (f *KeyFile) verify(token string, now time.Time) (Principal, error) {
 	id, secret, _ := strings.Cut(strings.TrimPrefix(token, keyPrefix), "_")
 	stored := Key{Hash: hashOf("")}
 	i := slices.IndexFunc(f.Keys, func(k Key) bool { return k.ID == id })

@@ -102,7 +102,7 @@ func (f *KeyFile) Write(path string) error {
 	}
 	defer func() { _ = os.Remove(temporary.Name()) }() // After Rename there is none.
 	_, err = temporary.Write(data)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temporary.Name(), path)

@@ -137,16 +137,15 @@ func validURL(name, text string) error {
 type tokens struct {
 	Issuer
 
-	keys      keyfunc.Keyfunc
-	parser    *jwt.Parser
-	validator *jwt.Validator
+	keys   keyfunc.Keyfunc
+	parser *jwt.Parser
 }
 
 // open returns what verifies an issuer's tokens. What it fetches in the background
 // ends with the context. An issuer that can't be reached now is asked again later.
-func (i Issuer) open(ctx context.Context, log *slog.Logger) (*tokens, error) {
+func (i *Issuer) open(ctx context.Context, log *slog.Logger) (*tokens, error) {
 	t := &tokens{
-		Issuer: i,
+		Issuer: *i,
 		parser: jwt.NewParser(jwt.WithValidMethods(i.Algorithms), jwt.WithIssuer(i.Issuer), jwt.WithAudience(i.Audiences...),
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(*i.ClockSkew), jwt.WithStrictDecoding()),
 	}
@@ -185,7 +184,7 @@ func withUse(storage jwkset.Storage) (keyfunc.Keyfunc, error) {
 
 // fetchKeys returns the keys behind a URL, which is found by discovery where none is
 // set.
-func (i Issuer) fetchKeys(ctx context.Context, log *slog.Logger) (keyfunc.Keyfunc, error) {
+func (i *Issuer) fetchKeys(ctx context.Context, log *slog.Logger) (keyfunc.Keyfunc, error) {
 	client, err := i.httpClient()
 	if err != nil {
 		return nil, err
@@ -212,14 +211,14 @@ func (i Issuer) fetchKeys(ctx context.Context, log *slog.Logger) (keyfunc.Keyfun
 
 // keysURL is the URL that is asked for keys: discovery takes the place of the set that
 // it leads to, see discovery.
-func (i Issuer) keysURL() string {
+func (i *Issuer) keysURL() string {
 	if i.JWKSURL != "" {
 		return i.JWKSURL
 	}
 	return strings.TrimSuffix(i.Issuer, "/") + "/.well-known/openid-configuration"
 }
 
-func (i Issuer) httpClient() (*http.Client, error) {
+func (i *Issuer) httpClient() (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: fetchTimeout}).DialContext,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,

@@ -11,6 +11,35 @@ import (
 	"example.com/tidings/server/internal/telemetry"
 )
 
+// openGate returns what says which calls both ports take, from whom and how, without
+// the bound of a request. Close it when they have stopped.
+func openGate(ctx context.Context, cfg Config, metrics *telemetry.Metrics, log *slog.Logger) (gate rpc.Config, closeGate func(), err error) {
+	secured, err := openTLS(cfg, log)
+	if err != nil {
+		return rpc.Config{}, nil, err
+	}
+	auditLog, closeAudit, err := openAudit(cfg.AuditLog)
+	if err != nil {
+		return rpc.Config{}, nil, err
+	}
+	access, closeAccess, err := openAccess(ctx, cfg, metrics, log)
+	if err != nil {
+		closeAudit()
+		return rpc.Config{}, nil, err
+	}
+	return rpc.Config{
+			Access: access, AuditLog: auditLog, TLS: secured,
+			ReceiveTimeout: cfg.ReceiveTimeout,
+			CheckHost:      cfg.checkHost(),
+			Hosts:          cfg.hosts(),
+			Metrics:        metrics.Handler(),
+			Log:            log,
+		}, func() {
+			closeAccess()
+			closeAudit()
+		}, nil
+}
+
 // openAccess opens what says who may do what. nil: nobody is asked.
 func openAccess(ctx context.Context, cfg Config, metrics *telemetry.Metrics, log *slog.Logger) (access rpc.Access, closeAccess func(), err error) {
 	if cfg.AccessFile == "" {

@@ -83,13 +83,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	var stopBy time.Time
 	defer func() { closeService(svc, stopBy) }()
-	metrics := telemetry.New(telemetry.Config{
-		Version:        Version,
-		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
-		Storage:        func() telemetry.Storage { return storageMetrics(store.Status()) },
-		FilterFailures: filter.Failures,
-		Log:            log,
-	})
+	metrics := newMetrics(svc, store, log)
 	if cfg.Schemas != "" {
 		if !svc.SchemasLoaded() {
 			content = nil // It is judged once more, and counted.
@@ -101,33 +95,25 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		}
 		defer stop()
 	}
-	access, closeAccess, err := openAccess(ctx, cfg, metrics, log)
+	gate, closeGate, err := openGate(ctx, cfg, metrics, log)
 	if err != nil {
 		return err
 	}
-	defer closeAccess()
-	auditLog, closeAudit, err := openAudit(cfg.AuditLog)
-	if err != nil {
-		return err
-	}
-	defer closeAudit()
-	secured, err := openTLS(cfg, log)
-	if err != nil {
-		return err
-	}
-	s := newServers(svc, rpc.Config{
-		Access:          access,
-		AuditLog:        auditLog,
-		TLS:             secured,
-		MaxRequestBytes: limits.MaxRequestBytes,
-		ReceiveTimeout:  cfg.ReceiveTimeout,
-		CheckHost:       cfg.checkHost(),
-		Hosts:           cfg.hosts(),
-		Metrics:         metrics.Handler(),
-		Log:             log,
-	})
+	defer closeGate()
+	gate.MaxRequestBytes = limits.MaxRequestBytes
+	s := newServers(svc, gate)
 	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
 	return err
+}
+
+func newMetrics(svc *service.Service, store engine.Engine, log *slog.Logger) *telemetry.Metrics {
+	return telemetry.New(telemetry.Config{
+		Version:        Version,
+		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
+		Storage:        func() telemetry.Storage { return storageMetrics(store.Status()) },
+		FilterFailures: filter.Failures,
+		Log:            log,
+	})
 }
 
 // besideEvent is what a request with one event, and its record, may hold besides the

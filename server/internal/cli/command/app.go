@@ -18,12 +18,12 @@ import (
 type App struct {
 	server  string
 	timeout time.Duration
-	credentials
+	files   credentials
 }
 
 func (a *App) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&a.server, "server", "", "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for gRPC (environment: "+ServerVariable+"; default "+defaultServer+")")
-	a.credentials.addFlags(flags)
+	a.files.addFlags(flags)
 	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "`DURATION` that a unary call may take; 0: unlimited")
 }
 

@@ -55,7 +55,7 @@ func (a *App) Client() (*Client, error) {
 	if err != nil || u.Host == "" {
 		return nil, Usagef("the server %q is not http(s)://host:port or grpc(s)://host:port", server)
 	}
-	authorization, transport, err := a.credentials.open(u)
+	authorization, transport, err := a.files.open(u)
 	if err != nil {
 		return nil, err
 	}

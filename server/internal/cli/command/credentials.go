@@ -26,7 +26,7 @@ type credentials struct {
 
 // The environment variables of credentials.
 const (
-	tokenFileVariable  = "TIDINGS_TOKEN_FILE" //nolint:gosec // A name, no credential.
+	tokenFileVariable  = "TIDINGS_TOKEN_FILE"
 	caFileVariable     = "TIDINGS_CA_FILE"
 	clientCertVariable = "TIDINGS_CLIENT_CERT"
 	clientKeyVariable  = "TIDINGS_CLIENT_KEY"
@@ -41,12 +41,14 @@ func (c *credentials) addFlags(flags *pflag.FlagSet) {
 
 // open returns what adds the credential to each call of a server, and an HTTP client
 // for it.
-func (c credentials) open(server *url.URL) (connect.Interceptor, *http.Client, error) {
+func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, error) {
 	secured := server.Scheme == "https" || server.Scheme == "grpcs"
-	c.tokenFile = cmp.Or(c.tokenFile, os.Getenv(tokenFileVariable))
-	c.caFile = cmp.Or(c.caFile, os.Getenv(caFileVariable))
-	c.clientCert = cmp.Or(c.clientCert, os.Getenv(clientCertVariable))
-	c.clientKey = cmp.Or(c.clientKey, os.Getenv(clientKeyVariable))
+	for variable, file := range map[string]*string{
+		tokenFileVariable: &c.tokenFile, caFileVariable: &c.caFile,
+		clientCertVariable: &c.clientCert, clientKeyVariable: &c.clientKey,
+	} {
+		*file = cmp.Or(*file, os.Getenv(variable))
+	}
 	authorization := authorization{c.tokenFile}
 	if c.tokenFile != "" {
 		if !secured && !isLoopback(server.Hostname()) {
