@@ -30,7 +30,7 @@ type ConsumerOptions struct {
 	// Concurrency is how many handlers run at a time. 0: 1, so that one event is
 	// handled after another. Where the subscription is ordered by key, no two events
 	// of a key are handled at a time, whatever this is, and a slow one holds up its
-	// key alone.
+	// key alone. Where it is ordered in total, leave it at 1.
 	Concurrency int
 	// Window is how many events are leased to this consumer at most: those that are
 	// handled, that wait for a handler, and whose settlement has no answer yet. What

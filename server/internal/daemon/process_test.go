@@ -123,6 +123,26 @@ func (p *process) end(s syscall.Signal) int {
 	return 0
 }
 
+// pause sends SIGSTOP, and returns when the process stands still: on a busy machine it
+// goes on for a while.
+func (p *process) pause(t *testing.T) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(p.Pid(), &status, syscall.WUNTRACED, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			t.Fatalf("the process isn't stopped: %v, %v", status, err)
+		}
+		return
+	}
+}
+
 // stopWithin is far more than a server takes to end.
 const stopWithin = 5 * time.Minute
 

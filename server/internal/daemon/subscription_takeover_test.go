@@ -120,9 +120,7 @@ func TestStoppedOwnerIsFenced(t *testing.T) {
 	settle(t, r.first, applied, acks(old[:5])...)
 	near := consume(t.Context(), t, r.first, &tidingsv1.ConsumeOpen{Window: &tidingsv1.FlowControl{MaxEvents: 5}})
 	streamed := near.next(5)
-	if err := r.owner.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	r.owner.pause(t)
 	// The other server waits for an answer, and takes over. It delivers what the
 	// first one knows as undelivered.
 	fresh := pull(t, r.far, 15)
@@ -167,9 +165,7 @@ func TestFencedOwnerAtRestAnswersNothing(t *testing.T) {
 	t.Parallel()
 	r := startReplicas(t, tidingsv1.Ordering_ORDERING_NONE, longDeadline)
 	settle(t, r.first, applied, acks(consumeOne(t, r.first))...) // Used just now: that isn't worth a note either.
-	if err := r.owner.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	r.owner.pause(t)
 	sequences := publishWork(t, r.far, 3, 1)
 	fresh := pull(t, r.far, 3)
 	expectSame(t, fresh, sequences)
