@@ -34,7 +34,7 @@ const (
 )
 
 // Version is the release that the command is of: what the file VERSION says.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 const usage = `Usage:
   tidings-conformance --url URL [--grpc HOST:PORT] [flags]

@@ -16,7 +16,7 @@ import (
 )
 
 // Version is the version of the binary: the contents of the file VERSION.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 const configFlag = "config"
 
