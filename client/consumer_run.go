@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/internal/catalogue"
 )
 
 const (
@@ -226,7 +227,7 @@ func jittered(d time.Duration) time.Duration {
 // explained may be that of a connection.
 func permanent(err error) bool {
 	f := read(err)
-	if retry := catalogued(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
+	if retry := catalogue.Retry(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
 		return retry == tidingsv1.Retry_RETRY_NEVER
 	}
 	switch f.code {

@@ -13,17 +13,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
+	"example.com/tidings/internal/catalogue"
 )
 
 // domain is that of the catalogue in google.rpc.ErrorInfo.
 const domain = "tidings"
-
-const reasonPrefix = "ERROR_REASON_"
 
 // RefusedError says why an event or a batch was refused inside a response, where the
 // call went on.
@@ -33,7 +29,7 @@ type RefusedError struct {
 
 // Error gives the reason and the message.
 func (e *RefusedError) Error() string {
-	return strings.TrimPrefix(e.Detail.GetReason().String(), reasonPrefix) + ": " + e.Detail.GetMessage()
+	return strings.TrimPrefix(e.Detail.GetReason().String(), catalogue.Prefix) + ": " + e.Detail.GetMessage()
 }
 
 // Violation is a field that broke a rule.
@@ -56,7 +52,7 @@ func Reason(err error) string { return read(err).reason }
 // answered, whether that can pass. See [RetryDelay].
 func Retryable(err error) bool {
 	f := read(err)
-	if retry := catalogued(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
+	if retry := catalogue.Retry(f.reason); retry != tidingsv1.Retry_RETRY_UNSPECIFIED {
 		return retry == tidingsv1.Retry_RETRY_BACKOFF
 	}
 	return f.code == codes.Unavailable
@@ -161,26 +157,10 @@ func (f *failure) add(detail proto.Message) {
 func readDetail(detail *tidingsv1.ErrorDetail) failure {
 	f := failure{code: codes.Code(detail.GetCode()), delay: detail.GetRetryDelay().AsDuration()}
 	if detail.GetReason() != tidingsv1.ErrorReason_ERROR_REASON_UNSPECIFIED {
-		f.reason = strings.TrimPrefix(detail.GetReason().String(), reasonPrefix)
+		f.reason = strings.TrimPrefix(detail.GetReason().String(), catalogue.Prefix)
 	}
 	for _, v := range detail.GetFieldViolations() {
 		f.violations = append(f.violations, Violation{v.GetField(), v.GetDescription(), v.GetRuleId()})
 	}
 	return f
-}
-
-// catalogued returns what the catalogues say of a reason.
-func catalogued(reason string) tidingsv1.Retry {
-	for _, catalogue := range []protoreflect.EnumDescriptor{
-		tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor(),
-	} {
-		value := catalogue.Values().ByName(protoreflect.Name(reasonPrefix + reason))
-		if value == nil {
-			continue
-		}
-		options, _ := value.Options().(*descriptorpb.EnumValueOptions)
-		said, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
-		return said.GetRetry()
-	}
-	return tidingsv1.Retry_RETRY_UNSPECIFIED
 }

@@ -11,13 +11,9 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
 	"example.com/tidings/client"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
-	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
 )
 
 // Failure is what a server's error says, whether it ended a call or is part of
@@ -72,25 +68,6 @@ func newFailure(err error) *Failure {
 		f.Violations = append(f.Violations, violation{v.Field, v.Field, v.Description, v.Rule})
 	}
 	return f
-}
-
-// catalogues are the enumerations of reasons.
-var catalogues = []protoreflect.EnumDescriptor{
-	tidingsv1.ErrorReason(0).Descriptor(), tidingsv1beta1.ErrorReason(0).Descriptor(),
-}
-
-// retry returns what the catalogues say of the failure's reason.
-func (f *Failure) retry() tidingsv1.Retry {
-	for _, catalogue := range catalogues {
-		value := catalogue.Values().ByName(protoreflect.Name("ERROR_REASON_" + f.Reason))
-		if value == nil {
-			continue
-		}
-		options, _ := value.Options().(*descriptorpb.EnumValueOptions)
-		said, _ := proto.GetExtension(options, tidingsv1.E_Error).(*tidingsv1.ErrorReasonOptions)
-		return said.GetRetry()
-	}
-	return tidingsv1.Retry_RETRY_UNSPECIFIED
 }
 
 // String shows everything the failure says, the code and the reason first.

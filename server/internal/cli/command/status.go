@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"example.com/tidings/internal/catalogue"
 )
 
 // The exit statuses. The help of the root command tells users what they mean.
@@ -71,7 +72,7 @@ func (f *Failure) Status() int {
 	if f.code == tidingsv1.StatusCode_STATUS_CODE_NOT_FOUND {
 		return StatusNotFound
 	}
-	switch f.retry() {
+	switch catalogue.Retry(f.Reason) {
 	case tidingsv1.Retry_RETRY_NEVER:
 		return StatusRefused
 	case tidingsv1.Retry_RETRY_BACKOFF:
