@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/tidings/server/internal/cli/command"
 )
 
 // devCertLifetime is how long the certificates are valid.
@@ -33,10 +35,10 @@ server's certificate for localhost (server.pem, server-key.pem) and a client's
 where the access file takes its name from the URI. The key of the authority isn't
 kept. They are no replacement for the certificates of a real authority.`,
 		Example: "  tidings dev-cert certs --host tidings.internal --client checkout",
-		Args:    arguments("DIR"),
+		Args:    command.Arguments("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if client == "" {
-				return usagef("--client: it is empty")
+				return command.Usagef("--client: it is empty")
 			}
 			if err := writeDevCerts(args[0], hosts, client); err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tidings/server/internal/auth"
+	"example.com/tidings/server/internal/cli/command"
 )
 
 // defaultKeyFile is the file of API keys where no other is named.
@@ -41,10 +42,10 @@ func createKeyCommand() *cobra.Command {
 		Long: `Create an API key and print it. Its principal is key:NAME, which the access file
 gives roles to. The file is created where it doesn't exist.`,
 		Example: "  tidings key create checkout --file keys.yaml --expires-in 2160h > checkout.key",
-		Args:    arguments("NAME"),
+		Args:    command.Arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if lifetime < 0 {
-				return usagef("--expires-in: %s is negative", lifetime)
+				return command.Usagef("--expires-in: %s is negative", lifetime)
 			}
 			file, err := readOrNew(path)
 			if err != nil {
@@ -56,7 +57,7 @@ gives roles to. The file is created where it doesn't exist.`,
 			}
 			key, stored, err := auth.NewKey(args[0], now, expires)
 			if err != nil {
-				return usagef("NAME: %w", err)
+				return command.Usagef("NAME: %w", err)
 			}
 			file.Keys = append(file.Keys, stored)
 			if err := file.Write(path); err != nil {
@@ -85,7 +86,7 @@ func listKeysCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List the API keys of a file",
 		Example: "  tidings key list --file keys.yaml",
-		Args:    arguments(),
+		Args:    command.Arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := auth.ReadKeys(path)
 			if err != nil {
@@ -124,7 +125,7 @@ func revokeKeyCommand() *cobra.Command {
 		Long: `Revoke an API key. A running server takes no call with it from then on, and ends
 the streams of its callers.`,
 		Example: "  tidings key revoke 1f0c5d2a9b3e --file keys.yaml",
-		Args:    arguments("ID"),
+		Args:    command.Arguments("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := auth.ReadKeys(path)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/tidings/server/internal/auth"
+	"example.com/tidings/server/internal/cli/command"
 )
 
 func policyCommand() *cobra.Command {
@@ -24,7 +25,7 @@ func checkPolicyCommand() *cobra.Command {
 		Use:     "check FILE",
 		Short:   "Check an access file and the files that it names",
 		Example: "  tidings policy check access.yaml",
-		Args:    arguments("FILE"),
+		Args:    command.Arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := auth.ReadFile(args[0])
 			if err == nil && file.APIKeys != "" {
@@ -55,7 +56,7 @@ ISSUER:NAME for a token. ACTION is publish, read, consume, manage, schema or
 monitor. The exit status is 1 where it is denied.`,
 		Example: `  tidings policy explain access.yaml key:checkout publish --topic orders
   tidings policy explain access.yaml corp:ada consume --group corp:payments --subscription billing`,
-		Args: arguments("FILE", "PRINCIPAL", "ACTION"),
+		Args: command.Arguments("FILE", "PRINCIPAL", "ACTION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := auth.ReadFile(args[0])
 			if err != nil {
@@ -63,7 +64,7 @@ monitor. The exit status is 1 where it is denied.`,
 			}
 			permission.Action = auth.Action(args[2])
 			if !slices.Contains(actions, permission.Action) {
-				return usagef("ACTION: %q is not publish, read, consume, manage, schema or monitor", args[2])
+				return command.Usagef("ACTION: %q is not publish, read, consume, manage, schema or monitor", args[2])
 			}
 			if err := fits(permission); err != nil {
 				return err
@@ -106,11 +107,11 @@ func fits(p auth.Permission) error {
 	switch {
 	case len(given) > 1, len(given) == 1 && !slices.Contains(wanted, given[0]), len(given) == 0 && len(wanted) > 0:
 		if len(wanted) == 0 {
-			return usagef("%s is about the server, without %s", p.Action, strings.Join(given, " and "))
+			return command.Usagef("%s is about the server, without %s", p.Action, strings.Join(given, " and "))
 		}
-		return usagef("%s needs one of %s", p.Action, strings.Join(wanted, ", "))
+		return command.Usagef("%s needs one of %s", p.Action, strings.Join(wanted, ", "))
 	case p.EventType != "" && p.Action != auth.Publish:
-		return usagef("--event-type is for publish alone")
+		return command.Usagef("--event-type is for publish alone")
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (a *Access) read() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := ReadFile(a.path)
+	f, err := parseFile(a.path, content)
 	if err != nil {
 		return content, nil //nolint:nilerr // It is what load says of it.
 	}

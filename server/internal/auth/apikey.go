@@ -41,13 +41,22 @@ type KeyFile struct {
 	Keys []Key `yaml:"keys"`
 }
 
-// keyName is what a principal may be called.
+// keyName is what a key or an issuer may be called, and nameRule says so.
 var keyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
+
+const nameRule = "1 to 64 lower-case letters, digits, dots, hyphens and underscores"
+
+func checkName(name string) error {
+	if !keyName.MatchString(name) {
+		return fmt.Errorf("%q is not %s", name, nameRule)
+	}
+	return nil
+}
 
 // NewKey makes a key, and what is stored of it. Zero for the end: it has none.
 func NewKey(name string, now, expires time.Time) (key string, stored Key, err error) {
-	if !keyName.MatchString(name) {
-		return "", Key{}, fmt.Errorf("%q is not 1 to 64 lower-case letters, digits, dots, hyphens and underscores", name)
+	if err := checkName(name); err != nil {
+		return "", Key{}, err
 	}
 	random := make([]byte, keyIDBytes+keySecretBytes)
 	_, _ = rand.Read(random) // It never fails.
@@ -69,8 +78,8 @@ func (f *KeyFile) validate() error {
 		switch {
 		case key.ID == "" || ids[key.ID]:
 			return fmt.Errorf("keys[%d].id: %q is empty or there twice", i, key.ID)
-		case !keyName.MatchString(key.Name):
-			return fmt.Errorf("keys[%d].name: %q is not 1 to 64 lower-case letters, digits, dots, hyphens and underscores", i, key.Name)
+		case checkName(key.Name) != nil:
+			return fmt.Errorf("keys[%d].name: %w", i, checkName(key.Name))
 		case err != nil || len(sum) != sha256.Size:
 			return fmt.Errorf("keys[%d].sha256: it is not 64 hexadecimal digits", i)
 		}

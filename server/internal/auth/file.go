@@ -31,6 +31,11 @@ func ReadFile(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseFile(path, data)
+}
+
+// parseFile reads the content of an access file.
+func parseFile(path string, data []byte) (*File, error) {
 	f := new(File)
 	if err := decode(data, f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +21,8 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/time/rate"
+
+	"example.com/tidings/server/internal/secure"
 )
 
 // Issuer is one that tokens are taken from, such as an OpenID Connect provider or a
@@ -91,8 +92,8 @@ func (i *Issuer) validate() error {
 		i.ClockSkew = new(defaultClockSkew)
 	}
 	switch {
-	case !keyName.MatchString(i.Name) || i.Name == "key" || i.Name == "cert":
-		return fmt.Errorf("name: %q is not 1 to 64 lower-case letters, digits, dots, hyphens and underscores, or it is key or cert", i.Name)
+	case checkName(i.Name) != nil || i.Name == "key" || i.Name == "cert":
+		return fmt.Errorf("name: %q is not %s, or it is key or cert", i.Name, nameRule)
 	case i.Issuer == "":
 		return errors.New("issuer: it is empty")
 	case len(i.Audiences) == 0 || slices.Contains(i.Audiences, ""):
@@ -225,14 +226,11 @@ func (i *Issuer) httpClient() (*http.Client, error) {
 		ResponseHeaderTimeout: fetchTimeout, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}
 	if i.CAFile != "" {
-		pem, err := os.ReadFile(i.CAFile)
+		pool, err := secure.CertPool(i.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
-		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca_file: %s has no certificates in PEM", i.CAFile)
-		}
+		transport.TLSClientConfig.RootCAs = pool
 	}
 	var next http.RoundTripper = bounded{transport}
 	if i.JWKSURL == "" {

@@ -2,10 +2,11 @@ package daemon
 
 import (
 	"net"
-	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"example.com/tidings/server/internal/secure"
 )
 
 // hostName matches the name of a host.
@@ -26,17 +27,7 @@ func (c Config) hosts() []string {
 // checkHost reports whether the HTTP address is called by certain names only.
 func (c Config) checkHost() bool {
 	host, _, err := net.SplitHostPort(c.HTTPAddr)
-	return c.Hosts != "" || err == nil && isLoopback(host)
-}
-
-// isLoopback reports whether only this machine can reach host. A name other
-// than localhost may mean anything, and the empty host means every address.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return c.Hosts != "" || err == nil && secure.IsLoopback(host)
 }
 
 func (c Config) validateAddresses(refuse func(setting, problem string, args ...any)) {
@@ -51,7 +42,7 @@ func (c Config) validateAddresses(refuse func(setting, problem string, args ...a
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			refuse(listener.setting, "%q is not a port: a number from 0 to 65535", port)
 		}
-		if missing := c.unprotected(); missing != "" && !c.Insecure && !isLoopback(host) {
+		if missing := c.unprotected(); missing != "" && !c.Insecure && !secure.IsLoopback(host) {
 			refuse(listener.setting, "%q is not a loopback address, and %s. Set insecure to allow that", listener.address, missing)
 		}
 	}

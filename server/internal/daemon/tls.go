@@ -2,12 +2,13 @@ package daemon
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"example.com/tidings/server/internal/secure"
 )
 
 // The values of TLSClientAuth.
@@ -102,13 +103,8 @@ func readTLS(cfg Config) (*tls.Config, error) {
 	if cfg.TLSClientCA == "" {
 		return result, nil
 	}
-	pem, err := os.ReadFile(cfg.TLSClientCA)
-	if err != nil {
+	if result.ClientCAs, err = secure.CertPool(cfg.TLSClientCA); err != nil {
 		return nil, fmt.Errorf("tls-client-ca: %w", err)
-	}
-	result.ClientCAs = x509.NewCertPool()
-	if !result.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls-client-ca: %s has no certificates in PEM", cfg.TLSClientCA)
 	}
 	result.ClientAuth = tls.VerifyClientCertIfGiven
 	if cfg.TLSClientAuth == ClientAuthRequired {

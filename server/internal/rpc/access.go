@@ -45,16 +45,12 @@ func authenticate(next http.Handler, cfg Config) http.Handler {
 		if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 			credential.Certificate = r.TLS.VerifiedChains[0][0]
 		}
-		session, err := cfg.Access.Authenticate(credential)
+		ctx, err := enter(r.Context(), cfg, credential, r.URL.Path, r.RemoteAddr)
 		if err == nil {
-			err = session.Check(permissionOfPath(r.URL.Path))
-		}
-		if err == nil {
-			next.ServeHTTP(w, r.WithContext(auth.NewContext(r.Context(), session)))
+			next.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
 		fault := service.AsError(r.Context(), cfg.Log, err)
-		cfg.Log.DebugContext(r.Context(), "call refused", "path", r.URL.Path, "peer", r.RemoteAddr, "error", err)
 		if writer.IsSupported(r) {
 			_ = writer.Write(w, r, connectError(fault)) // The connection may be gone.
 			return
@@ -66,6 +62,19 @@ func authenticate(next http.Handler, cfg Config) http.Handler {
 		}
 		http.Error(w, fault.Message, status)
 	})
+}
+
+// enter returns the context of a call with its caller, who may make calls at all.
+func enter(ctx context.Context, cfg Config, credential auth.Credential, path string, from any) (context.Context, error) {
+	session, err := cfg.Access.Authenticate(credential)
+	if err == nil {
+		err = session.Check(permissionOfPath(path))
+	}
+	if err != nil {
+		cfg.Log.DebugContext(ctx, "call refused", "path", path, "peer", from, "error", err)
+		return nil, err
+	}
+	return auth.NewContext(ctx, session), nil
 }
 
 // permissionOfPath is what a call needs whatever its request says.
@@ -97,15 +106,11 @@ func tapAccess(cfg Config, next tap.ServerInHandle) tap.ServerInHandle {
 				credential.Certificate = secured.State.VerifiedChains[0][0]
 			}
 		}
-		session, err := cfg.Access.Authenticate(credential)
-		if err == nil {
-			err = session.Check(auth.Permission{Action: auth.Connect})
-		}
+		entered, err := enter(ctx, cfg, credential, info.FullMethodName, caller)
 		if err != nil {
-			cfg.Log.DebugContext(ctx, "call refused", "path", info.FullMethodName, "peer", caller, "error", err)
 			return ctx, grpcError(service.AsError(ctx, cfg.Log, err))
 		}
-		return next(auth.NewContext(ctx, session), info)
+		return next(entered, info)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry"},
 	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
 	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
@@ -32,9 +32,11 @@ var arrows = map[string][]string{
 	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/gen", "internal/guard"},
 	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
 	// Who makes a call, and what they may do.
-	"internal/auth": {"internal/guard"},
+	"internal/auth": {"internal/guard", "internal/secure"},
+	// Certificates and addresses, for servers and clients.
+	"internal/secure": {},
 	// Commands on the files of a server.
-	"internal/admin": {"internal/auth"},
+	"internal/admin": {"internal/auth", "internal/cli/command"},
 	// For tests alone, and so imported by no package.
 	"internal/engine/jetstream/natstest": {},
 	"internal/lease":                     {"internal/gen"},
@@ -64,7 +66,7 @@ var arrows = map[string][]string{
 	"internal/cli/schema":       {"internal/cli/command", "internal/guard", "internal/imagejson", "internal/reserved"},
 	"internal/cli/subscription": {"internal/cli/command"},
 	"internal/cli/topic":        {"internal/cli/command"},
-	"internal/cli/command":      {"internal/eventjson"},
+	"internal/cli/command":      {"internal/eventjson", "internal/secure"},
 	// For tests alone.
 	"internal/cli/clitest": {"internal/cli/command"},
 	// What is written is files; it knows nothing of a server.

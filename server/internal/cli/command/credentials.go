@@ -5,10 +5,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -16,6 +14,8 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/pflag"
+
+	"example.com/tidings/server/internal/secure"
 )
 
 // credentials are the files with which a client shows who it is, and by which it
@@ -51,7 +51,7 @@ func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, 
 	}
 	authorization := authorization{c.tokenFile}
 	if c.tokenFile != "" {
-		if !secured && !isLoopback(server.Hostname()) {
+		if !secured && !secure.IsLoopback(server.Hostname()) {
 			return nil, nil, Usagef("--token-file: without TLS the token could be read in transit to %s: say https:// or grpcs:// in --server", server.Host)
 		}
 		if _, err := authorization.header(); err != nil { // Before anything is called.
@@ -63,14 +63,11 @@ func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, 
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.caFile != "" {
-		pem, err := os.ReadFile(c.caFile)
+		pool, err := secure.CertPool(c.caFile)
 		if err != nil {
 			return nil, nil, fmt.Errorf("--ca-file: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, nil, fmt.Errorf("--ca-file: %s has no certificates in PEM", c.caFile)
-		}
+		config.RootCAs = pool
 	}
 	if (c.clientCert == "") != (c.clientKey == "") {
 		return nil, nil, Usagef("--client-cert and --client-key are of no use without each other")
@@ -83,11 +80,6 @@ func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, 
 		config.Certificates = []tls.Certificate{certificate}
 	}
 	return authorization, newTransport(config), nil
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // withoutCredentials returns an environment without what says who calls.
