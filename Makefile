@@ -136,6 +136,9 @@ GOLDEN := conformance/golden
 # What the documents say of the contract from the contract itself.
 APIDOCS := docs/errors.md docs/reference docs/openapi.yaml
 
+# The constant of the Go client that has gen/service_config.json.
+SERVICE_CONFIG := client/service_config.gen.go
+
 # The licences of what a program links, beside the go.mod of its module.
 LICENSES := THIRD_PARTY_LICENSES.txt
 
@@ -147,6 +150,7 @@ generate: buf-cache ## Generate the code in all gen/ and what else follows from 
 	@$(GO) -C server test -count=1 -run '^TestExamples$$' ./internal/scaffold -update
 	@cd $(EXAMPLES) && $(BUF) generate && $(BUF) build proto -o events.binpb
 	@$(BIN)/apidocs -root . -buf "$(BUF)"
+	@$(BIN)/serviceconfig -root . -buf "$(BUF)"
 	@$(BIN)/golden -root . -buf "$(BUF)"
 	@$(BIN)/licenses -C server -package ./cmd/tidings -o $(LICENSES)
 	@$(BIN)/licenses -C conformance -package ./cmd/tidings-conformance -o $(LICENSES)
@@ -226,9 +230,9 @@ breaking: buf-cache ## Refuse schema changes that break users of the newest rele
 
 .PHONY: drift
 drift: buf-cache ## Generate from nothing and refuse any difference from what is committed
-	@rm -rf $(GENERATED) $(IMAGE) $(GOLDEN)/next $(APIDOCS)
+	@rm -rf $(GENERATED) $(IMAGE) $(GOLDEN)/next $(APIDOCS) $(SERVICE_CONFIG)
 	@$(MAKE) --no-print-directory generate
-	@status=$$(git status --porcelain -- $(GENERATED) $(EXAMPLES)/third_party $(IMAGE) $(GOLDEN) $(APIDOCS) '*/$(LICENSES)') || exit 1; \
+	@status=$$(git status --porcelain -- $(GENERATED) $(EXAMPLES)/third_party $(IMAGE) $(GOLDEN) $(APIDOCS) $(SERVICE_CONFIG) '*/$(LICENSES)') || exit 1; \
 	if [ -n "$$status" ]; then \
 		echo "drift: this is not what make generate writes; run it and commit:" >&2; \
 		echo "$$status" >&2; exit 1; \

@@ -4,13 +4,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -38,7 +36,7 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	image, err := buildImage(ctx, *buf, *root)
+	image, err := schemaimage.Contract(ctx, *buf, *root)
 	if err != nil {
 		return err
 	}
@@ -107,20 +105,4 @@ func references(
 		}
 	}
 	return pages, nil
-}
-
-// contractModule is the Buf module that is the contract, seen from the root.
-const contractModule = "proto"
-
-// buildImage returns the Buf image of the contract, with its comments.
-func buildImage(ctx context.Context, buf, root string) ([]byte, error) {
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, buf, "build", contractModule, "-o", "-#format=binpb")
-	cmd.Dir = root
-	cmd.Stderr = &stderr
-	image, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("buf build: %w: %s", err, &stderr)
-	}
-	return image, nil
 }

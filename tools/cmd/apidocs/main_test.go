@@ -133,7 +133,7 @@ func TestOpenAPINamesErrors(t *testing.T) {
 // generated returns what the contract gives.
 func generated(t *testing.T, root, binary string) map[string][]byte {
 	t.Helper()
-	image, err := buildImage(t.Context(), binary, root)
+	image, err := schemaimage.Contract(t.Context(), binary, root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func generated(t *testing.T, root, binary string) map[string][]byte {
 // real catalogue.
 func TestIncompleteReasonsAreRefused(t *testing.T) {
 	root, binary := buf(t)
-	image, err := buildImage(t.Context(), binary, root)
+	image, err := schemaimage.Contract(t.Context(), binary, root)
 	if err != nil {
 		t.Fatal(err)
 	}

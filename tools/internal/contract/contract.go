@@ -100,6 +100,27 @@ func (o Options) Reason(value protoreflect.EnumValueDescriptor) (unsaid []protor
 	return unsaid, true, nil
 }
 
+// Says returns the name of what a field of the option of an error reason says, such as
+// STATUS_CODE_UNAVAILABLE of the field code.
+func (o Options) Says(value protoreflect.EnumValueDescriptor, field protoreflect.Name) (string, error) {
+	option, err := read(value, o.reason)
+	if err != nil {
+		return "", err
+	}
+	if option == nil {
+		return "", fmt.Errorf("%s has no option %s", value.FullName(), errorName)
+	}
+	found := option.Descriptor().Fields().ByName(field)
+	if found == nil || found.Enum() == nil {
+		return "", fmt.Errorf("the option %s has no enum field %s", errorName, field)
+	}
+	said := found.Enum().Values().ByNumber(option.Get(found).Enum())
+	if said == nil || said.Number() == 0 {
+		return "", fmt.Errorf("%s says no %s", value.FullName(), field)
+	}
+	return string(said.Name()), nil
+}
+
 // The behaviors of fields that the options name.
 const (
 	OutputOnly = "OUTPUT_ONLY"
