@@ -177,8 +177,13 @@ type RecordedEvent struct {
 	// when it stored it; GetEventType takes it. 16 hexadecimal digits; empty where
 	// it isn't known.
 	SchemaRevision string `protobuf:"bytes,6,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The authenticated principal whose call stored the event, as the server names
+	// it: `key:checkout`. No client can set it; for Import it is the importer. Empty
+	// where the server asked for no credential, or an earlier release stored the
+	// event.
+	Publisher     string `protobuf:"bytes,7,opt,name=publisher,proto3" json:"publisher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordedEvent) Reset() {
@@ -253,6 +258,13 @@ func (x *RecordedEvent) GetSchemaRevision() string {
 	return ""
 }
 
+func (x *RecordedEvent) GetPublisher() string {
+	if x != nil {
+		return x.Publisher
+	}
+	return ""
+}
+
 var File_tidings_v1_event_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_event_proto_rawDesc = "" +
@@ -279,14 +291,15 @@ const file_tidings_v1_event_proto_rawDesc = "" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x10\n" +
-	"\x0e_partition_key\"\xea\x01\n" +
+	"\x0e_partition_key\"\x88\x02\n" +
 	"\rRecordedEvent\x12'\n" +
 	"\x05event\x18\x01 \x01(\v2\x11.tidings.v1.EventR\x05event\x12\x14\n" +
 	"\x05topic\x18\x02 \x01(\tR\x05topic\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x03R\bsequence\x12\x16\n" +
 	"\x06cursor\x18\x04 \x01(\tR\x06cursor\x12=\n" +
 	"\fpublish_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vpublishTime\x12'\n" +
-	"\x0fschema_revision\x18\x06 \x01(\tR\x0eschemaRevisionBK\n" +
+	"\x0fschema_revision\x18\x06 \x01(\tR\x0eschemaRevision\x12\x1c\n" +
+	"\tpublisher\x18\a \x01(\tR\tpublisherBK\n" +
 	"\x16com.example.tidings.v1P\x01Z/example.com/tidings/gen/go/tidings/v1;tidingsv1b\x06proto3"
 
 var (

@@ -46,6 +46,9 @@ type Record struct {
 	// each: of the only one, or one for each event. Empty: an earlier release stored
 	// them.
 	TypeRevisions []byte `protobuf:"bytes,4,opt,name=type_revisions,json=typeRevisions,proto3" json:"type_revisions,omitempty"`
+	// The principal that published the events. Empty: none was asked for, or an
+	// earlier release stored them. It is before the events, as everything else is.
+	Publisher     string `protobuf:"bytes,5,opt,name=publisher,proto3" json:"publisher,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -99,6 +102,13 @@ func (x *Record) GetTypeRevisions() []byte {
 		return x.TypeRevisions
 	}
 	return nil
+}
+
+func (x *Record) GetPublisher() string {
+	if x != nil {
+		return x.Publisher
+	}
+	return ""
 }
 
 // TopicConfig is the configuration of a topic. In JetStream it is a value of the
@@ -244,11 +254,12 @@ var File_tidings_storage_v1_record_proto protoreflect.FileDescriptor
 
 const file_tidings_storage_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tidings/options/v1/options.proto\x1a\x16tidings/v1/event.proto\"\x89\x01\n" +
+	"\x1ftidings/storage/v1/record.proto\x12\x12tidings.storage.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tidings/options/v1/options.proto\x1a\x16tidings/v1/event.proto\"\xa7\x01\n" +
 	"\x06Record\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12)\n" +
 	"\x06events\x18\x02 \x03(\v2\x11.tidings.v1.EventR\x06events\x12%\n" +
-	"\x0etype_revisions\x18\x04 \x01(\fR\rtypeRevisionsJ\x04\b\x03\x10\x04R\x0fschema_revision\"\xd7\x03\n" +
+	"\x0etype_revisions\x18\x04 \x01(\fR\rtypeRevisions\x12\x1c\n" +
+	"\tpublisher\x18\x05 \x01(\tR\tpublisherJ\x04\b\x03\x10\x04R\x0fschema_revision\"\xd7\x03\n" +
 	"\vTopicConfig\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\x06R\x03uid\x12 \n" +

@@ -1840,8 +1840,10 @@ type DeadLetterRecord struct {
 	// The revision of the type that the event was checked against: see
 	// Record.type_revisions. Empty: it isn't known.
 	SchemaRevision []byte `protobuf:"bytes,13,opt,name=schema_revision,json=schemaRevision,proto3" json:"schema_revision,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The principal that published the event: see Record.publisher.
+	Publisher     string `protobuf:"bytes,14,opt,name=publisher,proto3" json:"publisher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeadLetterRecord) Reset() {
@@ -1963,6 +1965,13 @@ func (x *DeadLetterRecord) GetSchemaRevision() []byte {
 		return x.SchemaRevision
 	}
 	return nil
+}
+
+func (x *DeadLetterRecord) GetPublisher() string {
+	if x != nil {
+		return x.Publisher
+	}
+	return ""
 }
 
 var File_tidings_storage_v1_subscription_proto protoreflect.FileDescriptor
@@ -2095,7 +2104,7 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\vJournalUsed\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\"&\n" +
 	"\fJournalOwned\x12\x16\n" +
-	"\x06server\x18\x01 \x01(\tR\x06server\"\xb8\x04\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\"\xd6\x04\n" +
 	"\x10DeadLetterRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\x05R\x06format\x12'\n" +
 	"\x05event\x18\x02 \x01(\v2\x11.tidings.v1.EventR\x05event\x12\x1a\n" +
@@ -2114,7 +2123,8 @@ const file_tidings_storage_v1_subscription_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\f \x01(\x04R\n" +
 	"generation\x12'\n" +
-	"\x0fschema_revision\x18\r \x01(\fR\x0eschemaRevision*\xd7\x01\n" +
+	"\x0fschema_revision\x18\r \x01(\fR\x0eschemaRevision\x12\x1c\n" +
+	"\tpublisher\x18\x0e \x01(\tR\tpublisher*\xd7\x01\n" +
 	"\x11JournalEventState\x12#\n" +
 	"\x1fJOURNAL_EVENT_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aJOURNAL_EVENT_STATE_LEASED\x10\x01\x12\x1f\n" +
