@@ -224,6 +224,17 @@ func (a *Access) Authenticate(c Credential) (*Session, error) {
 }
 
 func (r *rules) authenticate(c Credential, now time.Time) (Principal, error) {
+	principal, err := r.identify(c, now)
+	if err == nil {
+		err = checkPrincipal(principal.Name)
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	return principal, nil
+}
+
+func (r *rules) identify(c Credential, now time.Time) (Principal, error) {
 	if c.Authorization == "" {
 		if c.Certificate == nil || r.certificates == nil {
 			return Principal{}, ErrNoCredential

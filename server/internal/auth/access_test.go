@@ -233,6 +233,16 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	access := newPlace(t, "client_certificates: {name: subject}\n").open()
+	for name, taken := range map[string]bool{
+		"Checkout é": true, strings.Repeat("x", 2048): true, strings.Repeat("x", 2049): false,
+		"a\nb": false, "a\x00": false, "a\u0085": false, "T61 \xe9": false, "\ufffd": false, "": false,
+	} {
+		certificate.Subject.CommonName = name
+		if _, err := access.Authenticate(Credential{Certificate: certificate}); (err == nil) != taken || !taken && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%.20q: %v", name, err)
+		}
+	}
 	p := newPlace(t, keysOnly)
 	p.addKey("checkout", time.Time{})
 	if _, err := p.open().Authenticate(Credential{Certificate: certificate}); !errors.Is(err, ErrNoCredential) {

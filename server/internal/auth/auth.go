@@ -7,7 +7,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Principal is who makes a call.
@@ -20,6 +24,23 @@ type Principal struct {
 	Groups []string
 	// Expires is when the credential ends. Zero: never.
 	Expires time.Time
+}
+
+// maxPrincipalBytes bounds the name of a principal, which is recorded with what it
+// publishes: a SPIFFE ID has up to 2,048.
+const maxPrincipalBytes = 2048 + len("cert:")
+
+// checkPrincipal refuses a name that can't be stored and shown as it is, or that may
+// stand for several: U+FFFD is what becomes of anything that isn't Unicode.
+func checkPrincipal(name string) error {
+	switch {
+	case len(name) > maxPrincipalBytes:
+		return fmt.Errorf("%w: the name of its principal has %d bytes, at most %d are taken", ErrInvalid, len(name), maxPrincipalBytes)
+	case strings.ContainsFunc(name, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }):
+		return fmt.Errorf("%w: the name of its principal %q has control characters or isn't valid Unicode", ErrInvalid, abridged(name))
+	default:
+		return nil
+	}
 }
 
 // Credential is what a call presents.

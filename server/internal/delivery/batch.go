@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -17,20 +16,19 @@ import (
 // batchRun leases events to a session and encodes them, as a DeliveryBatch: the
 // reply to a leaseRequest.
 type batchRun struct {
-	owner          *owner
-	session        *session
-	limits         *leaseRequest
-	now            time.Time
-	count          int32
-	matched        bool // An event has been filtered, which may take long.
-	encoded        []byte
-	refs           []lease.Ref
-	suffix         []byte // Of records with suffixOf and suffixRevision.
-	suffixOf       time.Time
-	suffixRevision []byte
-	deadline       []byte // Of leases until deadlineOf, and how long they last.
-	duration       []byte
-	deadlineOf     int64
+	owner      *owner
+	session    *session
+	limits     *leaseRequest
+	now        time.Time
+	count      int32
+	matched    bool // An event has been filtered, which may take long.
+	encoded    []byte
+	refs       []lease.Ref
+	suffix     []byte // Of events recorded as suffixOf.
+	suffixOf   recording
+	deadline   []byte // Of leases until deadlineOf, and how long they last.
+	duration   []byte
+	deadlineOf int64
 }
 
 // fillTime is after how long a batch with events that have to be filtered is
@@ -124,7 +122,7 @@ func (b *batchRun) fits(e event) bool {
 		return false
 	}
 	const overhead = 256 // Beside the event, about; a nack's reason may add to it.
-	return b.count == 0 || len(b.encoded)+len(e.raw)+overhead <= int(b.limits.maxBytes)
+	return b.count == 0 || len(b.encoded)+len(e.raw)+len(e.publisher)+overhead <= int(b.limits.maxBytes)
 }
 
 // add leases an event and adds its Delivery.
@@ -160,9 +158,9 @@ func (b *batchRun) add(e event, key uint64) error {
 
 // encode adds a Delivery to the encoded DeliveryBatch.
 func (b *batchRun) encode(e event, ref lease.Ref, delivery lease.Delivery) {
-	if b.suffix == nil || !b.suffixOf.Equal(e.publishTime) || !bytes.Equal(b.suffixRevision, e.revision) {
-		b.suffix = eventlog.AppendSuffix(b.suffix[:0], b.owner.subscription.Config.GetTopic(), e.publishTime, e.revision)
-		b.suffixOf, b.suffixRevision = e.publishTime, e.revision
+	if b.suffix == nil || !b.suffixOf.equal(e.recording) {
+		b.suffix = eventlog.AppendSuffix(b.suffix[:0], b.owner.subscription.Config.GetTopic(), e.publishTime, e.revision, e.publisher)
+		b.suffixOf = e.recording
 	}
 	if b.deadline == nil || b.deadlineOf != delivery.Deadline {
 		b.deadlineOf = delivery.Deadline

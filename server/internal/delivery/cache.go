@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -14,11 +15,22 @@ import (
 
 // event is an event as it is stored.
 type event struct {
-	raw         []byte
-	sequence    int64
-	after       int64 // The position of its cursor.
+	recording
+
+	raw      []byte
+	sequence int64
+	after    int64 // The position of its cursor.
+}
+
+// recording is what the server said of an event when it stored it.
+type recording struct {
 	publishTime time.Time
 	revision    []byte // Of the type that it was checked against; may be empty.
+	publisher   []byte // May be empty.
+}
+
+func (r recording) equal(other recording) bool {
+	return r.publishTime.Equal(other.publishTime) && bytes.Equal(r.revision, other.revision) && bytes.Equal(r.publisher, other.publisher)
 }
 
 // record is a record of the topic, taken apart.
@@ -27,7 +39,7 @@ type record struct {
 	time        time.Time
 	events      [][]byte
 	size        int
-	revisions   eventlog.Revisions
+	header      eventlog.Header
 }
 
 func newRecord(stored engine.Record) (*record, error) {
@@ -37,7 +49,7 @@ func newRecord(stored engine.Record) (*record, error) {
 	}
 	return &record{
 		first: stored.First, last: stored.Last, time: stored.Time, events: events,
-		size: len(stored.Data), revisions: eventlog.RevisionsOf(stored.Data),
+		size: len(stored.Data), header: eventlog.HeaderOf(stored.Data),
 	}, nil
 }
 
@@ -47,7 +59,10 @@ func (r *record) event(index int) event {
 	if index == len(r.events)-1 {
 		after = r.last
 	}
-	return event{raw: r.events[index], sequence: sequence, after: after, publishTime: r.time, revision: r.revisions.Of(index)}
+	return event{
+		recording: recording{publishTime: r.time, revision: r.header.Revisions.Of(index), publisher: r.header.Publisher},
+		raw:       r.events[index], sequence: sequence, after: after,
+	}
 }
 
 // maxCached bounds the records that an owner keeps, in bytes: those from which

@@ -114,6 +114,7 @@ func (o *owner) deadLetterEntry(letter lease.DeadLetter) (engine.DeadLetter, err
 		Deliveries:       letter.Deliveries,
 		Generation:       o.machine.Generation(),
 		SchemaRevision:   e.revision,
+		Publisher:        string(e.publisher),
 	})
 	return engine.DeadLetter{Sequence: letter.Sequence, Data: data}, err
 }
@@ -139,7 +140,12 @@ func (o *owner) deadLetter(sequence int64) (*storagev1.DeadLetterRecord, event, 
 	if !ok {
 		return nil, event{}, fmt.Errorf("dead letter of event %d: its cursor is not one", sequence)
 	}
-	return letter, event{raw: raw, sequence: sequence, after: after, publishTime: letter.GetPublishTime().AsTime(), revision: letter.GetSchemaRevision()}, nil
+	return letter, event{
+		recording: recording{
+			publishTime: letter.GetPublishTime().AsTime(), revision: letter.GetSchemaRevision(), publisher: []byte(letter.GetPublisher()),
+		},
+		raw: raw, sequence: sequence, after: after,
+	}, nil
 }
 
 // DecodeDeadLetter decodes what the engine has of a dead letter.

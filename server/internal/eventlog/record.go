@@ -24,34 +24,42 @@ const (
 	formatField    = 1
 	eventsField    = 2
 	revisionsField = 4
+	publisherField = 5
 )
 
-// AppendHeader begins the encoding of a tidings.storage.v1.Record whose events
-// were checked against revisions of their types: those of each event, or one
-// that is that of all, or none where that isn't known.
-func AppendHeader(b []byte, revisions ...[RevisionSize]byte) []byte {
-	b = protowire.AppendVarint(protowire.AppendTag(b, formatField, protowire.VarintType), recordFormat)
-	if len(revisions) == 0 {
-		return b
-	}
-	b = protowire.AppendVarint(protowire.AppendTag(b, revisionsField, protowire.BytesType), uint64(len(revisions)*RevisionSize))
+// AppendHeader begins the encoding of a tidings.storage.v1.Record by a publisher,
+// or none, whose events were checked against revisions of their types: those of
+// each event, or one that is that of all, or none where that isn't known.
+func AppendHeader(b []byte, publisher string, revisions ...[RevisionSize]byte) []byte {
+	b = appendHead(b, publisher, len(revisions))
 	for i := range revisions {
 		b = append(b, revisions[i][:]...)
 	}
 	return b
 }
 
+// appendHead adds a header as far as its revisions.
+func appendHead(b []byte, publisher string, revisions int) []byte {
+	b = protowire.AppendVarint(protowire.AppendTag(b, formatField, protowire.VarintType), recordFormat)
+	if publisher != "" {
+		b = protowire.AppendString(protowire.AppendTag(b, publisherField, protowire.BytesType), publisher)
+	}
+	if revisions == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, revisionsField, protowire.BytesType), uint64(revisions*RevisionSize))
+}
+
 // AppendHeaderOf begins a record with some of the events of another one, given
 // the header of that.
 func AppendHeaderOf(b, header []byte, indexes ...int) []byte {
-	revisions := RevisionsOf(header)
-	if len(revisions) <= RevisionSize {
+	of := HeaderOf(header)
+	if len(of.Revisions) <= RevisionSize {
 		return append(b, header...)
 	}
-	b = AppendHeader(b)
-	b = protowire.AppendVarint(protowire.AppendTag(b, revisionsField, protowire.BytesType), uint64(len(indexes)*RevisionSize))
+	b = appendHead(b, string(of.Publisher), len(indexes))
 	for _, index := range indexes {
-		b = append(b, revisions.Of(index)...)
+		b = append(b, of.Revisions.Of(index)...)
 	}
 	return b
 }
@@ -59,23 +67,34 @@ func AppendHeaderOf(b, header []byte, indexes ...int) []byte {
 // RevisionSize is the size of the revision of a type.
 const RevisionSize = 8
 
-// HeaderSize is the most that AppendHeader adds for a number of revisions.
-func HeaderSize(revisions int) int { return 2 + 1 + 3 + revisions*RevisionSize }
+// HeaderSize is the most that AppendHeader adds for a publisher of so many bytes
+// and a number of revisions.
+func HeaderSize(publisher, revisions int) int {
+	return 2 + 1 + protowire.SizeBytes(publisher) + 1 + 3 + revisions*RevisionSize
+}
+
+// Header is what a record says of its events, as views of its data.
+type Header struct {
+	Publisher []byte // Empty: none is known.
+	Revisions Revisions
+}
 
 // Revisions are those of the types of a record's events: see
-// tidings.storage.v1.Record.type_revisions.
+// tidings.storage.v1.Record.type_revisions. Empty: an earlier release stored it.
 type Revisions []byte
 
-// RevisionsOf returns the revisions of a record, as a view of its data, or
-// nothing where an earlier release stored it.
-func RevisionsOf(data []byte) (revisions Revisions) {
+// HeaderOf returns the header of a record.
+func HeaderOf(data []byte) (h Header) {
 	eventwire.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if number == revisionsField {
-			revisions = value
+		switch {
+		case number == revisionsField:
+			h.Revisions = value
+		case number == publisherField:
+			h.Publisher = value
 		}
 		return number != eventsField // The header is before the events.
 	})
-	return revisions
+	return h
 }
 
 // Of returns the revision of the type of an event, or nothing where it isn't
@@ -130,18 +149,22 @@ func Events(first int64, data []byte, into [][]byte) ([][]byte, error) {
 }
 
 // AppendSuffix adds the fields of a RecordedEvent that are the same for all events
-// of a record, or of a type in it: topic, publish_time and schema_revision.
-func AppendSuffix(b []byte, topic string, publishTime time.Time, revision []byte) []byte {
+// of a record, or of a type in it: topic, publish_time, schema_revision and
+// publisher.
+func AppendSuffix(b []byte, topic string, publishTime time.Time, revision, publisher []byte) []byte {
 	b = protowire.AppendTag(b, 2, protowire.BytesType)
 	b = protowire.AppendString(b, topic)
 	b = protowire.AppendTag(b, 5, protowire.BytesType)
 	b = protowire.AppendBytes(b, Timestamp(publishTime))
-	if len(revision) == 0 {
-		return b
+	if len(revision) > 0 {
+		b = protowire.AppendTag(b, 6, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(hex.EncodedLen(len(revision))))
+		b = hex.AppendEncode(b, revision)
 	}
-	b = protowire.AppendTag(b, 6, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(hex.EncodedLen(len(revision))))
-	return hex.AppendEncode(b, revision)
+	if len(publisher) > 0 {
+		b = protowire.AppendBytes(protowire.AppendTag(b, 7, protowire.BytesType), publisher)
+	}
+	return b
 }
 
 // Timestamp encodes a google.protobuf.Timestamp.

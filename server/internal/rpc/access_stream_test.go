@@ -141,25 +141,3 @@ func (a *accessPlace) openConnect() []openStream {
 		{"PublishStream over Connect", func() error { _, err := publish.Receive(); return err }},
 	}
 }
-
-// withHeader adds an Authorization header to every call.
-type withHeader struct{ value string }
-
-func (h withHeader) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-		request.Header().Set("Authorization", h.value)
-		return next(ctx, request)
-	}
-}
-
-func (h withHeader) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
-		conn := next(ctx, spec)
-		conn.RequestHeader().Set("Authorization", h.value)
-		return conn
-	}
-}
-
-func (h withHeader) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return next
-}

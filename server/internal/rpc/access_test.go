@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -29,8 +28,6 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"example.com/tidings/server/internal/auth"
-	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
@@ -204,24 +201,7 @@ func newAccessPlace(t *testing.T) *accessPlace {
 	if err := os.WriteFile(a.path, []byte("api_keys: keys.yaml\n"+tokens.issuer(dir)+"grants:\n- {principals: ['corp:*', 'key:admin-*'], roles: [admin]}\n"+policy.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	access, closeAccess, err := auth.Open(t.Context(), a.path, slog.New(slog.DiscardHandler), func(bool) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(closeAccess)
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.server, err = startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) { c.Access = access })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.server.close)
+	a.server = startGuarded(t, a.path)
 	a.conn, a.client = dialGRPC(t, a.server.grpcAddr), newHTTPClient(t, true)
 	if got := a.http(contractMethods()[0], guardedCalls["CreateTopic"].request, "Bearer "+tokens.right(), "json"); got == codes.Unauthenticated || got == codes.PermissionDenied {
 		t.Fatalf("with a right token: %s", got)

@@ -55,7 +55,7 @@ func TestRevisionOfAnEvent(t *testing.T) {
 			if dedupe == optionsv1.Dedupe_DEDUPE_EVENT { // What was sent twice is there once.
 				want = []string{one.GetRevision(), other.GetRevision(), two.GetRevision(), other.GetRevision(), other.GetRevision(), two.GetRevision()}
 			}
-			wantRevisions(t, c, topic, want)
+			wantRecorded(t, c, topic, (*tidingsv1.RecordedEvent).GetSchemaRevision, want)
 			for _, revision := range []*tidingsv1.EventType{one, two} {
 				found, fields := typeAt(t, c, first, revision.GetRevision())
 				if found.GetRevision() != revision.GetRevision() || (len(fields) == 2) != (revision == two) {
@@ -64,56 +64,6 @@ func TestRevisionOfAnEvent(t *testing.T) {
 			}
 		}
 	}, opaquePayloads))
-}
-
-// wantRevisions wants the events of a topic to have revisions: read, got, delivered
-// and as dead letters.
-func wantRevisions(t *testing.T, c client, topic string, want []string) {
-	t.Helper()
-	stream, err := c.read(testContext(t), &tidingsv1.ReadRequest{Topic: topic, Stop: &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read, got, delivered, dead []string
-	for {
-		response, err := stream.Recv()
-		if err != nil {
-			break
-		}
-		for _, event := range response.GetEvents().GetEvents() {
-			read = append(read, event.GetSchemaRevision())
-			one, err := c.GetEvent(testContext(t), &tidingsv1.GetEventRequest{Topic: topic, Sequence: event.GetSequence()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, one.GetRecorded().GetSchemaRevision())
-		}
-	}
-	subscription := newSubscription(t, c, topic)
-	deleteAtEnd(t, c, topic, subscription)
-	var settlements []*tidingsv1.Settlement
-	for _, delivery := range pull(t, c, subscription, len(want)) {
-		delivered = append(delivered, delivery.GetRecorded().GetSchemaRevision())
-		settlements = append(settlements, &tidingsv1.Settlement{
-			DeliveryToken: delivery.GetDeliveryToken(),
-			Action:        &tidingsv1.Settlement_Nack{Nack: &tidingsv1.Nack{Kind: tidingsv1.NackKind_NACK_KIND_DEAD_LETTER}},
-		})
-	}
-	if _, err := c.Settle(testContext(t), &tidingsv1.SettleRequest{Subscription: subscription, Settlements: settlements}); err != nil {
-		t.Fatal(err)
-	}
-	letters, err := c.ListDeadLetters(testContext(t), &tidingsv1.ListDeadLettersRequest{Subscription: subscription})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, letter := range letters.GetDeadLetters() {
-		dead = append(dead, letter.GetRecorded().GetSchemaRevision())
-	}
-	for how, revisions := range map[string][]string{"read": read, "got": got, "delivered": delivered, "dead": dead} {
-		if !slices.Equal(revisions, want) {
-			t.Errorf("%s with the revisions %q, want %q", how, revisions, want)
-		}
-	}
 }
 
 func TestListEventTypeRevisions(t *testing.T) {

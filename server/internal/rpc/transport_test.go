@@ -157,12 +157,15 @@ func over(list []transport, behaviour func(*testing.T, client), needs []need) fu
 }
 
 // dial connects to a server.
-func (t transport) dial(tb testing.TB, s *server) client {
+func (t transport) dial(tb testing.TB, s *server) client { return t.dialWith(tb, s, "") }
+
+// dialWith connects to a server with a value of the Authorization header.
+func (t transport) dialWith(tb testing.TB, s *server, credential string) client {
 	if t.native {
-		return newGRPCClient(dialGRPC(tb, s.grpcAddr,
+		return newGRPCClient(dialGRPC(tb, s.grpcAddr, grpc.WithPerRPCCredentials(header{credential}),
 			grpc.WithUnaryInterceptor(wire.unary(t)), grpc.WithStreamInterceptor(wire.stream(t))))
 	}
-	httpClient, url, options := t.httpClient(tb), "http://"+s.httpAddr, t.options()
+	httpClient, url, options := t.httpClient(tb), "http://"+s.httpAddr, connect.WithClientOptions(t.options(), connect.WithInterceptors(withHeader{credential}))
 	return &connectClient{
 		tidingsv1connect.NewTopicServiceClient(httpClient, url, options),
 		tidingsv1connect.NewPublisherServiceClient(httpClient, url, options),

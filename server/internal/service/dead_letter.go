@@ -172,6 +172,7 @@ func (l *deadLetters) proto(letter *storagev1.DeadLetterRecord) *tidingsv1.DeadL
 			Cursor:         letter.GetCursor(),
 			PublishTime:    letter.GetPublishTime(),
 			SchemaRevision: schema.FormatRevision(letter.GetSchemaRevision()),
+			Publisher:      letter.GetPublisher(),
 		},
 		Cause:            letter.GetCause(),
 		Attempts:         letter.GetAttempts(),

@@ -128,6 +128,7 @@ func recordedEvent(topic *engine.Topic, record engine.Record, index int, events 
 	if err := proto.Unmarshal(events[index], event); err != nil {
 		return nil, fmt.Errorf("event %d: %w", record.First+int64(index), err)
 	}
+	header := eventlog.HeaderOf(record.Data)
 	sequence := record.First + int64(index)
 	after := sequence
 	if index == len(events)-1 {
@@ -139,7 +140,8 @@ func recordedEvent(topic *engine.Topic, record engine.Record, index int, events 
 		Sequence:       sequence,
 		Cursor:         eventlog.Cursor(topic.Config.GetUid(), after),
 		PublishTime:    timestamppb.New(record.Time),
-		SchemaRevision: schema.FormatRevision(eventlog.RevisionsOf(record.Data).Of(index)),
+		SchemaRevision: schema.FormatRevision(header.Revisions.Of(index)),
+		Publisher:      string(header.Publisher),
 	}, nil
 }
 

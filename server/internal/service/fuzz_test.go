@@ -203,7 +203,7 @@ func FuzzRecord(f *testing.F) {
 		if parseBatch(data, &b, 0) != nil || !plainKey(key) {
 			return
 		}
-		record := eventlog.AppendHeader(nil, [8]byte([]byte("revision")))
+		record := eventlog.AppendHeader(nil, "", [8]byte([]byte("revision")))
 		for i := range b.events {
 			record = eventlog.AppendEvent(record, b.events[i].raw, b.events[i].missing(key))
 		}
@@ -362,7 +362,7 @@ func TestIdentities(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	whole := eventlog.AppendEvent(eventlog.AppendHeader(nil, [8]byte([]byte("revision"))), []byte{0x0a, 0x01, 'a'}, "")
+	whole := eventlog.AppendEvent(eventlog.AppendHeader(nil, "", [8]byte([]byte("revision"))), []byte{0x0a, 0x01, 'a'}, "")
 	if _, err := eventlog.Events(0, whole, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,15 @@ func permitPublish(ctx context.Context, topic string, events []sentEvent) error 
 	return nil
 }
 
+// publisherOf returns the principal that events of a call are recorded with, or
+// nothing where the server asks for no credential.
+func publisherOf(ctx context.Context) string {
+	if session := auth.FromContext(ctx); session != nil {
+		return session.Principal().Name
+	}
+	return ""
+}
+
 // sees reports whether a caller may know that a topic or a subscription exists.
 func sees(ctx context.Context, p auth.Permission) bool {
 	p.Action = auth.See

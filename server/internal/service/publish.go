@@ -28,6 +28,7 @@ type accepted struct {
 type publication struct {
 	topic     *engine.Topic
 	requestID string // That it is recognised by. Empty: none.
+	publisher string // The principal of the call. Empty: none was asked for.
 	accepted  []accepted
 	refused   []*tidingsv1.RefusedEvent
 	batch     *engine.Batch
@@ -92,6 +93,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if p.topic == nil {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
 	}
+	p.publisher = publisherOf(ctx)
 	if err := p.encode(b, types); err != nil {
 		return nil, err
 	}
@@ -140,11 +142,11 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 		return nil
 	}
 	revisions := p.revisions()
-	size := eventlog.HeaderSize(len(revisions))
+	size := eventlog.HeaderSize(len(p.publisher), len(revisions))
 	for _, a := range p.accepted {
 		size += len(b.events[a.index].raw) + len(a.key) + 14
 	}
-	data := eventlog.AppendHeader(make([]byte, 0, size), revisions...)
+	data := eventlog.AppendHeader(make([]byte, 0, size), p.publisher, revisions...)
 	p.batch = &engine.Batch{Head: len(data), Events: make([]engine.BatchEvent, 0, len(p.accepted))}
 	var known map[engine.ID]int // By the identity: where it is in the batch.
 	if p.byEvent() {
@@ -211,7 +213,7 @@ func (p *publication) shorten(revisions [][schema.RevisionSize]byte) {
 		}
 	}
 	events := p.batch.Data[p.batch.Head:]
-	data := eventlog.AppendHeader(make([]byte, 0, len(p.batch.Data)), once...)
+	data := eventlog.AppendHeader(make([]byte, 0, len(p.batch.Data)), p.publisher, once...)
 	shorter := p.batch.Head - len(data)
 	p.batch.Head = len(data)
 	data = append(data, events...)

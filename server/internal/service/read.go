@@ -228,7 +228,7 @@ func (r *readCall) take(ctx context.Context, p portion) error {
 		return err
 	}
 	early := !r.fromTime.IsZero()
-	revisions, revision := eventlog.RevisionsOf(record.Data), []byte(nil)
+	header, revision := eventlog.HeaderOf(record.Data), []byte(nil)
 	r.suffix = r.suffix[:0]
 	for i := p.from; i < min(p.to, len(r.events)); i++ {
 		raw, sequence := r.events[i], record.First+int64(i)
@@ -248,8 +248,8 @@ func (r *readCall) take(ctx context.Context, p portion) error {
 			r.skipped++
 			continue
 		}
-		if of := revisions.Of(i); len(r.suffix) == 0 || !bytes.Equal(of, revision) {
-			r.suffix, revision = eventlog.AppendSuffix(r.suffix[:0], r.topic.Name, record.Time, of), of
+		if of := header.Revisions.Of(i); len(r.suffix) == 0 || !bytes.Equal(of, revision) {
+			r.suffix, revision = eventlog.AppendSuffix(r.suffix[:0], r.topic.Name, record.Time, of, header.Publisher), of
 		}
 		if r.frame != nil && !r.frame.fits(raw, r.suffix) {
 			if err := r.flush(); err != nil {

@@ -162,7 +162,7 @@ func identity(id string) engine.ID {
 // encode makes a batch of a topic of whichever kind. The request's id is made of
 // those of the events.
 func encode(list ...event) *engine.Batch {
-	data := eventlog.AppendHeader(nil)
+	data := eventlog.AppendHeader(nil, "")
 	batch := &engine.Batch{Head: len(data)}
 	var ids strings.Builder
 	var content eventlog.Hash

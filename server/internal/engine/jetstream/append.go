@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
 )
 
 // appending is an append. It ends whether or not somebody waits.
@@ -120,7 +119,8 @@ func (e *Engine) supports(topic *engine.Topic, batch *engine.Batch) error {
 	if byEvent(topic) {
 		records = int64(len(batch.Events))
 	}
-	if most := topic.Config.GetRetention().GetMaxBytes(); most > 0 && int64(len(batch.Data))+records*int64(eventlog.HeaderSize(1)+recordBytes) > most {
+	each := headerSize(batch) + recordBytes
+	if most := topic.Config.GetRetention().GetMaxBytes(); most > 0 && int64(len(batch.Data))+records*int64(each) > most {
 		return fmt.Errorf("%w: %d bytes in a topic that keeps %d", engine.ErrTooLarge, len(batch.Data), most)
 	}
 	switch {

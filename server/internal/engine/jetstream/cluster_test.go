@@ -42,7 +42,7 @@ func newSubscription(t *testing.T, e engine.Engine, name string) *engine.Subscri
 
 // batch is a batch of events with ids of one byte.
 func batch(ids string) *engine.Batch {
-	data := eventlog.AppendHeader(nil)
+	data := eventlog.AppendHeader(nil, "")
 	b := &engine.Batch{Head: len(data)}
 	for i := range len(ids) {
 		data = eventlog.AppendEvent(data, []byte{0x0a, 1, ids[i]}, "")

@@ -22,7 +22,7 @@ import (
 
 // batch is a batch of events with ids of one byte.
 func batch(ids string) *engine.Batch {
-	data := eventlog.AppendHeader(nil)
+	data := eventlog.AppendHeader(nil, "")
 	b := &engine.Batch{Head: len(data), ID: engine.ID([]byte(ids + "................")[:16])}
 	var content eventlog.Hash
 	for i := range len(ids) {

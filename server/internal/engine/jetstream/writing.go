@@ -56,12 +56,17 @@ func (e *Engine) newWriting(topic *engine.Topic, batch *engine.Batch) *writing {
 		data := batch.Data
 		if len(batch.Events) > 1 {
 			raw := batch.Bytes(batch.Data, i)
-			data = eventlog.AppendHeaderOf(make([]byte, 0, eventlog.HeaderSize(1)+len(raw)), batch.Data[:batch.Head], i)
+			data = eventlog.AppendHeaderOf(make([]byte, 0, headerSize(batch)+len(raw)), batch.Data[:batch.Head], i)
 			data = append(data, raw...)
 		}
 		w.parts[i] = part{id: identity('e', event.ID), hash: event.Hash, key: event.Key, data: data}
 	}
 	return w
+}
+
+// headerSize is the most that the header of one event of a batch has.
+func headerSize(batch *engine.Batch) int {
+	return eventlog.HeaderSize(len(eventlog.HeaderOf(batch.Data[:batch.Head]).Publisher), 1)
 }
 
 // identity is what JetStream recognises a repetition by. The letter says what it

@@ -96,7 +96,7 @@ func hashOf(text string) uint64 {
 // batchOf makes a batch, whose request has the ID of its events together.
 func batchOf(t testing.TB, events ...keyedEvent) *engine.Batch {
 	t.Helper()
-	b := &engine.Batch{Data: eventlog.AppendHeader(nil)}
+	b := &engine.Batch{Data: eventlog.AppendHeader(nil, "")}
 	b.Head = len(b.Data)
 	names, texts := "", ""
 	for _, event := range events {
