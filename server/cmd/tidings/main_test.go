@@ -21,18 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(withBuf{m}, map[string]func(){"tidings": main})
-}
-
-// withBuf are tests that need a Buf. On a fresh machine that compiles for
-// minutes, which is not to be taken from the time of a test.
-type withBuf struct{ tests *testing.M }
-
-func (w withBuf) Run() int {
-	if _, err := buftest.Path(); err != nil {
-		panic(err)
-	}
-	return w.tests.Run()
+	testscript.Main(m, map[string]func(){"tidings": main})
 }
 
 // waitTimeout is how long a script waits for something to happen.
@@ -48,7 +37,7 @@ const waitTimeout = 30 * time.Second
 //	signal INT TEXT    send SIGINT, or TERM SIGTERM, to the background command whose command line contains TEXT
 //	exited N TEXT      check with which status a command that got a signal exited, after `wait`
 //
-// and in BUF the path of the pinned Buf.
+// and in BUF the path of the pinned Buf, without -short.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -74,11 +63,13 @@ func setup(env *testscript.Env) error {
 	// With the race detector every process would sleep for a second at its end.
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Values[signalled{}] = make(map[string]*exec.Cmd)
-	buf, err := buftest.Path()
-	if err != nil {
-		return err
+	if !testing.Short() {
+		buf, err := buftest.Path()
+		if err != nil {
+			return err
+		}
+		env.Setenv("BUF", buf)
 	}
-	env.Setenv("BUF", buf)
 	env.Setenv("BUF_CACHE_DIR", filepath.Join(env.WorkDir, "buf-cache"))
 	examples, err := filepath.Abs("../../../examples/events/events.binpb")
 	if err != nil {

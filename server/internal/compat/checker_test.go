@@ -42,11 +42,7 @@ func addRemark(m *descriptorpb.DescriptorProto, options *descriptorpb.FieldOptio
 
 func checker(t *testing.T) *compat.Checker {
 	t.Helper()
-	path, err := buftest.Path()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := compat.New(t.Context(), path)
+	c, err := compat.New(t.Context(), buftest.Need(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,11 +28,7 @@ func build(t *testing.T, source string) *schema.Image {
 		}
 		sources[path] = text
 	}
-	encoded, err := buftest.Build(t.Context(), t.TempDir(), sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := schema.ReadImage(encoded)
+	image, err := schema.ReadImage(buftest.Build(t, sources))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,8 +157,8 @@ func TestReload(t *testing.T) {
 // Without a Buf nobody can say whether a change breaks somebody.
 func TestReloadWithoutBuf(t *testing.T) {
 	t.Parallel()
-	cfg := withBuf(t)
-	cfg.Buf = ""
+	cfg := daemon.DefaultConfig()
+	cfg.DataDir = t.TempDir()
 	r := startReloading(t, cfg)
 	r.write(t, schematest.Image(schematest.Event("notes.v1", "notes", "text string", "count int32")))
 	r.log.next(t, notReloaded, "no Buf")

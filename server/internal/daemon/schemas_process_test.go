@@ -28,10 +28,7 @@ func withBuf(t *testing.T) daemon.Config {
 	t.Helper()
 	cfg := daemon.DefaultConfig()
 	cfg.DataDir = t.TempDir()
-	var err error
-	if cfg.Buf, err = buftest.Path(); err != nil {
-		t.Fatal(err)
-	}
+	cfg.Buf = buftest.Need(t)
 	return cfg
 }
 

@@ -183,11 +183,7 @@ func build(t *testing.T, sources map[string]string) []byte {
 	for path, source := range sources {
 		sources[path] = `syntax = "proto3"; ` + source
 	}
-	image, err := buftest.Build(t.Context(), t.TempDir(), sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
+	return buftest.Build(t, sources)
 }
 
 // Without a Buf nothing is compared: the file of the start counts, and the log

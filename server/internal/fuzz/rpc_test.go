@@ -31,10 +31,7 @@ func TestCalls(t *testing.T) {
 	g := newGenerator(seed, 0)
 	schemas, known := filepath.Join(t.TempDir(), "schemas.binpb"), newKnown()
 	types := g.callSchemas(t, schemas, known)
-	buf, err := buftest.Path()
-	if err != nil {
-		t.Fatal(err)
-	}
+	buf := buftest.Need(t)
 	s, err := start(context.Background(), t.TempDir(), func(c *daemon.Config) { c.Schemas, c.Buf = schemas, buf })
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/schema/schematest"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
@@ -29,6 +30,7 @@ func newPackage() (pkg, topic string) {
 
 func register(t *testing.T, c client, files ...*descriptorpb.FileDescriptorProto) *tidingsv1beta1.RegisterSchemaResponse {
 	t.Helper()
+	buftest.Need(t)
 	response, err := c.RegisterSchema(testContext(t), &tidingsv1beta1.RegisterSchemaRequest{Image: schematest.Image(files...)})
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +55,7 @@ func fieldsOf(t *testing.T, c client, pkg string) (names []string) {
 }
 
 func TestRegisterSchema(t *testing.T) {
+	buftest.Need(t)
 	t.Run("new types are used at once", each(func(t *testing.T, c client) {
 		pkg, topic := newPackage()
 		file := schematest.Event(pkg, topic, "text string")
@@ -192,6 +195,7 @@ func badImages() map[string][]byte {
 }
 
 func TestCheckCompatibility(t *testing.T) {
+	buftest.Need(t)
 	t.Run("against every revision", some(func(t *testing.T, c client) {
 		pkg, topic := newPackage()
 		first := register(t, c, schematest.Event(pkg, topic, "text string")).GetRevision()

@@ -150,10 +150,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	buf, err := buftest.Path()
-	if err != nil {
-		t.Fatal(err)
-	}
+	buf := buftest.Need(t)
 	for module := range paths {
 		dir := filepath.Join(t.TempDir(), "events")
 		if err := made(t, module).Write(dir); err != nil {

@@ -23,6 +23,9 @@ import (
 // buf returns the checkout and the Buf to use in it, with its cache filled.
 func buf(t *testing.T) (root, binary string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Buf, which compiles for minutes")
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,22 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 )
+
+// Need returns the path of the pinned Buf, and skips a test with -short: on a fresh
+// machine Buf compiles for minutes.
+func Need(t testing.TB) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Buf, which compiles for minutes")
+	}
+	path, err := Path()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
 
 // Path returns the path of the Buf that tools/go.mod pins. It is built where it
 // isn't in Go's cache.

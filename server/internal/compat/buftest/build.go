@@ -1,33 +1,33 @@
 package buftest
 
 import (
-	"context"
-	"errors"
-	"fmt"
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing"
 )
 
-// Build compiles sources, by their paths, in a directory of their own, and returns
-// the image. They may import google/protobuf.
-func Build(ctx context.Context, dir string, sources map[string]string) ([]byte, error) {
-	buf, err := Path()
+// Build compiles sources, by their paths, and returns the image. They may import
+// google/protobuf. It skips a test with -short, as Need does.
+func Build(t testing.TB, sources map[string]string) []byte {
+	t.Helper()
+	buf, dir := Need(t), t.TempDir()
 	for path, source := range sources {
-		err = errors.Join(err, write(dir, path, source))
+		name := filepath.Join(dir, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(source), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	cmd := exec.CommandContext(t.Context(), buf, "build", dir, "-o", "-")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	image, err := cmd.Output()
 	if err != nil {
-		return nil, err
+		t.Fatalf("%s: %v\n%s", cmd, err, errs.Bytes())
 	}
-	cmd := exec.CommandContext(ctx, buf, "build", dir, "-o", "-")
-	out, err := cmd.Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return nil, fmt.Errorf("%w: %s", err, exit.Stderr)
-	}
-	return out, err
-}
-
-func write(dir, path, source string) error {
-	name := filepath.Join(dir, filepath.FromSlash(path))
-	return errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(source), 0o600))
+	return image
 }
