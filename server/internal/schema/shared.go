@@ -18,6 +18,7 @@ type shared struct {
 	types     *dynamicpb.Types
 	validator protovalidate.Validator
 	rules     func() (*ruleLoops, error)
+	programs  parsers // Counts what is compiled for the check in one pass.
 
 	mu      sync.Mutex
 	layouts map[protoreflect.FullName]*layout

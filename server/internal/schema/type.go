@@ -11,6 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"example.com/tidings/server/internal/precheck"
 )
 
 // ErrMalformed is wrapped by the error for a payload that isn't an encoding of
@@ -37,6 +39,7 @@ type Type struct {
 	descriptor protoreflect.MessageDescriptor
 	key        []protoreflect.FieldDescriptor
 	shared     *shared
+	program    func() *precheck.Program
 	layout     func() *layout
 	parser     func() *hyperpb.MessageType
 	walk       func() *walk
@@ -63,6 +66,7 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 		walk:  sync.OnceValue(func() *walk { return shared.walkOf(message) }),
 		loops: sync.OnceValue(func() int { return shared.loopsOf(message) }),
 	}
+	t.program = sync.OnceValue(func() *precheck.Program { return shared.programOf(t) })
 	comment := message.ParentFile().SourceLocations().ByDescriptor(message).LeadingComments
 	// Each line begins with the space that follows the slashes.
 	t.Description = strings.TrimSpace(strings.ReplaceAll(comment, "\n ", "\n"))
@@ -137,10 +141,21 @@ const (
 	maxKept = 1 << 20
 )
 
-// Check parses a payload once, checks it against the rules of the type and
-// returns its partition key, or an empty one where the type has none. It
-// returns an *InvalidError, an error that wraps ErrMalformed, or the context's.
+// Check checks a payload against its type and the rules of the type, and returns
+// its partition key, or an empty one where the type has none. It returns an
+// *InvalidError, an error that wraps ErrMalformed, or the context's.
 func (t *Type) Check(ctx context.Context, payload []byte) (key string, err error) {
+	if program := t.program(); program != nil {
+		var room [64]byte // For most keys.
+		if key, ok := program.Check(payload, room[:0]); ok {
+			return string(key), nil
+		}
+	}
+	return t.checkParsed(ctx, payload)
+}
+
+// checkParsed is Check for what isn't certainly in order.
+func (t *Type) checkParsed(ctx context.Context, payload []byte) (key string, err error) {
 	if !t.layout().holds(payload, MaxDepth) {
 		return t.checkSlowly(ctx, payload)
 	}
