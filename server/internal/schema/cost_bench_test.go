@@ -128,7 +128,7 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	var copied []byte
 	return []way{
 		{"the server's check", func(payload []byte) error { _, err := t.Check(context.Background(), payload); return err }},
-		{"the check that parses", func(payload []byte) error { _, err := t.checkParsed(context.Background(), payload); return err }},
+		{"what decides in doubt, with protovalidate", func(payload []byte) error { _, err := t.checkParsed(context.Background(), payload); return err }},
 		{"hyperpb and protovalidate", func(payload []byte) error { return withHyperpb(payload, byDescriptor) }},
 		{"generated code and protovalidate", func(payload []byte) error { return withGenerated(payload, byCode) }},
 		{"dynamicpb and protovalidate", func(payload []byte) error { return withDynamic(payload, byDescriptor) }},
