@@ -99,7 +99,7 @@ func decodeResponse(r *replicav1.OwnerResponse) *response {
 func decodeRequest(encoded *replicav1.OwnerRequest) request {
 	switch r := encoded.GetRequest().(type) {
 	case *replicav1.OwnerRequest_Attach:
-		request := &attachRequest{session: r.Attach.GetSession(), window: r.Attach.GetWindow(), once: r.Attach.GetOnce()}
+		request := &attachRequest{session: r.Attach.GetSession(), window: r.Attach.GetWindow(), once: r.Attach.GetOnce(), principal: r.Attach.GetPrincipal()}
 		for _, ref := range r.Attach.GetHeld() {
 			request.held = append(request.held, decodeRef(ref))
 		}
@@ -114,7 +114,7 @@ func decodeRequest(encoded *replicav1.OwnerRequest) request {
 			wait:      r.Lease.GetWait().AsDuration(),
 		}
 	case *replicav1.OwnerRequest_Resize:
-		return &resizeRequest{session: r.Resize.GetSession(), window: r.Resize.GetWindow()}
+		return &resizeRequest{session: r.Resize.GetSession(), principal: r.Resize.GetPrincipal(), window: r.Resize.GetWindow()}
 	case *replicav1.OwnerRequest_Detach:
 		return &detachRequest{session: r.Detach.GetSession(), sent: r.Detach.GetSent()}
 	case *replicav1.OwnerRequest_Settle:
@@ -139,7 +139,7 @@ func decodeRequest(encoded *replicav1.OwnerRequest) request {
 }
 
 func (r *attachRequest) encode() *replicav1.OwnerRequest {
-	attach := &replicav1.Attach{Session: r.session, Window: r.window, Once: r.once}
+	attach := &replicav1.Attach{Session: r.session, Window: r.window, Once: r.once, Principal: r.principal}
 	for _, ref := range r.held {
 		attach.Held = append(attach.Held, encodeRef(ref))
 	}
@@ -154,7 +154,7 @@ func (r *leaseRequest) encode() *replicav1.OwnerRequest {
 
 func (r *resizeRequest) encode() *replicav1.OwnerRequest {
 	return &replicav1.OwnerRequest{Request: &replicav1.OwnerRequest_Resize{
-		Resize: &replicav1.Resize{Session: r.session, Window: r.window},
+		Resize: &replicav1.Resize{Session: r.session, Principal: r.principal, Window: r.window},
 	}}
 }
 

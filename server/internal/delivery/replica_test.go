@@ -31,10 +31,10 @@ func TestRequestsBetweenServers(t *testing.T) {
 		{Ref: ref, Action: lease.Drop},
 	}
 	for _, want := range []request{
-		&attachRequest{session: "a", window: window, held: []lease.Ref{ref, {}}, once: true},
+		&attachRequest{session: "a", window: window, held: []lease.Ref{ref, {}}, once: true, principal: "key:a"},
 		&attachRequest{session: "a"},
 		&leaseRequest{owner: "o", session: "a", number: 7, maxEvents: 8, maxBytes: 9, wait: time.Second},
-		&resizeRequest{session: "a", window: window},
+		&resizeRequest{session: "a", principal: "key:a", window: window},
 		&detachRequest{session: "a", sent: 7},
 		&settleRequest{settlements: settlements},
 		&seekRequest{sequence: 4, notBefore: timestamppb.New(time.Unix(5, 6)), id: "i"},

@@ -17,6 +17,8 @@ type session struct {
 	resized bool
 	once    bool // See StreamConfig.
 
+	principal string // See StreamConfig.
+
 	events int32 // Leased to it and not settled.
 	bytes  int64
 

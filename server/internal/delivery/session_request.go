@@ -17,6 +17,8 @@ type attachRequest struct {
 	window  *tidingsv1.FlowControl
 	held    []lease.Ref // Count in the window, if they are leased.
 	once    bool        // A Pull, which isn't counted as a consumer.
+
+	principal string // See StreamConfig.
 }
 
 func (r *attachRequest) serve(o *owner, c *call, now time.Time) {
@@ -30,7 +32,7 @@ func (r *attachRequest) serve(o *owner, c *call, now time.Time) {
 	}
 	o.use(now)
 	s := o.sessions.open(r.session, r.once) // It is there where the reply to an earlier try was lost.
-	s.window, s.seen = r.window, now
+	s.window, s.principal, s.seen = r.window, r.principal, now
 	response := &response{owner: o.name, ackDeadline: o.subscription.Config.GetAckDeadline().AsDuration()}
 	for _, ref := range r.held {
 		response.results = append(response.results, &tidingsv1.SettlementResult{Status: o.hold(s, ref, now)})
@@ -87,13 +89,15 @@ func (o *owner) sessionError() error {
 
 // resizeRequest changes the window of a session.
 type resizeRequest struct {
-	session string
-	window  *tidingsv1.FlowControl
+	session   string
+	principal string // Who asks.
+	window    *tidingsv1.FlowControl
 }
 
 func (r *resizeRequest) serve(o *owner, c *call, _ time.Time) {
 	s := o.sessions.named[r.session]
-	if s == nil {
+	// A server of an earlier release doesn't say who.
+	if s == nil || s.principal != "" && r.principal != "" && s.principal != r.principal {
 		o.outbox.refuse(c, o.sessionError())
 		return
 	}

@@ -34,6 +34,9 @@ type StreamConfig struct {
 	Held []lease.Ref
 	// Once: the stream gives one batch, and isn't counted as a consumer.
 	Once bool
+	// Principal is whose stream it is: nobody else can resize it. Empty: nobody is
+	// asked who they are.
+	Principal string
 }
 
 // Stream leases events to one consumer. Next, Sent and Close are for one
@@ -91,7 +94,7 @@ func (s *Stream) attach(ctx context.Context) (*response, error) {
 		defer cancel()
 	}
 	response, err := s.hub.call(bounded, s.subscription, &attachRequest{
-		session: s.ID, window: s.config.Window, held: s.config.Held, once: s.config.Once,
+		session: s.ID, window: s.config.Window, held: s.config.Held, once: s.config.Once, principal: s.config.Principal,
 	})
 	if bounded.Err() != nil && ctx.Err() == nil {
 		err = ErrUnavailable
@@ -178,9 +181,10 @@ func (s *Stream) Close(ctx context.Context) {
 }
 
 // Resize changes the window of a stream, at whichever server it is open: see
-// StreamConfig.Window. It returns ErrSession where the stream has ended, and
-// otherwise what Stream.Next does. The stream's next batch has the window.
-func (h *Hub) Resize(ctx context.Context, s *engine.Subscription, stream string, window *tidingsv1.FlowControl) error {
-	_, err := h.call(ctx, s, &resizeRequest{session: stream, window: window})
+// StreamConfig.Window. It returns ErrSession where the stream has ended or is
+// another principal's, and otherwise what Stream.Next does. The stream's next batch
+// has the window.
+func (h *Hub) Resize(ctx context.Context, s *engine.Subscription, stream, principal string, window *tidingsv1.FlowControl) error {
+	_, err := h.call(ctx, s, &resizeRequest{session: stream, principal: principal, window: window})
 	return err
 }

@@ -142,7 +142,7 @@ func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest
 		if c.draining { // There is no session any more, and settlements may follow.
 			return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}})
 		}
-		if err := c.service.hub.Resize(ctx, c.subscription, c.stream.ID, window); err != nil {
+		if err := c.service.hub.Resize(ctx, c.subscription, c.stream.ID, principalOf(ctx), window); err != nil {
 			return c.fault(ctx, err)
 		}
 		return c.tell(&tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Window{Window: window}})

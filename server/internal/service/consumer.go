@@ -99,7 +99,7 @@ func (c *consumer) open(ctx context.Context, tokens []string) error {
 		}
 	}
 	var err error
-	c.stream, err = c.service.hub.Open(ctx, c.subscription, delivery.StreamConfig{Window: c.window, Held: held})
+	c.stream, err = c.service.hub.Open(ctx, c.subscription, delivery.StreamConfig{Window: c.window, Held: held, Principal: principalOf(ctx)})
 	if err != nil {
 		return c.fault(ctx, err)
 	}

@@ -336,7 +336,8 @@ func TestIdentities(t *testing.T) {
 	}
 	one := e("/s", "1")
 	all := []engine.ID{
-		requestIdentity("1"), requestIdentity("2"), requestIdentity(""), eventIdentity(&one),
+		requestIdentity("", "1"), requestIdentity("", "2"), requestIdentity("", ""), eventIdentity(&one),
+		requestIdentity("key:a", "1"), requestIdentity("key:b", "1"), requestIdentity("key:a1", ""), requestIdentity("key:a", ""),
 		of(one), of(one, one), of(one, e("/s", "2")), of(e("/s", "2"), one), of(e("/", "s1")), of(e("/s1", "")), of(e("/s", "1/s"), e("", "1")),
 	}
 	seen := make(map[engine.ID]int)
@@ -352,7 +353,7 @@ func TestIdentities(t *testing.T) {
 	// Another form would store again what an earlier release has stored.
 	for want, identity := range map[string]engine.ID{
 		"ab77aeaaf5ba3838008bdcd66b6c79ae": of(one, e("/s", "2")),
-		"82f3e9c695dc6b8d1b11818d5701919e": requestIdentity("1"),
+		"82f3e9c695dc6b8d1b11818d5701919e": requestIdentity("", "1"),
 		"572ed948b5fc5b792c3da5d190086870": eventIdentity(&one),
 	} {
 		if got := hex.EncodeToString(identity[:]); got != want {

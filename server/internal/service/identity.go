@@ -18,12 +18,17 @@ import (
 )
 
 // Identities are what a repetition is recognised by. Those of requests with an
-// id and of requests without one begin with a letter each, and so can't be the
-// same.
+// id, with or without a principal, and of requests without one begin with a letter
+// each, and so can't be the same.
 
-// requestIdentity is that of a request with an id of its own.
-func requestIdentity(requestID string) engine.ID {
-	return digest(append([]byte{'r'}, requestID...))
+// requestIdentity is that of a request with an id of its own: no principal can take
+// the ids of another. Empty: nobody was asked who they are.
+func requestIdentity(principal, requestID string) engine.ID {
+	if principal == "" {
+		return digest(append([]byte{'r'}, requestID...))
+	}
+	names := binary.AppendUvarint([]byte{'p'}, uint64(len(principal)))
+	return digest(append(append(names, principal...), requestID...))
 }
 
 // eventsIdentity is that of the events of a request: their sources and ids in

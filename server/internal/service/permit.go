@@ -30,9 +30,9 @@ func permitPublish(ctx context.Context, topic string, events []sentEvent) error 
 	return nil
 }
 
-// publisherOf returns the principal that events of a call are recorded with, or
-// nothing where the server asks for no credential.
-func publisherOf(ctx context.Context) string {
+// principalOf returns the name of the principal that makes a call, or nothing where
+// the server asks for no credential.
+func principalOf(ctx context.Context) string {
 	if session := auth.FromContext(ctx); session != nil {
 		return session.Principal().Name
 	}

@@ -93,7 +93,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 	if p.topic == nil {
 		return nil, fieldFault(tidingsv1.ErrorReason_ERROR_REASON_TOPIC_UNDETERMINED, "topic", "must be set")
 	}
-	p.publisher = publisherOf(ctx)
+	p.publisher = principalOf(ctx)
 	if err := p.encode(b, types); err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 	}
 	if !p.byEvent() {
 		p.requestID, p.batch.Hash = strings.Clone(b.requestID), content.Sum()
-		if p.batch.ID = requestIdentity(b.requestID); b.requestID == "" {
+		if p.batch.ID = requestIdentity(p.publisher, b.requestID); b.requestID == "" {
 			p.batch.ID = eventsIdentity(b.events)
 		}
 	}

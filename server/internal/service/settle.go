@@ -68,7 +68,7 @@ func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) 
 	}
 	window := s.granted(request.GetWindow().GetWindow())
 	// The settlements are settled, whatever became of the stream.
-	if err := s.hub.Resize(ctx, subscription, request.GetWindow().GetStreamId(), window); err == nil {
+	if err := s.hub.Resize(ctx, subscription, request.GetWindow().GetStreamId(), principalOf(ctx), window); err == nil {
 		response.Window = window
 	}
 	return response, nil

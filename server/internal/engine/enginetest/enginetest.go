@@ -159,10 +159,13 @@ func identity(id string) engine.ID {
 	return engine.ID(sum[:len(engine.ID{})])
 }
 
+// publisher is who publishes all events of the tests.
+const publisher = "key:enginetest"
+
 // encode makes a batch of a topic of whichever kind. The request's id is made of
 // those of the events.
 func encode(list ...event) *engine.Batch {
-	data := eventlog.AppendHeader(nil, "")
+	data := eventlog.AppendHeader(nil, publisher)
 	batch := &engine.Batch{Head: len(data)}
 	var ids strings.Builder
 	var content eventlog.Hash
@@ -233,6 +236,9 @@ type found struct {
 // inside returns the events of a record.
 func inside(t *testing.T, record engine.Record) (list []found) {
 	t.Helper()
+	if got := eventlog.HeaderOf(record.Data).Publisher; string(got) != publisher {
+		t.Errorf("the record %d was published by %q", record.First, got)
+	}
 	raws, err := eventlog.Events(record.First, record.Data, nil)
 	noErr(t, err)
 	for i, raw := range raws {
