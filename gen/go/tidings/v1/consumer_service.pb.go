@@ -374,7 +374,8 @@ type ConsumeOpened struct {
 	// leased to this stream now; ALREADY_APPLIED, it was settled; LEASE_LOST or
 	// MALFORMED.
 	Held []*SettlementResult `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"`
-	// Names this stream to Settle. Empty for Consume.
+	// Names this stream to Settle, to the principal that opened it alone. Empty for
+	// Consume.
 	StreamId      string `protobuf:"bytes,5,opt,name=stream_id,json=streamId,proto3" json:"stream_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

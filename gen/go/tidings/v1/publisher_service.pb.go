@@ -32,7 +32,8 @@ type PublishRequest struct {
 	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
 	// Names the request in its topic, for recognising a retry. Empty: the
 	// request is recognised by the `source` and `id` of its events, as they were
-	// sent. Not used where the topic's dedupe is DEDUPE_EVENT. At most 128
+	// sent. Where the server asks for credentials, each principal has request ids of
+	// its own. Not used where the topic's dedupe is DEDUPE_EVENT. At most 128
 	// characters.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Stores the valid events and reports the others, rather than refusing all.

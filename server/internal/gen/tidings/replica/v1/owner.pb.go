@@ -553,7 +553,10 @@ type Attach struct {
 	// Deliveries that count in the window, if they are leased.
 	Held []*LeaseRef `protobuf:"bytes,3,rep,name=held,proto3" json:"held,omitempty"`
 	// The session is a Pull: it isn't counted as a consumer.
-	Once          bool `protobuf:"varint,4,opt,name=once,proto3" json:"once,omitempty"`
+	Once bool `protobuf:"varint,4,opt,name=once,proto3" json:"once,omitempty"`
+	// The principal whose session it is. Empty: none was asked for, or the server is
+	// of an earlier release.
+	Principal     string `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +617,13 @@ func (x *Attach) GetOnce() bool {
 		return x.Once
 	}
 	return false
+}
+
+func (x *Attach) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
 }
 
 // Lease asks for events. That it is asked says that what was leased before has
@@ -705,7 +715,10 @@ type Resize struct {
 	// The session.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// The window, within the bounds.
-	Window        *v1.FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	Window *v1.FlowControl `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
+	// The principal that asks. To another than that of Attach, where both are set, the
+	// session doesn't exist.
+	Principal     string `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -752,6 +765,13 @@ func (x *Resize) GetWindow() *v1.FlowControl {
 		return x.Window
 	}
 	return nil
+}
+
+func (x *Resize) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
 }
 
 // Detach ends a session. Its leases stay, but for those that weren't sent.
@@ -1319,22 +1339,24 @@ const file_tidings_replica_v1_owner_proto_rawDesc = "" +
 	"\x05owner\x18\n" +
 	" \x01(\tR\x05owner\x12\x1a\n" +
 	"\bprevious\x18\v \x01(\x03R\bprevious\"\x06\n" +
-	"\x04Ping\"\x99\x01\n" +
+	"\x04Ping\"\xb7\x01\n" +
 	"\x06Attach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
 	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x120\n" +
 	"\x04held\x18\x03 \x03(\v2\x1c.tidings.replica.v1.LeaseRefR\x04held\x12\x12\n" +
-	"\x04once\x18\x04 \x01(\bR\x04once\"\xa4\x01\n" +
+	"\x04once\x18\x04 \x01(\bR\x04once\x12\x1c\n" +
+	"\tprincipal\x18\x05 \x01(\tR\tprincipal\"\xa4\x01\n" +
 	"\x05Lease\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x03R\x06number\x12\x1d\n" +
 	"\n" +
 	"max_events\x18\x03 \x01(\x05R\tmaxEvents\x12\x1b\n" +
 	"\tmax_bytes\x18\x04 \x01(\x05R\bmaxBytes\x12-\n" +
-	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"S\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"q\n" +
 	"\x06Resize\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
-	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\"6\n" +
+	"\x06window\x18\x02 \x01(\v2\x17.tidings.v1.FlowControlR\x06window\x12\x1c\n" +
+	"\tprincipal\x18\x03 \x01(\tR\tprincipal\"6\n" +
 	"\x06Detach\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x12\n" +
 	"\x04sent\x18\x02 \x01(\x03R\x04sent\"b\n" +
