@@ -92,12 +92,11 @@ func (f *Frame) Bytes() []byte { return f.buffer[f.start:] }
 
 // Free gives the memory back. The frame isn't used after it.
 func (f *Frame) Free() {
+	f.start, f.kind = 0, readFrame // Whatever it was, the next one is of a read.
 	switch c := cap(f.buffer); {
 	case c > frameKept:
-		f.start = 0
 		largeFrames.Put(f)
 	case c >= frameRoom:
-		f.start = 0
 		frames.Put(f)
 	}
 }

@@ -23,3 +23,16 @@ func TestFramesHaveRoom(t *testing.T) {
 		}
 	}
 }
+
+// A frame that held deliveries is one of a read when it is used again: JSON is written
+// of the message that its kind says.
+func TestFramesAreOfReads(t *testing.T) {
+	for _, bytes := range []int{frameRoom, 2 * frameKept} {
+		(&Frame{buffer: make([]byte, 0, frameHeader+bytes), kind: consumeFrame}).Free()
+		for range 100 { // The pool may hold others, and may lose this one.
+			if f := newFrame(bytes); f.kind != readFrame {
+				t.Fatalf("a frame of a read is of kind %d", f.kind)
+			}
+		}
+	}
+}
