@@ -173,7 +173,8 @@ func (c *compiler) declared(m *message, d protoreflect.FieldDescriptor, of *vali
 	f.readable(d)
 	m.add(d.Number(), f)
 	if celOf(rules) {
-		c.fieldRules(m)
+		mayBeAbsent := d.HasPresence() || ignore == validate.Ignore_IGNORE_IF_ZERO_VALUE
+		c.later = append(c.later, func() { c.fieldRules(m, d, rules, mayBeAbsent) })
 	}
 }
 

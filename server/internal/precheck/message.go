@@ -70,6 +70,7 @@ type field struct {
 	bytes   []func([]byte) bool
 	time    *timeRule
 	message *message
+	rules   []expr[bool] // Of an element of a list or a map.
 }
 
 // set is a set of fields and oneofs of a message.

@@ -76,6 +76,7 @@ type run struct {
 	items []item
 	// What the expressions of a rule look at.
 	this slot
+	vars [maxVars]slot
 }
 
 var runs = sync.Pool{New: func() any { return new(run) }}

@@ -69,14 +69,7 @@ func (r *run) ended(m *message, frame int, seen *set) bool {
 	if len(m.rules) == 0 {
 		return true
 	}
-	this := slot{value: uint64(uint32(frame)), set: true}
-	for _, rule := range m.rules {
-		r.this = this
-		if value, ok := rule(r); !ok || !value {
-			return false
-		}
-	}
-	return true
+	return r.apply(m.rules, slot{value: uint64(uint32(frame)), set: true})
 }
 
 // longTag reads a tag of several bytes. The place after it is below 0 where there
@@ -129,7 +122,8 @@ func (r *run) withLength(f *field, frame, pos, end, depth int) (after int, ok bo
 	default:
 		return after, f.list && size > 0 && r.packed(f, frame, pos, after)
 	}
-	return after, f.slot < 0 || r.store(frame, f, pair(pos, after), 0)
+	return after, (f.rules == nil || r.apply(f.rules, slot{value: pair(pos, after), set: true})) &&
+		(f.slot < 0 || r.store(frame, f, pair(pos, after), 0))
 }
 
 // below checks a message in another one.
@@ -191,5 +185,5 @@ func (r *run) number(f *field, wire protowire.Type, frame, pos, end int) (after 
 	if v, ok = f.number.value(v); !ok || v == 0 && f.implicit || f.values != nil && !f.values(v) {
 		return 0, false
 	}
-	return pos, f.slot < 0 || r.store(frame, f, v, 0)
+	return pos, (f.rules == nil || r.apply(f.rules, slot{value: v, set: true})) && (f.slot < 0 || r.store(frame, f, v, 0))
 }

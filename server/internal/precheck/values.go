@@ -47,7 +47,7 @@ func (c *compiler) value(f *field, d protoreflect.FieldDescriptor, rules *valida
 	}
 	if isElement(d) {
 		f.ignoreZero(d, own)
-		c.elementRules(f, own)
+		c.elementRules(f, d, own)
 	}
 }
 

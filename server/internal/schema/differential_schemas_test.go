@@ -20,6 +20,7 @@ type inventor struct {
 	*rand.Rand
 
 	messages []string // Declared so far.
+	declared map[string]*descriptorpb.DescriptorProto
 	proto2   bool
 }
 
@@ -77,7 +78,7 @@ func (i *inventor) file() *descriptorpb.FileDescriptorProto {
 			{Name: new("FIVE"), Number: new(int32(5))}, {Name: new("LESS"), Number: new(int32(-1))},
 		}}},
 	}
-	i.messages = nil
+	i.messages, i.declared = nil, make(map[string]*descriptorpb.DescriptorProto)
 	if i.proto2 = i.one(5); i.proto2 {
 		file.Syntax = new("proto2")
 	}
@@ -162,6 +163,10 @@ func (i *inventor) messageRules(m *descriptorpb.DescriptorProto) {
 			rules.Oneof = append(rules.Oneof, rule)
 		}
 	}
+	if i.one(3) {
+		i.messageCEL(m, rules)
+	}
+	i.declared[i.messages[len(i.messages)-1]] = m
 	m.Options = new(descriptorpb.MessageOptions)
 	proto.SetExtension(m.GetOptions(), validate.E_Message, rules)
 	for _, field := range m.GetField() {

@@ -38,7 +38,7 @@ func TestOnePassAgreesWithParsing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	more := func(schemas int) bool { return schemas < 60 }
+	more := func(schemas int) bool { return schemas < 40 }
 	if text := os.Getenv(fuzzVariable); text != "" {
 		length, err := time.ParseDuration(text)
 		if err != nil {

@@ -15,8 +15,12 @@ func (s *shared) programOf(t *Type) *precheck.Program {
 	if !s.programs.take(t.descriptor) {
 		return nil
 	}
+	rules, err := s.rules()
+	if err != nil {
+		return nil
+	}
 	program := precheck.Compile(t.descriptor, precheck.Options{
-		Key: t.key, MaxSize: partsFor(t.loops()),
+		Key: t.key, MaxSize: partsFor(t.loops()), Rules: rules.env,
 	})
 	if program == nil {
 		return nil
