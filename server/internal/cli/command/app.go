@@ -16,13 +16,13 @@ import (
 
 // App is what the flags of the commands that call a server say.
 type App struct {
-	server  string
+	server  []string
 	timeout time.Duration
 	files   credentials
 }
 
 func (a *App) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&a.server, "server", "", "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for gRPC (environment: "+ServerVariable+"; default "+defaultServer+")")
+	flags.StringSliceVar(&a.server, "server", nil, "`URL` of the server: http(s)://host:port, or grpc(s)://host:port for gRPC; of several replicas, joined by commas or repeated, calls go to those that serve (environment: "+ServerVariable+"; default "+defaultServer+")")
 	a.files.addFlags(flags)
 	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "`DURATION` that a unary call may take; 0: unlimited")
 }

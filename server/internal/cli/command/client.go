@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"time"
 
 	"connectrpc.com/connect"
@@ -29,7 +27,7 @@ const (
 
 // Client calls a server's services.
 type Client struct {
-	Server        string
+	Server        string // As --server says it.
 	Topics        tidingsv1connect.TopicServiceClient
 	Publisher     tidingsv1connect.PublisherServiceClient
 	Reader        tidingsv1connect.ReaderServiceClient
@@ -41,36 +39,30 @@ type Client struct {
 	Events        *client.Client // Streams that reconnect.
 }
 
-// Client returns a client of the server that the flags or the environment name.
+// Client returns a client of the servers that the flags or the environment name.
 // It doesn't connect yet.
 func (a *App) Client() (*Client, error) {
-	server := a.server
-	if server == "" {
-		server = os.Getenv(ServerVariable)
-	}
-	if server == "" {
-		server = defaultServer
-	}
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" {
-		return nil, Usagef("the server %q is not http(s)://host:port or grpc(s)://host:port", server)
-	}
-	authorization, transport, err := a.files.open(u)
+	servers, err := a.servers()
 	if err != nil {
 		return nil, err
 	}
-	options := []connect.ClientOption{connect.WithInterceptors(deadline(a.timeout), authorization)}
-	switch u.Scheme {
-	case "http", "https":
-	case "grpc", "grpcs":
-		u.Scheme = map[string]string{"grpc": "http", "grpcs": "https"}[u.Scheme]
-		options = append(options, connect.WithGRPC())
-	default:
-		return nil, Usagef("the server %q is not http(s)://host:port or grpc(s)://host:port", server)
+	authorization, transport, err := a.files.open(servers)
+	if err != nil {
+		return nil, err
 	}
-	base := u.String()
+	name, options := names(servers), []connect.ClientOption(nil)
+	for _, u := range servers {
+		if scheme, ok := map[string]string{"grpc": "http", "grpcs": "https"}[u.Scheme]; ok {
+			u.Scheme, options = scheme, []connect.ClientOption{connect.WithGRPC()}
+		}
+	}
+	if len(servers) > 1 {
+		transport = newReplicas(servers, transport, options...)
+	}
+	options = append(options, connect.WithInterceptors(deadline(a.timeout), authorization))
+	base := servers[0].String()
 	return &Client{
-		Server:        server,
+		Server:        name,
 		Topics:        tidingsv1connect.NewTopicServiceClient(transport, base, options...),
 		Publisher:     tidingsv1connect.NewPublisherServiceClient(transport, base, options...),
 		Reader:        tidingsv1connect.NewReaderServiceClient(transport, base, options...),

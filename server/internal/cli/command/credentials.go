@@ -39,10 +39,10 @@ func (c *credentials) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.clientKey, "client-key", "", "`FILE` in PEM with the key of --client-cert (environment: "+clientKeyVariable+")")
 }
 
-// open returns what adds the credential to each call of a server, and an HTTP client
-// for it.
-func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, error) {
-	secured := server.Scheme == "https" || server.Scheme == "grpcs"
+// open returns what adds the credential to each call of the servers, and an HTTP client
+// for them.
+func (c *credentials) open(servers []*url.URL) (connect.Interceptor, *http.Client, error) {
+	secured := servers[0].Scheme == "https" || servers[0].Scheme == "grpcs"
 	for variable, file := range map[string]*string{
 		tokenFileVariable: &c.tokenFile, caFileVariable: &c.caFile,
 		clientCertVariable: &c.clientCert, clientKeyVariable: &c.clientKey,
@@ -51,8 +51,10 @@ func (c *credentials) open(server *url.URL) (connect.Interceptor, *http.Client, 
 	}
 	authorization := authorization{c.tokenFile}
 	if c.tokenFile != "" {
-		if !secured && !secure.IsLoopback(server.Hostname()) {
-			return nil, nil, Usagef("--token-file: without TLS the token could be read in transit to %s: say https:// or grpcs:// in --server", server.Host)
+		for _, server := range servers {
+			if !secured && !secure.IsLoopback(server.Hostname()) {
+				return nil, nil, Usagef("--token-file: without TLS the token could be read in transit to %s: say https:// or grpcs:// in --server", server.Host)
+			}
 		}
 		if _, err := authorization.header(); err != nil { // Before anything is called.
 			return nil, nil, err
