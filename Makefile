@@ -179,7 +179,7 @@ module: $(BIN)/.tools ## Give the repository names of your own: make module MODU
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test-all`, `make soak`, `make test-cluster`, `make fuzz` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test-all`, `make soak`, `make test-cluster`, `make test-balancers`, `make fuzz` and `make demo`
 
 # What `make fresh` runs, in the root of the clone.
 COMMAND ?= .ci/run
@@ -208,6 +208,17 @@ test-cluster: ## Do harm to three NATS servers and three replicas, and measure w
 	@TIDINGS_CLUSTER='$(FAULTS)' \
 		$(GO) -C server test -count=1 -timeout 30m -v -artifacts -outputdir "$(CURDIR)/.cache/test-cluster" \
 		-run '^TestFaults$$' ./internal/clustertest
+
+# nginx, HAProxy and Envoy have to be there: .ci/balancers installs them on Debian, the
+# last into .cache/envoy. The logs stay in .cache/test-balancers.
+BALANCERS ?= all
+
+.PHONY: test-balancers
+test-balancers: ## Kill and stop replicas behind nginx, HAProxy and Envoy, under load: BALANCERS=nginx,…
+	@rm -rf .cache/test-balancers && mkdir -p .cache/test-balancers
+	@PATH="$(CURDIR)/.cache/envoy/bin:$$PATH" TIDINGS_BALANCERS='$(BALANCERS)' \
+		$(GO) -C server test -count=1 -timeout 30m -v -artifacts -outputdir "$(CURDIR)/.cache/test-balancers" \
+		-run '^TestBalancers$$' ./internal/clustertest
 
 # For how long to fuzz, all parts together; SEED is as above.
 FUZZ ?= 5m

@@ -25,9 +25,9 @@ type replica struct {
 	conn *grpc.ClientConn
 }
 
-// startReplicas starts the replicas, which serve when the NATS servers have
-// found each other.
-func startReplicas(t *testing.T, n network, nats *natsCluster, binary, dir string) (list []*replica) {
+// startReplicas starts the replicas, with these flags besides those that they need.
+// They serve when the NATS servers have found each other.
+func startReplicas(t *testing.T, n network, nats *natsCluster, binary, dir string, flags ...string) (list []*replica) {
 	t.Helper()
 	for i := range members {
 		h := n.host(replicaName(i), true)
@@ -35,11 +35,11 @@ func startReplicas(t *testing.T, n network, nats *natsCluster, binary, dir strin
 			program: program{t: t, name: replicaName(i), host: h, logs: dir},
 			http:    h.front(httpPort),
 		}
-		r.command = []string{
+		r.command = append([]string{
 			binary, "serve", "--nats-url", nats.url(i), "--replicas", fmt.Sprint(members), "--insecure",
 			"--schemas", "../../../examples/events/events.binpb",
 			"--http-addr", r.http, "--grpc-addr", h.front(grpcPort), "--log-format", "json",
-		}
+		}, flags...)
 		var err error
 		r.conn, err = grpc.NewClient("passthrough:///"+h.front(grpcPort),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),

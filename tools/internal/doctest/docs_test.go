@@ -303,12 +303,16 @@ func (r *reader) asDefault(output string) string {
 // documents returns the paths of the documents.
 func documents(t *testing.T, root string) []string {
 	t.Helper()
-	list, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	list := []string{filepath.Join(root, "README.md")}
+	for _, pattern := range []string{"docs/*.md", "docs/operations/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, found...)
 	}
-	list = append(list, filepath.Join(root, "README.md"))
 	for i, path := range list {
+		var err error
 		if list[i], err = filepath.Rel(root, path); err != nil {
 			t.Fatal(err)
 		}
