@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // waitTimeout is how long a script waits for something to happen.
-const waitTimeout = 30 * time.Second
+const waitTimeout = 2 * time.Minute
 
 // TestScripts runs the command as a user would. Beside testscript's own
 // commands, a script has:

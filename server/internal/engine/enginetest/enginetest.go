@@ -54,7 +54,7 @@ func Run(t *testing.T, storage Storage) {
 }
 
 // patience is the time after which a test gives up waiting.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // opened opens a storage of its own, until the test ends.
 func opened(t *testing.T, storage Storage) engine.Engine {

@@ -102,7 +102,7 @@ func copies(t *testing.T, url string) map[string]int {
 // wantCopies waits until there are so many streams, each with so many copies.
 func wantCopies(t *testing.T, url string, streams, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		got, right := copies(t, url), 0
 		for _, replicas := range got {
 			if replicas == want {

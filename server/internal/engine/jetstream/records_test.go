@@ -123,7 +123,7 @@ func TestReaderHeals(t *testing.T) {
 	next := uint64(1)
 	read := func(what string) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; {
+		for deadline := time.Now().Add(2 * time.Minute); ; {
 			_, err := store(ctx, e, topic, batch(string(rune('a'+next))))
 			if err == nil {
 				break

@@ -199,7 +199,7 @@ func await(t testing.TB, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.After(20 * time.Second); !so(); {
+	for deadline := time.After(2 * time.Minute); !so(); {
 		select {
 		case <-ticker.C:
 		case <-deadline:
