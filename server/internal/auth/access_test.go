@@ -217,7 +217,7 @@ func TestCertificates(t *testing.T) {
 		return u
 	}
 	certificate := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Checkout"}, DNSNames: []string{"a.example.com", "b.example.com"},
+		Subject: named("Checkout"), DNSNames: []string{"a.example.com", "b.example.com"},
 		URIs: []*url.URL{uri("spiffe://example.com/checkout")}, NotAfter: time.Now().Add(time.Hour),
 	}
 	for name, want := range map[NameSource]string{NameURI: "cert:spiffe://example.com/checkout", NameSubject: "cert:Checkout", NameDNS: ""} {
@@ -238,16 +238,28 @@ func TestCertificates(t *testing.T) {
 		"Checkout é": true, strings.Repeat("x", 2048): true, strings.Repeat("x", 2049): false,
 		"a\nb": false, "a\x00": false, "a\u0085": false, "T61 \xe9": false, "\ufffd": false, "": false,
 	} {
-		certificate.Subject.CommonName = name
+		certificate.Subject = named(name)
 		if _, err := access.Authenticate(Credential{Certificate: certificate}); (err == nil) != taken || !taken && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%.20q: %v", name, err)
 		}
+	}
+	certificate.Subject = named("one", "two")
+	if _, err := access.Authenticate(Credential{Certificate: certificate}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("with two common names: %v", err)
 	}
 	p := newPlace(t, keysOnly)
 	p.addKey("checkout", time.Time{})
 	if _, err := p.open().Authenticate(Credential{Certificate: certificate}); !errors.Is(err, ErrNoCredential) {
 		t.Errorf("certificates aren't taken: %v", err)
 	}
+}
+
+// named is a subject as it is parsed from a certificate.
+func named(commonNames ...string) (subject pkix.Name) {
+	for _, name := range commonNames {
+		subject.Names = append(subject.Names, pkix.AttributeTypeAndValue{Type: commonName, Value: name})
+	}
+	return subject
 }
 
 func TestFilesThatAreWrong(t *testing.T) {

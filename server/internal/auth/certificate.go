@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 )
 
@@ -12,8 +13,11 @@ type NameSource string
 const (
 	NameURI     NameSource = "uri"     // The only URI among the subject alternative names, as SPIFFE has it.
 	NameDNS     NameSource = "dns"     // The only DNS name among them.
-	NameSubject NameSource = "subject" // The common name of the subject.
+	NameSubject NameSource = "subject" // The only common name of the subject.
 )
+
+// commonName is the attribute type of common names: RFC 5280, appendix A.1.
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
 // Certificates is how client certificates name their principals. TLS has verified them.
 type Certificates struct {
@@ -39,7 +43,12 @@ func (c Certificates) verify(certificate *x509.Certificate) (Principal, error) {
 	case NameDNS:
 		names = certificate.DNSNames
 	case NameSubject:
-		names = []string{certificate.Subject.CommonName}
+		for _, attribute := range certificate.Subject.Names { // Subject.CommonName is the last of them.
+			if attribute.Type.Equal(commonName) {
+				name, _ := attribute.Value.(string)
+				names = append(names, name)
+			}
+		}
 	}
 	if len(names) != 1 || names[0] == "" {
 		return Principal{}, fmt.Errorf("%w: the client certificate has %d names of the kind %s, not one", ErrInvalid, len(names), c.Name)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -37,7 +38,10 @@ func issuerOf(token string) (string, error) {
 // verify returns the principal of a token.
 func (t *tokens) verify(token string) (Principal, error) {
 	all := claims{}
-	_, err := t.parser.ParseWithClaims(token, all, t.keys.Keyfunc)
+	_, err := t.parser.ParseWithClaims(token, all, t.key)
+	if err == nil {
+		err = checkTimes(all)
+	}
 	// All problems are joined: expired is what is told only where nothing else is wrong.
 	if errors.Is(err, jwt.ErrTokenExpired) && !errors.Is(err, jwt.ErrTokenInvalidAudience) && !errors.Is(err, jwt.ErrTokenInvalidIssuer) {
 		return Principal{}, fmt.Errorf("%w: %w", ErrExpired, err)
@@ -58,6 +62,28 @@ func (t *tokens) verify(token string) (Principal, error) {
 		return Principal{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return Principal{Name: t.Name + ":" + name, Groups: groups, Expires: end.Add(*t.ClockSkew)}, nil
+}
+
+// key returns the key that a token has to be signed with. An extension that the token
+// says has to be understood isn't, whichever it is: RFC 7515, 4.1.11.
+func (t *tokens) key(token *jwt.Token) (any, error) {
+	if _, critical := token.Header["crit"]; critical {
+		return nil, errors.New("the header crit names extensions, of which none is known")
+	}
+	return t.keys.Keyfunc(token)
+}
+
+// endOfTime is the end of the year 9999, in seconds since 1970. What is far beyond it
+// overflows, and would be taken for the past.
+const endOfTime = 253402300800
+
+func checkTimes(all claims) error {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if seconds, ok := all[name].(float64); ok && math.Abs(seconds) >= endOfTime {
+			return fmt.Errorf("the claim %s is not a time up to the year 9999", name)
+		}
+	}
+	return nil
 }
 
 func (t *tokens) groups(all claims) ([]string, error) {

@@ -278,20 +278,3 @@ func TestDiscoveryOfAnotherIssuer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func FuzzAuthorization(f *testing.F) {
-	key, _ := rsa.GenerateKey(rand.Reader, 2048)
-	access := newPlace(f, "api_keys: keys.yaml\nissuers: [{name: corp, issuer: i, audiences: [t], jwks_file: jwks.json}]\n").
-		write("keys.yaml", "keys: []").write("jwks.json", string(jwks(map[string]any{"one": &key.PublicKey}))).open()
-	f.Add("Bearer tidings_000000000000_secret")
-	f.Add("Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJpIn0.")
-	f.Add("bearer eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJpIiwiYXVkIjoidCIsInN1YiI6ImEiLCJleHAiOjQ3NjcwNTM2MDB9.c2ln")
-	f.Fuzz(func(t *testing.T, header string) {
-		if header == "" {
-			return
-		}
-		if _, err := access.Authenticate(Credential{Authorization: header}); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrExpired) {
-			t.Errorf("%q: %v", header, err)
-		}
-	})
-}
