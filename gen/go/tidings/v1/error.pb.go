@@ -317,9 +317,10 @@ const (
 	// The caller may not do this. Whether what the request names exists isn't told.
 	// A server that asks for no credential never sends it.
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 40
-	// The caller has used up what it may for the moment. `google.rpc.QuotaFailure`
-	// names the quota, `google.rpc.RetryInfo` when to try again. A server without
-	// quotas never sends it.
+	// The caller has used up what it may for the moment, and nothing of the request
+	// took effect. `google.rpc.QuotaFailure` names the quota, `google.rpc.RetryInfo`
+	// when to try again. A server without quotas never sends it. Metadata: `quota`,
+	// the name of a field of Quota, and `limit`, its value.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 41
 	// The update would change a field that can't change after creation. BadRequest
 	// names it.

@@ -215,7 +215,9 @@ type GetServerInfoResponse struct {
 	Durability Durability `protobuf:"varint,3,opt,name=durability,proto3,enum=tidings.v1.Durability" json:"durability,omitempty"`
 	// The features that the server has: names of Feature without their prefix,
 	// such as `KEY_INDEX`. Ignore a name that you don't know.
-	Features      []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
+	// What the caller may use. Unset: as much as it likes.
+	Quota         *Quota `protobuf:"bytes,5,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,10 +280,98 @@ func (x *GetServerInfoResponse) GetFeatures() []string {
 	return nil
 }
 
+func (x *GetServerInfoResponse) GetQuota() *Quota {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+// Quota is what one caller may use of a server, over all its connections to it.
+// A call above it ends with QUOTA_EXCEEDED, and a stream is slowed down: the
+// server takes its messages, and sends it events, no faster than this. Up to a
+// second's worth may be used at once, and the last request of it may be of any
+// size: what is beyond has to be waited for afterwards.
+type Quota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The calls a second, and the messages of streams after the first of each.
+	// 0: no bound.
+	RequestsPerSecond int64 `protobuf:"varint,1,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
+	// The events a second that are published or validated, and as many again that
+	// are delivered: by Read, GetEvent, Consume, Receive, Pull and
+	// ListDeadLetters. 0: no bound.
+	EventsPerSecond int64 `protobuf:"varint,2,opt,name=events_per_second,json=eventsPerSecond,proto3" json:"events_per_second,omitempty"`
+	// The bytes a second of the same events: of the requests that hold them, and of
+	// the responses, in protobuf and without compression. 0: no bound.
+	BytesPerSecond int64 `protobuf:"varint,3,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// The streams that are open at a time. 0: no bound.
+	Streams       int64 `protobuf:"varint,4,opt,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_tidings_v1_server_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_tidings_v1_server_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quota) GetRequestsPerSecond() int64 {
+	if x != nil {
+		return x.RequestsPerSecond
+	}
+	return 0
+}
+
+func (x *Quota) GetEventsPerSecond() int64 {
+	if x != nil {
+		return x.EventsPerSecond
+	}
+	return 0
+}
+
+func (x *Quota) GetBytesPerSecond() int64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *Quota) GetStreams() int64 {
+	if x != nil {
+		return x.Streams
+	}
+	return 0
+}
+
 // Limits is what a server accepts.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The size of a request message, in bytes.
+	// The size of a request message, in bytes, once it is decompressed.
 	MaxRequestBytes int64 `protobuf:"varint,1,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
 	// The size of an event, in bytes.
 	MaxEventBytes int64 `protobuf:"varint,2,opt,name=max_event_bytes,json=maxEventBytes,proto3" json:"max_event_bytes,omitempty"`
@@ -303,13 +393,19 @@ type Limits struct {
 	MaxWindowBytes int64 `protobuf:"varint,9,opt,name=max_window_bytes,json=maxWindowBytes,proto3" json:"max_window_bytes,omitempty"`
 	// The settlements of a request, and the held tokens of one.
 	MaxSettlementsPerRequest int32 `protobuf:"varint,10,opt,name=max_settlements_per_request,json=maxSettlementsPerRequest,proto3" json:"max_settlements_per_request,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// The calls, streams among them, that a connection carries at a time over
+	// HTTP/2. Further ones wait until one ends.
+	MaxCallsPerConnection int32 `protobuf:"varint,11,opt,name=max_calls_per_connection,json=maxCallsPerConnection,proto3" json:"max_calls_per_connection,omitempty"`
+	// The size of the headers of a call (metadata, in gRPC's words), in bytes as
+	// HTTP/2 counts them (RFC 9113, 6.5.2). Over HTTP/1.1 a little more is taken.
+	MaxHeaderBytes int32 `protobuf:"varint,12,opt,name=max_header_bytes,json=maxHeaderBytes,proto3" json:"max_header_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_tidings_v1_server_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_server_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +417,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_tidings_v1_server_service_proto_msgTypes[2]
+	mi := &file_tidings_v1_server_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +430,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{2}
+	return file_tidings_v1_server_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Limits) GetMaxRequestBytes() int64 {
@@ -407,20 +503,40 @@ func (x *Limits) GetMaxSettlementsPerRequest() int32 {
 	return 0
 }
 
+func (x *Limits) GetMaxCallsPerConnection() int32 {
+	if x != nil {
+		return x.MaxCallsPerConnection
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxHeaderBytes() int32 {
+	if x != nil {
+		return x.MaxHeaderBytes
+	}
+	return 0
+}
+
 var File_tidings_v1_server_service_proto protoreflect.FileDescriptor
 
 const file_tidings_v1_server_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1ftidings/v1/server_service.proto\x12\n" +
 	"tidings.v1\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xb1\x01\n" +
+	"\x14GetServerInfoRequest\"\xda\x01\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12*\n" +
 	"\x06limits\x18\x02 \x01(\v2\x12.tidings.v1.LimitsR\x06limits\x126\n" +
 	"\n" +
 	"durability\x18\x03 \x01(\x0e2\x16.tidings.v1.DurabilityR\n" +
 	"durability\x12\x1a\n" +
-	"\bfeatures\x18\x04 \x03(\tR\bfeatures\"\xf1\x03\n" +
+	"\bfeatures\x18\x04 \x03(\tR\bfeatures\x12'\n" +
+	"\x05quota\x18\x05 \x01(\v2\x11.tidings.v1.QuotaR\x05quota\"\xa7\x01\n" +
+	"\x05Quota\x12.\n" +
+	"\x13requests_per_second\x18\x01 \x01(\x03R\x11requestsPerSecond\x12*\n" +
+	"\x11events_per_second\x18\x02 \x01(\x03R\x0feventsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\x03 \x01(\x03R\x0ebytesPerSecond\x12\x18\n" +
+	"\astreams\x18\x04 \x01(\x03R\astreams\"\xd4\x04\n" +
 	"\x06Limits\x12*\n" +
 	"\x11max_request_bytes\x18\x01 \x01(\x03R\x0fmaxRequestBytes\x12&\n" +
 	"\x0fmax_event_bytes\x18\x02 \x01(\x03R\rmaxEventBytes\x123\n" +
@@ -433,7 +549,9 @@ const file_tidings_v1_server_service_proto_rawDesc = "" +
 	"\x11max_window_events\x18\b \x01(\x05R\x0fmaxWindowEvents\x12(\n" +
 	"\x10max_window_bytes\x18\t \x01(\x03R\x0emaxWindowBytes\x12=\n" +
 	"\x1bmax_settlements_per_request\x18\n" +
-	" \x01(\x05R\x18maxSettlementsPerRequest*\xaa\x02\n" +
+	" \x01(\x05R\x18maxSettlementsPerRequest\x127\n" +
+	"\x18max_calls_per_connection\x18\v \x01(\x05R\x15maxCallsPerConnection\x12(\n" +
+	"\x10max_header_bytes\x18\f \x01(\x05R\x0emaxHeaderBytes*\xaa\x02\n" +
 	"\aFeature\x12\x17\n" +
 	"\x13FEATURE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15FEATURE_SUBSCRIPTIONS\x10\x01\x12\x17\n" +
@@ -468,24 +586,26 @@ func file_tidings_v1_server_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tidings_v1_server_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tidings_v1_server_service_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_tidings_v1_server_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_tidings_v1_server_service_proto_goTypes = []any{
 	(Feature)(0),                  // 0: tidings.v1.Feature
 	(Durability)(0),               // 1: tidings.v1.Durability
 	(*GetServerInfoRequest)(nil),  // 2: tidings.v1.GetServerInfoRequest
 	(*GetServerInfoResponse)(nil), // 3: tidings.v1.GetServerInfoResponse
-	(*Limits)(nil),                // 4: tidings.v1.Limits
+	(*Quota)(nil),                 // 4: tidings.v1.Quota
+	(*Limits)(nil),                // 5: tidings.v1.Limits
 }
 var file_tidings_v1_server_service_proto_depIdxs = []int32{
-	4, // 0: tidings.v1.GetServerInfoResponse.limits:type_name -> tidings.v1.Limits
+	5, // 0: tidings.v1.GetServerInfoResponse.limits:type_name -> tidings.v1.Limits
 	1, // 1: tidings.v1.GetServerInfoResponse.durability:type_name -> tidings.v1.Durability
-	2, // 2: tidings.v1.ServerService.GetServerInfo:input_type -> tidings.v1.GetServerInfoRequest
-	3, // 3: tidings.v1.ServerService.GetServerInfo:output_type -> tidings.v1.GetServerInfoResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 2: tidings.v1.GetServerInfoResponse.quota:type_name -> tidings.v1.Quota
+	2, // 3: tidings.v1.ServerService.GetServerInfo:input_type -> tidings.v1.GetServerInfoRequest
+	3, // 4: tidings.v1.ServerService.GetServerInfo:output_type -> tidings.v1.GetServerInfoResponse
+	4, // [4:5] is the sub-list for method output_type
+	3, // [3:4] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_tidings_v1_server_service_proto_init() }
@@ -499,7 +619,7 @@ func file_tidings_v1_server_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tidings_v1_server_service_proto_rawDesc), len(file_tidings_v1_server_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
