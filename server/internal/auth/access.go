@@ -35,6 +35,7 @@ type Access struct {
 // rules are what an access file says at some time.
 type rules struct {
 	policy       Policy
+	quotas       Quotas
 	keys         *KeyFile      // nil: no API keys are taken.
 	certificates *Certificates // nil: no certificates are taken.
 	issuers      map[string]*openIssuer
@@ -146,7 +147,7 @@ func (a *Access) load(ctx context.Context) error {
 		return err
 	}
 	old := a.current.Load()
-	next := &rules{policy: f.Grants, certificates: f.ClientCertificates, issuers: make(map[string]*openIssuer)}
+	next := &rules{policy: f.Grants, quotas: f.Quotas, certificates: f.ClientCertificates, issuers: make(map[string]*openIssuer)}
 	if f.APIKeys != "" {
 		if next.keys, err = ReadKeys(f.APIKeys); err != nil {
 			return fmt.Errorf("api_keys: %w", err)

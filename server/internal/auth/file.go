@@ -23,6 +23,8 @@ type File struct {
 	ClientCertificates *Certificates `yaml:"client_certificates"`
 	// Grants are the policy.
 	Grants Policy `yaml:"grants"`
+	// Quotas are what principals may use. The first that is for one holds.
+	Quotas Quotas `yaml:"quotas"`
 }
 
 // ReadFile reads an access file. Paths in it are relative to its directory.
@@ -75,7 +77,10 @@ func (f *File) validate() error {
 			return err
 		}
 	}
-	return f.Grants.validate()
+	if err := f.Grants.validate(); err != nil {
+		return err
+	}
+	return f.Quotas.validate()
 }
 
 // ReadKeys reads a file of API keys. One that doesn't exist is an error that

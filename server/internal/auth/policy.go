@@ -119,9 +119,12 @@ func joinRoles() string {
 }
 
 // concerns reports whether a grant is for a principal.
-func (g Grant) concerns(p Principal) bool {
-	return matchAny(g.Principals, p.Name) || slices.ContainsFunc(p.Groups, func(group string) bool {
-		return matchAny(g.Groups, group)
+func (g Grant) concerns(p Principal) bool { return p.isAmong(g.Principals, g.Groups) }
+
+// isAmong reports whether patterns match the name or a group of a principal.
+func (p Principal) isAmong(principals, groups []string) bool {
+	return matchAny(principals, p.Name) || slices.ContainsFunc(p.Groups, func(group string) bool {
+		return matchAny(groups, group)
 	})
 }
 

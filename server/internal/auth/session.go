@@ -18,6 +18,8 @@ type Session struct {
 	principal Principal
 	rules     *rules                  // Those that principal and granted are by.
 	granted   map[Permission]struct{} // What was allowed before.
+	quota     *Quota                  // nil: there is none, or it wasn't looked for.
+	metered   *rules                  // Those that quota is by.
 	end       context.CancelCauseFunc // nil: it isn't a stream.
 }
 

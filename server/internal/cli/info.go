@@ -56,8 +56,31 @@ func infoRows(server string, info *tidingsv1.GetServerInfoResponse) [][]string {
 		{"settlements per request:", strconv.Itoa(int(limits.GetMaxSettlementsPerRequest()))},
 		{"topics:", bound(limits.GetMaxTopics())},
 		{"subscriptions:", bound(limits.GetMaxSubscriptions())},
+		{"calls of a connection:", bound(limits.GetMaxCallsPerConnection())},
+		{"headers of a call:", command.Count(int64(limits.GetMaxHeaderBytes()), "byte")},
+		{"your quota:", quotaText(info.GetQuota())},
 		{"features:", strings.Join(info.GetFeatures(), ", ")},
 	}
+}
+
+// quotaText says what the caller may use.
+func quotaText(quota *tidingsv1.Quota) string {
+	var parts []string
+	for _, part := range []struct {
+		limit      int64
+		unit, each string
+	}{
+		{quota.GetRequestsPerSecond(), "request", " a second"}, {quota.GetEventsPerSecond(), "event", " a second"},
+		{quota.GetBytesPerSecond(), "byte", " a second"}, {quota.GetStreams(), "stream", " at a time"},
+	} {
+		if part.limit > 0 {
+			parts = append(parts, command.Count(part.limit, part.unit)+part.each)
+		}
+	}
+	if len(parts) == 0 {
+		return "no bound"
+	}
+	return strings.Join(parts, ", ")
 }
 
 // bound is a limit of which 0 is none.

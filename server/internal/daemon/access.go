@@ -29,11 +29,17 @@ func openGate(ctx context.Context, cfg Config, metrics *telemetry.Metrics, log *
 	}
 	return rpc.Config{
 			Access: access, AuditLog: auditLog, TLS: secured,
+			Quotas:         openQuotas(cfg, metrics),
 			ReceiveTimeout: cfg.ReceiveTimeout,
 			CheckHost:      cfg.checkHost(),
 			Hosts:          cfg.hosts(),
-			Metrics:        metrics.Handler(),
-			Log:            log,
+			Origins:        cfg.corsOrigins(),
+
+			MaxConnectionCalls: cfg.MaxConnectionCalls,
+			MaxHeaderBytes:     cfg.MaxHeaderBytes,
+
+			Metrics: metrics.Handler(),
+			Log:     log,
 		}, func() {
 			closeAccess()
 			closeAudit()

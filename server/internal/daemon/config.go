@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"example.com/tidings/server/internal/compat"
+	"example.com/tidings/server/internal/quota"
 )
 
 // The values of Config.Sync.
@@ -88,6 +89,10 @@ type Config struct {
 	// loopback, all.
 	Hosts string
 
+	// CORSOrigins are origins, joined by commas, whose pages may call the HTTP address
+	// besides its own: https://app.example.com. Empty: none.
+	CORSOrigins string
+
 	// DataDir is the directory of the storage. It is created where it doesn't
 	// exist. Not used with NATSURL.
 	DataDir string
@@ -127,6 +132,17 @@ type Config struct {
 	// MaxConnections bounds the connections of each of the two addresses: 1 to
 	// 1,048,576. Further ones wait until one ends.
 	MaxConnections int
+
+	// MaxConnectionCalls bounds the calls, streams among them, that a connection carries
+	// at a time over HTTP/2: 1 to 10,000. Clients wait with further ones.
+	MaxConnectionCalls int
+
+	// MaxHeaderBytes bounds the headers of a call, in bytes: 8 KiB to 1 MiB.
+	MaxHeaderBytes int
+
+	// Quota is what a caller may use that no quota in AccessFile is for. Without
+	// AccessFile all callers are one. Its flags begin with quota-.
+	Quota quota.Limits
 
 	// ReceiveTimeout is how long a request of one message may take to come, 1
 	// second to an hour. Then its call ends. Streams take as long as they like.
@@ -182,11 +198,15 @@ func DefaultConfig() Config {
 		MaxSubscriptions: 10_000,
 		MaxConnections:   4096,
 		ReceiveTimeout:   30 * time.Second,
-		TLSClientAuth:    ClientAuthOptional,
-		TLSMinVersion:    "1.3",
-		LogLevel:         "info",
-		LogFormat:        LogFormatText,
-		ShutdownTimeout:  15 * time.Second,
+
+		MaxConnectionCalls: 250,
+		MaxHeaderBytes:     64 << 10,
+
+		TLSClientAuth:   ClientAuthOptional,
+		TLSMinVersion:   "1.3",
+		LogLevel:        "info",
+		LogFormat:       LogFormatText,
+		ShutdownTimeout: 15 * time.Second,
 	}
 }
 
@@ -203,6 +223,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.StringVar(&c.TLSClientAuth, "tls-client-auth", c.TLSClientAuth, "`MODE` of client certificates: optional or required")
 	flags.StringVar(&c.TLSMinVersion, "tls-min-version", c.TLSMinVersion, "lowest `VERSION` of TLS: 1.2 or 1.3")
 	flags.StringVar(&c.Hosts, "hosts", c.Hosts, "further `NAMES` by which --http-addr may be called, separated by commas (default: any, unless it is loopback)")
+	flags.StringVar(&c.CORSOrigins, "cors-origins", c.CORSOrigins, "`ORIGINS` whose pages in browsers may call --http-addr besides its own, such as https://app.example.com, separated by commas")
 	flags.StringVar(&c.DataDir, "data-dir", c.DataDir, "`DIR` of the storage")
 	flags.StringVar(&c.NATSURL, "nats-url", c.NATSURL, "`URL` of a NATS server with JetStream for the storage, instead of --data-dir; several are separated by commas")
 	flags.StringVar(&c.NATSCredentials, "nats-credentials", c.NATSCredentials, "`FILE` with NATS credentials for --nats-url")
@@ -214,6 +235,12 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.IntVar(&c.MaxTopics, "max-topics", c.MaxTopics, "`NUMBER` of topics that can be created; those that event types declare are created beyond it")
 	flags.IntVar(&c.MaxSubscriptions, "max-subscriptions", c.MaxSubscriptions, "`NUMBER` of subscriptions that can be created")
 	flags.IntVar(&c.MaxConnections, "max-connections", c.MaxConnections, "`NUMBER` of connections to each address; further ones wait until one ends")
+	flags.IntVar(&c.MaxConnectionCalls, "max-connection-calls", c.MaxConnectionCalls, "`NUMBER` of calls that a connection carries at a time over HTTP/2, 1 to 10000")
+	flags.IntVar(&c.MaxHeaderBytes, "max-header-bytes", c.MaxHeaderBytes, "limit of the headers of a call in `BYTES`, 8 KiB to 1 MiB")
+	flags.Int64Var(&c.Quota.Requests, "quota-requests", c.Quota.Requests, "`NUMBER` of requests a second for each caller that --access-file has no quota for; 0: no bound")
+	flags.Int64Var(&c.Quota.Events, "quota-events", c.Quota.Events, "`NUMBER` of events a second for each such caller to publish, and to be delivered; 0: no bound")
+	flags.Int64Var(&c.Quota.Bytes, "quota-bytes", c.Quota.Bytes, "`BYTES` a second of these events; 0: no bound")
+	flags.Int64Var(&c.Quota.Streams, "quota-streams", c.Quota.Streams, "`NUMBER` of streams at a time for each such caller; 0: no bound")
 	flags.DurationVar(&c.ReceiveTimeout, "receive-timeout", c.ReceiveTimeout, "`DURATION` in which the message of a unary request must arrive, 1s to 1h")
 	flags.StringVar(&c.Schemas, "schemas", c.Schemas, "`PATH` of the event schemas: a Buf image or a FileDescriptorSet, binary or JSON, or a directory with a buf.yaml, which --buf builds")
 	flags.StringVar(&c.Buf, "buf", c.Buf, "`PROGRAM` that compares schemas and builds a directory of them, Buf "+compat.Version+"; without it schemas can't change while the server runs")
@@ -251,6 +278,7 @@ func (c Config) Validate() error {
 			refuse("hosts", "%q is not a name or an address, without a port, or several joined by commas", name)
 		}
 	}
+	c.validateEdge(refuse)
 	c.validateTLS(refuse)
 	c.validateStorage(refuse)
 	if c.MaxRequestBytes < minRequestBytes || c.MaxRequestBytes > maxRequestBytes {

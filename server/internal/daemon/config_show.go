@@ -41,7 +41,9 @@ func (c Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("http-addr", c.HTTPAddr), slog.String("grpc-addr", c.GRPCAddr),
-		slog.Bool("insecure", c.Insecure), slog.String("hosts", c.Hosts), slog.String("data-dir", dir),
+		slog.Bool("insecure", c.Insecure), slog.String("hosts", c.Hosts), slog.String("cors-origins", c.CORSOrigins),
+		slog.Int("max-connection-calls", c.MaxConnectionCalls), slog.Int("max-header-bytes", c.MaxHeaderBytes),
+		slog.Any("quota", c.Quota), slog.String("data-dir", dir),
 		slog.String("nats-url", c.NATSURL), slog.String("nats-credentials", c.NATSCredentials),
 		slog.Int("replicas", c.Replicas), slog.String("sync", c.Sync),
 		slog.Int64("max-store-bytes", c.MaxStoreBytes), slog.Int("max-request-bytes", c.MaxRequestBytes),

@@ -68,6 +68,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()-besideEvent),
 		MaxTopics:        cfg.MaxTopics,
 		MaxSubscriptions: cfg.MaxSubscriptions,
+
+		MaxConnectionCalls: cfg.MaxConnectionCalls,
+		MaxHeaderBytes:     cfg.MaxHeaderBytes,
 	}
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"example.com/tidings/server/internal/auth"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -29,10 +30,10 @@ func free(path string) bool {
 	return path == "/healthz" || path == "/readyz" || strings.HasPrefix(path, "/grpc.health.v1.Health/")
 }
 
-// authenticate refuses a call without a credential, before anything of its body is
-// read.
+// authenticate refuses a call without a credential, and one above its caller's quota,
+// before anything of its body is read.
 func authenticate(next http.Handler, cfg Config) http.Handler {
-	if cfg.Access == nil {
+	if cfg.Access == nil && cfg.Quotas == nil {
 		return next
 	}
 	writer := connect.NewErrorWriter()
@@ -56,7 +57,10 @@ func authenticate(next http.Handler, cfg Config) http.Handler {
 			return
 		}
 		status := http.StatusForbidden
-		if !errors.Is(err, auth.ErrDenied) {
+		switch {
+		case fault.RetryDelay > 0:
+			status = http.StatusTooManyRequests
+		case !errors.Is(err, auth.ErrDenied):
 			status = http.StatusUnauthorized
 			w.Header().Set("WWW-Authenticate", `Bearer realm="tidings"`)
 		}
@@ -64,17 +68,25 @@ func authenticate(next http.Handler, cfg Config) http.Handler {
 	})
 }
 
-// enter returns the context of a call with its caller, who may make calls at all.
-func enter(ctx context.Context, cfg Config, credential auth.Credential, path string, from any) (context.Context, error) {
-	session, err := cfg.Access.Authenticate(credential)
-	if err == nil {
-		err = session.Check(permissionOfPath(path))
+// enter returns the context of a call with its caller, who may make calls at all, and
+// another one now.
+func enter(ctx context.Context, cfg Config, credential auth.Credential, path string, from any) (entered context.Context, err error) {
+	defer func() {
+		if err != nil {
+			cfg.Log.DebugContext(ctx, "call refused", "path", path, "peer", from, "error", err)
+		}
+	}()
+	var session *auth.Session
+	if cfg.Access != nil {
+		if session, err = cfg.Access.Authenticate(credential); err != nil {
+			return nil, err
+		}
+		if err := session.Check(permissionOfPath(path)); err != nil {
+			return nil, err
+		}
+		ctx = auth.NewContext(ctx, session)
 	}
-	if err != nil {
-		cfg.Log.DebugContext(ctx, "call refused", "path", path, "peer", from, "error", err)
-		return nil, err
-	}
-	return auth.NewContext(ctx, session), nil
+	return meter(ctx, cfg.Quotas, session)
 }
 
 // permissionOfPath is what a call needs whatever its request says.
@@ -89,7 +101,7 @@ func permissionOfPath(path string) auth.Permission {
 // while an issuer is asked for a key that isn't known, for two seconds at most and
 // every ten seconds at most, the connection of the call waits.
 func tapAccess(cfg Config, next tap.ServerInHandle) tap.ServerInHandle {
-	if cfg.Access == nil {
+	if cfg.Access == nil && cfg.Quotas == nil {
 		return next
 	}
 	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
@@ -115,13 +127,18 @@ func tapAccess(cfg Config, next tap.ServerInHandle) tap.ServerInHandle {
 }
 
 // streamContext returns the context of a stream, which ends when its caller may no
-// longer make the call.
-func streamContext(ctx context.Context) (stream context.Context, end func()) {
+// longer make the call. The error says that the caller has as many as it may.
+func streamContext(ctx context.Context) (stream context.Context, end func(), err error) {
+	uncount, err := quota.FromContext(ctx).Stream()
+	if err != nil {
+		return nil, nil, err
+	}
 	session := auth.FromContext(ctx)
 	if session == nil {
-		return ctx, func() {}
+		return ctx, uncount, nil
 	}
-	return session.Stream(ctx)
+	stream, leave := session.Stream(ctx)
+	return stream, func() { leave(); uncount() }, nil
 }
 
 // permit refuses a request that its caller may not make. What a request publishes is

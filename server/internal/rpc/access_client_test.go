@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"example.com/tidings/server/internal/auth"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
 )
@@ -43,7 +45,12 @@ func newGuarded(t *testing.T, grants string, names ...string) (s *server, creden
 // startGuarded starts a server with an access file and the types of the examples.
 func startGuarded(t *testing.T, path string) *server {
 	t.Helper()
-	access, closeAccess, err := auth.Open(t.Context(), path, slog.New(slog.DiscardHandler), func(bool) {})
+	refused := new(atomic.Int64)
+	access, closeAccess, err := auth.Open(t.Context(), path, slog.New(slog.DiscardHandler), func(applied bool) {
+		if !applied {
+			refused.Add(1)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +63,14 @@ func startGuarded(t *testing.T, path string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) { c.Access = access })
+	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) {
+		c.Access, c.Quotas = access, quota.NewAccounts(quota.Limits{Events: 1_000_000_000})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
+	s.access, s.refused = access, refused
 	return s
 }
 

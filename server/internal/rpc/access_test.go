@@ -164,7 +164,8 @@ type accessPlace struct {
 	wrong   map[string]string
 }
 
-func newAccessPlace(t *testing.T) *accessPlace {
+// newAccessPlace starts a server, with what more its access file says.
+func newAccessPlace(t *testing.T, more ...string) *accessPlace {
 	t.Helper()
 	dir := t.TempDir()
 	a := &accessPlace{t: t, roles: make(map[auth.Role]string), lacking: make(map[string]string)}
@@ -198,7 +199,7 @@ func newAccessPlace(t *testing.T) *accessPlace {
 		t.Fatal(err)
 	}
 	a.path = filepath.Join(dir, "access.yaml")
-	if err := os.WriteFile(a.path, []byte("api_keys: keys.yaml\n"+tokens.issuer(dir)+"grants:\n- {principals: ['corp:*', 'key:admin-*'], roles: [admin]}\n"+policy.String()), 0o600); err != nil {
+	if err := os.WriteFile(a.path, []byte("api_keys: keys.yaml\n"+tokens.issuer(dir)+"grants:\n- {principals: ['corp:*', 'key:admin-*'], roles: [admin]}\n"+policy.String()+strings.Join(more, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.server = startGuarded(t, a.path)

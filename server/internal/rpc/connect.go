@@ -14,13 +14,14 @@ import (
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/gen/go/tidings/v1beta1/tidingsv1beta1connect"
 	"example.com/tidings/server/internal/guard"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/service"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // Config is what the servers of both transports need. Every field but those
-// about hosts, Metrics, Access, AuditLog and TLS is required.
+// about hosts and origins, Metrics, Access, Quotas, AuditLog and TLS is required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
@@ -31,10 +32,18 @@ type Config struct {
 	// Hosts alone: by names in lower case, without ports.
 	CheckHost bool
 	Hosts     []string
+	// Origins are those whose pages may call the HTTP port, besides its own.
+	Origins []string
+	// MaxConnectionCalls is how many calls a connection carries at once over HTTP/2,
+	// and MaxHeaderBytes bounds the headers of a call.
+	MaxConnectionCalls int
+	MaxHeaderBytes     int
 	// Metrics serves /metrics over HTTP. nil: there is no such path.
 	Metrics http.Handler
 	// Access says who makes a call. nil: nobody is asked.
 	Access Access
+	// Quotas hold callers to what they may use. nil: they may use what they like.
+	Quotas *quota.Accounts
 	// AuditLog is told of calls that change something. nil: nobody is.
 	AuditLog *slog.Logger
 	// TLS is that of both servers. nil: they speak without.
@@ -44,10 +53,6 @@ type Config struct {
 
 // The bounds of a connection, on both ports.
 const (
-	// maxStreams is how many calls a connection carries at once over HTTP/2.
-	maxStreams = 250
-	// maxHeaderBytes bounds the headers of a call.
-	maxHeaderBytes = 64 << 10
 	// handshakeTimeout is how long the first call of a connection, or the
 	// headers of a later one over HTTP/1.1, may take to begin.
 	handshakeTimeout = 10 * time.Second
@@ -89,9 +94,9 @@ func NewHTTPServer(cfg Config) *http.Server {
 		// No write timeout: streams stay open.
 		ReadHeaderTimeout: handshakeTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		MaxHeaderBytes:    cfg.MaxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams,
+			MaxConcurrentStreams: cfg.MaxConnectionCalls,
 			SendPingTimeout:      pingAfter,
 			PingTimeout:          pingTimeout,
 		},
@@ -159,9 +164,12 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if err := g.admit(ctx, request.Any()); err != nil {
 			return nil, err
 		}
-		response, err = next(ctx, request)
-		if err != nil || !isJSON(request) {
-			return response, err
+		if response, err = next(ctx, request); err != nil {
+			return nil, err
+		}
+		delivered(ctx, response.Any())
+		if !isJSON(request) {
+			return response, nil
 		}
 		// Protobuf is encoded by connect-go, which can't fail: the response was
 		// decoded before, or made here.
@@ -189,9 +197,13 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 			}
 		}()
 		defer guard.Recover(&err)
-		ctx, end := streamContext(ctx)
+		stream, end, err := streamContext(ctx)
+		if err != nil {
+			return err
+		}
 		defer end()
-		err = next(ctx, &gatedConn{conn, ctx, g.gate})
+		ctx = stream // Which says why it ended.
+		err = next(ctx, &gatedConn{conn, ctx, g.gate, messageMeter{}})
 		if connect.CodeOf(err) == connect.CodeUnimplemented {
 			return receiveFault(err) // There was no request.
 		}
@@ -209,11 +221,16 @@ type gatedConn struct {
 
 	ctx  context.Context //nolint:containedctx // That of the call, which the connection doesn't tell.
 	gate *gate
+
+	messages messageMeter
 }
 
 func (c *gatedConn) Receive(message any) error {
 	if err := c.StreamingHandlerConn.Receive(message); err != nil {
 		return receiveFault(err)
+	}
+	if err := c.messages.await(c.ctx); err != nil {
+		return err
 	}
 	return c.gate.admit(c.ctx, message)
 }

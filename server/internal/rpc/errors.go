@@ -37,15 +37,27 @@ func details(e *service.Error) []proto.Message {
 	if e.Violations != nil {
 		list = append(list, e.Violations)
 	}
-	if e.Reason == tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL {
+	if subject := exhausted(e); subject != "" {
 		list = append(list, &errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{
-			{Subject: "storage", Description: e.Message},
+			{Subject: subject, Description: e.Message},
 		}})
 	}
 	if e.RetryDelay > 0 {
 		list = append(list, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryDelay)})
 	}
 	return list
+}
+
+// exhausted is what an error says to be used up. Empty: nothing.
+func exhausted(e *service.Error) string {
+	switch e.Reason {
+	case tidingsv1.ErrorReason_ERROR_REASON_STORAGE_FULL:
+		return "storage"
+	case tidingsv1.ErrorReason_ERROR_REASON_QUOTA_EXCEEDED:
+		return e.Metadata["quota"]
+	default:
+		return ""
+	}
 }
 
 // receiveFault turns an error that a transport made while receiving into one of

@@ -37,6 +37,9 @@ func (g *gate) admit(ctx context.Context, message any) error {
 	if err := permit(ctx, m); err != nil {
 		return err
 	}
+	if err := mayDeliver(ctx, m); err != nil {
+		return err
+	}
 	if _, ok := message.(*tidingsv1.ValidateEventsRequest); ok {
 		return nil // The service tells rules about the request from rules about its events.
 	}

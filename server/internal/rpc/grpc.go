@@ -35,8 +35,8 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: pingAfter, Timeout: pingTimeout}),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxConcurrentStreams(uint32(cfg.MaxConnectionCalls)),
+		grpc.MaxHeaderListSize(uint32(cfg.MaxHeaderBytes)),
 		grpc.InTapHandle(tapAccess(cfg, clock(cfg))),
 	}
 	if cfg.TLS != nil {
@@ -91,15 +91,19 @@ func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServe
 	if response, err = handler(ctx, request); err != nil {
 		return nil, err
 	}
+	delivered(ctx, response)
 	return g.encode(ctx, request, response, g.codec.encode)
 }
 
 func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	ctx, end := streamContext(stream.Context())
+	ctx, end, err := streamContext(stream.Context())
+	if err != nil {
+		return grpcError(g.asError(stream.Context(), err))
+	}
 	defer end()
 	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
 	defer guard.Recover(&err)
-	return handler(srv, &gatedStream{stream, ctx, g.gate})
+	return handler(srv, &gatedStream{stream, ctx, g.gate, messageMeter{}})
 }
 
 // unaryResult is grpcResult of a call with one request, which it records.
@@ -138,6 +142,8 @@ type gatedStream struct {
 
 	ctx  context.Context //nolint:containedctx // grpc-go asks the stream for it.
 	gate *gate
+
+	messages messageMeter
 }
 
 func (s *gatedStream) Context() context.Context { return s.ctx }
@@ -147,6 +153,9 @@ func (s *gatedStream) RecvMsg(message any) error {
 	stopClock(s.Context())
 	if err != nil {
 		return receiveFault(err)
+	}
+	if err := s.messages.await(s.ctx); err != nil {
+		return err
 	}
 	return s.gate.admit(s.ctx, message)
 }

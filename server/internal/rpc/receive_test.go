@@ -29,6 +29,7 @@ import (
 func newHandlerServer(t *testing.T, change func(*rpc.Config)) *httptest.Server {
 	t.Helper()
 	config := rpc.Config{
+		MaxConnectionCalls: 250, MaxHeaderBytes: 64 << 10,
 		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
 		ReceiveTimeout: testReceiveTimeout, Log: slog.New(slog.DiscardHandler),
 	}
@@ -145,6 +146,7 @@ func TestRequestThatNeverComes(t *testing.T) {
 func dialWithin(t *testing.T, timeout time.Duration) *grpc.ClientConn {
 	t.Helper()
 	server := rpc.NewGRPCServer(rpc.Config{
+		MaxConnectionCalls: 250, MaxHeaderBytes: 64 << 10,
 		Service: shared.service, Health: shared.health, MaxRequestBytes: testRequestBytes,
 		ReceiveTimeout: timeout, Log: slog.New(slog.DiscardHandler),
 	})

@@ -10,12 +10,14 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 
+	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/compat"
 	"example.com/tidings/server/internal/compat/buftest"
 	"example.com/tidings/server/internal/engine"
@@ -45,6 +47,10 @@ type server struct {
 	grpcAddr string
 	log      *syncBuffer
 	close    func()
+
+	// Of its access file, where it has one: refused is how often a new content was.
+	access  *auth.Access
+	refused *atomic.Int64
 }
 
 // start starts a server with its data in a directory. With -short it compares no
@@ -104,7 +110,7 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 		store.Close()
 		return nil, err
 	}
-	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, Log: log}
+	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, MaxConnectionCalls: 250, MaxHeaderBytes: 64 << 10, Log: log}
 	for _, set := range settings {
 		set(&config)
 	}

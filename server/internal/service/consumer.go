@@ -14,6 +14,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/lease"
+	"example.com/tidings/server/internal/quota"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -237,8 +238,9 @@ func (d *deliveryRun) stop() error {
 // deliverAll delivers until it fails.
 func (c *consumer) deliverAll(ctx context.Context) error {
 	limits := delivery.BatchLimits{MaxEvents: maxFrameEvents, MaxBytes: deliveryTarget, Wait: batchWait}
+	meter := quota.FromContext(ctx)
 	for {
-		batch, err := c.stream.Next(ctx, limits)
+		batch, err := c.stream.Next(ctx, withinQuota(meter, limits))
 		if err != nil {
 			return c.fault(ctx, err)
 		}
@@ -257,5 +259,8 @@ func (c *consumer) deliverAll(ctx context.Context) error {
 			}
 		}
 		c.stream.Sent()
+		if err := c.charge(ctx, meter, batch.Deliveries); err != nil {
+			return err
+		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -149,7 +150,10 @@ func AsError(ctx context.Context, log *slog.Logger, err error) *Error {
 		return fault.bounded()
 	}
 	var known *Error
+	var exceeded *quota.ExceededError
 	switch {
+	case errors.As(err, &exceeded):
+		return quotaFault(exceeded)
 	case errors.As(err, &known):
 		if known.cause != nil {
 			log.WarnContext(ctx, "call failed", "reason", known.Name(), "error", known.cause)

@@ -121,6 +121,9 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 		if j.err == nil {
 			j.err = guard.Do(func() error { return p.parse(j.data, j) })
 		}
+		if err := p.charge(ctx, j); err != nil {
+			return err
+		}
 		j.stop = p.stopping
 		if j.err != nil {
 			close(j.checked)

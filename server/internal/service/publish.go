@@ -11,6 +11,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/schema"
 
 	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
@@ -48,6 +49,9 @@ type publication struct {
 func (s *Service) PublishEncoded(ctx context.Context, data []byte) (*tidingsv1.PublishResponse, error) {
 	var b batch
 	if err := parseBatch(data, &b, 0); err != nil {
+		return nil, err
+	}
+	if err := quota.FromContext(ctx).Publish(len(b.events), len(data)); err != nil {
 		return nil, err
 	}
 	p, err := s.check(ctx, &b, 0)

@@ -9,6 +9,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/quota"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -53,8 +54,11 @@ type readCall struct {
 	skipped  int  // Events left out since the last frame.
 	sent     bool // A frame was sent since the silence was measured.
 	frame    *Frame
-	events   [][]byte // Reused.
-	suffix   []byte   // Reused.
+	framed   int // Events in it.
+	meter    *quota.Meter
+	resume   <-chan time.Time // When more may be sent. nil: now.
+	events   [][]byte         // Reused.
+	suffix   []byte           // Reused.
 }
 
 // errStop ends a Read call without an error.
@@ -66,7 +70,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	if err != nil {
 		return storageFault(err, request.GetTopic())
 	}
-	r := &readCall{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents()}
+	r := &readCall{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents(), meter: quota.FromContext(ctx)}
 	if r.left == 0 {
 		r.left = -1
 	}
@@ -154,8 +158,12 @@ func (r *readCall) follow(ctx context.Context, in *intake, heartbeat time.Durati
 		if r.service.Draining() { // However much there is left to send.
 			return r.tellDraining()
 		}
+		portions := in.portions
+		if r.resume != nil {
+			portions = nil
+		}
 		select {
-		case next, open := <-in.portions: // While there is more, frames are filled.
+		case next, open := <-portions: // While there is more, frames are filled.
 			if !open {
 				return ctx.Err()
 			}
@@ -175,16 +183,23 @@ func (r *readCall) follow(ctx context.Context, in *intake, heartbeat time.Durati
 			continue
 		default:
 		}
-		if err := r.flush(); err != nil {
-			return err
+		if r.resume == nil {
+			if err := r.flush(); err != nil {
+				return err
+			}
 		}
 		if r.sent { // What the filter leaves out is silence to the reader.
 			silence.Reset(heartbeat)
 			r.sent = false
 		}
+		if r.resume != nil { // What was just sent may have used the quota up.
+			portions = nil
+		}
 		var err error
 		select {
-		case next, open := <-in.portions:
+		case <-r.resume:
+			r.resume = nil
+		case next, open := <-portions:
 			if !open {
 				return ctx.Err()
 			}
@@ -260,6 +275,7 @@ func (r *readCall) take(ctx context.Context, p portion) error {
 			r.frame = newFrame(len(raw) + len(r.suffix) + eventlog.Overhead)
 		}
 		r.frame.appendEvent(r.topic, raw, sequence, after, r.suffix)
+		r.framed++
 		r.left--
 		if r.left == 0 {
 			r.until = r.position
@@ -313,69 +329,4 @@ func (r *readCall) approach(ctx context.Context, record engine.Record) error {
 		r.fromTime = time.Time{}
 	}
 	return nil
-}
-
-// beat says that the call is alive, and looks whether retention has overtaken
-// it: then nothing may ever come to say so.
-func (r *readCall) beat(ctx context.Context) error {
-	state, err := r.service.engine.State(ctx, r.topic)
-	if err != nil {
-		return err
-	}
-	if before := state.First - 1; r.fromTime.IsZero() && r.position < before && state.First == state.End {
-		gap := &tidingsv1.Gap{FirstSequence: r.position + 1, NextSequence: before + 1}
-		r.position = before
-		return r.tellGap(gap)
-	}
-	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Heartbeat{
-		Heartbeat: &tidingsv1.Heartbeat{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
-	}})
-}
-
-func (r *readCall) tellGap(gap *tidingsv1.Gap) error {
-	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Gap{Gap: gap}})
-}
-
-func (r *readCall) tellCaughtUp() error {
-	if r.caughtUp {
-		return nil
-	}
-	r.caughtUp = true
-	return r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_CaughtUp{
-		CaughtUp: &tidingsv1.CaughtUp{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
-	}})
-}
-
-// tellDraining ends the call because the server does.
-func (r *readCall) tellDraining() error {
-	if err := r.tell(&tidingsv1.ReadResponse{Frame: &tidingsv1.ReadResponse_Draining{
-		Draining: &tidingsv1.Draining{Cursor: eventlog.Cursor(r.topic.Config.GetUid(), r.position)},
-	}}); err != nil {
-		return err
-	}
-	return draining()
-}
-
-// tell sends a frame that holds no events, after those that wait.
-func (r *readCall) tell(response *tidingsv1.ReadResponse) error {
-	if err := r.flush(); err != nil {
-		return err
-	}
-	frame, err := encodeFrame(response)
-	if err != nil {
-		return err
-	}
-	r.skipped, r.sent = 0, true
-	return r.sender.Send(frame)
-}
-
-// flush sends the events that wait.
-func (r *readCall) flush() error {
-	if r.frame == nil {
-		return nil
-	}
-	frame := r.frame
-	r.frame, r.skipped, r.sent = nil, 0, true
-	frame.seal()
-	return r.sender.Send(frame)
 }

@@ -12,6 +12,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/governance"
+	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -146,6 +147,9 @@ func (s *Service) ValidateEvents(ctx context.Context, request *tidingsv1.Validat
 	}
 	var b batch
 	if err := parseBatch(data, &b, 0); err != nil {
+		return nil, err
+	}
+	if err := quota.FromContext(ctx).Publish(len(b.events), len(data)); err != nil {
 		return nil, err
 	}
 	response := new(tidingsv1.ValidateEventsResponse)

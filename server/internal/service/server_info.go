@@ -6,12 +6,13 @@ import (
 
 	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/quota"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // GetServerInfo implements tidings.v1.ServerService.
-func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
+func (s *Service) GetServerInfo(ctx context.Context, _ *tidingsv1.GetServerInfoRequest) (*tidingsv1.GetServerInfoResponse, error) {
 	return &tidingsv1.GetServerInfoResponse{
 		Version: s.version,
 		Limits: &tidingsv1.Limits{
@@ -25,10 +26,25 @@ func (s *Service) GetServerInfo(context.Context, *tidingsv1.GetServerInfoRequest
 			MaxWindowEvents:                maxWindowEvents,
 			MaxWindowBytes:                 maxWindowBytes,
 			MaxSettlementsPerRequest:       maxSettlements,
+			MaxCallsPerConnection:          int32(s.limits.MaxConnectionCalls),
+			MaxHeaderBytes:                 int32(s.limits.MaxHeaderBytes),
 		},
+		Quota:      quotaOf(ctx),
 		Durability: s.durability,
 		Features:   s.features(),
 	}, nil
+}
+
+// quotaOf is what the caller may use. nil: as much as it likes.
+func quotaOf(ctx context.Context) *tidingsv1.Quota {
+	limits := quota.FromContext(ctx).Limits()
+	if limits == (quota.Limits{}) {
+		return nil
+	}
+	return &tidingsv1.Quota{
+		RequestsPerSecond: limits.Requests, EventsPerSecond: limits.Events,
+		BytesPerSecond: limits.Bytes, Streams: limits.Streams,
+	}
 }
 
 // features are the names of what the server has, in the order of the contract.

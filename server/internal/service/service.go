@@ -25,6 +25,10 @@ type Limits struct {
 	// schemas name are created whatever the bound. 0: no bound.
 	MaxTopics        int
 	MaxSubscriptions int
+	// MaxConnectionCalls and MaxHeaderBytes are what the transports accept: the calls
+	// of a connection at a time, and the headers of a call.
+	MaxConnectionCalls int
+	MaxHeaderBytes     int
 }
 
 // Config is what New needs. Every field but Comparer is required.

@@ -18,9 +18,9 @@ import (
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/schema"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/quota", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service"},
+	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
 	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema"},
@@ -32,7 +32,9 @@ var arrows = map[string][]string{
 	"internal/engine/local":      {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/gen", "internal/guard"},
 	"internal/engine/enginetest": {"internal/engine", "internal/eventlog", "internal/gen", "internal/guard"},
 	// Who makes a call, and what they may do.
-	"internal/auth": {"internal/guard", "internal/secure"},
+	"internal/auth": {"internal/guard", "internal/quota", "internal/secure"},
+	// What they may use.
+	"internal/quota": {},
 	// Certificates and addresses, for servers and clients.
 	"internal/secure": {},
 	// Commands on the files of a server.
