@@ -112,6 +112,9 @@ func (c *celRules) member(value, list ast.Expr) expr[bool] {
 			}
 			all = append(all, equal)
 		}
+		if len(all) == 0 {
+			return nil
+		}
 		return anyOf(all)
 	}
 	in := c.compile(list).place
@@ -128,6 +131,11 @@ func (c *celRules) member(value, list ast.Expr) expr[bool] {
 		if !ok {
 			return false, false
 		}
+		if s.extra == 0 { // The value has to be sure all the same.
+			r.vars[at] = slot{}
+			_, ok = equal(r)
+			return false, ok
+		}
 		for n, next := 0, s.first(); n < int(s.extra); n++ {
 			i := r.items[next]
 			next = int(i.next)
@@ -140,14 +148,17 @@ func (c *celRules) member(value, list ast.Expr) expr[bool] {
 	}
 }
 
+// anyOf is whether one of some comparisons holds. All of them have to be sure.
 func anyOf(all []expr[bool]) expr[bool] {
-	return func(r *run) (bool, bool) {
+	return func(r *run) (found, ok bool) {
 		for _, one := range all {
-			if value, ok := one(r); !ok || value {
-				return value, ok
+			value, ok := one(r)
+			if !ok {
+				return false, false
 			}
+			found = found || value
 		}
-		return false, true
+		return found, true
 	}
 }
 

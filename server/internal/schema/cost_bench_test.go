@@ -2,7 +2,6 @@ package schema
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"buf.build/go/hyperpb"
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -87,28 +85,11 @@ func newCostOf(tb testing.TB, types *Set, event costEvent) *costOf {
 	return c
 }
 
-var (
-	errNotRegular = errors.New("not regular")
-	errUnreadable = errors.New("JSON lacks it")
-)
-
 func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	tb.Helper()
 	validator, err := protovalidate.New()
 	if err != nil {
 		tb.Fatal(err)
-	}
-	// As the server calls it, with memory that is used again.
-	m := new(memory)
-	withHyperpb := func(payload []byte, then func(proto.Message) error) error {
-		m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
-		message := m.shared.NewMessage(t.parser())
-		err := message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(MaxDepth), hyperpb.WithAllowAlias(true))
-		if err == nil {
-			err = then(message)
-		}
-		m.shared.Free()
-		return err
 	}
 	parsed := func(payload []byte, message proto.Message, then func(proto.Message) error) error {
 		if err := proto.Unmarshal(payload, message); err != nil {
@@ -128,27 +109,11 @@ func waysToCheck(tb testing.TB, t *Type, generated proto.Message) []way {
 	var copied []byte
 	return []way{
 		{"the server's check", func(payload []byte) error { _, err := t.Check(context.Background(), payload); return err }},
-		{"what decides in doubt, with protovalidate", func(payload []byte) error { _, err := t.checkParsed(context.Background(), payload); return err }},
-		{"hyperpb and protovalidate", func(payload []byte) error { return withHyperpb(payload, byDescriptor) }},
+		{"what decides in doubt, with dynamicpb and protovalidate", func(payload []byte) error { _, err := t.checkParsed(context.Background(), payload); return err }},
 		{"generated code and protovalidate", func(payload []byte) error { return withGenerated(payload, byCode) }},
 		{"dynamicpb and protovalidate", func(payload []byte) error { return withDynamic(payload, byDescriptor) }},
-		{"hyperpb alone", func(payload []byte) error { return withHyperpb(payload, nothing) }},
 		{"generated code alone", func(payload []byte) error { return withGenerated(payload, nothing) }},
 		{"dynamicpb alone", func(payload []byte) error { return withDynamic(payload, nothing) }},
-		{"hyperpb and the search for what JSON lacks", func(payload []byte) error {
-			return withHyperpb(payload, func(message proto.Message) error {
-				if m.visit.of(t.shared, t.walk(), message.ProtoReflect()) != nil {
-					return errUnreadable
-				}
-				return nil
-			})
-		}},
-		{"look at the encoding alone", func(payload []byte) error {
-			if !t.layout().holds(payload, MaxDepth) {
-				return errNotRegular
-			}
-			return nil
-		}},
 		{"no check: a copy", func(payload []byte) error { copied = append(copied[:0], payload...); return nil }},
 	}
 }

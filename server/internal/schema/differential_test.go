@@ -115,7 +115,7 @@ func (c *comparison) add(checked *Type, payload []byte) string {
 // parsedOrPanic is checkParsed as the server calls it.
 func parsedOrPanic(checked *Type, payload []byte) (key string, err error) {
 	defer guard.Recover(&err)
-	return checked.checkSlowly(context.Background(), payload)
+	return checked.checkParsed(context.Background(), payload)
 }
 
 func describe(file *descriptorpb.FileDescriptorProto) string { return prototext.Format(file) }

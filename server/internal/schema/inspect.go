@@ -17,11 +17,21 @@ import (
 // An inspection says why an encoding is refused: it is broken or nests too deep,
 // has a field that the schema lacks, text that isn't UTF-8, or a number that a
 // closed enum lacks. It sees extensions and groups as it sees fields, and takes
-// time linear in the size and no memory. What is regular needs none.
+// time linear in the size and no memory. What was decided about in one pass needs
+// none.
 //
 // A field that the schema lacks is refused because nobody has checked it: a
 // schema that gains the field later would turn stored events into ones that
 // can't be read.
+
+const (
+	// maxLength is how many bytes a tag and a length have at most: not every
+	// library takes more, even where they say the same.
+	maxLength = 5
+	// The numbers of the fields of a map's entry.
+	entryKey   = 1
+	entryValue = 2
+)
 
 const (
 	broken      = "the encoding is broken"
@@ -281,4 +291,19 @@ func keyOfEntry(field protoreflect.FieldDescriptor, entry []byte) protoreflect.M
 		message.Reset()
 	}
 	return message.Get(field.MapKey()).MapKey()
+}
+
+func wireType(kind protoreflect.Kind) (protowire.Type, bool) {
+	switch kind {
+	case protoreflect.GroupKind:
+		return 0, false
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind:
+		return protowire.BytesType, true
+	case protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
+		return protowire.Fixed64Type, true
+	case protoreflect.FloatKind, protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
+		return protowire.Fixed32Type, true
+	default:
+		return protowire.VarintType, true
+	}
 }

@@ -216,7 +216,7 @@ func TestFileDescriptorSet(t *testing.T) {
 	}
 }
 
-// FuzzCheck holds Check, which parses with hyperpb, against Go's own protobuf:
+// FuzzCheck holds Check, which decides in one pass where it can, against Go's own protobuf:
 // it takes what Go's takes, and says the same of it.
 func FuzzCheck(f *testing.F) {
 	set := examples(f)

@@ -70,7 +70,6 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 		ofTopic:    make(map[string][]string),
 		extensions: sync.OnceValue(func() *protoregistry.Types { return extensionsOf(files) }),
 	}
-	room := new(parsers)
 	validator, err := protovalidate.New(protovalidate.WithExtensionTypeResolver(set.Types))
 	if err != nil {
 		return nil, fmt.Errorf("validator: %w", err)
@@ -92,7 +91,6 @@ func newSet(files *protoregistry.Files) (*Set, error) {
 				return false
 			}
 			set.types[t.Name] = t
-			t.layout = room.bound(t.descriptor, t.layout)
 			t.revision = sync.OnceValue(func() [RevisionSize]byte { return revisions()[t.Name] })
 			set.names = append(set.names, t.Name)
 			if t.Topic != "" {

@@ -18,26 +18,18 @@ type shared struct {
 	types     *dynamicpb.Types
 	validator protovalidate.Validator
 	rules     func() (*ruleLoops, error)
-	programs  parsers // Counts what is compiled for the check in one pass.
+	programs  compiled // Counts what is compiled for the check in one pass.
 
-	mu      sync.Mutex
-	layouts map[protoreflect.FullName]*layout
-	walks   map[protoreflect.MessageDescriptor]*walk
+	mu    sync.Mutex
+	walks map[protoreflect.MessageDescriptor]*walk
 }
 
 func newShared(files *protoregistry.Files, types *dynamicpb.Types, validator protovalidate.Validator) *shared {
 	return &shared{
 		types: types, validator: validator,
-		rules:   sync.OnceValues(func() (*ruleLoops, error) { return newRuleLoops(files) }),
-		layouts: make(map[protoreflect.FullName]*layout),
-		walks:   make(map[protoreflect.MessageDescriptor]*walk),
+		rules: sync.OnceValues(func() (*ruleLoops, error) { return newRuleLoops(files) }),
+		walks: make(map[protoreflect.MessageDescriptor]*walk),
 	}
-}
-
-func (s *shared) layoutOf(message protoreflect.MessageDescriptor) *layout {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return newLayout(message, s.layouts)
 }
 
 // loopsOf returns how deep loops nest in the rules that apply to a message, at any

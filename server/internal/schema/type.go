@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"buf.build/go/hyperpb"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -40,8 +39,6 @@ type Type struct {
 	key        []protoreflect.FieldDescriptor
 	shared     *shared
 	program    func() *precheck.Program
-	layout     func() *layout
-	parser     func() *hyperpb.MessageType
 	walk       func() *walk
 	loops      func() int // How deep they nest in the rules.
 	revision   func() [RevisionSize]byte
@@ -57,15 +54,10 @@ func newType(message protoreflect.MessageDescriptor, shared *shared) (*Type, err
 		URL:        urlPrefix + string(message.FullName()),
 		descriptor: message,
 		shared:     shared,
-		layout:     sync.OnceValue(func() *layout { return shared.layoutOf(message) }),
-		// Compiling takes milliseconds for a large message, and most types of
-		// a large set are never published.
-		parser: sync.OnceValue(func() *hyperpb.MessageType {
-			return hyperpb.CompileMessageDescriptor(message)
-		}),
-		walk:  sync.OnceValue(func() *walk { return shared.walkOf(message) }),
-		loops: sync.OnceValue(func() int { return shared.loopsOf(message) }),
+		walk:       sync.OnceValue(func() *walk { return shared.walkOf(message) }),
+		loops:      sync.OnceValue(func() int { return shared.loopsOf(message) }),
 	}
+	// Compiling takes milliseconds, and most types of a large set are never published.
 	t.program = sync.OnceValue(func() *precheck.Program { return shared.programOf(t) })
 	comment := message.ParentFile().SourceLocations().ByDescriptor(message).LeadingComments
 	// Each line begins with the space that follows the slashes.
@@ -118,16 +110,6 @@ func keyPath(message protoreflect.MessageDescriptor, path string) ([]protoreflec
 	}
 }
 
-// memory is what checking a payload takes.
-type memory struct {
-	shared hyperpb.Shared
-	buffer []byte
-	visit  visit
-}
-
-// memories holds memory between checks.
-var memories = sync.Pool{New: func() any { return new(memory) }}
-
 const (
 	// MaxDepth is how deep the messages of a payload nest, itself included: the
 	// bound that protobuf's implementations share. An entry of a map and what an
@@ -135,10 +117,6 @@ const (
 	MaxDepth = 100
 	// TooDeep says so.
 	TooDeep = "messages nest deeper than 100"
-	// overread is how far hyperpb may read past the end of a payload.
-	overread = 8
-	// maxKept is the buffer above which memory isn't kept.
-	maxKept = 1 << 20
 )
 
 // Check checks a payload against its type and the rules of the type, and returns
@@ -154,30 +132,8 @@ func (t *Type) Check(ctx context.Context, payload []byte) (key string, err error
 	return t.checkParsed(ctx, payload)
 }
 
-// checkParsed is Check for what isn't certainly in order.
+// checkParsed is Check for what isn't certainly in order, with protobuf's own parser.
 func (t *Type) checkParsed(ctx context.Context, payload []byte) (key string, err error) {
-	if !t.layout().holds(payload, MaxDepth) {
-		return t.checkSlowly(ctx, payload)
-	}
-	m := memories.Get().(*memory) //nolint:forcetypeassert // The pool holds nothing else.
-	// A copy that it may read past costs hyperpb less than one it makes itself.
-	m.buffer = append(append(m.buffer[:0], payload...), make([]byte, overread)...)
-	message := m.shared.NewMessage(t.parser())
-	if message.Unmarshal(m.buffer[:len(payload)], hyperpb.WithMaxDepth(MaxDepth), hyperpb.WithAllowAlias(true)) == nil {
-		key, err = t.judge(ctx, message, len(payload), &m.visit)
-	} else {
-		key, err = t.checkSlowly(ctx, payload)
-	}
-	// Not deferred: a panic leaves the memory in an unknown state.
-	m.shared.Free()
-	if cap(m.buffer) <= maxKept {
-		memories.Put(m)
-	}
-	return key, err
-}
-
-// checkSlowly is Check with protobuf's own parser.
-func (t *Type) checkSlowly(ctx context.Context, payload []byte) (key string, err error) {
 	if r := t.shared.inspect(t.descriptor, payload, MaxDepth); r != nil {
 		return "", r.err()
 	}
@@ -185,7 +141,7 @@ func (t *Type) checkSlowly(ctx context.Context, payload []byte) (key string, err
 	if err != nil {
 		return "", err
 	}
-	return t.judge(ctx, message, len(payload), new(visit))
+	return t.judge(ctx, message, len(payload))
 }
 
 // Descriptor describes the message.
@@ -202,9 +158,9 @@ func (t *Type) Parse(payload []byte) (*dynamicpb.Message, error) {
 }
 
 // judge checks a parsed payload and returns its key.
-func (t *Type) judge(ctx context.Context, message protoreflect.Message, size int, v *visit) (key string, err error) {
+func (t *Type) judge(ctx context.Context, message protoreflect.Message, size int) (key string, err error) {
 	if w := t.walk(); w != nil {
-		if r := v.of(t.shared, w, message); r != nil {
+		if r := new(visit).of(t.shared, w, message); r != nil {
 			return "", r.err()
 		}
 	}

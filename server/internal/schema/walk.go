@@ -87,7 +87,7 @@ func heldMessage(field protoreflect.FieldDescriptor) protoreflect.MessageDescrip
 	return field.Message()
 }
 
-// visit is what one walk over a payload needs. Its memory is used again.
+// visit is what one walk over a payload needs.
 type visit struct {
 	shared *shared
 	path   []step
