@@ -41,6 +41,9 @@ type KeyFile struct {
 	Keys []Key `yaml:"keys"`
 }
 
+// keyID is what the id of a key looks like.
+var keyID = regexp.MustCompile(fmt.Sprintf("^[0-9a-f]{%d}$", 2*keyIDBytes))
+
 // keyName is what a key or an issuer may be called, and nameRule says so.
 var keyName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
 
@@ -103,8 +106,10 @@ func (f *KeyFile) verify(token string, now time.Time) (Principal, error) {
 	// wherever two hashes differ.
 	same := subtle.ConstantTimeCompare([]byte(hashOf(secret)), []byte(strings.ToLower(stored.Hash))) == 1
 	switch {
+	case i < 0 && !keyID.MatchString(id):
+		return Principal{}, fmt.Errorf("%w: it isn't of the form of an API key", ErrInvalid) // It may be a secret.
 	case i < 0:
-		return Principal{}, fmt.Errorf("%w: there is no API key %q", ErrInvalid, abridged(id))
+		return Principal{}, fmt.Errorf("%w: there is no API key %s", ErrInvalid, id)
 	case !same:
 		return Principal{}, fmt.Errorf("%w: the secret of API key %s is another", ErrInvalid, id)
 	case !stored.Revoked.IsZero():

@@ -48,9 +48,15 @@ func serve(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &cfg); err != nil { //nolint:musttag // Read by who wrote it.
 		return err
 	}
+	level := slog.LevelInfo
+	if cfg.LogLevel != "" {
+		if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+			return err
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return daemon.Run(ctx, cfg, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	return daemon.Run(ctx, cfg, slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 }
 
 // process is a server in a process of its own.

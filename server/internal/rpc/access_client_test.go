@@ -65,6 +65,7 @@ func startGuarded(t *testing.T, path string) *server {
 	}
 	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) {
 		c.Access, c.Quotas = access, quota.NewAccounts(quota.Limits{Events: 1_000_000_000})
+		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the metrics")) })
 	})
 	if err != nil {
 		t.Fatal(err)
