@@ -14,7 +14,7 @@ import (
 // openGate returns what says which calls both ports take, from whom and how, without
 // the bound of a request. Close it when they have stopped.
 func openGate(ctx context.Context, cfg Config, metrics *telemetry.Metrics, log *slog.Logger) (gate rpc.Config, closeGate func(), err error) {
-	secured, err := openTLS(cfg, log)
+	secured, err := openTLS(cfg, metrics.CertificateReload, log)
 	if err != nil {
 		return rpc.Config{}, nil, err
 	}
@@ -38,7 +38,7 @@ func openGate(ctx context.Context, cfg Config, metrics *telemetry.Metrics, log *
 			MaxConnectionCalls: cfg.MaxConnectionCalls,
 			MaxHeaderBytes:     cfg.MaxHeaderBytes,
 
-			Metrics: metrics.Handler(),
+			Metrics: metrics,
 			Log:     log,
 		}, func() {
 			closeAccess()

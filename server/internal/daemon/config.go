@@ -67,6 +67,10 @@ type Config struct {
 	// Empty: they aren't recorded.
 	AuditLog string
 
+	// AccessLog is a file that a line is appended to for each call that has ended, as
+	// JSON, or - for standard output. Empty: there is none.
+	AccessLog string
+
 	// TLSCert and TLSKey are files in PEM with the certificate chain of both
 	// addresses and its key. They are read again when they change. Empty: there is no
 	// TLS.
@@ -217,6 +221,7 @@ func addFlags(flags *pflag.FlagSet, c *Config) {
 	flags.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow addresses that are not loopback without --tls-cert or --access-file")
 	flags.StringVar(&c.AccessFile, "access-file", c.AccessFile, "`FILE` that says who may call and what they may do; without it everybody may do everything")
 	flags.StringVar(&c.AuditLog, "audit-log", c.AuditLog, "`FILE` to append calls to, as JSON, that change topics, subscriptions or schemas")
+	flags.StringVar(&c.AccessLog, "access-log", c.AccessLog, "`FILE` to append a line of JSON to for each call that has ended; -: standard output")
 	flags.StringVar(&c.TLSCert, "tls-cert", c.TLSCert, "`FILE` in PEM with the certificate chain of both addresses")
 	flags.StringVar(&c.TLSKey, "tls-key", c.TLSKey, "`FILE` in PEM with the key of --tls-cert")
 	flags.StringVar(&c.TLSClientCA, "tls-client-ca", c.TLSClientCA, "`FILE` in PEM with the authorities of client certificates")

@@ -18,10 +18,8 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/engine/jetstream"
 	"example.com/tidings/server/internal/engine/local"
-	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
 
@@ -72,6 +70,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		MaxConnectionCalls: cfg.MaxConnectionCalls,
 		MaxHeaderBytes:     cfg.MaxHeaderBytes,
 	}
+	metrics, closeAccessLog, err := newMetrics(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer closeAccessLog()
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
@@ -79,6 +82,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Limits:     limits,
 		Durability: durability(cfg, store.Status().Replicas),
 		Version:    Version,
+		Metrics:    metrics,
 		Log:        log,
 	})
 	if err != nil {
@@ -86,7 +90,6 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	var stopBy time.Time
 	defer func() { closeService(svc, stopBy) }()
-	metrics := newMetrics(svc, store, log)
 	if cfg.Schemas != "" {
 		if !svc.SchemasLoaded() {
 			content = nil // It is judged once more, and counted.
@@ -104,19 +107,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	defer closeGate()
 	gate.MaxRequestBytes = limits.MaxRequestBytes
+	metrics.Watch(sources(svc, store, gate.TLS))
 	s := newServers(svc, gate)
-	stopBy, err = s.serve(ctx, cfg, listeners, ready, log)
+	stopBy, err = s.serve(ctx, cfg, listeners.counted(metrics, cfg.MaxConnections), ready, log)
 	return err
-}
-
-func newMetrics(svc *service.Service, store engine.Engine, log *slog.Logger) *telemetry.Metrics {
-	return telemetry.New(telemetry.Config{
-		Version:        Version,
-		SchemaRevision: func() string { return schema.FormatRevision(svc.Types().Revision()) },
-		Storage:        func() telemetry.Storage { return storageMetrics(store.Status()) },
-		FilterFailures: filter.Failures,
-		Log:            log,
-	})
 }
 
 // besideEvent is what a request with one event, and its record, may hold besides the
@@ -143,13 +137,6 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (engine.Engine
 		return nil, withAdvice(err)
 	}
 	return store, nil
-}
-
-func storageMetrics(s engine.Status) telemetry.Storage {
-	return telemetry.Storage{
-		StoredBytes: s.StoredBytes, MaxBytes: s.MaxBytes, FreeBytes: s.FreeBytes, ReserveBytes: s.Reserve,
-		Full: s.Full, Damages: s.Damages, Losses: s.Lost, Replicas: s.Replicas, NATSServers: s.Servers,
-	}
 }
 
 // closeTime is what the subscriptions have at least to be given up, once no call
@@ -205,6 +192,11 @@ func listen(ctx context.Context, cfg Config) (listeners, error) {
 	return l, nil
 }
 
+// counted returns the same listeners, whose connections are counted.
+func (l listeners) counted(metrics *telemetry.Metrics, most int) listeners {
+	return listeners{metrics.Listener("http", most, l.http), metrics.Listener("grpc", most, l.grpc)}
+}
+
 func (l listeners) close() {
 	for _, listener := range []net.Listener{l.http, l.grpc} {
 		if listener != nil {
@@ -217,6 +209,7 @@ func (l listeners) close() {
 type servers struct {
 	service *service.Service
 	health  *health.Server
+	metrics *telemetry.Metrics
 	grpc    *grpc.Server
 	http    *http.Server
 }
@@ -224,7 +217,7 @@ type servers struct {
 // newServers serves a service as cfg says, which has no service yet.
 func newServers(svc *service.Service, cfg rpc.Config) *servers {
 	cfg.Service, cfg.Health = svc, rpc.NewHealth()
-	return &servers{service: svc, health: cfg.Health, grpc: rpc.NewGRPCServer(cfg), http: rpc.NewHTTPServer(cfg)}
+	return &servers{service: svc, health: cfg.Health, metrics: cfg.Metrics, grpc: rpc.NewGRPCServer(cfg), http: rpc.NewHTTPServer(cfg)}
 }
 
 // serve returns when no call is under way any more, and until when the server is
@@ -253,7 +246,7 @@ func (s *servers) serve(ctx context.Context, cfg Config, l listeners, ready read
 		log.Warn("the server knows no event types, so it refuses all events: start it with --schemas, or register some")
 	}
 	var following guard.Group
-	following.Go(func() error { rpc.FollowReadiness(ctx, s.health, s.service); return nil }, guard.Log(log, "following the storage"))
+	following.Go(func() error { rpc.FollowReadiness(ctx, s.health, s.service, s.metrics); return nil }, guard.Log(log, "following the storage"))
 	err = ready.write(l)
 	if err == nil {
 		select {

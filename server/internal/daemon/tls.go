@@ -24,6 +24,8 @@ var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionT
 type tlsFiles struct {
 	cfg Config
 	log *slog.Logger
+	// count is told of each change, whether it is in force.
+	count func(applied bool)
 
 	mu      sync.Mutex
 	looked  time.Time
@@ -35,11 +37,11 @@ type tlsFiles struct {
 const lookAtTLS = time.Second
 
 // openTLS returns the TLS configuration of both listeners. nil: there is none.
-func openTLS(cfg Config, log *slog.Logger) (*tls.Config, error) {
+func openTLS(cfg Config, count func(applied bool), log *slog.Logger) (*tls.Config, error) {
 	if cfg.TLSCert == "" {
 		return nil, nil //nolint:nilnil // There is none to return.
 	}
-	f := &tlsFiles{cfg: cfg, log: log, looked: time.Now(), state: stateOf(cfg)}
+	f := &tlsFiles{cfg: cfg, log: log, count: count, looked: time.Now(), state: stateOf(cfg)}
 	var err error
 	if f.current, err = readTLS(cfg); err != nil {
 		return nil, err
@@ -65,9 +67,11 @@ func (f *tlsFiles) config() *tls.Config {
 	next, err := readTLS(f.cfg)
 	if err != nil {
 		// They may be half replaced: they are looked at again.
+		f.count(false)
 		f.log.Error("certificates not reloaded, the old ones stay in force", "error", err)
 		return f.current
 	}
+	f.count(true)
 	f.log.Info("certificates reloaded", "path", f.cfg.TLSCert)
 	f.state, f.current = state, next
 	return next

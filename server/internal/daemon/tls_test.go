@@ -46,14 +46,14 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	put("one", "ca.pem")
 	cfg := DefaultConfig()
 	cfg.TLSCert, cfg.TLSKey, cfg.TLSClientCA = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem"), filepath.Join(dir, "ca.pem")
-	outer, err := openTLS(cfg, slog.New(slog.DiscardHandler))
+	outer, err := openTLS(cfg, func(bool) {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if outer.MinVersion != tls.VersionTLS13 || outer.ClientAuth != tls.VerifyClientCertIfGiven {
 		t.Errorf("version %x, client auth %v", outer.MinVersion, outer.ClientAuth)
 	}
-	f := &tlsFiles{cfg: cfg, log: slog.New(slog.DiscardHandler), state: stateOf(cfg)}
+	f := &tlsFiles{cfg: cfg, count: func(bool) {}, log: slog.New(slog.DiscardHandler), state: stateOf(cfg)}
 	if f.current, err = readTLS(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -79,16 +79,16 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	}
 	cfg.TLSClientAuth, cfg.TLSMinVersion = ClientAuthRequired, "1.2"
 	put("two", "server-key.pem")
-	required, err := openTLS(cfg, slog.New(slog.DiscardHandler))
+	required, err := openTLS(cfg, func(bool) {}, slog.New(slog.DiscardHandler))
 	if err != nil || required.ClientAuth != tls.RequireAndVerifyClientCert || required.MinVersion != tls.VersionTLS12 {
 		t.Error(err)
 	}
 	cfg.TLSClientCA = cfg.TLSKey
-	if _, err := openTLS(cfg, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := openTLS(cfg, func(bool) {}, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a file without certificates is taken for authorities")
 	}
 	cfg = DefaultConfig()
-	if none, err := openTLS(cfg, slog.New(slog.DiscardHandler)); none != nil || err != nil {
+	if none, err := openTLS(cfg, func(bool) {}, slog.New(slog.DiscardHandler)); none != nil || err != nil {
 		t.Error(none, err)
 	}
 }

@@ -152,6 +152,10 @@ func (b *batchRun) add(e event, key uint64) error {
 	b.session.charge(size)
 	b.refs = append(b.refs, ref)
 	b.count++
+	o.tally.delivered++
+	if delivery.Number > 1 {
+		o.tally.redelivered++
+	}
 	b.encode(e, ref, delivery)
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 // once.
 type deadLetterChanges struct {
 	put   []engine.DeadLetter
+	died  []lease.DeadLetter // As put has them.
 	gone  []int64
 	filed []int64 // The events of both.
 }
@@ -49,7 +50,7 @@ func (o *owner) deadLetterChanges() (c deadLetterChanges, err error) {
 		if err != nil {
 			return c, err
 		}
-		c.put = append(c.put, entry)
+		c.put, c.died = append(c.put, entry), append(c.died, letter)
 		size += len(entry.Data)
 	}
 	for sequence := range o.machine.Done() {
@@ -78,6 +79,7 @@ func (o *owner) fileDeadLetters() error {
 		if err := o.storeDeadLetters(changes); err != nil {
 			return err
 		}
+		o.tally.bury(changes.died)
 		o.machine.Filed(changes.filed...) // Written with what comes next.
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/telemetry"
 )
 
 // Every error of this package wraps one of these or of the engine's, or is a
@@ -37,7 +38,7 @@ var (
 // delivered again or be blocked at a time.
 const MaxUnsettled = lease.MaxTracked
 
-// Config is what New needs. Every field but TypesChanged is required.
+// Config is what New needs. Every field but TypesChanged and Metrics is required.
 type Config struct {
 	Engine engine.Engine
 	// Types returns the event types in force.
@@ -45,7 +46,9 @@ type Config struct {
 	// TypesChanged returns a channel that is closed once others are in force than
 	// those that Types returned before. nil: they never change.
 	TypesChanged func() <-chan struct{}
-	Log          *slog.Logger
+	// Metrics count what is delivered. nil: nothing is counted.
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
 }
 
 // Hub owns subscriptions, and knows how to reach the owners of the others. It
@@ -54,6 +57,7 @@ type Hub struct {
 	engine       engine.Engine
 	types        func() *schema.Set
 	typesChanged func() <-chan struct{}
+	metrics      *telemetry.Metrics
 	log          *slog.Logger
 	name         string // What this server calls itself in journals.
 	writeTimeout time.Duration
@@ -73,6 +77,7 @@ func New(cfg Config) *Hub {
 		engine:       cfg.Engine,
 		types:        cfg.Types,
 		typesChanged: cfg.TypesChanged,
+		metrics:      cfg.Metrics,
 		log:          cfg.Log,
 		name:         rand.Text(),
 		owners:       make(map[uint64]*owner),

@@ -42,6 +42,7 @@ type owner struct {
 	feed     *feed
 	sessions *sessions
 	outbox   *outbox
+	tally    tally
 
 	again     bool   // The next turn has something to do, whatever comes.
 	scratch   []byte // For a Delivery in the making.
@@ -72,6 +73,7 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 		cache:        &cache{engine: h.engine, timeout: h.writeTimeout},
 		sessions:     newSessions(out),
 		outbox:       out,
+		tally:        newTally(),
 		idleSince:    time.Now(),
 	}
 }
@@ -174,6 +176,7 @@ func (o *owner) write(ctx context.Context) error {
 		if letters, err = o.deadLetterChanges(); err != nil {
 			return err
 		}
+		o.tally.bury(letters.died)
 		o.machine.Filed(letters.filed...)
 		o.again = o.again || len(letters.filed) > 0 // There may be more.
 	}

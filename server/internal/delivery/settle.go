@@ -87,6 +87,7 @@ func (r *settleRequest) serve(o *owner, c *call, now time.Time) {
 			var credit lease.Credit
 			result.Status, credit = o.machine.Settle(s, now.UnixMilli())
 			o.sessions.credit(credit)
+			o.tally.settle(s.Action, result.GetStatus())
 			continue
 		}
 		var deadline int64

@@ -68,7 +68,9 @@ func (o *owner) turn() error {
 		break
 	}
 	now := time.Now()
+	leased := o.machine.Leased()
 	o.machine.Expire(now.UnixMilli(), turnExpiries, o.sessions.credit)
+	o.tally.expire(leased - o.machine.Leased())
 	if err := o.dispatch(now); err != nil {
 		return err
 	}
@@ -77,6 +79,7 @@ func (o *owner) turn() error {
 	if err := o.write(ctx); err != nil {
 		return err
 	}
+	o.tally.count(o.hub.metrics, o.subscription)
 	o.outbox.send(&o.hub.ended)
 	for _, s := range o.sessions.overdue(now) {
 		o.forget(s)

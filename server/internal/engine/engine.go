@@ -93,8 +93,14 @@ type Status struct {
 	// missing, as a crash of the machine can do with Sync "written", or a
 	// restored backup.
 	Lost int64
+	// Store is the store on this machine. nil: there is none.
+	Store *StoreStatus
 	// Servers are the NATS servers that connections lead to, by their names.
 	Servers []string
+	// Connections says of each connection to NATS, by what it is for, whether it is
+	// there, and Reconnects how often one was made anew since the start.
+	Connections map[string]bool
+	Reconnects  int64
 	// Replicas is the number of copies of each topic.
 	Replicas int
 }

@@ -112,6 +112,9 @@ func (m *Machine) Len() int {
 	return len(m.entries)
 }
 
+// Leased is how many deliveries consumers hold.
+func (m *Machine) Leased() int { return m.counts[leased] }
+
 // Room returns how many more events may be tracked.
 func (m *Machine) Room() int {
 	return max(0, MaxTracked-len(m.entries))

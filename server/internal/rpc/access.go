@@ -14,6 +14,7 @@ import (
 	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
@@ -52,6 +53,7 @@ func authenticate(next http.Handler, cfg Config) http.Handler {
 			return
 		}
 		fault := service.AsError(r.Context(), cfg.Log, err)
+		failed(r.Context(), fault)
 		if writer.IsSupported(r) {
 			_ = writer.Write(w, r, connectError(fault)) // The connection may be gone.
 			return
@@ -81,6 +83,7 @@ func enter(ctx context.Context, cfg Config, credential auth.Credential, path str
 		if session, err = cfg.Access.Authenticate(credential); err != nil {
 			return nil, err
 		}
+		telemetry.CallFrom(ctx).SetPrincipal(session.Principal().Name)
 		if err := session.Check(permissionOfPath(path)); err != nil {
 			return nil, err
 		}
@@ -120,7 +123,11 @@ func tapAccess(cfg Config, next tap.ServerInHandle) tap.ServerInHandle {
 		}
 		entered, err := enter(ctx, cfg, credential, info.FullMethodName, caller)
 		if err != nil {
-			return ctx, grpcError(service.AsError(ctx, cfg.Log, err))
+			fault := service.AsError(ctx, cfg.Log, err)
+			if cfg.Metrics != nil {
+				recorder{cfg.Metrics}.refused(ctx, info.FullMethodName, fault)
+			}
+			return ctx, grpcError(fault)
 		}
 		return next(entered, info)
 	}

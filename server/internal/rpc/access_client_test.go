@@ -16,6 +16,7 @@ import (
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/rpc"
 	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/telemetry"
 )
 
 // newGuarded starts a server that takes API keys of these names, with these grants, and
@@ -43,7 +44,7 @@ func newGuarded(t *testing.T, grants string, names ...string) (s *server, creden
 }
 
 // startGuarded starts a server with an access file and the types of the examples.
-func startGuarded(t *testing.T, path string) *server {
+func startGuarded(t *testing.T, path string, settings ...func(*rpc.Config)) *server {
 	t.Helper()
 	refused := new(atomic.Int64)
 	access, closeAccess, err := auth.Open(t.Context(), path, slog.New(slog.DiscardHandler), func(applied bool) {
@@ -63,10 +64,12 @@ func startGuarded(t *testing.T, path string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) {
+	s, err := startTypes(t.Context(), t.TempDir(), nil, types, append(settings, func(c *rpc.Config) {
 		c.Access, c.Quotas = access, quota.NewAccounts(quota.Limits{Events: 1_000_000_000})
-		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the metrics")) })
-	})
+		if c.Metrics == nil {
+			c.Metrics = telemetry.New(telemetry.Config{Version: "1", Log: slog.New(slog.DiscardHandler)})
+		}
+	})...)
 	if err != nil {
 		t.Fatal(err)
 	}

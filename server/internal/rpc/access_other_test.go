@@ -47,11 +47,11 @@ func TestAccessToTheRest(t *testing.T) {
 			noError(t, err)
 			return response.StatusCode, string(body)
 		}
-		if got, body := get("/metrics"); got != want.metrics || strings.Contains(body, "the metrics") != (got == http.StatusOK) {
+		if got, body := get("/metrics"); got != want.metrics || strings.Contains(body, "tidings_build_info") != (got == http.StatusOK) {
 			t.Errorf("/metrics with %s: %d, %q", name, got, body)
 		}
 		for _, path := range []string{"/nothing", "/metrics/", "//metrics", "/healthz/../metrics"} {
-			if got, body := get(path); got != want.page && got != want.metrics || strings.Contains(body, "the metrics") && want.metrics != http.StatusOK {
+			if got, body := get(path); got != want.page && got != want.metrics || strings.Contains(body, "tidings_build_info") && want.metrics != http.StatusOK {
 				t.Errorf("%s with %s: %d, %q", path, name, got, body)
 			}
 		}

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"example.com/tidings/server/internal/auth"
+	"example.com/tidings/server/internal/rpc"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
@@ -167,6 +168,11 @@ type accessPlace struct {
 // newAccessPlace starts a server, with what more its access file says.
 func newAccessPlace(t *testing.T, more ...string) *accessPlace {
 	t.Helper()
+	return newAccessPlaceWith(t, strings.Join(more, ""))
+}
+
+func newAccessPlaceWith(t *testing.T, more string, settings ...func(*rpc.Config)) *accessPlace {
+	t.Helper()
 	dir := t.TempDir()
 	a := &accessPlace{t: t, roles: make(map[auth.Role]string), lacking: make(map[string]string)}
 	keys, now := new(auth.KeyFile), time.Now()
@@ -199,10 +205,10 @@ func newAccessPlace(t *testing.T, more ...string) *accessPlace {
 		t.Fatal(err)
 	}
 	a.path = filepath.Join(dir, "access.yaml")
-	if err := os.WriteFile(a.path, []byte("api_keys: keys.yaml\n"+tokens.issuer(dir)+"grants:\n- {principals: ['corp:*', 'key:admin-*'], roles: [admin]}\n"+policy.String()+strings.Join(more, "")), 0o600); err != nil {
+	if err := os.WriteFile(a.path, []byte("api_keys: keys.yaml\n"+tokens.issuer(dir)+"grants:\n- {principals: ['corp:*', 'key:admin-*'], roles: [admin]}\n"+policy.String()+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.server = startGuarded(t, a.path)
+	a.server = startGuarded(t, a.path, settings...)
 	a.conn, a.client = dialGRPC(t, a.server.grpcAddr), newHTTPClient(t, true)
 	if got := a.http(contractMethods()[0], guardedCalls["CreateTopic"].request, "Bearer "+tokens.right(), "json"); got == codes.Unauthenticated || got == codes.PermissionDenied {
 		t.Fatalf("with a right token: %s", got)

@@ -2,11 +2,13 @@ package rpc_test
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"example.com/tidings/server/internal/rpc"
+	"example.com/tidings/server/internal/telemetry"
 )
 
 // doorsOf are a path of each thing that the HTTP port serves.
@@ -38,7 +40,10 @@ func answerTo(t *testing.T, http2 bool, method, url, host string, header http.He
 func TestHost(t *testing.T) {
 	t.Parallel()
 	config := func(check bool, hosts ...string) func(*rpc.Config) {
-		return func(c *rpc.Config) { c.CheckHost, c.Hosts = check, hosts; c.Metrics = http.NotFoundHandler() }
+		return func(c *rpc.Config) {
+			c.CheckHost, c.Hosts = check, hosts
+			c.Metrics = telemetry.New(telemetry.Config{Version: "1", Log: slog.New(slog.DiscardHandler)})
+		}
 	}
 	own := []string{"localhost", "localhost:1", "LOCALHOST.", "a.localhost:80", "127.0.0.1", "127.1.2.3:7070", "[::1]", "[::1]:7070", "[::ffff:127.0.0.1]:1"}
 	foreign := []string{"evil.example", "evil.example:7070", "localhost.evil.example", "notlocalhost", "10.0.0.1:7070", "[fd00::1]:7070", "0.0.0.0", "127.0.0.1.evil.example"}

@@ -16,6 +16,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -38,8 +39,9 @@ type Config struct {
 	// and MaxHeaderBytes bounds the headers of a call.
 	MaxConnectionCalls int
 	MaxHeaderBytes     int
-	// Metrics serves /metrics over HTTP. nil: there is no such path.
-	Metrics http.Handler
+	// Metrics count the calls, and are served as /metrics over HTTP. nil: the calls
+	// aren't counted, and there is no such path.
+	Metrics *telemetry.Metrics
 	// Access says who makes a call. nil: nobody is asked.
 	Access Access
 	// Quotas hold callers to what they may use. nil: they may use what they like.
@@ -133,14 +135,18 @@ func NewHTTPHandler(cfg Config) http.Handler {
 	auxiliary := auxiliaryOptions(g)
 	handleHealth(mux, cfg, auxiliary)
 	if cfg.Metrics != nil {
-		mux.Handle("GET /metrics", cfg.Metrics)
+		mux.Handle("GET /metrics", cfg.Metrics.Handler())
 	}
 	handleReflection(mux, cfg, auxiliary)
 	mux.HandleFunc("GET /{$}", frontPage(cfg.Service))
 	mux.HandleFunc("/", nowhere)
 	// limitBody has the writer of net/http, which otherwise resets the connection
 	// of a body that is too large before its client reads the answer.
-	return withWebText(guardBrowsers(authenticate(refuseMalformed(limitBody(withHints(mux), cfg)), cfg), cfg))
+	handler := withWebText(guardBrowsers(authenticate(refuseMalformed(limitBody(withHints(mux), cfg)), cfg), cfg))
+	if cfg.Metrics != nil {
+		return record(handler, cfg.Metrics)
+	}
+	return handler
 }
 
 // connectGate is the gate as connect-go's interceptor.

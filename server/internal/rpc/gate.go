@@ -71,5 +71,6 @@ func (g *gate) asError(ctx context.Context, err error) (known *service.Error) {
 	if panicked != nil {
 		known = service.AsError(ctx, g.log, panicked)
 	}
+	failed(ctx, known)
 	return known
 }

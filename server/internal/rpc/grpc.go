@@ -39,6 +39,9 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.MaxHeaderListSize(uint32(cfg.MaxHeaderBytes)),
 		grpc.InTapHandle(tapAccess(cfg, clock(cfg))),
 	}
+	if cfg.Metrics != nil {
+		options = append(options, grpc.StatsHandler(recorder{cfg.Metrics}))
+	}
 	if cfg.TLS != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(cfg.TLS)))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/telemetry"
 )
 
 const (
@@ -69,7 +70,7 @@ func handleHealth(mux *http.ServeMux, cfg Config, options connect.HandlerOption)
 // FollowReadiness makes gRPC health say what the server can do, until the context
 // ends: clients and proxies that ask for it go to another server meanwhile. Where
 // nothing but storing events fails, it is publishing alone that isn't served.
-func FollowReadiness(ctx context.Context, h *health.Server, svc *service.Service) {
+func FollowReadiness(ctx context.Context, h *health.Server, svc *service.Service, metrics *telemetry.Metrics) {
 	tick := time.NewTicker(readyInterval)
 	defer tick.Stop()
 	for {
@@ -79,6 +80,7 @@ func FollowReadiness(ctx context.Context, h *health.Server, svc *service.Service
 		if ctx.Err() != nil {
 			return
 		}
+		metrics.SetReady(ready.Problem == nil)
 		for _, name := range append([]string{""}, serviceNames...) {
 			serves := ready.Works
 			if name == tidingsv1connect.PublisherServiceName {

@@ -97,6 +97,10 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 	if err != nil {
 		return nil, err
 	}
+	config := rpc.Config{Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, MaxConnectionCalls: 250, MaxHeaderBytes: 64 << 10, Log: log}
+	for _, set := range settings {
+		set(&config)
+	}
 	s.service, err = service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
@@ -104,16 +108,14 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 		Limits:     service.Limits{MaxRequestBytes: testRequestBytes, MaxEventBytes: testEventBytes},
 		Durability: tidingsv1.Durability_DURABILITY_PROCESS,
 		Version:    "1.2.3-test",
+		Metrics:    config.Metrics,
 		Log:        log,
 	})
 	if err != nil {
 		store.Close()
 		return nil, err
 	}
-	config := rpc.Config{Service: s.service, Health: s.health, MaxRequestBytes: testRequestBytes, ReceiveTimeout: testReceiveTimeout, MaxConnectionCalls: 250, MaxHeaderBytes: 64 << 10, Log: log}
-	for _, set := range settings {
-		set(&config)
-	}
+	config.Service = s.service
 	grpcServer, httpServer := rpc.NewGRPCServer(config), rpc.NewHTTPServer(config)
 	var ended sync.WaitGroup
 	if s.grpcAddr, err = listen(ctx, &ended, grpcServer.Serve); err != nil {

@@ -15,6 +15,7 @@ import (
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/quota"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -237,6 +238,7 @@ func (d *deliveryRun) stop() error {
 
 // deliverAll delivers until it fails.
 func (c *consumer) deliverAll(ctx context.Context) error {
+	call := telemetry.CallFrom(ctx)
 	limits := delivery.BatchLimits{MaxEvents: maxFrameEvents, MaxBytes: deliveryTarget, Wait: batchWait}
 	meter := quota.FromContext(ctx)
 	for {
@@ -257,10 +259,24 @@ func (c *consumer) deliverAll(ctx context.Context) error {
 			if err := c.deliver(batch.Deliveries); err != nil {
 				return err
 			}
+			call.AddEvents(deliveriesIn(batch.Deliveries))
 		}
 		c.stream.Sent()
 		if err := c.charge(ctx, meter, batch.Deliveries); err != nil {
 			return err
 		}
 	}
+}
+
+// deliveriesIn counts the deliveries of an encoded DeliveryBatch.
+func deliveriesIn(batch []byte) (count int) {
+	for len(batch) > 0 {
+		_, _, n := protowire.ConsumeField(batch)
+		if n < 0 {
+			return count
+		}
+		batch = batch[n:]
+		count++
+	}
+	return count
 }

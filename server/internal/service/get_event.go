@@ -6,6 +6,7 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -35,5 +36,7 @@ func (s *Service) GetEvent(ctx context.Context, request *tidingsv1.GetEventReque
 	if err != nil {
 		return nil, err
 	}
+	s.metrics.Topic(topic.Name).Read.Inc()
+	telemetry.CallFrom(ctx).AddEvents(1)
 	return &tidingsv1.GetEventResponse{Recorded: event}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -36,8 +37,10 @@ type publication struct {
 	// places are the indexes of the accepted events in the batch, where the
 	// topic's dedupe is DEDUPE_EVENT: one that is there twice is stored once.
 	places []int
-	// append is what was begun first; it may be begun again. nil: nothing was.
+	// append is what was begun first, at a time; it may be begun again. nil: nothing
+	// was.
 	append engine.Append
+	begun  time.Time
 	// answered says that the batch is known to be stored.
 	answered atomic.Bool
 	// preconditions are what the request expects.
@@ -121,6 +124,7 @@ func (p *publication) checkEvents(ctx context.Context, s *Service, c *checker, b
 			p.accepted = append(p.accepted, accepted{i, key, of})
 			continue
 		}
+		s.countRefused(c.types, b.events[i].typeName(), err)
 		if !b.skipInvalid {
 			return err
 		}
@@ -253,6 +257,7 @@ func (s *Service) start(ctx context.Context, p, before *publication, follows boo
 		behind = before.append
 	}
 	var err error
+	p.begun = time.Now()
 	p.append, err = s.engine.Start(ctx, p.topic, p.batch, behind)
 	return storageFault(err, p.topic.Name)
 }
@@ -271,6 +276,7 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 		return nil, err
 	}
 	p.answered.Store(true)
+	s.metrics.Appended(time.Since(p.begun).Seconds())
 	receipts := make([]tidingsv1.Receipt, len(p.accepted)) // One allocation for all.
 	response.Receipts = make([]*tidingsv1.Receipt, len(p.accepted))
 	next := 0 // What has this place is the first with its identity.
@@ -285,6 +291,7 @@ func (s *Service) finish(ctx context.Context, p *publication) (*tidingsv1.Publis
 		next = max(next, index+1)
 		response.Receipts[i] = &receipts[i]
 	}
+	s.countPublished(ctx, p, receipts)
 	return response, nil
 }
 

@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 
+	"example.com/tidings/server/internal/telemetry"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -36,12 +38,15 @@ func (s *Service) PublishStream(ctx context.Context, stream PublishStream) error
 	if err := p.run(ctx, stream); err != nil {
 		return err
 	}
+	call := telemetry.CallFrom(ctx)
 	var number int64
 	return p.each(ctx, func(published *tidingsv1.PublishResponse, err error) error {
 		response := &tidingsv1.PublishStreamResponse{Batch: number}
 		number++
 		if err != nil {
-			response.Result = &tidingsv1.PublishStreamResponse_Error{Error: AsError(ctx, s.log, err).Proto()}
+			known := AsError(ctx, s.log, err)
+			call.Answered(known.Name())
+			response.Result = &tidingsv1.PublishStreamResponse_Error{Error: known.Proto()}
 		} else {
 			response.Result = &tidingsv1.PublishStreamResponse_Published{Published: published}
 		}

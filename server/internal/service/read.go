@@ -10,6 +10,7 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
 	"example.com/tidings/server/internal/quota"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -55,6 +56,7 @@ type readCall struct {
 	sent     bool // A frame was sent since the silence was measured.
 	frame    *Frame
 	framed   int // Events in it.
+	call     *telemetry.Call
 	meter    *quota.Meter
 	resume   <-chan time.Time // When more may be sent. nil: now.
 	events   [][]byte         // Reused.
@@ -70,7 +72,7 @@ func (s *Service) Read(ctx context.Context, request *tidingsv1.ReadRequest, send
 	if err != nil {
 		return storageFault(err, request.GetTopic())
 	}
-	r := &readCall{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents(), meter: quota.FromContext(ctx)}
+	r := &readCall{service: s, topic: topic, sender: sender, until: -1, left: request.GetMaxEvents(), call: telemetry.CallFrom(ctx), meter: quota.FromContext(ctx)}
 	if r.left == 0 {
 		r.left = -1
 	}

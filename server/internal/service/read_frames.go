@@ -74,6 +74,8 @@ func (r *readCall) flush() error {
 	if pause := r.meter.Delivered(r.framed, len(frame.Bytes())); pause > 0 {
 		r.resume = time.After(pause)
 	}
+	r.service.metrics.Topic(r.topic.Name).Read.Add(float64(r.framed))
+	r.call.AddEvents(r.framed)
 	r.framed = 0
 	return r.sender.Send(frame)
 }

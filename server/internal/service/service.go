@@ -11,6 +11,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -31,7 +32,7 @@ type Limits struct {
 	MaxHeaderBytes     int
 }
 
-// Config is what New needs. Every field but Comparer is required.
+// Config is what New needs. Every field but Comparer and Metrics is required.
 type Config struct {
 	Engine engine.Engine
 	// Types are what the server is started with.
@@ -41,7 +42,9 @@ type Config struct {
 	Limits     Limits
 	Durability tidingsv1.Durability
 	Version    string
-	Log        *slog.Logger
+	// Metrics count what the service does. nil: nobody looks at them.
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
 }
 
 // Service has the methods of every RPC. It is safe for concurrent use.
@@ -51,6 +54,7 @@ type Service struct {
 	limits     Limits
 	durability tidingsv1.Durability
 	version    string
+	metrics    *telemetry.Metrics
 	log        *slog.Logger
 	hub        *delivery.Hub
 	applying   chan struct{} // Holds who applies the topics of the schemas.
@@ -69,8 +73,12 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		limits:     cfg.Limits,
 		durability: cfg.Durability,
 		version:    cfg.Version,
+		metrics:    cfg.Metrics,
 		log:        cfg.Log,
 		applying:   make(chan struct{}, 1),
+	}
+	if s.metrics == nil {
+		s.metrics = telemetry.New(telemetry.Config{Version: cfg.Version, Log: cfg.Log})
 	}
 	s.draining, s.startDrain = context.WithCancel(context.Background())
 	s.drain = s.draining.Done()
@@ -82,7 +90,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		s.startDrain()
 		return nil, err
 	}
-	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, TypesChanged: s.schemas.Changed, Log: cfg.Log})
+	s.hub = delivery.New(delivery.Config{Engine: cfg.Engine, Types: s.Types, TypesChanged: s.schemas.Changed, Metrics: s.metrics, Log: cfg.Log})
 	if err := s.applyTopics(ctx); err != nil {
 		s.Close(ctx)
 		return nil, err

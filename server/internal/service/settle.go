@@ -10,6 +10,8 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/lease"
 
+	"example.com/tidings/server/internal/telemetry"
+
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -63,6 +65,7 @@ func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) 
 	if err != nil {
 		return nil, err
 	}
+	telemetry.CallFrom(ctx).AddEvents(len(response.GetResults()))
 	if request.GetWindow() == nil {
 		return response, nil
 	}
@@ -113,6 +116,7 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 		return nil, ctx.Err()
 	}
 	stream.Sent()
+	telemetry.CallFrom(ctx).AddEvents(len(result.GetDeliveries()))
 	return result, nil
 }
 

@@ -64,6 +64,15 @@ func (m *Metrics) AccessReload(applied bool) {
 	}
 }
 
+// CertificateReload counts a change of the files of TLS, which was applied or failed.
+func (m *Metrics) CertificateReload(applied bool) {
+	if applied {
+		m.certificates.count(ReloadApplied)
+	} else {
+		m.certificates.count(ReloadFailed)
+	}
+}
+
 // schemaInfo is always 1: what it tells is in its label. It asks for the revision
 // when it is scraped, so that it can't be behind, wherever a change came from.
 type schemaInfo struct{ revision func() string }

@@ -1,5 +1,8 @@
 // Package telemetry holds the metrics of the server, in the form that Prometheus
-// reads.
+// reads, and the access log, which has a line for each call.
+//
+// What a client can name gets a label of its own only up to a bound, MaxNames of
+// each kind; all others share the label Other. So the number of series is bounded.
 package telemetry
 
 import (
@@ -12,49 +15,67 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Config is what New needs. Every field is required.
+// Config is what New needs. Every field but AccessLog is required.
 type Config struct {
 	// Version is that of the server.
 	Version string
-	// SchemaRevision returns the revision of the schemas in force. It is called
-	// for each scrape, also by several at a time.
-	SchemaRevision func() string
-	// Storage returns what is known of the storage. It is called for each scrape,
-	// also by several at a time.
-	Storage func() Storage
-	// FilterFailures returns how often an expression of a filter has failed on an
-	// event. It is called as Storage is.
-	FilterFailures func() int64
-	Log            *slog.Logger
+	Log     *slog.Logger
+	// AccessLog gets a line for each call that has ended. nil: none is written.
+	AccessLog *AccessLog
 }
 
 // Metrics are the metrics of one server. It is safe for concurrent use.
 type Metrics struct {
 	// A registry of our own: libraries add what they like to the global one.
-	registry *prometheus.Registry
-	schemas  reloads
-	access   reloads
-	log      *slog.Logger
+	registry      *prometheus.Registry
+	schemas       reloads
+	access        reloads
+	certificates  reloads
+	calls         calls
+	events        events
+	subscriptions subscriptions
+	connections   connections
+	ready         prometheus.Gauge
+	accessLog     *AccessLog
+	log           *slog.Logger
 }
 
-// New returns the metrics of a server that has just begun.
+// New returns the metrics of a server that has just begun. What it asks for when it
+// is scraped comes with Watch.
 func New(cfg Config) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		schemas:  newReloads("schema", "the file of schemas", ReloadApplied, ReloadRefused, ReloadFailed),
-		access:   newReloads("access", "the access file", ReloadApplied, ReloadRefused),
-		log:      cfg.Log,
+		registry:      prometheus.NewRegistry(),
+		schemas:       newReloads("schema", "the file of schemas", ReloadApplied, ReloadRefused, ReloadFailed),
+		access:        newReloads("access", "the access file", ReloadApplied, ReloadRefused),
+		certificates:  newReloads("tls", "the files of TLS", ReloadApplied, ReloadFailed),
+		calls:         newCalls(),
+		events:        newEvents(),
+		subscriptions: newSubscriptions(),
+		connections:   newConnections(),
+		ready: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tidings_ready",
+			Help: "Whether the server can do all of its work, as /readyz says it: 1 or 0.",
+		}),
+		accessLog: cfg.AccessLog,
+		log:       cfg.Log,
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(cfg.Version),
-		schemaInfo{cfg.SchemaRevision},
-		storage{cfg.Storage},
-		filterFailures(cfg.FilterFailures),
+		serverTime(),
 		m.schemas.total, m.schemas.last,
 		m.access.total, m.access.last,
+		m.certificates.total, m.certificates.last,
+		m.ready,
 	)
+	m.calls.register(m.registry)
+	m.events.register(m.registry)
+	m.subscriptions.register(m.registry)
+	m.connections.register(m.registry)
+	if cfg.AccessLog != nil {
+		m.registry.MustRegister(cfg.AccessLog.dropped)
+	}
 	return m
 }
 
@@ -65,13 +86,18 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-// filterFailures counts the events that a filter passes over because its
-// expression fails on them, as on an entry of a map that isn't there.
-func filterFailures(count func() int64) prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "tidings_filter_failures_total",
-		Help: "How often an expression of a filter failed on an event, which then didn't match.",
-	}, func() float64 { return float64(count()) })
+// Gatherer gives the metrics to what exports them in another form.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// SetReady notes whether the server can do all of its work.
+func (m *Metrics) SetReady(ready bool) { m.ready.Set(number(ready)) }
+
+// number is 1 for true, and 0 for false.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // buildInfo is always 1: what it tells is in its labels.

@@ -1,11 +1,13 @@
 package telemetry_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -22,18 +24,31 @@ func scrape(t *testing.T, m *telemetry.Metrics) string {
 	return response.Body.String()
 }
 
+// sourcesOf are sources that tell nothing but a revision and the state of a storage.
+func sourcesOf(revision func() string, status telemetry.Storage) telemetry.Sources {
+	none := func() []string { return nil }
+	return telemetry.Sources{
+		SchemaRevision:     revision,
+		Storage:            func() telemetry.Storage { return status },
+		FilterFailures:     func() int64 { return 7 },
+		Draining:           func() bool { return false },
+		EventTypes:         func() int { return 2 },
+		TopicNames:         none,
+		SubscriptionNames:  none,
+		SubscriptionStates: func(context.Context, []string) []telemetry.SubscriptionState { return nil },
+		CertificateExpiry:  func() time.Time { return time.Unix(1_800_000_000, 0) },
+	}
+}
+
 func newMetrics(revision func() string, status telemetry.Storage) *telemetry.Metrics {
-	return telemetry.New(telemetry.Config{
-		Version: "1.2.3", SchemaRevision: revision,
-		Storage:        func() telemetry.Storage { return status },
-		FilterFailures: func() int64 { return 7 },
-		Log:            slog.New(slog.DiscardHandler),
-	})
+	m := telemetry.New(telemetry.Config{Version: "1.2.3", Log: slog.New(slog.DiscardHandler)})
+	m.Watch(sourcesOf(revision, status))
+	return m
 }
 
 // The names are as Prometheus advises.
 func TestNames(t *testing.T) {
-	m := newMetrics(func() string { return "a" }, telemetry.Storage{MaxBytes: 3, Full: true, Replicas: 3, NATSServers: []string{"n1"}})
+	m := complete()
 	problems, err := promlint.New(strings.NewReader(scrape(t, m))).Lint()
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,11 @@ import (
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
 	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/quota", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service"},
-	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service", "internal/telemetry"},
+	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema", "internal/telemetry"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
-	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema"},
+	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema", "internal/telemetry"},
 	"internal/eventlog":   {"internal/eventwire", "internal/gen"},
 	"internal/filter":     {"internal/eventwire", "internal/gen", "internal/schema"},
 	"internal/engine":     {"internal/gen"},
@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	// It decides about encoded messages, whoever asks.
 	"internal/precheck":  {},
 	"internal/imagejson": {},
-	"internal/telemetry": {},
+	"internal/telemetry": {"internal/guard"},
 	"internal/guard":     {},
 	"internal/eventwire": {},
 	"internal/eventjson": {"internal/eventwire", "internal/guard"},

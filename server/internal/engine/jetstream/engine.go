@@ -154,7 +154,10 @@ func (e *Engine) MaxRecordBytes() int {
 // Status implements engine.Engine.
 func (e *Engine) Status() engine.Status {
 	status := engine.Status{Replicas: int(e.replicas.Load()), Full: e.full()}
+	status.Connections = make(map[string]bool)
 	for _, l := range []*link{e.reads, e.writes, e.asks} {
+		status.Connections[l.name] = l.conn.IsConnected()
+		status.Reconnects += int64(l.conn.Stats().Reconnects)
 		if name := l.conn.ConnectedServerName(); name != "" {
 			status.Servers = append(status.Servers, name)
 		}

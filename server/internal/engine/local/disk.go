@@ -47,8 +47,9 @@ type disk struct {
 	refuses atomic.Bool
 
 	mu sync.Mutex
-	// seen is what the last look saw.
-	seen volume
+	// seen is what the last look saw, and metrics what Pebble said of itself then.
+	seen    volume
+	metrics *pebble.Metrics
 	// wanted is the size of the largest record that was refused since there was
 	// room for all: until there is room for it, there is for none.
 	wanted int64
@@ -134,7 +135,7 @@ func (d *disk) look(wanted int64) error {
 	if v.max == 0 {
 		v.max = (v.free + v.stored) / 4 * 3
 	}
-	d.seen = v
+	d.seen, d.metrics = v, m
 	d.room.Store(v.room())
 	d.wanted = max(d.wanted, wanted)
 	full := v.room() <= d.wanted
@@ -169,6 +170,7 @@ func (d *disk) status(status *engine.Status) {
 	status.StoredBytes, status.MaxBytes = d.seen.stored, d.seen.max
 	status.FreeBytes, status.Reserve = d.seen.free, d.seen.reserve
 	status.Full = d.refuses.Load()
+	status.Store = storeStatus(d.metrics)
 }
 
 // reclaim takes note of keys that were deleted. Pebble gives their space back in
