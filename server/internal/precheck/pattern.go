@@ -12,7 +12,7 @@ import (
 type automaton struct {
 	class  [utf8.RuneSelf]uint8 // Bytes that the pattern doesn't tell apart have one.
 	width  int                  // The number of classes.
-	next   []uint16             // By state × width + class.
+	next   []uint16             // By state × width + class: the next state × width.
 	accept []bool               // States after which nothing has to come.
 }
 
@@ -26,14 +26,15 @@ const (
 )
 
 func (a *automaton) matches(text []byte) bool {
-	state := begin
+	last := lost * a.width
+	next, at := a.next, begin*a.width
 	for _, b := range text {
-		state = int(a.next[state*a.width+int(a.class[b&(utf8.RuneSelf-1)])])
-		if state <= lost {
-			return state == found
+		at = int(next[at+int(a.class[b&(utf8.RuneSelf-1)])])
+		if at <= last {
+			return at == found
 		}
 	}
-	return a.accept[state]
+	return a.accept[at/a.width]
 }
 
 // newPattern returns the check that a text holds a pattern.
@@ -42,13 +43,15 @@ func newPattern(pattern string) (textCheck, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pattern: %w", err)
 	}
-	a := newAutomaton(pattern)
-	if a == nil {
-		return func(text []byte, _ bool) bool { return compiled.Match(text) }, nil
+	matches := compiled.Match
+	if s := newShape(pattern); s != nil {
+		matches = s.matches
+	} else if a := newAutomaton(pattern); a != nil {
+		matches = a.matches
 	}
 	return func(text []byte, ascii bool) bool {
 		if ascii {
-			return a.matches(text)
+			return matches(text)
 		}
 		return compiled.Match(text)
 	}, nil
@@ -94,7 +97,7 @@ func newAutomaton(pattern string) *automaton {
 			if !ok || len(a.next) == maxSteps {
 				return nil
 			}
-			a.next = append(a.next, uint16(next))
+			a.next = append(a.next, uint16(next*a.width))
 		}
 	}
 	return a

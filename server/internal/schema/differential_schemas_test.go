@@ -39,7 +39,7 @@ var (
 		"http://example.com", "https://example.com/a/b?c=d#e", "https://a:1/", "http://a b", "//a", "/a/b", "a:b", "x://a/%zz", "x://a/%20", "1x://a",
 		"http://a:b/", "http://a/#b#c", "http://é/", "example.com:80", "127.0.0.1:65535", "a:65536", "a:01", "[::1]:80", ":80", "a:",
 		"123e4567-e89b-12d3-a456-426614174000", "123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "81ARZ3NDEKTSV4RRFFQ69G5FAV",
-		"127.0.0.1/8", "127.0.0.0/8", "Content-Type", ":path", "a:b", "\t", "foo_bar", "foo_bar.baz", "fooBar", "a__b", "_a", "tidings.v1.Event", ".tidings.v1.Event",
+		"127.0.0.1/8", "2001:db8::/32", "127.0.0.0/8", "Content-Type", ":path", "a:b", "\t", "foo_bar", "foo_bar.baz", "fooBar", "a__b", "_a", "tidings.v1.Event", ".tidings.v1.Event",
 		"\xff", "a\x80", "abcdefgh\xff", "abcdefghijklmnopqrstuvwxyz", "abcdefghé",
 	}
 	somePatterns = []string{

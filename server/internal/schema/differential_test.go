@@ -58,6 +58,35 @@ func TestOnePassAgreesWithParsing(t *testing.T) {
 	}
 }
 
+// So it is of the example events, none of which is always in doubt.
+func TestOnePassAgreesOnExamples(t *testing.T) {
+	types := examples(t)
+	i := &inventor{Rand: rand.New(rand.NewPCG(1, 1))} //nolint:gosec // It is to be repeated.
+	var c comparison
+	for _, name := range types.Names(true) {
+		checked, err := types.Type(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if checked.program() == nil {
+			t.Errorf("%s is always in doubt", name)
+		}
+		for range 20 {
+			payload := i.payload(checked.Descriptor(), 3)
+			if i.one(5) {
+				payload = i.damage(payload)
+			}
+			if text := c.add(checked, payload); text != "" {
+				t.Fatalf("%s\npayload %x", text, payload)
+			}
+		}
+	}
+	t.Logf("%d payloads, of which %d are valid, %d of them in one pass", c.payloads, c.valid, c.trusted)
+	if c.trusted*4 < c.valid*3 || c.trusted < 100 {
+		t.Error("too few are trusted")
+	}
+}
+
 func (c *comparison) compare(t *testing.T, i *inventor) {
 	t.Helper()
 	file := i.file()

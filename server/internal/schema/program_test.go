@@ -29,7 +29,7 @@ func TestUsualEventsTakeOnePass(t *testing.T) {
 			if _, ok := program.Check(payload, room); !ok {
 				t.Error("it is in doubt")
 			}
-			if got := testing.AllocsPerRun(100, func() { program.Check(payload, room) }); got > 0 {
+			if got := testing.AllocsPerRun(100, func() { program.Check(payload, room) }); got > 0 && !poolsForget {
 				t.Errorf("a pass takes %v allocations", got)
 			}
 			wanted := 0.0
@@ -40,7 +40,7 @@ func TestUsualEventsTakeOnePass(t *testing.T) {
 				if _, err := checked.Check(t.Context(), payload); err != nil {
 					t.Error(err)
 				}
-			}); got > wanted {
+			}); got > wanted && !poolsForget {
 				t.Errorf("a check takes %v allocations, want at most %v", got, wanted)
 			}
 		})

@@ -1,0 +1,6 @@
+//go:build race
+
+package schema
+
+// The race detector makes pools forget at random.
+const poolsForget = true
