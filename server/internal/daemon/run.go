@@ -61,20 +61,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	defer store.Close()
 
-	limits := service.Limits{
-		MaxRequestBytes:  min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
-		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()-besideEvent),
-		MaxTopics:        cfg.MaxTopics,
-		MaxSubscriptions: cfg.MaxSubscriptions,
-
-		MaxConnectionCalls: cfg.MaxConnectionCalls,
-		MaxHeaderBytes:     cfg.MaxHeaderBytes,
-	}
-	metrics, closeAccessLog, err := newMetrics(cfg, log)
+	observed, err := openTelemetry(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	defer closeAccessLog()
+	defer observed.close()
+	limits, metrics := limitsOf(cfg, store), observed.metrics
 	svc, err := service.New(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
@@ -83,6 +75,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		Durability: durability(cfg, store.Status().Replicas),
 		Version:    Version,
 		Metrics:    metrics,
+		Tracer:     observed.tracer,
 		Log:        log,
 	})
 	if err != nil {
@@ -106,7 +99,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer closeGate()
-	gate.MaxRequestBytes = limits.MaxRequestBytes
+	gate.MaxRequestBytes, gate.Tracer = limits.MaxRequestBytes, observed.tracer
 	metrics.Watch(sources(svc, store, gate.TLS))
 	s := newServers(svc, gate)
 	stopBy, err = s.serve(ctx, cfg, listeners.counted(metrics, cfg.MaxConnections), ready, log)
@@ -116,6 +109,19 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 // besideEvent is what a request with one event, and its record, may hold besides the
 // event: a topic, a key that the server fills in.
 const besideEvent = 4 << 10
+
+// limitsOf are the limits that the settings and the storage allow.
+func limitsOf(cfg Config, store engine.Engine) service.Limits {
+	return service.Limits{
+		MaxRequestBytes:  min(cfg.MaxRequestBytes, store.MaxRecordBytes()),
+		MaxEventBytes:    min(cfg.MaxEventBytes, store.MaxRecordBytes()-besideEvent),
+		MaxTopics:        cfg.MaxTopics,
+		MaxSubscriptions: cfg.MaxSubscriptions,
+
+		MaxConnectionCalls: cfg.MaxConnectionCalls,
+		MaxHeaderBytes:     cfg.MaxHeaderBytes,
+	}
+}
 
 func openStore(ctx context.Context, cfg Config, log *slog.Logger) (engine.Engine, error) {
 	if cfg.NATSURL != "" {

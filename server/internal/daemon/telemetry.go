@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -11,10 +12,39 @@ import (
 
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/filter"
+	"example.com/tidings/server/internal/otlp"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
+	"example.com/tidings/server/internal/tracing"
 )
+
+// observed is what tells what the server does.
+type observed struct {
+	metrics *telemetry.Metrics
+	tracer  *tracing.Tracer
+	close   func()
+}
+
+// openTelemetry returns what tells what the server does, to whom the settings and the
+// environment say. Close it when no call is under way.
+func openTelemetry(ctx context.Context, cfg Config, log *slog.Logger) (*observed, error) {
+	exporter, err := otlp.Start(ctx, Version, log)
+	if err != nil {
+		return nil, err
+	}
+	metrics, closeLog, err := newMetrics(cfg, log)
+	if err != nil {
+		exporter.Close()
+		return nil, err
+	}
+	o := &observed{metrics, tracing.New(exporter.Traces(), Version), func() { closeLog(); exporter.Close() }}
+	if err := exporter.SendMetrics(ctx, metrics.Gatherer()); err != nil {
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
 
 // newMetrics returns the metrics, with the access log where there is one. Close it
 // when no call is under way.

@@ -175,6 +175,31 @@ func (e *Event) AppendAttributes(into []Attribute) (attributes []Attribute, regu
 	return into, regular, nil
 }
 
+// Texts returns the values of two attributes of an encoded event: nothing for one that
+// isn't there, or where it isn't the encoding of an event. It allocates nothing.
+func Texts(raw []byte, first, second string) (one, two string) {
+	for len(raw) > 0 {
+		number, value, size := consume(raw)
+		if size < 0 {
+			return "", ""
+		}
+		raw = raw[size:]
+		if number != fieldAttributes || value == nil {
+			continue
+		}
+		name, text, _, err := pair(value)
+		switch {
+		case err != nil:
+			return "", ""
+		case view(name) == first:
+			one = view(text)
+		case view(name) == second:
+			two = view(text)
+		}
+	}
+	return one, two
+}
+
 // PartitionKey returns the key of an encoded event, or nothing.
 func PartitionKey(raw []byte) (string, error) {
 	var e Event

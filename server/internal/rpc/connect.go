@@ -17,12 +17,14 @@ import (
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // Config is what the servers of both transports need. Every field but those
-// about hosts and origins, Metrics, Access, Quotas, AuditLog and TLS is required.
+// about hosts and origins, Metrics, Access, Quotas, AuditLog, Tracer and TLS is
+// required.
 type Config struct {
 	Service         *service.Service
 	Health          *health.Server
@@ -48,6 +50,8 @@ type Config struct {
 	Quotas *quota.Accounts
 	// AuditLog is told of calls that change something. nil: nobody is.
 	AuditLog *slog.Logger
+	// Tracer makes the spans of calls. nil: none are made.
+	Tracer *tracing.Tracer
 	// TLS is that of both servers. nil: they speak without.
 	TLS *tls.Config
 	Log *slog.Logger
@@ -110,7 +114,7 @@ func NewHTTPServer(cfg Config) *http.Server {
 // reflection over Connect, gRPC-Web and gRPC, and /healthz, /readyz and
 // /metrics.
 func NewHTTPHandler(cfg Config) http.Handler {
-	g := &gate{cfg.Log, cfg.AuditLog, cfg.Service.Release}
+	g := &gate{cfg.Log, cfg.AuditLog, cfg.Tracer, cfg.Service.Release}
 	shared := codec{g, cfg.MaxRequestBytes, cfg.Service.Types}
 	inJSON := &jsonCodec{shared, "json"}
 	options := connect.WithHandlerOptions(
@@ -158,6 +162,7 @@ type connectGate struct {
 
 func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
+		ctx, span := g.beginCall(g.enterConnect(ctx, request.Spec().Procedure, request.Peer(), request.Header()))
 		defer func() {
 			var known *service.Error
 			if err != nil {
@@ -165,6 +170,7 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 				err = connectError(known)
 			}
 			g.audit(ctx, request.Spec().Procedure, request.Peer().Addr, request.Any(), known)
+			tracing.EndCall(span, traceFault(known))
 		}()
 		defer guard.Recover(&err)
 		if err := g.admit(ctx, request.Any()); err != nil {
@@ -197,9 +203,12 @@ func isJSON(request connect.AnyRequest) bool {
 
 func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
+		ctx, begun := logTrace(g.enterConnect(ctx, conn.Spec().Procedure, conn.Peer(), conn.RequestHeader())), time.Now()
 		defer func() {
 			if err != nil {
-				err = connectError(g.asError(ctx, err))
+				known := g.asError(ctx, err)
+				g.tracer.Failed(ctx, begun, traceFault(known))
+				err = connectError(known)
 			}
 		}()
 		defer guard.Recover(&err)

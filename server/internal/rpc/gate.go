@@ -11,6 +11,7 @@ import (
 
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -20,6 +21,8 @@ type gate struct {
 	log *slog.Logger
 	// auditLog is told of calls that change something. nil: nobody is.
 	auditLog *slog.Logger
+	// tracer makes the spans of calls. nil: none are made.
+	tracer *tracing.Tracer
 	// release gives back what a Pull leased and can't be sent.
 	release func(context.Context, *tidingsv1.PullRequest, *tidingsv1.PullResponse)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -14,6 +15,7 @@ import (
 
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/service"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	tidingsv1beta1 "example.com/tidings/gen/go/tidings/v1beta1"
@@ -22,7 +24,7 @@ import (
 // NewGRPCServer returns a grpc-go server of the contract, health and
 // reflection.
 func NewGRPCServer(cfg Config) *grpc.Server {
-	g := &grpcGate{gate: &gate{cfg.Log, cfg.AuditLog, cfg.Service.Release}}
+	g := &grpcGate{gate: &gate{cfg.Log, cfg.AuditLog, cfg.Tracer, cfg.Service.Release}}
 	g.codec = &grpcCodec{codec{g.gate, cfg.MaxRequestBytes, cfg.Service.Types}}
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(g.codec),
@@ -85,7 +87,8 @@ type grpcGate struct {
 }
 
 func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
-	defer func() { err = g.unaryResult(ctx, info.FullMethod, request, err) }()
+	ctx, span := g.beginCall(g.enterGRPC(ctx, info.FullMethod))
+	defer func() { err = g.unaryResult(ctx, info.FullMethod, request, span, err) }()
 	defer guard.Recover(&err)
 	stopClock(ctx)
 	if err := g.admit(ctx, request); err != nil {
@@ -99,18 +102,20 @@ func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServe
 }
 
 func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	ctx, end, err := streamContext(stream.Context())
+	entered, begun := logTrace(g.enterGRPC(stream.Context(), info.FullMethod)), time.Now()
+	ctx, end, err := streamContext(entered)
 	if err != nil {
-		return grpcError(g.asError(stream.Context(), err))
+		return g.streamResult(entered, info.FullMethod, begun, err)
 	}
 	defer end()
-	defer func() { err = g.grpcResult(ctx, info.FullMethod, err) }()
+	defer func() { err = g.streamResult(ctx, info.FullMethod, begun, err) }()
 	defer guard.Recover(&err)
 	return handler(srv, &gatedStream{stream, ctx, g.gate, messageMeter{}})
 }
 
-// unaryResult is grpcResult of a call with one request, which it records.
-func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, err error) error {
+// unaryResult is grpcResult of a call with one request, which it records, and whose span
+// it ends.
+func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, span trace.Span, err error) error {
 	if !ours(method) {
 		return g.grpcResult(ctx, method, err)
 	}
@@ -120,10 +125,12 @@ func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, 
 	}
 	if err == nil {
 		g.audit(ctx, method, caller, request, nil)
+		tracing.EndCall(span, tracing.Fault{})
 		return nil
 	}
 	known := g.asError(ctx, err)
 	g.audit(ctx, method, caller, request, known)
+	tracing.EndCall(span, traceFault(known))
 	return grpcError(known)
 }
 
@@ -137,6 +144,16 @@ func (g *grpcGate) grpcResult(ctx context.Context, method string, err error) err
 		return err
 	}
 	return grpcError(g.asError(ctx, err))
+}
+
+// streamResult is grpcResult of a stream that began at a time.
+func (g *grpcGate) streamResult(ctx context.Context, method string, begun time.Time, err error) error {
+	if err == nil || !ours(method) {
+		return g.grpcResult(ctx, method, err)
+	}
+	known := g.asError(ctx, err)
+	g.tracer.Failed(ctx, begun, traceFault(known))
+	return grpcError(known)
 }
 
 // gatedStream admits what is received, and says what its faults amount to.

@@ -109,6 +109,7 @@ func startTypes(ctx context.Context, dir string, comparer governance.Comparer, t
 		Durability: tidingsv1.Durability_DURABILITY_PROCESS,
 		Version:    "1.2.3-test",
 		Metrics:    config.Metrics,
+		Tracer:     config.Tracer,
 		Log:        log,
 	})
 	if err != nil {
@@ -185,6 +186,7 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 		}
+		registerEvolving()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if shared, err = start(ctx, dir); err != nil {

@@ -6,9 +6,12 @@ import (
 	"io"
 	"time"
 
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+	"go.opentelemetry.io/otel/trace"
 
 	"example.com/tidings/server/internal/guard"
+	"example.com/tidings/server/internal/tracing"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // ConsumeStream is the server's side of a Consume call. Receive and Send may be
@@ -128,7 +131,7 @@ func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest
 		if err := checkCount("settle.settlements", len(request.Settle.GetSettlements()), maxSettlements, ""); err != nil {
 			return err
 		}
-		results, err := c.service.settle(ctx, c.subscription, c.tokens, request.Settle.GetSettlements())
+		results, err := c.settle(ctx, request.Settle.GetSettlements())
 		if err != nil {
 			return err
 		}
@@ -149,6 +152,17 @@ func (c *consumer) handle(ctx context.Context, request *tidingsv1.ConsumeRequest
 	default:
 		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_REQUEST_INVALID, "open", "must be the first request of the stream only")
 	}
+}
+
+// settle settles deliveries, in a span.
+func (c *consumer) settle(ctx context.Context, settlements []*tidingsv1.Settlement) ([]*tidingsv1.SettlementResult, error) {
+	span := c.service.tracer.Part(ctx, tracing.Settle, time.Now(), trace.SpanContext{})
+	if span.IsRecording() {
+		tracing.Describe(span, tracing.Settle, c.subscription.Config.GetTopic(), c.subscription.Name, len(settlements))
+	}
+	results, err := c.service.settle(ctx, c.subscription, c.tokens, settlements)
+	tracing.End(span, faultOf(span, err))
+	return results, err
 }
 
 func (c *consumer) tellDraining() error {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -16,6 +17,7 @@ import (
 	"example.com/tidings/server/internal/lease"
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/telemetry"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -156,11 +158,17 @@ func (c *consumer) send(frame *Frame) error {
 }
 
 // deliver sends an encoded DeliveryBatch.
-func (c *consumer) deliver(batch []byte) error {
+func (c *consumer) deliver(ctx context.Context, batch []byte) error {
+	span := c.service.tracer.Part(ctx, tracing.Receive, time.Now(), trace.SpanContext{})
+	if span.IsRecording() {
+		describeDeliveries(span, c.subscription, batch)
+	}
 	const field = 1 // deliveries, in ConsumeResponse and ReceiveResponse
 	buffer := make([]byte, 0, len(batch)+frameHeader)
 	buffer = protowire.AppendTag(buffer, field, protowire.BytesType)
-	return c.send(&Frame{buffer: protowire.AppendBytes(buffer, batch), kind: c.kind})
+	err := c.send(&Frame{buffer: protowire.AppendBytes(buffer, batch), kind: c.kind})
+	tracing.End(span, faultOf(span, err))
+	return err
 }
 
 // silence is how long nothing was sent.
@@ -256,7 +264,7 @@ func (c *consumer) deliverAll(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := c.deliver(batch.Deliveries); err != nil {
+			if err := c.deliver(ctx, batch.Deliveries); err != nil {
 				return err
 			}
 			call.AddEvents(deliveriesIn(batch.Deliveries))

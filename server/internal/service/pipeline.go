@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -63,8 +64,9 @@ type pipeline struct {
 
 // job is a batch in flight.
 type job struct {
-	data  []byte
-	batch batch
+	data     []byte
+	received time.Time // Zero: nobody asks.
+	batch    batch
 	// base is the index of the first event.
 	base int64
 	// stop says that the call ends with this batch unless it is wholly stored.
@@ -115,6 +117,9 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 		j := jobs.Get().(*job) //nolint:forcetypeassert // The pool holds nothing else.
 		j.data = append(j.data[:0], data...)
 		j.base, j.publication, j.err, j.checked = 0, nil, err, make(chan struct{})
+		if p.service.tracer != nil {
+			j.received, j.batch.events = time.Now(), j.batch.events[:0] // They may not be parsed.
+		}
 		if err := p.room.Acquire(ctx, j.weight()); err != nil {
 			return err
 		}
@@ -203,7 +208,9 @@ func (p *pipeline) each(ctx context.Context, answer func(*tidingsv1.PublishRespo
 		if err = j.err; err == nil {
 			response, err = p.service.finish(ctx, j.publication)
 		}
-		if fault := answer(response, err); fault != nil {
+		fault := answer(response, err)
+		p.traceBatch(ctx, j, err)
+		if fault != nil {
 			return fault
 		}
 		if j.stop && (err != nil || len(response.GetRefusedEvents()) > 0) {

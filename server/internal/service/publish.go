@@ -58,6 +58,7 @@ func (s *Service) PublishEncoded(ctx context.Context, data []byte) (*tidingsv1.P
 		return nil, err
 	}
 	p, err := s.check(ctx, &b, 0)
+	s.describePublish(ctx, &b, p)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/filter"
@@ -55,7 +57,8 @@ type readCall struct {
 	skipped  int  // Events left out since the last frame.
 	sent     bool // A frame was sent since the silence was measured.
 	frame    *Frame
-	framed   int // Events in it.
+	framed   int        // Events in it.
+	span     trace.Span // Of it. nil: there is none.
 	call     *telemetry.Call
 	meter    *quota.Meter
 	resume   <-chan time.Time // When more may be sent. nil: now.
@@ -274,10 +277,9 @@ func (r *readCall) take(ctx context.Context, p portion) error {
 			}
 		}
 		if r.frame == nil {
-			r.frame = newFrame(len(raw) + len(r.suffix) + eventlog.Overhead)
+			r.beginFrame(ctx, len(raw)+len(r.suffix)+eventlog.Overhead)
 		}
-		r.frame.appendEvent(r.topic, raw, sequence, after, r.suffix)
-		r.framed++
+		r.add(raw, sequence, after)
 		r.left--
 		if r.left == 0 {
 			r.until = r.position

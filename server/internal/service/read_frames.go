@@ -63,6 +63,15 @@ func (r *readCall) tell(response *tidingsv1.ReadResponse) error {
 	return r.sender.Send(frame)
 }
 
+// add adds an event to the frame. The cursor is that of the position after.
+func (r *readCall) add(raw []byte, sequence, after int64) {
+	r.frame.appendEvent(r.topic, raw, sequence, after, r.suffix)
+	r.framed++
+	if r.span != nil && r.span.IsRecording() {
+		linkTo(r.span, raw)
+	}
+}
+
 // flush sends the events that wait.
 func (r *readCall) flush() error {
 	if r.frame == nil {
@@ -76,6 +85,9 @@ func (r *readCall) flush() error {
 	}
 	r.service.metrics.Topic(r.topic.Name).Read.Add(float64(r.framed))
 	r.call.AddEvents(r.framed)
+	events := r.framed
 	r.framed = 0
-	return r.sender.Send(frame)
+	err := r.sender.Send(frame)
+	r.traceSent(events, err)
+	return err
 }

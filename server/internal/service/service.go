@@ -12,6 +12,7 @@ import (
 	"example.com/tidings/server/internal/governance"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/telemetry"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -32,7 +33,7 @@ type Limits struct {
 	MaxHeaderBytes     int
 }
 
-// Config is what New needs. Every field but Comparer and Metrics is required.
+// Config is what New needs. Every field but Comparer, Metrics and Tracer is required.
 type Config struct {
 	Engine engine.Engine
 	// Types are what the server is started with.
@@ -44,7 +45,10 @@ type Config struct {
 	Version    string
 	// Metrics count what the service does. nil: nobody looks at them.
 	Metrics *telemetry.Metrics
-	Log     *slog.Logger
+	// Tracer makes the spans of what is published, delivered and settled. nil: none are
+	// made.
+	Tracer *tracing.Tracer
+	Log    *slog.Logger
 }
 
 // Service has the methods of every RPC. It is safe for concurrent use.
@@ -55,6 +59,7 @@ type Service struct {
 	durability tidingsv1.Durability
 	version    string
 	metrics    *telemetry.Metrics
+	tracer     *tracing.Tracer
 	log        *slog.Logger
 	hub        *delivery.Hub
 	applying   chan struct{} // Holds who applies the topics of the schemas.
@@ -74,6 +79,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		durability: cfg.Durability,
 		version:    cfg.Version,
 		metrics:    cfg.Metrics,
+		tracer:     cfg.Tracer,
 		log:        cfg.Log,
 		applying:   make(chan struct{}, 1),
 	}

@@ -60,6 +60,7 @@ func (s *Service) Settle(ctx context.Context, request *tidingsv1.SettleRequest) 
 	if err != nil {
 		return nil, err
 	}
+	s.describeSettle(ctx, subscription, len(request.GetSettlements()))
 	response := new(tidingsv1.SettleResponse)
 	response.Results, err = s.settle(ctx, subscription, delivery.NewTokens(subscription.Config), request.GetSettlements())
 	if err != nil {
@@ -106,6 +107,9 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	}
 	if err != nil {
 		return nil, s.consumeFault(ctx, err, subscription)
+	}
+	if span := s.tracer.Current(ctx); span.IsRecording() {
+		describeDeliveries(span, subscription, batch.Deliveries)
 	}
 	// A DeliveryBatch has the deliveries where PullResponse has them.
 	result := new(tidingsv1.PullResponse)

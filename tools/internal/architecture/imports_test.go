@@ -18,9 +18,9 @@ import (
 // those may import one another. A new package gets its place in here.
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
-	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/quota", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry"},
-	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service", "internal/telemetry"},
-	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema", "internal/telemetry"},
+	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/otlp", "internal/quota", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry", "internal/tracing"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service", "internal/telemetry", "internal/tracing"},
+	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema", "internal/telemetry", "internal/tracing"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
 	"internal/delivery":   {"internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/gen/tidings/replica", "internal/guard", "internal/lease", "internal/schema", "internal/telemetry"},
@@ -55,6 +55,10 @@ var arrows = map[string][]string{
 	"internal/guard":     {},
 	"internal/eventwire": {},
 	"internal/eventjson": {"internal/eventwire", "internal/guard"},
+	"internal/tracing":   {},
+	"internal/otlp":      {},
+	// For tests alone.
+	"internal/otlp/otlptest": {"internal/guard"},
 	// Tests of the whole server alone.
 	"internal/clustertest": {},
 	"internal/fuzz":        {},
