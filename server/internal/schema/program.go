@@ -11,7 +11,12 @@ import (
 // programOf compiles what decides about most payloads of a type in one pass. It is
 // nil where that doubts all of them, or where the rules have a mistake, which is for
 // protovalidate to say.
-func (s *shared) programOf(t *Type) *precheck.Program {
+func (s *shared) programOf(t *Type) (program *precheck.Program) {
+	defer func() {
+		if recover() != nil { // In protovalidate or CEL, which say so of the payload too.
+			program = nil
+		}
+	}()
 	if !s.programs.take(t.descriptor) {
 		return nil
 	}
@@ -19,7 +24,7 @@ func (s *shared) programOf(t *Type) *precheck.Program {
 	if err != nil {
 		return nil
 	}
-	program := precheck.Compile(t.descriptor, precheck.Options{
+	program = precheck.Compile(t.descriptor, precheck.Options{
 		Key: t.key, MaxSize: partsFor(t.loops()), Rules: rules.env,
 	})
 	if program == nil {

@@ -53,15 +53,9 @@ func (c *checker) check(ctx context.Context, index int, e *sentEvent) (of *schem
 		e.setTypeURL(t.URL)
 	}
 	key, err = t.Check(ctx, e.payload)
-	var invalid *schema.InvalidError
 	switch {
-	case errors.As(err, &invalid):
-		return nil, "", violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
-	case errors.Is(err, schema.ErrMalformed):
-		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
-			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("%s: %v", t.Name, err))
 	case err != nil:
-		return nil, "", err
+		return nil, "", payloadFault(at, t, err)
 	case e.keyed:
 		return t, strings.Clone(e.key), nil
 	case !plainKey(key):
@@ -69,6 +63,18 @@ func (c *checker) check(ctx context.Context, index int, e *sentEvent) (of *schem
 			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 characters, none of them a control character or a noncharacter")
 	}
 	return t, key, nil
+}
+
+// payloadFault is the error for a payload that its type refuses.
+func payloadFault(at int64, t *schema.Type, err error) error {
+	if invalid, ok := errors.AsType[*schema.InvalidError](err); ok {
+		return violationFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID, invalid.Violations, eventPath(at), fieldPath("data"))
+	}
+	if errors.Is(err, schema.ErrMalformed) {
+		return fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_MALFORMED,
+			fmt.Sprintf("events[%d].data.value", at), fmt.Sprintf("%s: %v", t.Name, err))
+	}
+	return err
 }
 
 // UnknownType is the error for a field, of an event or in its content, that names
