@@ -20,7 +20,7 @@ import (
 )
 
 // testDeadline is the ack deadline that the scripted server grants.
-const testDeadline = 2 * time.Minute
+const testDeadline = 30 * time.Second
 
 // The statuses, in short.
 const (
