@@ -51,6 +51,8 @@ type ConsumerOptions struct {
 	IdleTimeout time.Duration
 	// Trace is told what becomes of calls and settlements, for metrics and tests.
 	Trace ConsumerTrace
+	// Tracer makes the spans of handlers and of settlements. Nil: nothing is traced.
+	Tracer Tracer
 	// Logger is told of lost connections, of events that couldn't be settled, and of
 	// panics of handlers. Nil: [slog.Default].
 	Logger *slog.Logger

@@ -200,6 +200,9 @@ func (r *consumerRun) forget(one *lease, result *tidingsv1.SettlementResult) {
 			"sequence", one.delivery.GetRecorded().GetSequence(), "attempt", one.delivery.GetAttempt(),
 			"status", strings.TrimPrefix(status.String(), "SETTLEMENT_STATUS_"), "message", result.GetMessage())
 	}
+	if one.settlement != nil && one.trace != nil {
+		one.trace.Settled(result)
+	}
 	r.options.Trace.Settled(one.delivery, one.settlement, result, 0)
 }
 

@@ -28,7 +28,8 @@ type lease struct {
 	expires    time.Time             // When the lease ends, as far as is known.
 	begun      time.Time             // When its handler was called. Zero: not yet.
 	cancel     context.CancelCauseFunc
-	gone       bool // The server has it as settled or lost: nothing more is sent for it.
+	trace      HandleTrace // Once its handler was called.
+	gone       bool        // The server has it as settled or lost: nothing more is sent for it.
 }
 
 func (l *lease) token() string { return l.delivery.GetDeliveryToken() }

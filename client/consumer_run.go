@@ -163,11 +163,17 @@ func (r *consumerRun) begin() {
 		r.running++
 		one.begun = now
 		ctx, cancel := context.WithCancelCause(r.handlers)
-		one.cancel = cancel
+		one.cancel, one.trace = cancel, noTrace{}
+		if r.options.Tracer != nil {
+			ctx, one.trace = r.options.Tracer.Handle(ctx, r.subscription, one.delivery)
+		}
 		go func() {
 			ctx, stop := context.WithTimeout(ctx, r.options.HandlerTimeout)
 			defer stop()
-			guarded(func() error { return r.handle(ctx, one.delivery) }, func(err error) { r.finished <- outcome{one, err} })
+			guarded(func() error { return r.handle(ctx, one.delivery) }, func(err error) {
+				one.trace.Handled(err)
+				r.finished <- outcome{one, err}
+			})
 		}()
 	}
 }

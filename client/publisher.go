@@ -48,6 +48,9 @@ type PublisherOptions struct {
 	// as many, further calls wait for room. A call that is larger by itself is taken
 	// when nothing else is in flight.
 	MaxInFlightBytes int
+	// Tracer makes the spans of calls, and gives events their trace context. Nil: nothing
+	// is traced.
+	Tracer Tracer
 }
 
 // Receipt says that an event is stored.
@@ -158,14 +161,18 @@ func (p *Publisher) Publish(ctx context.Context, events ...*tidingsv1.Event) ([]
 // PublishAsync is Publish that doesn't wait for the answer, but for room alone, which
 // is what the context bounds. All errors are the Result's.
 func (p *Publisher) PublishAsync(ctx context.Context, events ...*tidingsv1.Event) *Result {
-	r := &Result{done: make(chan struct{}), events: len(events)}
+	r := &Result{done: make(chan struct{}), events: len(events), trace: noTrace{}}
 	if err := ctx.Err(); err != nil || len(events) == 0 {
 		r.end(nil, err)
 		return r
 	}
+	topic := p.topicOf(events[0])
+	if p.options.Tracer != nil {
+		r.trace = p.options.Tracer.Publish(ctx, known(topic), events)
+	}
 	buffer := encodings.Get().(*[]byte) //nolint:forcetypeassert // The pool holds nothing else.
 	defer encodings.Put(buffer)
-	data, err := encodeEvents((*buffer)[:0], events)
+	data, err := encodeEvents((*buffer)[:0], events, r.trace)
 	if err != nil {
 		r.end(nil, err)
 		return r
@@ -174,7 +181,7 @@ func (p *Publisher) PublishAsync(ctx context.Context, events ...*tidingsv1.Event
 		*buffer = data
 	}
 	r.weight = len(data) + len(events)*eventOverhead
-	if err := p.take(ctx, r, p.topicOf(events[0]), data); err != nil {
+	if err := p.take(ctx, r, topic, data); err != nil {
 		r.end(nil, err)
 	}
 	return r
@@ -215,6 +222,7 @@ type Result struct {
 	receipts []Receipt
 	err      error
 
+	trace  PublishTrace
 	only   [1]Receipt // So that one receipt needs no allocation.
 	events int
 	weight int           // Of its events in flight.
@@ -244,5 +252,6 @@ func (r *Result) Get(ctx context.Context) ([]Receipt, error) {
 
 func (r *Result) end(receipts []Receipt, err error) {
 	r.receipts, r.err = receipts, err
+	r.trace.Done(receipts, err)
 	close(r.done)
 }

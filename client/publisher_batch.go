@@ -33,8 +33,9 @@ const (
 	fieldID     protowire.Number = 1 // Event.id
 )
 
-// encodeEvents appends events as PublishRequest has them. Those without an id get one.
-func encodeEvents(data []byte, events []*tidingsv1.Event) ([]byte, error) {
+// encodeEvents appends events as PublishRequest has them. Those without an id get one, and
+// those that the trace has one for a trace context.
+func encodeEvents(data []byte, events []*tidingsv1.Event, trace PublishTrace) ([]byte, error) {
 	for i, event := range events {
 		id := ""
 		size := proto.Size(event)
@@ -42,6 +43,8 @@ func encodeEvents(data []byte, events []*tidingsv1.Event) ([]byte, error) {
 			id = rand.Text()
 			size += protowire.SizeTag(fieldID) + protowire.SizeBytes(len(id))
 		}
+		traced := traceAttributes(trace.TraceContext(i))
+		size += len(traced)
 		data = protowire.AppendTag(data, fieldEvents, protowire.BytesType)
 		data = protowire.AppendVarint(data, uint64(size))
 		var err error
@@ -52,8 +55,17 @@ func encodeEvents(data []byte, events []*tidingsv1.Event) ([]byte, error) {
 			data = protowire.AppendTag(data, fieldID, protowire.BytesType)
 			data = protowire.AppendString(data, id)
 		}
+		data = append(data, traced...)
 	}
 	return data, nil
+}
+
+// known returns the topic that topicOf returned, or nothing where that isn't one.
+func known(topic string) string {
+	if strings.HasPrefix(topic, "/") {
+		return ""
+	}
+	return topic
 }
 
 // topicOf returns what an event's batch is shared by: its topic as far as this program

@@ -41,6 +41,16 @@ func TestDedupeByRequest(t *testing.T) {
 			t.Errorf("stored up to %d", got)
 		}
 	}))
+	t.Run("in another trace", some(func(t *testing.T, c client) {
+		for _, change := range []func(*tidingsv1.Topic){func(*tidingsv1.Topic) {}, byEvent} {
+			topic, events := newTopic(t, c, change), orders(t, "a", 3)
+			first := publish(t, c, topic, events...)
+			for i, event := range events {
+				event.Attributes = map[string]string{"traceparent": id(byte(i+1), "E1"), "tracestate": "vendor=1"}
+			}
+			wantSame(t, first, publish(t, c, topic, events...))
+		}
+	}))
 	t.Run("other order", some(func(t *testing.T, c client) {
 		topic, events := newTopic(t, c), orders(t, "a", 3)
 		publish(t, c, topic, events...)

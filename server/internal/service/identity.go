@@ -13,6 +13,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -61,8 +62,8 @@ func digest(b []byte) engine.ID {
 }
 
 // sameEvent compares two encoded events by what they say: encodings of the same
-// event may differ in the order of map entries, and earlier releases stored
-// type URLs as they came.
+// event may differ in the order of map entries, earlier releases stored type URLs as
+// they came, and who sends an event again may do so in another trace.
 func sameEvent(types *schema.Set, a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -73,6 +74,10 @@ func sameEvent(types *schema.Set, a, b []byte) bool {
 	}
 	leftData, rightData := left.GetData(), right.GetData()
 	left.Data, right.Data = nil, nil
+	for _, event := range []*tidingsv1.Event{&left, &right} { // Where an attempt was traced is no part of what it says.
+		delete(event.GetAttributes(), tracing.AttributeParent)
+		delete(event.GetAttributes(), tracing.AttributeState)
+	}
 	if !proto.Equal(&left, &right) || eventwire.TypeName(leftData.GetTypeUrl()) != eventwire.TypeName(rightData.GetTypeUrl()) {
 		return false
 	}
