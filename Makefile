@@ -87,8 +87,9 @@ packages: buf-cache ## Build the packages for all languages, or LANGUAGE=python,
 GO_TEST = $(GO) test -vet=off -count=1 -timeout 30m
 
 # What holds no tests of the product itself, and much to compile that nothing else
-# needs: the public schemas of others, and a validator of OpenAPI documents.
-TEST_ALL_ONLY := ./server/publicschemas ./tools/openapitest
+# needs: the public schemas of others, a validator of OpenAPI documents, and one of
+# Kubernetes' manifests.
+TEST_ALL_ONLY := ./server/publicschemas ./tools/deploytest ./tools/openapitest
 
 # The tests of the server wait a lot, so the other modules are tested beside it, once
 # that is compiled which they have in common. It is xargs that runs them, because what

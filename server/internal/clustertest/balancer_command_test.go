@@ -44,7 +44,11 @@ func (e *edge) checkCommand(t *testing.T, binary string) {
 		defer close(ids)
 		for lines := bufio.NewScanner(events); lines.Scan(); {
 			var line struct {
-				Recorded struct{ Event struct{ ID string } }
+				Recorded struct {
+					Event struct {
+						ID string `json:"id"`
+					} `json:"event"`
+				} `json:"recorded"`
 			}
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 				t.Errorf("the consumer printed %q: %v", lines.Text(), err)
