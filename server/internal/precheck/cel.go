@@ -53,7 +53,7 @@ func (c *compiler) messageRules(m *message, rules *validate.MessageRules) {
 // message has been read, and not to a field that may be absent and is.
 func (c *compiler) fieldRules(m *message, d protoreflect.FieldDescriptor, rules *validate.FieldRules, mayBeAbsent bool) {
 	f := m.find(uint32(d.Number()))
-	if d.IsMap() || d.Message() != nil && isWrapper(d.Message()) || f.form == formNone {
+	if f.form == formNone || !d.IsMap() && d.Message() != nil && isWrapper(d.Message()) {
 		m.doubtful = true
 		return
 	}

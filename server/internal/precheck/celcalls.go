@@ -125,7 +125,7 @@ var formatFunctions = map[string]string{
 	"isEmail": "email", "isHostname": "hostname", "isIp": "ip", "isUri": "uri", "isUriRef": "uri_ref",
 }
 
-// size is the number of characters, bytes or elements.
+// size is the number of characters, bytes, elements or entries.
 func size(of typed) expr[int64] {
 	switch {
 	case of.text != nil:
@@ -138,7 +138,7 @@ func size(of typed) expr[int64] {
 			value, ok := of.bytes(r)
 			return int64(len(value)), ok
 		}
-	case of.place != nil && of.place.isList():
+	case of.place != nil && (of.place.isList() || of.place.isMap()):
 		return func(r *run) (int64, bool) {
 			s, ok := of.place.get(r)
 			return int64(s.extra), ok

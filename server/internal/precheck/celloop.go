@@ -6,21 +6,19 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// loop compiles all, exists and exists_one over a list. It is nil for others.
+// loop compiles all, exists and exists_one over a list, or the keys of a map. It is
+// nil for others.
 func (c *celRules) loop(e ast.ComprehensionExpr) expr[bool] {
 	of := c.compile(e.IterRange()).place
 	at := len(c.vars)
-	if of == nil || !of.isList() || at == maxVars || e.HasIterVar2() {
+	if of == nil || !of.isList() && !of.isMap() || at == maxVars || e.HasIterVar2() {
 		return nil
 	}
 	macro, predicate := macroOf(e)
 	if predicate == nil {
 		return nil
 	}
-	c.vars = append(c.vars, variable{name: e.IterVar(), of: place{
-		descriptor: of.descriptor, element: true, message: of.items,
-		get: func(r *run) (slot, bool) { return r.vars[at], true },
-	}})
+	c.vars = append(c.vars, variable{e.IterVar(), of.elementAt(func(r *run) (slot, bool) { return r.vars[at], true })})
 	holds := c.compile(predicate).bool
 	c.vars = c.vars[:at]
 	if holds == nil {
@@ -36,7 +34,7 @@ func (c *celRules) loop(e ast.ComprehensionExpr) expr[bool] {
 		for n, next := 0, s.first(); n < int(s.extra); n++ {
 			i := r.items[next]
 			next = int(i.next)
-			r.vars[at] = slot{value: i.value, extra: i.extra, set: true}
+			r.vars[at] = of.met(r, i)
 			value, ok := holds(r)
 			switch {
 			case !ok:
@@ -97,7 +95,7 @@ func isCall(e ast.Expr, function string, of ast.ComprehensionExpr) bool {
 	return len(args) == 2 && isAccu(args[0], of) && isLiteral(args[1], types.Int(1))
 }
 
-// member is whether a value is in a list, of literals or of a field.
+// member is whether a value is in a list, of literals or of a field, or a key of a map.
 func (c *celRules) member(value, list ast.Expr) expr[bool] {
 	at := len(c.vars)
 	c.vars = append(c.vars, variable{}) // Loops in the value have others.
@@ -118,10 +116,10 @@ func (c *celRules) member(value, list ast.Expr) expr[bool] {
 		return anyOf(all)
 	}
 	in := c.compile(list).place
-	if in == nil || !in.isList() || at == maxVars {
+	if in == nil || !in.isList() && !in.isMap() || at == maxVars {
 		return nil
 	}
-	element := place{descriptor: in.descriptor, element: true, message: in.items, get: func(r *run) (slot, bool) { return r.vars[at], true }}
+	element := in.elementAt(func(r *run) (slot, bool) { return r.vars[at], true })
 	equal := compared(operators.Equals, comparisons[operators.Equals], of, element.value())
 	if equal == nil {
 		return nil
@@ -139,7 +137,7 @@ func (c *celRules) member(value, list ast.Expr) expr[bool] {
 		for n, next := 0, s.first(); n < int(s.extra); n++ {
 			i := r.items[next]
 			next = int(i.next)
-			r.vars[at] = slot{value: i.value, extra: i.extra, set: true}
+			r.vars[at] = in.met(r, i)
 			if value, ok := equal(r); !ok || value {
 				return value, ok
 			}
@@ -172,7 +170,7 @@ func (c *celRules) indexed(list, index ast.Expr) typed {
 	if !ok {
 		return typed{}
 	}
-	return place{descriptor: of.descriptor, element: true, message: of.items, get: func(r *run) (slot, bool) {
+	return of.elementAt(func(r *run) (slot, bool) {
 		s, ok := of.get(r)
 		if !ok || wanted < 0 || wanted >= types.Int(s.extra) {
 			return slot{}, false
@@ -181,6 +179,6 @@ func (c *celRules) indexed(list, index ast.Expr) typed {
 		for range wanted {
 			next = int(r.items[next].next)
 		}
-		return slot{value: r.items[next].value, extra: r.items[next].extra, set: true}, true
-	}}.value()
+		return of.met(r, r.items[next]), true
+	}).value()
 }

@@ -1,6 +1,8 @@
 package precheck
 
 import (
+	"math"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -12,12 +14,31 @@ type place struct {
 	element    bool                         // Of the list that the field is.
 	message    *message                     // nil: it is none.
 	items      *message                     // Of a list: what its elements are. nil: no messages.
+	keys       int16                        // Of a map: the slot of the keys in the frames of its entries.
 }
 
 func (p place) isList() bool { return p.descriptor != nil && p.descriptor.IsList() && !p.element }
 
+func (p place) isMap() bool { return p.descriptor != nil && p.descriptor.IsMap() }
+
+// elementAt is what a loop over a list or a map meets: elements, or keys.
+func (p place) elementAt(get func(r *run) (slot, bool)) place {
+	if p.isMap() {
+		return place{descriptor: p.descriptor.MapKey(), element: true, get: get}
+	}
+	return place{descriptor: p.descriptor, element: true, message: p.items, get: get}
+}
+
+// met is the element in an item of a list, or the key in one of a map.
+func (p place) met(r *run, i item) slot {
+	if p.isMap() {
+		return r.get(int(i.value), p.keys)
+	}
+	return slot{value: i.value, extra: i.extra, set: true}
+}
+
 // isMessage reports whether the value is a message that isn't unwrapped.
-func (p place) isMessage() bool { return p.message != nil && !p.isList() }
+func (p place) isMessage() bool { return p.message != nil && !p.isList() && !p.isMap() }
 
 // field is the place of a field of a message. Its get is nil where there is none.
 func (p place) field(d protoreflect.FieldDescriptor) place {
@@ -34,12 +55,28 @@ func (p place) field(d protoreflect.FieldDescriptor) place {
 	}}
 	switch {
 	case d.IsMap():
+		made.keys = p.message.distinct(f)
 	case d.IsList():
 		made.items = f.message
 	default:
 		made.message = f.message
 	}
 	return made
+}
+
+// distinct has the entries of a map kept, and puts in doubt two with one key, which are
+// one. It returns the slot of their keys.
+func (m *message) distinct(f *field) int16 {
+	key := &f.message.fields[0]
+	at := f.message.capture(key)
+	for i := range m.lists {
+		if m.lists[i].slot == f.slot {
+			m.lists[i].unique, m.lists[i].of, m.lists[i].keys = true, key.form, at
+			return at
+		}
+	}
+	m.lists = append(m.lists, listRule{slot: f.slot, max: math.MaxUint64, unique: true, of: key.form, isMap: true, keys: at})
+	return at
 }
 
 // typed is a compiled expression: one of these. All are nil where it isn't known.
@@ -60,10 +97,8 @@ func (p place) value() typed {
 	switch {
 	case p.get == nil:
 		return typed{}
-	case p.descriptor == nil || p.isList():
+	case p.descriptor == nil || p.isList() || p.isMap():
 		return typed{place: &p}
-	case p.descriptor.IsMap():
-		return typed{}
 	}
 	get, d := p.get, p.descriptor
 	standard := protoreflect.Value{} // Where there is none.

@@ -38,7 +38,7 @@ func leafOf(text string, field *descriptorpb.FieldDescriptorProto) leaf {
 		case ".google.protobuf.Duration":
 			l.of = "duration"
 		default:
-			if isEntry(field) {
+			if strings.HasSuffix(l.message, "Entry") {
 				l.list, l.of = false, "map"
 			}
 		}
@@ -122,12 +122,30 @@ func (i *inventor) condition(leaves []leaf, depth int) string {
 			return i.overList(l, leaves, depth)
 		}
 	case 6:
+		if l, ok := i.leaf(leaves, func(l leaf) bool { return l.of == "map" && i.keys[l.text[strings.LastIndexByte(l.text, '.')+1:]] != "" }); ok {
+			return i.overMap(l, leaves, depth)
+		}
 		if l, ok := i.leaf(leaves, func(l leaf) bool { return l.test }); ok {
 			return "has(" + l.text + ")"
 		}
 	default:
 	}
 	return i.comparison(leaves, depth-1)
+}
+
+// overMap is a condition on the keys of a map of the message itself.
+func (i *inventor) overMap(l leaf, leaves []leaf, depth int) string {
+	key := i.keys[l.text[strings.LastIndexByte(l.text, '.')+1:]]
+	name := "k" + strconv.Itoa(depth)
+	inner := append(append([]leaf(nil), leaves...), leaf{text: name, of: key})
+	switch i.IntN(4) {
+	case 0:
+		return l.text + pick(i, []string{".all(", ".all(", ".exists(", ".exists_one("}) + name + ", " + i.condition(inner, depth-1) + ")"
+	case 1:
+		return pick(i, []string{"!(", "("}) + i.valueOf(key, leaves, depth-1) + " in " + l.text + ")"
+	default:
+		return l.text + ".size() " + pick(i, comparisonOperators) + " " + strconv.Itoa(i.IntN(4))
+	}
 }
 
 func (i *inventor) leaf(leaves []leaf, wanted func(leaf) bool) (leaf, bool) {

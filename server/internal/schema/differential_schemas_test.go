@@ -21,6 +21,7 @@ type inventor struct {
 
 	messages []string // Declared so far.
 	declared map[string]*descriptorpb.DescriptorProto
+	keys     map[string]string // CEL's type of the keys of the maps of the message, by their names.
 	proto2   bool
 }
 
@@ -90,7 +91,7 @@ func (i *inventor) file() *descriptorpb.FileDescriptorProto {
 
 func (i *inventor) message(name string) *descriptorpb.DescriptorProto {
 	m := &descriptorpb.DescriptorProto{Name: &name}
-	i.messages = append(i.messages, ".invented."+name)
+	i.messages, i.keys = append(i.messages, ".invented."+name), make(map[string]string)
 	number := int32(0)
 	inOneof := 0
 	for n := range 1 + i.IntN(7) {
@@ -206,6 +207,7 @@ func (i *inventor) mapOf(m *descriptorpb.DescriptorProto, field *descriptorpb.Fi
 		descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_STRING, descriptorpb.FieldDescriptorProto_TYPE_INT32,
 		descriptorpb.FieldDescriptorProto_TYPE_BOOL, descriptorpb.FieldDescriptorProto_TYPE_FIXED64, descriptorpb.FieldDescriptorProto_TYPE_SINT64,
 	}).Enum(), nil
+	i.keys[field.GetName()] = leafOf("", key).of
 	value := proto.CloneOf(field)
 	value.Name, value.Number = new("value"), new(int32(2))
 	m.NestedType = append(m.NestedType, &descriptorpb.DescriptorProto{
