@@ -73,6 +73,12 @@ interop: buf-cache ## Run the clients and servers of all languages, or LANGUAGE=
 	@$(GO) -C interop build -o "$(BIN)/interop" .
 	@exec "$(BIN)/interop" -root . -protos $(PROTOS) -language "$(LANGUAGE)" $(ARGS)
 
+.PHONY: interop-traces
+interop-traces: buf-cache ## Publish in Go and consume in Python, and show the spans of their one trace
+	@packages/python/build
+	@interop/python/build.sh
+	@TIDINGS_PYTHON="$(CURDIR)/interop/python/build/venv/bin/python" $(GO) -C interop test -count=1 -timeout 30m -v ./traces
+
 .PHONY: packages
 packages: buf-cache ## Build the packages for all languages, or LANGUAGE=python,rust, into .cache/packages
 	@packages/build "$(LANGUAGE)"
