@@ -8,8 +8,8 @@ import (
 
 // maxCompiled bounds the messages that the programs of a set are compiled of. Each
 // type has a program of its own, which is compiled of its message and all that this
-// may hold and takes some 2 kB for each.
-const maxCompiled = 50_000
+// may hold and takes some 5 kB for each.
+const maxCompiled = 20_000
 
 // compiled counts what the programs of a set are compiled of. It is safe for
 // concurrent use.
