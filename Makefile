@@ -186,7 +186,7 @@ module: $(BIN)/.tools ## Give the repository names of your own: make module MODU
 ##@ Check
 
 .PHONY: check
-check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test-all`, `make soak`, `make test-cluster`, `make test-balancers`, `make fuzz` and `make demo`
+check: lint breaking drift tidy vet golangci-lint vulncheck ## All checks of CI; its tests are `make test-all`, `make soak`, `make test-cluster`, `make test-balancers`, `make test-alerts`, `make fuzz` and `make demo`
 
 # What `make fresh` runs, in the root of the clone.
 COMMAND ?= .ci/run
@@ -226,6 +226,11 @@ test-balancers: ## Kill and stop replicas behind nginx, HAProxy and Envoy, under
 	@PATH="$(CURDIR)/.cache/envoy/bin:$$PATH" TIDINGS_BALANCERS='$(BALANCERS)' \
 		$(GO) -C server test -count=1 -timeout 30m -v -artifacts -outputdir "$(CURDIR)/.cache/test-balancers" \
 		-run '^TestBalancers$$' ./internal/clustertest
+
+# Prometheus and promtool have to be there: .ci/prometheus installs them on Debian.
+.PHONY: test-alerts
+test-alerts: ## Bring about what the alerts are for, with Prometheus beside the servers, and see each fire and end
+	@TIDINGS_ALERTS=1 $(GO) -C server test -count=1 -timeout 20m -v -run '^TestAlerts' ./internal/alerttest
 
 # For how long to fuzz with random calls, schemas and contents, all together; SEED is as
 # above. And for how long the check of payloads with random schemas, and each of the

@@ -1,6 +1,7 @@
 package governance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,10 @@ import (
 // Config.Admit, ErrNoComparer, the comparer's error, the engine's ErrTooLarge,
 // ErrFull and ErrUnavailable, or the context's.
 func (s *Schemas) Replace(ctx context.Context, base *schema.Set) error {
+	if bytes.Equal(base.Revision(), s.present.Load().base.Revision()) {
+		s.sayIgnored(base.Image())
+		return nil // A file that was put back: there is nothing to compare.
+	}
 	done, err := s.change(ctx)
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	"internal/otlp/otlptest": {"internal/guard"},
 	// Tests of the whole server alone.
 	"internal/clustertest": {},
+	"internal/alerttest":   {},
 	"internal/fuzz":        {},
 	// A client is written against the contract alone, like anybody else's; how
 	// schemas are read from a file and events are written as JSON is no matter of
