@@ -46,3 +46,36 @@ func TestUsualEventsTakeOnePass(t *testing.T) {
 		})
 	}
 }
+
+// What CEL makes an error of a payload is in doubt, however little of it a shorter
+// evaluation would look at.
+func TestErrorsOfCELAreInDoubt(t *testing.T) {
+	for _, test := range []struct {
+		expression string
+		payload    []byte
+		sure       bool
+	}{
+		{"this.numbers[0] in this.numbers", numbers(1), true},
+		{"!(this.numbers[0] in this.numbers)", nil, false},
+		{"1 in [1, this.numbers[3]]", numbers(1), false},
+		{"this.numbers.all(n, 1 / n > 0)", numbers(1, 1), true},
+		{"this.numbers.all(n, 1 / n > 0)", numbers(1, 0), false},
+		{"this.numbers.exists_one(n, 6 % n == 0)", numbers(4, 3), true},
+		{"this.numbers.exists_one(n, 6 % n == 0)", numbers(3, 0), false},
+		{"9223372036854775807 + this.numbers[0] > 0", numbers(1), false},
+		{"this.numbers.size() > 5 || this.numbers[1] == 1", numbers(1), false},
+		{"size(this.texts) - 1 < 0", nil, true},
+	} {
+		_, checked := ruledType(t, rule("r", test.expression), "", "")
+		if checked.program() == nil {
+			t.Errorf("%s: there is no program", test.expression)
+			continue
+		}
+		if _, got := checked.program().Check(test.payload, nil); got != test.sure {
+			t.Errorf("%s of %x: sure: %v, want %v", test.expression, test.payload, got, test.sure)
+		}
+		if _, err := checked.checkParsed(t.Context(), test.payload); (err == nil) != test.sure {
+			t.Errorf("%s of %x: %v, want valid: %v", test.expression, test.payload, err, test.sure)
+		}
+	}
+}
