@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -206,4 +207,34 @@ func (e *edge) checkIdleStreams(t *testing.T, name string, w *way) {
 		t.Error(err)
 	}
 	t.Logf("%s: the consumer opened %d calls in %d s, its balancer waiting %s", name, opened, silent, impatience)
+}
+
+// checkHangs shows that a replica which hangs holds nobody for longer than a balancer
+// waits, a few times at most: clients' keepalive ends at the balancer.
+func (e *edge) checkHangs(t *testing.T, name string, w *way) {
+	t.Helper()
+	topic := "hang-" + name
+	e.createTopic(t, topic)
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	publisher := w.clients["gRPC"].Publisher(client.PublisherOptions{Topic: topic})
+	if _, err := publisher.Publish(ctx, event("first")); err != nil {
+		t.Fatal(err)
+	}
+	longest := time.Duration(0)
+	for i, r := range e.c.replicas { // One of them has the stream.
+		r.signal(syscall.SIGSTOP)
+		began := time.Now()
+		_, err := publisher.Publish(ctx, event(fmt.Sprint("while ", i, " hangs")))
+		longest = max(longest, time.Since(began))
+		r.signal(syscall.SIGCONT)
+		if err != nil {
+			t.Fatalf("%s: publishing while %s hangs: %v", name, r.name, err)
+		}
+		e.c.await(r.name+" is ready", func(ctx context.Context) error { return ready(ctx, e.c.nats.http, r) })
+	}
+	if err := publisher.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s: while a replica hangs, publishing takes %.1f s at most, its balancer waiting %s", name, longest.Seconds(), impatience)
 }

@@ -78,7 +78,9 @@ func TestBalancers(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			way := e.start(t, b, "", nil)
 			e.checkProtocols(t, b.name, way)
-			e.checkIdleStreams(t, b.name, e.start(t, b, "-impatient", strings.NewReplacer(patienceOfFiles, impatience)))
+			impatient := e.start(t, b, "-impatient", strings.NewReplacer(patienceOfFiles, impatience))
+			e.checkIdleStreams(t, b.name, impatient)
+			e.checkHangs(t, b.name, impatient)
 			rows = append(rows, e.strike(t, b.name, way))
 		})
 	}
