@@ -143,18 +143,27 @@ func BenchmarkCheckEvents(b *testing.B) {
 	reportPerEvent(b)
 }
 
+// benchPublishers are those that what depends on the publisher is measured with.
+var benchPublishers = map[string]string{"of nobody": "", "of a principal": "key:checkout"}
+
 func BenchmarkEncodeRecord(b *testing.B) {
-	p, c, parsed := benchPublication(b)
-	if err := p.checkEvents(b.Context(), new(Service), c, parsed); err != nil {
-		b.Fatal(err)
+	for name, publisher := range benchPublishers {
+		b.Run(name, func(b *testing.B) {
+			p, c, parsed := benchPublication(b)
+			p.publisher = publisher
+			if err := p.checkEvents(b.Context(), new(Service), c, parsed); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.encode(parsed, c.types); err != nil {
+					b.Fatal(err)
+				}
+			}
+			reportPerEvent(b)
+			b.ReportMetric(float64(len(p.batch.Data))/benchEvents, "B/event")
+		})
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := p.encode(parsed, c.types); err != nil {
-			b.Fatal(err)
-		}
-	}
-	reportPerEvent(b)
 }
 
 func benchPublication(tb testing.TB) (*publication, *checker, *batch) {
@@ -169,7 +178,15 @@ func benchPublication(tb testing.TB) (*publication, *checker, *batch) {
 
 // BenchmarkFrames is the way of a record's events to a reader.
 func BenchmarkFrames(b *testing.B) {
+	for name, publisher := range benchPublishers {
+		b.Run(name, func(b *testing.B) { benchFrames(b, publisher) })
+	}
+}
+
+func benchFrames(b *testing.B, publisher string) {
+	b.Helper()
 	p, c, parsed := benchPublication(b)
+	p.publisher = publisher
 	if err := p.checkEvents(b.Context(), new(Service), c, parsed); err != nil {
 		b.Fatal(err)
 	}
@@ -187,6 +204,7 @@ func BenchmarkFrames(b *testing.B) {
 		}
 	}
 	reportPerEvent(b)
+	b.ReportMetric(float64(sender.bytes)/float64(b.N)/benchEvents, "B/event")
 	if sender.bytes < b.N*len(record.Data)-2*frameKept {
 		b.Fatalf("%d bytes sent for %d records of %d bytes", sender.bytes, b.N, len(record.Data))
 	}

@@ -191,8 +191,10 @@ func (p *publication) encode(b *batch, types *schema.Set) error {
 	}
 	if !p.byEvent() {
 		p.requestID, p.batch.Hash = strings.Clone(b.requestID), content.Sum()
-		if p.batch.ID = requestIdentity(p.publisher, b.requestID); b.requestID == "" {
+		if b.requestID == "" {
 			p.batch.ID = eventsIdentity(b.events)
+		} else {
+			p.batch.ID = requestIdentity(p.publisher, b.requestID)
 		}
 	}
 	return nil
