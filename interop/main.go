@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"example.com/tidings/internal/testserver"
+	"example.com/tidings/interop/internal/client"
 	"example.com/tidings/interop/internal/page"
 	"example.com/tidings/interop/internal/process"
 	"example.com/tidings/interop/internal/runner"
@@ -119,8 +121,13 @@ func runAll(ctx context.Context, o options, chosen programs, out io.Writer) (fou
 		return found, err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
+	secure, stop, err := startSecure(ctx, o, chosen, dir)
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	r := runner.Runner{
-		Server: server, Values: values, Vectors: append(vectors, valueVectors...), Caller: chosen.caller,
+		Server: server, Secure: secure, Values: values, Vectors: append(vectors, valueVectors...), Caller: chosen.caller,
 		Protos: o.protos, Dir: filepath.Join(dir, "runs"), Out: out,
 	}
 	for _, c := range chosen.clients {
@@ -144,6 +151,17 @@ func runAll(ctx context.Context, o options, chosen programs, out io.Writer) (fou
 		found.servers = append(found.servers, result)
 	}
 	return found, nil
+}
+
+// startSecure starts the server for the programs with a credential, if there are any.
+func startSecure(ctx context.Context, o options, chosen programs, dir string) (secure *process.Secure, stop func() error, err error) {
+	if !slices.ContainsFunc(chosen.clients, func(c client.Client) bool { return c.Access.Run != "" }) {
+		return nil, func() error { return nil }, nil
+	}
+	if secure, err = process.StartSecure(ctx, o.root, filepath.Join(dir, "secure")); err != nil {
+		return nil, nil, err
+	}
+	return secure, secure.Stop, nil
 }
 
 // conclude shows the matrices, compares them with the page, and writes the page,

@@ -32,6 +32,15 @@ func (c Client) ConsumerLines() (lines []string, language string, err error) {
 	return c.shown(c.Consumer, maxConsumerLines)
 }
 
+// AccessLines returns those of the client's program with a credential, or nothing where
+// it has none.
+func (c Client) AccessLines() (lines []string, language string, err error) {
+	if c.Access.Example == "" {
+		return nil, "", nil
+	}
+	return c.shown(c.Access.Example, maxExampleLines)
+}
+
 func (c Client) shown(file string, most int) (lines []string, language string, err error) {
 	path := filepath.Join(c.Dir, file)
 	data, err := os.ReadFile(path)

@@ -36,11 +36,18 @@ type Client struct {
 	Transports    []string          `yaml:"transports"`
 	Example       string            `yaml:"example"`
 	Consumer      string            `yaml:"consumer"`
+	Access        Access            `yaml:"access"`
 	NotApplicable map[string]string `yaml:"not_applicable"`
 
 	// Name is that of the directory, and Dir its path.
 	Name string `yaml:"-"`
 	Dir  string `yaml:"-"`
+}
+
+// Access is a program that publishes with a credential; none where Run is empty.
+type Access struct {
+	Run     string `yaml:"run"`
+	Example string `yaml:"example"`
 }
 
 // LoadAll returns the clients in the directories of root, in the order of their
@@ -133,10 +140,13 @@ func (c Client) validate() error {
 			return fmt.Errorf("%s: %q has a | or a line break", field.name, field.value)
 		}
 	}
-	for _, field := range []struct{ name, value string }{{"example", c.Example}, {"consumer", c.Consumer}} {
+	for _, field := range []struct{ name, value string }{{"example", c.Example}, {"consumer", c.Consumer}, {"access.example", c.Access.Example}} {
 		if field.value != "" && !filepath.IsLocal(field.value) {
 			return fmt.Errorf("%s: %q is not in the directory", field.name, field.value)
 		}
+	}
+	if (c.Access.Run == "") != (c.Access.Example == "") {
+		return errors.New("access: run and example are of no use without each other")
 	}
 	for _, name := range c.Debian {
 		if !debianPackage.MatchString(name) {

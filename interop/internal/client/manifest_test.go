@@ -69,6 +69,8 @@ func TestLoadRefuses(t *testing.T) {
 		"no reason":                 {"  tail: it has no streams", "  tail: ' '", "not_applicable: tail: no reason"},
 		"an option for apt-get":     {"debian: [ruby, g++]", "debian: [--purge]", `debian: "--purge" is not the name of a package`},
 		"an example from elsewhere": {"example: client.rb", "example: ../go/main.go", "is not in the directory"},
+		"half of an access":         {"build: make", "access: {run: make}", "access: run and example are of no use without each other"},
+		"an access from elsewhere":  {"build: make", "access: {run: make, example: ../go/main.go}", "access.example"},
 		"what breaks a table":       {"package: generated", "package: a|b", `package: "a|b" has a |`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,10 +32,21 @@ func renderSection(c client.Client) (string, error) {
 		}
 	}
 	fmt.Fprintf(&text, "\n```%s\n%s\n```\n", language, strings.Join(lines, "\n"))
-	if lines, language, err = c.ConsumerLines(); err != nil || len(lines) == 0 {
-		return text.String(), err
+	for _, more := range []struct {
+		title string
+		lines func() ([]string, string, error)
+	}{
+		{"With an API key or a token, over TLS", c.AccessLines},
+		{"A consumer that goes on whatever becomes of its calls", c.ConsumerLines},
+	} {
+		lines, language, err := more.lines()
+		if err != nil {
+			return "", err
+		}
+		if len(lines) > 0 {
+			fmt.Fprintf(&text, "\n%s:\n\n```%s\n%s\n```\n", more.title, language, strings.Join(lines, "\n"))
+		}
 	}
-	fmt.Fprintf(&text, "\nA consumer that goes on whatever becomes of its calls:\n\n```%s\n%s\n```\n", language, strings.Join(lines, "\n"))
 	return text.String(), nil
 }
 

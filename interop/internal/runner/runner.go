@@ -73,6 +73,8 @@ func (r Result) Failed() bool {
 type Runner struct {
 	// Server is what the clients call.
 	Server *testserver.Server
+	// Secure is what programs with a credential call. nil: there are none.
+	Secure *process.Secure
 	// Values and Vectors are what they have to publish and to decode.
 	Values  scenario.Values
 	Vectors []scenario.Vector
@@ -116,6 +118,12 @@ func (r Runner) Run(ctx context.Context, c client.Client) (Result, error) {
 		}
 		result.Runs = append(result.Runs, run)
 		r.tell(c.Name, run, log, time.Since(start))
+	}
+	if c.Access.Run != "" && r.Secure != nil {
+		if problem := r.access(ctx, c); problem != "" {
+			result.Problems = append(result.Problems, problem)
+			r.show(c.Name, problem)
+		}
 	}
 	for _, step := range needless(c, result.Runs) {
 		problem := fmt.Sprintf("not_applicable in %s names %s, which it did", client.File, step)

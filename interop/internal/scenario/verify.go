@@ -38,8 +38,29 @@ func verifyTopic(ctx context.Context, conn grpc.ClientConnInterface, topic strin
 	return nil
 }
 
+// VerifyPublisher wants a topic to hold one event, of a publisher.
+func VerifyPublisher(ctx context.Context, conn grpc.ClientConnInterface, topic, publisher string) error {
+	events, err := readRecorded(ctx, conn, topic)
+	if err != nil {
+		return err
+	}
+	if len(events) != 1 || events[0].GetPublisher() != publisher {
+		return fmt.Errorf("the topic holds %v, want one event of %s", events, publisher)
+	}
+	return nil
+}
+
 // readAll reads what a topic holds.
 func readAll(ctx context.Context, conn grpc.ClientConnInterface, topic string) ([]*tidingsv1.Event, error) {
+	recorded, err := readRecorded(ctx, conn, topic)
+	events := make([]*tidingsv1.Event, len(recorded))
+	for i := range recorded {
+		events[i] = recorded[i].GetEvent()
+	}
+	return events, err
+}
+
+func readRecorded(ctx context.Context, conn grpc.ClientConnInterface, topic string) ([]*tidingsv1.RecordedEvent, error) {
 	stream, err := tidingsv1.NewReaderServiceClient(conn).Read(ctx, &tidingsv1.ReadRequest{
 		Topic: topic,
 		Stop:  &tidingsv1.StopPosition{Position: &tidingsv1.StopPosition_CaughtUp{CaughtUp: true}},
@@ -47,7 +68,7 @@ func readAll(ctx context.Context, conn grpc.ClientConnInterface, topic string) (
 	if err != nil {
 		return nil, err
 	}
-	var events []*tidingsv1.Event
+	var events []*tidingsv1.RecordedEvent
 	for {
 		frame, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -56,9 +77,7 @@ func readAll(ctx context.Context, conn grpc.ClientConnInterface, topic string) (
 		if err != nil {
 			return nil, err
 		}
-		for _, event := range frame.GetEvents().GetEvents() {
-			events = append(events, event.GetEvent())
-		}
+		events = append(events, frame.GetEvents().GetEvents()...)
 	}
 }
 
