@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch {
 	case cfg.scaling:
 		report, err = measureScale(ctx, cfg, stderr)
+	case cfg.traces:
+		report, err = measureTraces(ctx, cfg, stderr)
 	case cfg.encodings:
 		report, err = measureEncodings(ctx, cfg, stderr)
 	default:
@@ -87,6 +89,7 @@ type config struct {
 	otherDir  string         // The module of another build of it, or empty.
 	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
 	encodings bool           // To compare JSON with protobuf instead.
+	traces    bool           // To compare servers that send traces with one that doesn't instead.
 	scaling   bool           // To measure scale instead.
 	scale     scale
 }
@@ -107,6 +110,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
 	flags.BoolVar(&cfg.scaling, "scale", false, "measure instead how far one server goes; -rows chooses among these measurements")
 	flags.BoolVar(&cfg.encodings, "encodings", false, "compare JSON with protobuf instead")
+	flags.BoolVar(&cfg.traces, "traces", false, "compare servers that send traces with one that doesn't instead")
 	cfg.scale = scale{live: 1000, large: 340, replays: 30, stalled: 100}
 	flags.IntVar(&cfg.scale.topics, "scale-topics", 10_000, "`number` of topics, and of subscriptions")
 	flags.IntVar(&cfg.scale.events, "scale-events", 10_000_000, "`number` of events in one topic")
