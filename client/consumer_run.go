@@ -215,11 +215,11 @@ func (r *consumerRun) disconnected(err error) {
 		r.stop(err)
 		return
 	}
-	delay := max(r.reconnectDelay, RetryDelay(err))
-	r.reconnectDelay = min(2*r.reconnectDelay, lastDelay)
-	r.reconnecting = time.After(jittered(delay))
-	r.options.Logger.Warn("reconnecting", "subscription", r.subscription, "error", err, "within", delay)
-	r.options.Trace.Reconnecting(err, delay)
+	asked, delay := RetryDelay(err), r.reconnectDelay
+	r.reconnectDelay = min(2*delay, lastDelay)
+	r.reconnecting = time.After(asked + jittered(delay))
+	r.options.Logger.Warn("reconnecting", "subscription", r.subscription, "error", err, "within", asked+delay)
+	r.options.Trace.Reconnecting(err, asked+delay)
 }
 
 // jittered returns a duration between a half of d and d, so that consumers don't come
