@@ -58,6 +58,10 @@ demo: webhook-examples ## Publish real GitHub webhooks, read them back and share
 bench: ## Measure publishing and reading against the raw NATS client
 	@$(GO) -C benchmark run .
 
+.PHONY: bench-quotas
+bench-quotas: ## Measure what quotas cost, and how far a flood of one caller slows another
+	@$(GO) -C benchmark run . -quotas -duration 2s -runs 20
+
 # One language or several joined by commas; empty means all. For `make interop` they
 # are directories in interop/.
 # Not by ?=, because an environment has the variable to say what people speak.

@@ -55,6 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		report, err = measureScale(ctx, cfg, stderr)
 	case cfg.traces:
 		report, err = measureTraces(ctx, cfg, stderr)
+	case cfg.quotas:
+		report, err = measureQuotas(ctx, cfg, stderr)
 	case cfg.encodings:
 		report, err = measureEncodings(ctx, cfg, stderr)
 	default:
@@ -74,6 +76,7 @@ var peers = map[string]func(ctx context.Context, args []string) error{
 	"nats-server": serveNATS,
 	"echo-server": serveEcho,
 	readersPeer:   serveReaders,
+	floodPeer:     runFlood,
 }
 
 // config is what the user can choose.
@@ -90,6 +93,7 @@ type config struct {
 	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
 	encodings bool           // To compare JSON with protobuf instead.
 	traces    bool           // To compare servers that send traces with one that doesn't instead.
+	quotas    bool           // To measure quotas instead.
 	scaling   bool           // To measure scale instead.
 	scale     scale
 }
@@ -109,6 +113,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.otherDir, "other", "", "`directory` of the module of another server, from another checkout, to measure in the same runs")
 	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
 	flags.BoolVar(&cfg.scaling, "scale", false, "measure instead how far one server goes; -rows chooses among these measurements")
+	flags.BoolVar(&cfg.quotas, "quotas", false, "measure instead what quotas cost, and how far a flood of one caller slows another")
 	flags.BoolVar(&cfg.encodings, "encodings", false, "compare JSON with protobuf instead")
 	flags.BoolVar(&cfg.traces, "traces", false, "compare servers that send traces with one that doesn't instead")
 	cfg.scale = scale{live: 1000, large: 340, replays: 30, stalled: 100}

@@ -66,6 +66,26 @@ func TestEveryRowMeasures(t *testing.T) {
 	}
 }
 
+// Every measurement of quotas works, and so do the quotas.
+func TestQuotasMeasure(t *testing.T) {
+	cfg := smoke(t)
+	cfg.duration = 50 * time.Millisecond
+	var progress strings.Builder
+	found, err := measureQuotas(t.Context(), cfg, &progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Rows) != 10 {
+		t.Errorf("%d rows, want 10", len(found.Rows))
+	}
+	if text := progress.String(); strings.Count(text, "(the other: ") != 6 || !strings.Contains(text, " refused") {
+		t.Errorf("the floods were: %s", text)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // What is timed is the real thing: every event is stored once and comes back as
 // it was sent.
 func TestWorkloadsMoveEveryEvent(t *testing.T) {

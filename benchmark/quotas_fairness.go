@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+// The callers of the measurement of fairness: one publishes steadily and has no quota,
+// the other has one and floods the server at a multiple of it, from a process of its
+// own.
+const (
+	calmCaller    = "calm"
+	floodCaller   = "flood"
+	floodQuota    = 200 // Requests, and events, a second.
+	floodMultiple = 10
+	// calmCallers publish an event each in calmInterval.
+	calmCallers  = 4
+	calmInterval = 10 * time.Millisecond
+)
+
+// fairness compares how long one caller's calls take while another stays within its
+// quota, and while it floods the server, with how long they take alone.
+func (q *quotas) fairness(ctx context.Context) (err error) {
+	access, err := q.access(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := startProcess(ctx, "shared", q.binary, q.arguments("shared", "--access-file", access)...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	conn, err := q.dial(p.GRPC, calmCaller)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	topics := tidingsv1.NewTopicServiceClient(conn)
+	for _, name := range []string{calmCaller, floodCaller} {
+		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}}); err != nil {
+			return err
+		}
+	}
+	phases := []*phase{
+		{name: "alone"},
+		{name: "beside one within its quota", kind: floodCalls, multiple: 1},
+		{name: fmt.Sprintf("beside one at %d times its quota, by calls", floodMultiple), kind: floodCalls, multiple: floodMultiple},
+		{name: fmt.Sprintf("beside one at %d times its quota, on a stream", floodMultiple), kind: floodStream, multiple: floodMultiple},
+	}
+	for run := range q.cfg.runs + 1 { // The first warms up.
+		for i := range phases {
+			phase := phases[(i+run)%len(phases)] // None is always the first.
+			times, err := q.during(ctx, p.GRPC, conn, phase, run*len(phases)+i)
+			if err != nil {
+				return fmt.Errorf("%s: %w", phase.name, err)
+			}
+			if run > 0 {
+				phase.p50s, phase.p99s = append(phase.p50s, percentile(times, 0.50)), append(phase.p99s, percentile(times, 0.99))
+			}
+		}
+	}
+	for _, phase := range phases {
+		row := scaleRow{
+			What:  "one event a call, p50 and p99, " + phase.name,
+			Found: fmt.Sprintf("%.2f, %.1f ms", milliseconds(median(phase.p50s)), milliseconds(median(phase.p99s))),
+		}
+		if phase.kind != "" {
+			row.Found += fmt.Sprintf("; × %.2f, × %.2f", median(phase.p50s).Seconds()/median(phases[0].p50s).Seconds(),
+				median(phase.p99s).Seconds()/median(phases[0].p99s).Seconds())
+		}
+		if phase.multiple > 1 {
+			row.Target = "p99 at most × 1.20"
+		}
+		q.report.Rows = append(q.report.Rows, row)
+	}
+	return nil
+}
+
+// phase is what the other caller does meanwhile: it publishes a multiple of its quota.
+type phase struct {
+	name, kind string
+	multiple   int
+	p50s, p99s []time.Duration // Of each run.
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// during publishes steadily while the other does what it does.
+func (q *quotas) during(ctx context.Context, address string, conn *grpc.ClientConn, p *phase, round int) (times []time.Duration, err error) {
+	said := ""
+	if p.kind != "" {
+		stop, err := q.flood(ctx, address, p.kind, p.multiple)
+		if err != nil {
+			return nil, err
+		}
+		// What it may use at once is used up by then.
+		if err = sleepUntil(ctx, time.Now().Add(time.Second)); err == nil {
+			times, err = q.calm(ctx, conn, round)
+		}
+		var ended error
+		said, ended = stop()
+		err = errors.Join(err, ended)
+		if err != nil {
+			return nil, err
+		}
+	} else if times, err = q.calm(ctx, conn, round); err != nil {
+		return nil, err
+	}
+	slices.Sort(times)
+	fmt.Fprintf(q.progress, "%-45s p99 %7.1f ms %s\n", p.name, milliseconds(percentile(times, 0.99)), said)
+	return times, nil
+}
+
+// access writes an access file with a key for each caller.
+func (q *quotas) access(ctx context.Context) (path string, err error) {
+	for _, name := range []string{calmCaller, floodCaller} {
+		key, err := exec.CommandContext(ctx, q.binary, "key", "create", name, "--file", filepath.Join(q.dir, "keys.yaml")).Output()
+		if err != nil {
+			return "", fmt.Errorf("key create: %w", err)
+		}
+		if err := os.WriteFile(q.keyOf(name), key, 0o600); err != nil {
+			return "", err
+		}
+	}
+	path = filepath.Join(q.dir, "access.yaml")
+	return path, os.WriteFile(path, fmt.Appendf(nil, `api_keys: keys.yaml
+grants:
+- {principals: ["key:*"], roles: [admin]}
+quotas:
+- {principals: ["key:%s"], requests_per_second: %d, events_per_second: %d}
+`, floodCaller, floodQuota, floodQuota), 0o600)
+}
+
+func (q *quotas) keyOf(name string) string { return filepath.Join(q.dir, name+".key") }
+
+func (q *quotas) dial(address, name string) (*grpc.ClientConn, error) {
+	return dialWithKey(address, q.keyOf(name))
+}
+
+// calm publishes steadily. Each time is from when the call was due.
+func (q *quotas) calm(ctx context.Context, conn *grpc.ClientConn, round int) ([]time.Duration, error) {
+	client := tidingsv1.NewPublisherServiceClient(conn)
+	times, failed := make([][]time.Duration, calmCallers), make([]error, calmCallers)
+	begun := time.Now()
+	calls := max(1, int(q.cfg.duration/calmInterval))
+	var group sync.WaitGroup
+	for caller := range calmCallers {
+		group.Go(func() {
+			offset := calmInterval / calmCallers * time.Duration(caller)
+			for i := range calls {
+				due := begun.Add(offset + time.Duration(i)*calmInterval)
+				if failed[caller] = sleepUntil(ctx, due); failed[caller] != nil {
+					return
+				}
+				event := q.data.events[(i*calmCallers+caller)%len(q.data.events)]
+				_, failed[caller] = client.Publish(ctx, &tidingsv1.PublishRequest{
+					Topic: calmCaller, RequestId: fmt.Sprint(round, "-", caller, "-", i), Events: []*tidingsv1.Event{event},
+				})
+				if failed[caller] != nil {
+					return
+				}
+				times[caller] = append(times[caller], time.Since(due))
+			}
+		})
+	}
+	group.Wait()
+	return slices.Concat(times...), errors.Join(failed...)
+}
+
+func sleepUntil(ctx context.Context, at time.Time) error {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// flood starts a process that floods a server. stop ends it and returns what it says of
+// its calls.
+func (q *quotas) flood(ctx context.Context, address, kind string, multiple int) (stop func() (string, error), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, floodPeer, address, q.keyOf(floodCaller), kind, fmt.Sprint(multiple*floodQuota))
+	cmd.Stderr = os.Stderr
+	var said strings.Builder
+	cmd.Stdout = &said
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() (string, error) {
+		err := errors.Join(input.Close(), cmd.Wait())
+		return strings.TrimSpace(said.String()), err
+	}, nil
+}
+
+// keyCredentials sends an API key, without TLS.
+type keyCredentials string
+
+func (c keyCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(c)}, nil
+}
+
+func (keyCredentials) RequireTransportSecurity() bool { return false }
+
+func dialWithKey(address, keyFile string) (*grpc.ClientConn, error) {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(keyCredentials(strings.TrimSpace(string(key)))))
+}
