@@ -47,7 +47,7 @@ type prometheus struct {
 // hurry rewrites the rules so that they fire and end within seconds: what they wait
 // for, the time that they look back, and thresholds that take long to reach.
 func hurry(rules string) string {
-	rules = regexp.MustCompile(`(?m)^    for: \S+$`).ReplaceAllString(rules, "    for: 1s")
+	rules = regexp.MustCompile(`(?m)^ {4}for: \S+$`).ReplaceAllString(rules, "    for: 1s")
 	rules = regexp.MustCompile(`\[\d+m\]`).ReplaceAllString(rules, "[6s]")
 	return strings.NewReplacer("> 900\n", "> 3\n", "> 10000\n", "> 50\n", "> 1000\n", "> 3\n").Replace(rules)
 }

@@ -28,7 +28,7 @@ func read(t *testing.T, name string) string {
 // alertNames are the names of the rules.
 func alertNames(t *testing.T) (names []string) {
 	t.Helper()
-	for _, match := range regexp.MustCompile(`(?m)^  - alert: (\w+)$`).FindAllStringSubmatch(read(t, "alerts.yaml"), -1) {
+	for _, match := range regexp.MustCompile(`(?m)^ {2}- alert: (\w+)$`).FindAllStringSubmatch(read(t, "alerts.yaml"), -1) {
 		names = append(names, match[1])
 	}
 	if len(names) < 20 {

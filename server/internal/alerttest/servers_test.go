@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -179,9 +180,7 @@ func (s *server) publish(credential string, count int) {
 func (s *server) subscribe(credential, name string, more object) {
 	s.t.Helper()
 	subscription := object{"name": name, "topic": "orders", "retryPolicy": object{"minBackoff": "0s", "unlimitedAttempts": true}}
-	for key, value := range more {
-		subscription[key] = value
-	}
+	maps.Copy(subscription, more)
 	s.must("SubscriptionService/CreateSubscription", credential, object{"subscription": subscription})
 }
 
@@ -212,9 +211,7 @@ func (s *server) settle(credential, name string, tokens []string, how object) {
 	settlements := make([]object, 0, len(tokens))
 	for _, token := range tokens {
 		settlement := object{"deliveryToken": token}
-		for key, value := range how {
-			settlement[key] = value
-		}
+		maps.Copy(settlement, how)
 		settlements = append(settlements, settlement)
 	}
 	if _, reason := s.call("ConsumerService/Settle", credential, object{"subscription": name, "settlements": settlements}); reason != "" {
