@@ -86,10 +86,9 @@ type Revisions []byte
 // HeaderOf returns the header of a record.
 func HeaderOf(data []byte) (h Header) {
 	eventwire.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		switch {
-		case number == revisionsField:
+		if number == revisionsField {
 			h.Revisions = value
-		case number == publisherField:
+		} else if number == publisherField {
 			h.Publisher = value
 		}
 		return number != eventsField // The header is before the events.
