@@ -86,9 +86,10 @@ type Revisions []byte
 // HeaderOf returns the header of a record.
 func HeaderOf(data []byte) (h Header) {
 	eventwire.Scan(data, func(number protowire.Number, _ uint64, value []byte) bool {
-		if number == revisionsField {
+		switch number { //nolint:exhaustive // The others are of no interest.
+		case revisionsField:
 			h.Revisions = value
-		} else if number == publisherField {
+		case publisherField:
 			h.Publisher = value
 		}
 		return number != eventsField // The header is before the events.
