@@ -194,7 +194,7 @@ func benchFrames(b *testing.B, publisher string) {
 		b.Fatal(err)
 	}
 	sender := new(discard)
-	r := &readCall{topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
+	r := &readCall{service: new(Service), topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
 	record := engine.Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Data: p.batch.Data, More: true}
 	b.ReportAllocs()
 	for b.Loop() {
