@@ -94,7 +94,8 @@ func benchStream(b *testing.B, c client) {
 		if err := stream.Send(&tidingsv1.PublishStreamRequest{Publish: benchBatch(b, 100)}); err != nil {
 			b.Fatal(err)
 		}
-		if sent++; sent > ahead {
+		sent++
+		if sent > ahead {
 			if _, err := stream.Recv(); err != nil {
 				b.Fatal(err)
 			}
