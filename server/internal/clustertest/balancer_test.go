@@ -38,16 +38,19 @@ type balancer struct {
 	file string
 	// command returns what starts it. dir is for what it writes.
 	command func(config, dir string) []string
+	// hangs reports whether it notices a replica that hangs before it has answered.
+	// nginx has no time-out there while the request goes on.
+	hangs bool
 }
 
 var balancers = []balancer{
 	{"nginx", "nginx.conf", func(config, dir string) []string {
 		return []string{"nginx", "-c", config, "-g", "daemon off; error_log stderr notice; pid " + filepath.Join(dir, "nginx.pid") + ";"}
-	}},
-	{"haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"haproxy", "-db", "-f", config} }},
+	}, false},
+	{"haproxy", "haproxy.cfg", func(config, _ string) []string { return []string{"haproxy", "-db", "-f", config} }, true},
 	{"envoy", "envoy.yaml", func(config, _ string) []string {
 		return []string{"envoy", "--disable-hot-restart", "--log-level", "warning", "-c", config}
-	}},
+	}, true},
 }
 
 // direct is the way without a balancer: gRPC's own, by the contract's service config.
@@ -80,7 +83,9 @@ func TestBalancers(t *testing.T) {
 			e.checkProtocols(t, b.name, way)
 			impatient := e.start(t, b, "-impatient", strings.NewReplacer(patienceOfFiles, impatience))
 			e.checkIdleStreams(t, b.name, impatient)
-			e.checkHangs(t, b.name, impatient)
+			if b.hangs {
+				e.checkHangs(t, b.name, impatient)
+			}
 			rows = append(rows, e.strike(t, b.name, way))
 		})
 	}
