@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
+	"example.com/tidings/server/internal/telemetry"
 
 	ordersv1 "example.com/tidings/examples/events/gen/shop/orders/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -194,7 +196,8 @@ func benchFrames(b *testing.B, publisher string) {
 		b.Fatal(err)
 	}
 	sender := new(discard)
-	r := &readCall{service: new(Service), topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
+	counting := &Service{metrics: telemetry.New(telemetry.Config{Version: "1", Log: slog.New(slog.DiscardHandler)})}
+	r := &readCall{service: counting, topic: benchTopic, sender: sender, until: -1, left: -1, caughtUp: true}
 	record := engine.Record{Time: time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC), Data: p.batch.Data, More: true}
 	b.ReportAllocs()
 	for b.Loop() {
