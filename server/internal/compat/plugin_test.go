@@ -2,8 +2,8 @@ package compat_test
 
 import (
 	"context"
-	"flag"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +33,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // A temporary directory.
-		if flag.Parse(); testing.Short() {
+		flag.Parse()
+		if testing.Short() {
 			return m.Run()
 		}
 		if plugin, err = buftest.BuildPlugin(context.Background(), dir); err != nil {

@@ -28,7 +28,7 @@ var sources = map[string]*regexp.Regexp{
 	versionFile:                                      regexp.MustCompile(`^(\d+\.\d+\.\d+)\n$`),
 	"server/internal/daemon/command.go":              regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
 	"conformance/cmd/tidings-conformance/command.go": regexp.MustCompile(`(?m)^const Version = "(\d+\.\d+\.\d+)"$`),
-	"docs/operations/kubernetes/kustomization.yaml":  regexp.MustCompile(`(?m)^    newTag: (\d+\.\d+\.\d+)$`),
+	"docs/operations/kubernetes/kustomization.yaml":  regexp.MustCompile(`(?m)^ {4}newTag: (\d+\.\d+\.\d+)$`),
 	"interop/rust/Cargo.lock":                        regexp.MustCompile(`(?m)^name = "example-tidings"\nversion = "(\d+\.\d+\.\d+)"$`),
 }
 
