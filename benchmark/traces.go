@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,9 +79,15 @@ func measureTraces(ctx context.Context, cfg config, progress io.Writer) (report 
 	}
 	defer closeCollector()
 	var servers []*tracedServer
-	defer func() {
+	stop := sync.OnceValue(func() (err error) {
 		for _, s := range servers {
 			err = errors.Join(err, s.client.close(), s.stop())
+		}
+		return err
+	})
+	defer func() {
+		if stopped := stop(); err == nil {
+			err = stopped
 		}
 	}()
 	for i, s := range samplings {
@@ -101,6 +108,9 @@ func measureTraces(ctx context.Context, cfg config, progress io.Writer) (report 
 				}
 			}
 		}
+	}
+	if err := stop(); err != nil { // They send what they have still.
+		return nil, err
 	}
 	if got.Load() == 0 {
 		return nil, errors.New("no traces came")
