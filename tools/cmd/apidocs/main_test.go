@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,33 +13,13 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	"example.com/tidings/tools/internal/bufcache"
+	"example.com/tidings/tools/internal/buftest"
 	"example.com/tidings/tools/internal/markdown"
 	"example.com/tidings/tools/internal/schemaimage"
-	"example.com/tidings/tools/internal/workspace"
 )
 
-// buf returns the checkout and the Buf to use in it, with its cache filled.
-func buf(t *testing.T) (root, binary string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("needs Buf, which compiles for minutes")
-	}
-	root, err := workspace.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if binary, err = workspace.Buf(t.Context(), root); err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	return root, binary
-}
-
 func TestPagesAreWhatTheContractSays(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	output := t.TempDir()
 	if err := run(t.Context(), []string{"-root", root, "-buf", binary, "-o", output}); err != nil {
 		t.Fatal(err)
@@ -73,7 +52,7 @@ func TestPagesAreWhatTheContractSays(t *testing.T) {
 
 // TestLinksOfReference follows every link between and within the pages.
 func TestLinksOfReference(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	pages := generated(t, root, binary)
 	heading := regexp.MustCompile(`(?m)^#+ (.+)$`)
 	anchors := make(map[string]bool)
@@ -118,7 +97,7 @@ func TestLinksOfReference(t *testing.T) {
 
 // TestOpenAPINamesErrors has an RPC whose comment refers to that of another.
 func TestOpenAPINamesErrors(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	var document struct {
 		Paths map[string]map[string]struct {
 			Responses map[string]struct{ Description string }
@@ -150,7 +129,7 @@ func generated(t *testing.T, root, binary string) map[string][]byte {
 // TestIncompleteReasonsAreRefused takes something away from one reason of the
 // real catalogue.
 func TestIncompleteReasonsAreRefused(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	image, err := schemaimage.Contract(t.Context(), binary, root)
 	if err != nil {
 		t.Fatal(err)

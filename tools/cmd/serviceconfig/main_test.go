@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,28 +13,12 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	"example.com/tidings/tools/internal/bufcache"
+	"example.com/tidings/tools/internal/buftest"
 	"example.com/tidings/tools/internal/schemaimage"
-	"example.com/tidings/tools/internal/workspace"
 )
 
-func buf(t *testing.T) (root, binary string) {
-	t.Helper()
-	root, err := workspace.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if binary, err = workspace.Buf(t.Context(), root); err != nil {
-		t.Fatal(err)
-	}
-	if err := bufcache.FillDefault(t.Context(), filepath.Join(root, "buf.lock"), io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	return root, binary
-}
-
 func TestConfigIsWhatTheContractSays(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	output := t.TempDir()
 	if err := run(t.Context(), []string{"-root", root, "-buf", binary, "-o", output}); err != nil {
 		t.Fatal(err)
@@ -58,7 +41,7 @@ func TestConfigIsWhatTheContractSays(t *testing.T) {
 // A code is retried only if all of its reasons may be, and a method only if it is unary
 // and the contract says that it is idempotent.
 func TestConfigFollowsTheContract(t *testing.T) {
-	root, binary := buf(t)
+	root, binary := buftest.Need(t)
 	image, err := schemaimage.Contract(t.Context(), binary, root)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"example.com/tidings/internal/testserver"
+	"example.com/tidings/tools/internal/buftest"
 	"example.com/tidings/tools/internal/workspace"
 )
 
@@ -67,12 +68,7 @@ func TestOperationsNamesEverySetting(t *testing.T) {
 // TestCompatibilityNamesRulesThatCount holds the rules that the page names to
 // those that the gate applies.
 func TestCompatibilityNamesRulesThatCount(t *testing.T) {
-	root := checkout(t)
-	fillBufCache(t, root)
-	buf, err := workspace.Buf(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, buf := buftest.Need(t)
 	cmd := exec.CommandContext(t.Context(), buf, "config", "ls-breaking-rules", "--module-path", "proto", "--configured-only", "--format", "json")
 	cmd.Dir = root
 	output, err := cmd.Output()
