@@ -170,7 +170,7 @@ func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 				err = connectError(known)
 			}
 			g.audit(ctx, request.Spec().Procedure, request.Peer().Addr, request.Any(), known)
-			tracing.EndCall(span, traceFault(known))
+			tracing.EndCall(span, service.TraceFault(known))
 		}()
 		defer guard.Recover(&err)
 		if err := g.admit(ctx, request.Any()); err != nil {
@@ -207,7 +207,7 @@ func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) con
 		defer func() {
 			if err != nil {
 				known := g.asError(ctx, err)
-				g.tracer.Failed(ctx, begun, traceFault(known))
+				g.tracer.Failed(ctx, begun, service.TraceFault(known))
 				err = connectError(known)
 			}
 		}()

@@ -130,7 +130,7 @@ func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, 
 	}
 	known := g.asError(ctx, err)
 	g.audit(ctx, method, caller, request, known)
-	tracing.EndCall(span, traceFault(known))
+	tracing.EndCall(span, service.TraceFault(known))
 	return grpcError(known)
 }
 
@@ -152,7 +152,7 @@ func (g *grpcGate) streamResult(ctx context.Context, method string, begun time.T
 		return g.grpcResult(ctx, method, err)
 	}
 	known := g.asError(ctx, err)
-	g.tracer.Failed(ctx, begun, traceFault(known))
+	g.tracer.Failed(ctx, begun, service.TraceFault(known))
 	return grpcError(known)
 }
 

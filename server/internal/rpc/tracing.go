@@ -3,13 +3,11 @@ package rpc
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"connectrpc.com/connect"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
 
-	"example.com/tidings/server/internal/service"
 	"example.com/tidings/server/internal/telemetry"
 	"example.com/tidings/server/internal/tracing"
 )
@@ -53,12 +51,4 @@ func logTrace(ctx context.Context) context.Context {
 		telemetry.CallFrom(ctx).SetTraceID(of.TraceID().String())
 	}
 	return ctx
-}
-
-// traceFault is what a span says of an error. nil: nothing failed.
-func traceFault(failed *service.Error) tracing.Fault {
-	if failed == nil {
-		return tracing.Fault{}
-	}
-	return tracing.Fault{Reason: failed.Name(), Code: strings.TrimPrefix(failed.Options().GetCode().String(), "STATUS_CODE_")}
 }

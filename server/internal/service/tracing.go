@@ -77,6 +77,14 @@ func traceOf(raw []byte) trace.SpanContext {
 	return tracing.Parse(parent, strings.Clone(state)) // A span may keep the state.
 }
 
+// TraceFault is what a span says of an error of the catalogue. nil: nothing failed.
+func TraceFault(failed *Error) tracing.Fault {
+	if failed == nil {
+		return tracing.Fault{}
+	}
+	return tracing.Fault{Reason: failed.Name(), Code: strings.TrimPrefix(failed.Options().GetCode().String(), "STATUS_CODE_")}
+}
+
 // faultOf is what a span that records says of an error. nil: nothing failed.
 func faultOf(span trace.Span, err error) tracing.Fault {
 	if err == nil || !span.IsRecording() {
@@ -85,7 +93,7 @@ func faultOf(span trace.Span, err error) tracing.Fault {
 	known, ok := errors.AsType[*Error](err)
 	switch {
 	case ok:
-		return tracing.Fault{Reason: known.Name(), Code: strings.TrimPrefix(known.Options().GetCode().String(), "STATUS_CODE_")}
+		return TraceFault(known)
 	case errors.Is(err, context.DeadlineExceeded):
 		return tracing.Fault{Reason: "DEADLINE_EXCEEDED", Code: "DEADLINE_EXCEEDED"}
 	case errors.Is(err, context.Canceled):
