@@ -15,7 +15,6 @@ import (
 	"example.com/tidings/server/internal/auth"
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/telemetry"
 )
 
@@ -56,15 +55,7 @@ func startGuarded(t *testing.T, path string, settings ...func(*rpc.Config)) *ser
 		t.Fatal(err)
 	}
 	t.Cleanup(closeAccess)
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := startTypes(t.Context(), t.TempDir(), nil, types, append(settings, func(c *rpc.Config) {
+	s, err := startWith(t.Context(), t.TempDir(), nil, append(settings, func(c *rpc.Config) {
 		c.Access, c.Quotas = access, quota.NewAccounts(quota.Limits{Events: 1_000_000_000})
 		if c.Metrics == nil {
 			c.Metrics = telemetry.New(telemetry.Config{Version: "1", Log: slog.New(slog.DiscardHandler)})

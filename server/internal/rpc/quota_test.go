@@ -3,7 +3,6 @@ package rpc_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 
 	"example.com/tidings/server/internal/quota"
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -21,15 +19,7 @@ import (
 // quotaServer is a server of which everybody together may use so much.
 func quotaServer(t *testing.T, limits quota.Limits) *server {
 	t.Helper()
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) { c.Quotas = quota.NewAccounts(limits) })
+	s, err := startWith(t.Context(), t.TempDir(), nil, func(c *rpc.Config) { c.Quotas = quota.NewAccounts(limits) })
 	if err != nil {
 		t.Fatal(err)
 	}

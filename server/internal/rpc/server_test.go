@@ -71,7 +71,7 @@ func start(ctx context.Context, dir string) (*server, error) {
 }
 
 // startWith starts a server that compares schemas so, or, with nil, not at all.
-func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*server, error) {
+func startWith(ctx context.Context, dir string, comparer governance.Comparer, settings ...func(*rpc.Config)) (*server, error) {
 	image, err := os.ReadFile("../../../examples/events/events.binpb")
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func startWith(ctx context.Context, dir string, comparer governance.Comparer) (*
 	if err != nil {
 		return nil, err
 	}
-	return startTypes(ctx, dir, comparer, types)
+	return startTypes(ctx, dir, comparer, types, settings...)
 }
 
 // startTypes is startWith for a server with these types.

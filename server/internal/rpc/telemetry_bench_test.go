@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -47,16 +45,8 @@ func BenchmarkTelemetry(b *testing.B) {
 
 func benchTelemetry(b *testing.B, kind string) client {
 	b.Helper()
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		b.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		b.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
-	s, err := startTypes(b.Context(), b.TempDir(), nil, types, func(c *rpc.Config) {
+	s, err := startWith(b.Context(), b.TempDir(), nil, func(c *rpc.Config) {
 		config := telemetry.Config{Version: "1", Log: log}
 		if kind == "access log" {
 			config.AccessLog = telemetry.NewAccessLog(io.Discard, log)

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/telemetry"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -47,15 +45,7 @@ func (w *watched) watch(cfg *rpc.Config) { cfg.Metrics = w.metrics }
 // start starts a server that is watched.
 func (w *watched) start() *server {
 	w.t.Helper()
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s, err := startTypes(w.t.Context(), w.t.TempDir(), nil, types, w.watch)
+	s, err := startWith(w.t.Context(), w.t.TempDir(), nil, w.watch)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +19,6 @@ import (
 
 	"example.com/tidings/server/internal/otlp/otlptest"
 	"example.com/tidings/server/internal/rpc"
-	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/tracing"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -84,15 +82,7 @@ func TestSpans(t *testing.T) {
 
 func startTraced(t *testing.T, provider trace.TracerProvider) *server {
 	t.Helper()
-	image, err := os.ReadFile("../../../examples/events/events.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	types, err := schema.Parse(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := startTypes(t.Context(), t.TempDir(), nil, types, func(c *rpc.Config) { c.Tracer = tracing.New(provider, "1.2.3") })
+	s, err := startWith(t.Context(), t.TempDir(), nil, func(c *rpc.Config) { c.Tracer = tracing.New(provider, "1.2.3") })
 	if err != nil {
 		t.Fatal(err)
 	}
