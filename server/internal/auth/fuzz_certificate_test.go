@@ -18,7 +18,7 @@ import (
 var subjectAlternativeNames = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 // alternatives returns the names of a kind, by its tag, in the extension as it is
-// encoded.
+// encoded. DER has strings in one piece only, and one of several pieces is no name.
 func alternatives(certificate *x509.Certificate, tag int) (names []string) {
 	for _, extension := range certificate.Extensions {
 		if !extension.Id.Equal(subjectAlternativeNames) {
@@ -29,7 +29,7 @@ func alternatives(certificate *x509.Certificate, tag int) (names []string) {
 			return nil
 		}
 		for _, name := range list {
-			if name.Class == asn1.ClassContextSpecific && name.Tag == tag {
+			if name.Class == asn1.ClassContextSpecific && name.Tag == tag && !name.IsCompound {
 				names = append(names, string(name.Bytes))
 			}
 		}
@@ -64,6 +64,7 @@ func FuzzCertificate(f *testing.F) {
 	add(x509.Certificate{Subject: pkix.Name{CommonName: "Checkout"}, DNSNames: []string{"a.example.com"}, URIs: []*url.URL{uri("/checkout")}})
 	add(x509.Certificate{DNSNames: []string{"a", "b"}, URIs: []*url.URL{uri("/a"), uri("/b")}})
 	add(x509.Certificate{DNSNames: []string{"*.example.com"}, URIs: []*url.URL{uri("/a b%2fc?é")}})
+	add(x509.Certificate{ExtraExtensions: []pkix.Extension{{Id: subjectAlternativeNames, Value: []byte("\x30\x06\x82\x01a\xa2\x01b")}}}) // The second in pieces.
 	add(x509.Certificate{RawSubject: subject("one", "two")})
 	add(x509.Certificate{RawSubject: subject(asn1.RawValue{Tag: asn1.TagT61String, Bytes: []byte("caf\xe9")})})
 	add(x509.Certificate{RawSubject: subject(asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte("a\nb")})})
