@@ -25,6 +25,7 @@ const (
 	defaultBatchBytes    = 1 << 20
 	defaultLinger        = 5 * time.Millisecond
 	defaultInFlightBytes = 16 << 20
+	defaultAnswerTimeout = 30 * time.Second
 )
 
 // PublisherOptions are how a [Publisher] batches, and how much it holds.
@@ -48,6 +49,11 @@ type PublisherOptions struct {
 	// as many, further calls wait for room. A call that is larger by itself is taken
 	// when nothing else is in flight.
 	MaxInFlightBytes int
+	// AnswerTimeout is how long nothing may be answered while batches are in flight. Then
+	// the stream is given up, and what has no answer is sent again on another: that may
+	// reach another server, where the first one hangs behind a proxy. 0: 30 seconds. Keep
+	// it below the topics' dedupe_window, so that what was stored is recognised.
+	AnswerTimeout time.Duration
 	// Tracer makes the spans of calls, and gives events their trace context. Nil: nothing
 	// is traced.
 	Tracer Tracer
@@ -72,9 +78,9 @@ type Receipt struct {
 // several is a batch of its own. Events are encoded before a call returns and may be
 // changed afterwards. An event without an id gets a random one.
 //
-// What has no receipt when the connection is lost or the server drains is sent again,
-// as the same batches in the same order, so that a server recognises what it has
-// stored; so is a batch that the server refuses for a reason that passes. Both go on
+// What has no receipt when the connection is lost, the server drains or nothing is
+// answered for PublisherOptions.AnswerTimeout is sent again, as the same batches in the
+// same order, so that a server recognises what it has stored; so is a batch that the server refuses for a reason that passes. Both go on
 // until Close, with exponential back-off and jitter, from 0.1 s at most to 10 s at most, or
 // with the server's delay where it is longer. A batch that the server fails with INTERNAL is
 // given up after five attempts. When the outage is longer than the topic's dedupe_window,
@@ -137,6 +143,9 @@ func (o *PublisherOptions) complete() {
 	set(&o.MaxInFlightBytes, defaultInFlightBytes)
 	if o.Linger <= 0 {
 		o.Linger = defaultLinger
+	}
+	if o.AnswerTimeout <= 0 {
+		o.AnswerTimeout = defaultAnswerTimeout
 	}
 }
 

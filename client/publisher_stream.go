@@ -11,6 +11,9 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
+// errUnanswered ends a call whose server takes batches and answers none.
+var errUnanswered = errors.New("the server doesn't answer")
+
 // infoTimeout is how long the server has to say its limits.
 const infoTimeout = 10 * time.Second
 
@@ -81,8 +84,17 @@ func (p *Publisher) wait(ctx context.Context, timer *time.Timer, most time.Durat
 // call makes a call and sends batches on it until it ends. It returns why, or nil if
 // the Publisher is closed and all is answered.
 func (p *Publisher) call(ctx context.Context, timer *time.Timer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := p.exchange(ctx, cancel, timer)
+	if err != nil && errors.Is(context.Cause(ctx), errUnanswered) {
+		return errUnanswered
+	}
+	return err
+}
+
+// exchange is call with a context of its own, which cancel ends.
+func (p *Publisher) exchange(ctx context.Context, cancel context.CancelCauseFunc, timer *time.Timer) error {
 	if err := p.learnLimits(ctx); err != nil {
 		return err
 	}
@@ -90,15 +102,22 @@ func (p *Publisher) call(ctx context.Context, timer *time.Timer) error {
 	if err != nil {
 		return err
 	}
+	// It runs while something is in flight, and begins anew with each answer.
+	patience := time.AfterFunc(p.options.AnswerTimeout, func() { cancel(errUnanswered) })
+	patience.Stop()
+	defer patience.Stop()
 	received := make(chan error, 1)
 	go func() {
-		received <- p.receive(stream)
-		cancel() // So that sending ends too.
+		received <- p.receive(stream, patience)
+		cancel(nil) // So that sending ends too.
 	}()
 	for {
 		p.mu.Lock()
 		b, wait := p.queue.next(time.Now())
 		over := b == nil && p.queue.closed && p.queue.idle()
+		if b != nil && len(p.queue.flight) == 1 {
+			patience.Reset(p.options.AnswerTimeout)
+		}
 		p.mu.Unlock()
 		switch {
 		case over:
@@ -120,11 +139,11 @@ func (p *Publisher) call(ctx context.Context, timer *time.Timer) error {
 }
 
 // sendError returns why a call ended on which nothing can be sent.
-func (p *Publisher) sendError(err error, cancel context.CancelFunc, received <-chan error) error {
+func (p *Publisher) sendError(err error, cancel context.CancelCauseFunc, received <-chan error) error {
 	if errors.Is(err, io.EOF) {
 		return <-received
 	}
-	cancel()
+	cancel(nil)
 	if said := <-received; Reason(said) != "" || read(said).code != codes.Canceled {
 		return said // And not that the call was cancelled, just now.
 	}
@@ -153,8 +172,9 @@ func (p *Publisher) learnLimits(ctx context.Context) error {
 	return nil
 }
 
-// receive takes the answers until the call ends, and returns why it did.
-func (p *Publisher) receive(stream publishStream) error {
+// receive takes the answers until the call ends, and returns why it did. patience is
+// what ends it where there are none.
+func (p *Publisher) receive(stream publishStream, patience *time.Timer) error {
 	for {
 		response, err := stream.Recv()
 		if err != nil {
@@ -162,6 +182,11 @@ func (p *Publisher) receive(stream publishStream) error {
 		}
 		p.mu.Lock()
 		err = p.queue.answer(response, time.Now())
+		if len(p.queue.flight) > 0 {
+			patience.Reset(p.options.AnswerTimeout)
+		} else {
+			patience.Stop()
+		}
 		p.mu.Unlock()
 		if err != nil {
 			return err
@@ -172,7 +197,7 @@ func (p *Publisher) receive(stream publishStream) error {
 
 // passes reports whether a call that ended with an error may be made again.
 func passes(err error) bool {
-	return Retryable(err) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded) ||
+	return Retryable(err) || errors.Is(err, io.EOF) || errors.Is(err, errUnanswered) || errors.Is(err, context.DeadlineExceeded) ||
 		Reason(err) == "" && read(err).code == codes.DeadlineExceeded // An interceptor's, or a proxy's.
 }
 
