@@ -16,8 +16,9 @@ func policyCommand() *cobra.Command {
 		Use:   "policy",
 		Short: "Check an access file and explain what it allows",
 		Example: `  tidings policy check access.yaml
-  tidings policy explain access.yaml key:checkout publish --topic orders`,
-	}, checkPolicyCommand(), explainPolicyCommand())
+  tidings policy explain access.yaml key:checkout publish --topic orders
+  tidings policy quota access.yaml key:checkout`,
+	}, checkPolicyCommand(), explainPolicyCommand(), quotaPolicyCommand())
 }
 
 func checkPolicyCommand() *cobra.Command {
@@ -34,7 +35,8 @@ func checkPolicyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %d grants\n", args[0], len(file.Grants))
+			grants, quotas := command.Count(int64(len(file.Grants)), "grant"), command.Count(int64(len(file.Quotas)), "quota")
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %s, %s\n", args[0], grants, quotas)
 			return nil
 		},
 	}
@@ -53,7 +55,8 @@ func explainPolicyCommand() *cobra.Command {
 
 PRINCIPAL is key:NAME for an API key, cert:NAME for a client certificate, or
 ISSUER:NAME for a token. ACTION is publish, read, consume, manage, schema or
-monitor. The exit status is 1 where it is denied.`,
+monitor. The exit status is 1 where it is denied. How much of it a principal may do
+is for tidings policy quota.`,
 		Example: `  tidings policy explain access.yaml key:checkout publish --topic orders
   tidings policy explain access.yaml corp:ada consume --group corp:payments --subscription billing`,
 		Args: command.Arguments("FILE", "PRINCIPAL", "ACTION"),
@@ -81,8 +84,12 @@ monitor. The exit status is 1 where it is denied.`,
 	cmd.Flags().StringVar(&permission.Topic, "topic", "", "`NAME` of the topic")
 	cmd.Flags().StringVar(&permission.Subscription, "subscription", "", "`NAME` of the subscription")
 	cmd.Flags().StringVar(&permission.EventType, "event-type", "", "full `NAME` of the type of an event that is published")
-	cmd.Flags().StringSliceVar(&groups, "group", nil, "`NAME` of a group of the principal, as ISSUER:GROUP; may be given several times")
+	groupFlag(cmd, &groups)
 	return cmd
+}
+
+func groupFlag(cmd *cobra.Command, groups *[]string) {
+	cmd.Flags().StringSliceVar(groups, "group", nil, "`NAME` of a group of the principal, as ISSUER:GROUP; may be given several times")
 }
 
 // fits refuses a resource that an action isn't about.

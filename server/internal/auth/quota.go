@@ -54,13 +54,57 @@ func (q Quota) Limits() quota.Limits {
 // Quotas are those of a file.
 type Quotas []Quota
 
+// indexFor returns the index of the first quota that is for a principal, or -1.
+func (q Quotas) indexFor(p Principal) int {
+	return slices.IndexFunc(q, func(one Quota) bool { return p.isAmong(one.Principals, one.Groups) })
+}
+
 // For returns the quota of a principal, the first that is for it. nil: none is.
 func (q Quotas) For(p Principal) *Quota {
-	i := slices.IndexFunc(q, func(one Quota) bool { return p.isAmong(one.Principals, one.Groups) })
+	i := q.indexFor(p)
 	if i < 0 {
 		return nil
 	}
 	return &q[i]
+}
+
+// QuotaSource says what a limit is, and where that comes from.
+type QuotaSource struct {
+	// Name is that of the limit, one of quota.Names.
+	Name string
+	// Entry is the path in the file of the entry that holds, such as quotas[1]. Empty:
+	// none is for the principal, so that the settings of the server hold.
+	Entry string
+	// Pattern is the first of the entry that matches: of the principal's name, or else
+	// of a group.
+	Pattern string
+	// Limit is what the entry says. 0: no bound.
+	Limit int64
+}
+
+// Explain says for each limit what a principal may use, and where that comes from.
+func (q Quotas) Explain(p Principal) []QuotaSource {
+	var entry, pattern string
+	var limits quota.Limits
+	if i := q.indexFor(p); i >= 0 {
+		entry, pattern, limits = fmt.Sprintf("quotas[%d]", i), q[i].patternFor(p), q[i].Limits()
+	}
+	return []QuotaSource{
+		{quota.Requests, entry, pattern, limits.Requests},
+		{quota.Events, entry, pattern, limits.Events},
+		{quota.Bytes, entry, pattern, limits.Bytes},
+		{quota.Streams, entry, pattern, limits.Streams},
+	}
+}
+
+// patternFor returns the first pattern that makes a quota one for a principal.
+func (q Quota) patternFor(p Principal) string {
+	matches := func(pattern string) bool { return match(pattern, p.Name) }
+	if i := slices.IndexFunc(q.Principals, matches); i >= 0 {
+		return q.Principals[i]
+	}
+	i := slices.IndexFunc(q.Groups, func(pattern string) bool { return p.isAmong(nil, []string{pattern}) })
+	return q.Groups[i]
 }
 
 func (q Quotas) validate() error {

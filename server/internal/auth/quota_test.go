@@ -25,21 +25,42 @@ quotas:
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		principal Principal
-		want      quota.Limits
+		principal      Principal
+		entry, pattern string
+		want           quota.Limits
 	}{
-		{Principal{Name: "key:checkout"}, quota.Limits{Events: 100, Bytes: 200}},
-		{Principal{Name: "cert:anyone", Groups: []string{"corp:batch"}}, quota.Limits{Events: 100, Bytes: 200}}, // The first holds.
-		{Principal{Name: "corp:bob", Groups: []string{"corp:other", "corp:batch"}}, quota.Limits{Requests: 5, Streams: 3}},
-		{Principal{Name: "corp:ada"}, quota.Limits{}},
-		{Principal{Name: "key:other"}, quota.Limits{Events: 1}},
+		{Principal{Name: "key:checkout"}, "quotas[0]", "key:checkout", quota.Limits{Events: 100, Bytes: 200}},
+		{Principal{Name: "cert:anyone", Groups: []string{"corp:batch"}}, "quotas[0]", "cert:*", quota.Limits{Events: 100, Bytes: 200}}, // The first holds.
+		{Principal{Name: "corp:bob", Groups: []string{"corp:other", "corp:batch"}}, "quotas[1]", "corp:batch", quota.Limits{Requests: 5, Streams: 3}},
+		{Principal{Name: "corp:ada"}, "quotas[2]", "corp:ada", quota.Limits{}},
+		{Principal{Name: "key:other"}, "quotas[3]", "*", quota.Limits{Events: 1}},
 	} {
 		if got := f.Quotas.For(test.principal); got == nil || got.Limits() != test.want {
 			t.Errorf("%v may use %v, want %v", test.principal, got, test.want)
 		}
+		wantExplained(t, f.Quotas, test.principal, test.entry, test.pattern, test.want)
 	}
 	if got := f.Quotas[:3].For(Principal{Name: "key:other"}); got != nil {
 		t.Errorf("without a quota of its own: %v", got)
+	}
+	wantExplained(t, f.Quotas[:3], Principal{Name: "key:other"}, "", "", quota.Limits{})
+}
+
+// wantExplained fails the test unless each limit of a principal is told, once, with
+// where it comes from.
+func wantExplained(t *testing.T, quotas Quotas, p Principal, entry, pattern string, want quota.Limits) {
+	t.Helper()
+	limits := map[string]int64{
+		quota.Requests: want.Requests, quota.Events: want.Events, quota.Bytes: want.Bytes, quota.Streams: want.Streams,
+	}
+	explained := quotas.Explain(p)
+	if len(explained) != len(quota.Names) {
+		t.Errorf("%v: %d limits are told", p, len(explained))
+	}
+	for i, got := range explained {
+		if want := (QuotaSource{quota.Names[i], entry, pattern, limits[quota.Names[i]]}); got != want {
+			t.Errorf("%v: told is %v, want %v", p, got, want)
+		}
 	}
 }
 
