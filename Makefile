@@ -58,6 +58,14 @@ demo: webhook-examples ## Publish real GitHub webhooks, read them back and share
 bench: ## Measure publishing and reading against the raw NATS client
 	@$(GO) -C benchmark run .
 
+.PHONY: bench-quick
+bench-quick: ## The same in a minute or so, less exactly
+	@$(GO) -C benchmark run . -events 50000 -duration 250ms -repeats 0
+
+.PHONY: bench-docs
+bench-docs: ## Measure everything and write the tables and plots of docs/performance.md; ARGS=-latency for some
+	@$(GO) -C benchmark run . $(or $(ARGS),-all) -docs ../docs/performance.md
+
 .PHONY: bench-quotas
 bench-quotas: ## Measure what quotas cost, and how far a flood of one caller slows another
 	@$(GO) -C benchmark run . -quotas -duration 2s -runs 20

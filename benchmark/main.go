@@ -47,29 +47,58 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var report interface {
-		write(out io.Writer, form string) error
-	}
-	switch {
-	case cfg.scaling:
-		report, err = measureScale(ctx, cfg, stderr)
-	case cfg.traces:
-		report, err = measureTraces(ctx, cfg, stderr)
-	case cfg.quotas:
-		report, err = measureQuotas(ctx, cfg, stderr)
-	case cfg.encodings:
-		report, err = measureEncodings(ctx, cfg, stderr)
-	default:
-		report, err = benchmark(ctx, cfg, stderr)
-	}
-	if err != nil {
+	if err := measure(ctx, cfg, stdout, stderr); err != nil {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}
 		return err
 	}
-	return report.write(stdout, cfg.output)
+	return nil
 }
+
+// measure measures what was asked for, and writes the reports.
+func measure(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
+	for _, m := range []struct {
+		name    string
+		wanted  bool
+		measure func(context.Context, config, io.Writer) (*scaleReport, error)
+	}{
+		{"scale", cfg.scaling, measureScale},
+		{"traces", cfg.traces, measureTraces},
+		{"quotas", cfg.quotas, measureQuotas},
+		{"encodings", cfg.encodings, measureEncodings},
+	} {
+		if m.wanted {
+			found, err := m.measure(ctx, cfg, stderr)
+			if err != nil {
+				return err
+			}
+			return found.write(stdout, cfg.output)
+		}
+	}
+	for _, s := range suites {
+		if !cfg.suites[s.name] {
+			continue
+		}
+		found, err := measureSuite(ctx, cfg, s, stderr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if err := found.write(stdout, cfg.output); err != nil {
+			return err
+		}
+		if cfg.docs == "" {
+			continue
+		}
+		if err := found.publish(cfg.docs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// suites are what can be asked for, in the order in which they are measured.
+var suites = []suite{mainSuite}
 
 // peers are the servers that the program itself can be.
 var peers = map[string]func(ctx context.Context, args []string) error{
@@ -88,13 +117,17 @@ type config struct {
 	runs      int
 	output    string
 	sync      string
-	serverDir string         // The module of the server.
-	otherDir  string         // The module of another build of it, or empty.
-	rows      *regexp.Regexp // The rows to measure, besides the yardsticks.
-	encodings bool           // To compare JSON with protobuf instead.
-	traces    bool           // To compare servers that send traces with one that doesn't instead.
-	quotas    bool           // To measure quotas instead.
-	scaling   bool           // To measure scale instead.
+	serverDir string          // The module of the server.
+	otherDir  string          // The module of another build of it, or empty.
+	rows      *regexp.Regexp  // The rows to measure, besides the yardsticks.
+	encodings bool            // To compare JSON with protobuf instead.
+	traces    bool            // To compare servers that send traces with one that doesn't instead.
+	quotas    bool            // To measure quotas instead.
+	scaling   bool            // To measure scale instead.
+	suites    map[string]bool // The names of the suites to measure.
+	docs      string          // The document to write the tables into, or empty.
+	repeats   int             // How often a table is measured again in a run that others disturb.
+	disturbed float64         // The percentage of the processors that others may have.
 	scale     scale
 }
 
@@ -116,6 +149,16 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&cfg.quotas, "quotas", false, "measure instead what quotas cost, and how far a flood of one caller slows another")
 	flags.BoolVar(&cfg.encodings, "encodings", false, "compare JSON with protobuf instead")
 	flags.BoolVar(&cfg.traces, "traces", false, "compare servers that send traces with one that doesn't instead")
+	flags.StringVar(&cfg.docs, "docs", "", "`file` to write the tables into, between its marks, with plots in the directory of its name")
+	flags.IntVar(&cfg.repeats, "repeats", 2, "how `often` at most a table is measured again in a run, while others use the processors")
+	flags.Float64Var(&cfg.disturbed, "disturbed", 10, "the `percentage` of the processors above which that counts")
+	asked := make(map[string]*bool)
+	for _, s := range suites {
+		if s.about != "" {
+			asked[s.name] = flags.Bool(s.name, false, s.about)
+		}
+	}
+	all := flags.Bool("all", false, "measure all suites: the tables of the documents")
 	cfg.scale = scale{live: 1000, large: 340, replays: 30, stalled: 100}
 	flags.IntVar(&cfg.scale.topics, "scale-topics", 10_000, "`number` of topics, and of subscriptions")
 	flags.IntVar(&cfg.scale.events, "scale-events", 10_000_000, "`number` of events in one topic")
@@ -135,6 +178,15 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		fmt.Fprintln(stderr, "benchmark: -rows:", err)
 		return cfg, errUsage
 	}
+	cfg.suites = make(map[string]bool)
+	for _, s := range suites {
+		if *all || asked[s.name] != nil && *asked[s.name] {
+			cfg.suites[s.name] = true
+		}
+	}
+	if len(cfg.suites) == 0 {
+		cfg.suites[mainSuite.name] = true
+	}
 	cfg.events = (cfg.events + cfg.batch - 1) / cfg.batch * cfg.batch
 	return cfg, nil
 }
@@ -151,6 +203,10 @@ func (c config) validate(rest []string) error {
 		return fmt.Errorf("-size: %d is not between %d and %d", c.size, minEventSize, maxEventSize)
 	case c.scale.topics < 1 || c.scale.streams < 1 || c.scale.events < eventsOfKey || c.scale.events%eventsOfKey != 0:
 		return fmt.Errorf("-scale-…: numbers have to be positive, and that of events divisible by %d", eventsOfKey)
+	case c.repeats < 0:
+		return fmt.Errorf("-repeats: %d is negative", c.repeats)
+	case c.disturbed < 0 || c.disturbed > 100:
+		return fmt.Errorf("-disturbed: %v is not between 0 and 100", c.disturbed)
 	case c.runs < 1:
 		return fmt.Errorf("-runs: %d is not positive", c.runs)
 	case c.output != outputMarkdown && c.output != outputJSON:

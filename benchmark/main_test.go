@@ -43,7 +43,7 @@ func smoke(t *testing.T) config {
 
 func TestEveryRowMeasures(t *testing.T) {
 	cfg := smoke(t)
-	found, err := benchmark(t.Context(), cfg, t.Output())
+	found, err := measureSuite(t.Context(), cfg, mainSuite, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestEveryRowMeasures(t *testing.T) {
 		if isYardstick := l.Name == l.Against; isYardstick && l.Ratio != 1 {
 			t.Errorf("%s: ratio %v to itself", l.Name, l.Ratio)
 		}
-		if calls := l.Section == alone || l.Section == together; calls != (l.P50 > 0 && l.P99 >= l.P50) {
+		if withTimes := l.section.form == calls; withTimes != (l.P50 > 0 && l.P99 >= l.P50) {
 			t.Errorf("%s: p50 %v, p99 %v", l.Name, l.P50, l.P99)
 		}
 	}
@@ -250,9 +250,9 @@ func TestSameServerAsTidings(t *testing.T) {
 }
 
 func TestReportJSON(t *testing.T) {
-	found := newReport(config{runs: 2}, []row{{name: "raw", against: "raw"}, {name: "other", against: "raw"}})
-	found.add(map[string]sample{"raw": {rate: 100}, "other": {rate: 300}})
-	found.add(map[string]sample{"raw": {rate: 200}, "other": {rate: 200}})
+	found := newReport(config{runs: 2}, mainSuite, []row{{name: "raw", against: "raw"}, {name: "other", against: "raw"}})
+	found.add(map[string]sample{"raw": {rate: 100}, "other": {rate: 300}}, disturbance{})
+	found.add(map[string]sample{"raw": {rate: 200}, "other": {rate: 200}}, disturbance{})
 	var out bytes.Buffer
 	if err := found.write(&out, outputJSON); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"sync"
@@ -19,21 +18,6 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// row is a line of a table: a workload, and the yardstick that it is compared
-// with.
-type row struct {
-	name    string
-	section string
-	against string // The name of the yardstick's row. Its own: it is one.
-	measure func(ctx context.Context, least time.Duration) (sample, error)
-}
-
-// sample is what one measurement found.
-type sample struct {
-	rate     float64 // Events a second.
-	p50, p99 time.Duration
-}
-
 // servers are the processes and their clients.
 type servers struct {
 	dir       string
@@ -44,50 +28,19 @@ type servers struct {
 	other     *tidings // Another build of Tidings, or nil.
 }
 
-// benchmark measures every row in every run and returns the medians.
-func benchmark(ctx context.Context, cfg config, progress io.Writer) (report *report, err error) {
+// mainSuite measures Tidings beside its yardsticks.
+var mainSuite = suite{"main", "", func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
+	s := new(servers)
 	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
 	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
 	if err != nil {
-		return nil, err
+		return nil, s.stop, err
 	}
-	s, err := startServers(ctx, cfg, data)
-	defer func() { err = errors.Join(err, s.stop()) }()
-	if err != nil {
-		return nil, err
+	if s, err = startServers(ctx, cfg, data); err != nil {
+		return nil, s.stop, err
 	}
-	rows := s.rows(cfg)
-	report = newReport(cfg, rows)
-	// The first run warms up and isn't kept.
-	for run := range cfg.runs + 1 {
-		least := cfg.duration
-		if run == 0 {
-			least /= 4
-		}
-		samples := make(map[string]sample, len(rows))
-		for i, row := range rows {
-			fmt.Fprintf(progress, "%s %2d/%d  %-45s", runName(run, cfg.runs), i+1, len(rows), row.name)
-			found, err := row.measure(ctx, least)
-			if err != nil {
-				fmt.Fprintln(progress)
-				return nil, fmt.Errorf("%s: %w", row.name, err)
-			}
-			fmt.Fprintf(progress, " %9.0f/s\n", found.rate)
-			samples[row.name] = found
-		}
-		if run > 0 {
-			report.add(samples)
-		}
-	}
-	return report, nil
-}
-
-func runName(run, runs int) string {
-	if run == 0 {
-		return "warm-up"
-	}
-	return fmt.Sprintf("run %d/%d", run, runs)
-}
+	return s.rows(cfg), s.stop, nil
+}}
 
 // startServers starts the three servers and connects to them. What it returns
 // is to be stopped, with an error too.
@@ -172,85 +125,6 @@ func (s *servers) stop() error {
 	return errors.Join(failed...)
 }
 
-// The sections of the report.
-const (
-	publishing = "Publish"
-	checking   = "Publish what the server checks less"
-	reading    = "Read"
-	consuming  = "Consume and acknowledge"
-	alone      = "One event a call, one caller"
-	together   = "One event a call, 64 callers"
-)
-
-func (s *servers) rows(cfg config) []row {
-	moves := func(section, name, against string, pass func(context.Context) (time.Duration, error)) row {
-		return row{name, section, against, func(ctx context.Context, least time.Duration) (sample, error) {
-			return throughput(ctx, least, cfg.events, pass)
-		}}
-	}
-	calls := func(section, name, against string, callers int, open opener) row {
-		return row{name, section, against, func(ctx context.Context, least time.Duration) (sample, error) {
-			return latency(ctx, least, callers, cfg.events, open)
-		}}
-	}
-	const rawPublish, rawRead, rawConsume, rawAlone, rawTogether = "raw NATS, a message an event", "raw NATS, read a message an event",
-		"raw NATS, pull and ack a message an event", "raw NATS, one caller", "raw NATS, 64 callers"
-	batches := fmt.Sprintf("batches of %d", cfg.batch)
-	of := func(t *tidings, name string) []row {
-		return []row{
-			moves(publishing, name+", pre-encoded, "+batches, rawPublish, t.publishEncoded),
-			moves(publishing, name+", generated client, "+batches, rawPublish, t.publishTyped),
-			moves(publishing, name+", client.Publisher, "+batches, rawPublish, t.publishClient),
-			moves(reading, name+", read without decoding", rawRead, t.readEncoded),
-			moves(reading, name+", read with the generated client", rawRead, t.readTyped),
-			moves(consuming, name+", consume and ack without decoding", rawConsume, t.consumeEncoded),
-			moves(consuming, name+", consume and ack with the generated client", rawConsume, t.consumeTyped),
-			calls(alone, name+" Publish, one caller", rawAlone, 1, t.publisher),
-			calls(together, name+" Publish, 64 callers", rawTogether, manyCallers, t.publisher),
-			calls(together, name+" client.Publisher, 64 callers", rawTogether, manyCallers, t.sharedPublisher),
-		}
-	}
-	rows := []row{
-		moves(publishing, rawPublish, rawPublish, s.raw.publishSingle),
-		moves(publishing, "raw NATS, packed by its client, "+batches, rawPublish, s.raw.publishPacked),
-		moves(publishing, "echo over gRPC, no storage, "+batches, rawPublish, s.echo.stream),
-		moves(reading, rawRead, rawRead, s.raw.readSingle),
-		moves(reading, "raw NATS, packed, taken apart by its client", rawRead, s.raw.readPacked),
-		moves(consuming, rawConsume, rawConsume, s.raw.consumeSingle),
-		calls(alone, rawAlone, rawAlone, 1, s.raw.publisher),
-		calls(alone, "echo over gRPC, one caller", rawAlone, 1, s.echo.caller),
-		calls(together, rawTogether, rawTogether, manyCallers, s.raw.publisher),
-		calls(together, "echo over gRPC, 64 callers", rawTogether, manyCallers, s.echo.caller),
-	}
-	rows = append(rows, of(s.tidings, "Tidings")...)
-	const checked = "orders, with all their rules"
-	rows = append(rows,
-		moves(checking, checked, checked, s.tidings.publishEncoded),
-		moves(checking, "orders, their type without rules", checked, s.tidings.publishBare),
-		moves(checking, "orders as bytes in one field", checked, s.tidings.publishBytes))
-	if s.other != nil {
-		rows = append(rows, of(s.other, "the other Tidings")...)
-	}
-	rows = chosen(rows, cfg.rows)
-	// What is compared is measured close together.
-	order := []string{publishing, checking, reading, consuming, alone, together}
-	slices.SortStableFunc(rows, func(a, b row) int {
-		return slices.Index(order, a.section) - slices.Index(order, b.section)
-	})
-	return rows
-}
-
-// chosen returns the rows whose name matches, and their yardsticks.
-func chosen(rows []row, pattern *regexp.Regexp) []row {
-	needed := make(map[string]bool)
-	for _, row := range rows {
-		if pattern.MatchString(row.name) {
-			needed[row.name], needed[row.against] = true, true
-		}
-	}
-	return slices.DeleteFunc(rows, func(r row) bool { return !needed[r.name] })
-}
-
 const manyCallers = 64
 
 // throughput repeats a pass over all events for a while.
@@ -266,7 +140,7 @@ func throughput(ctx context.Context, least time.Duration, events int, pass func(
 		total += elapsed
 		count += events
 	}
-	return sample{rate: float64(count) / total.Seconds()}, nil
+	return sample{rate: float64(count) / total.Seconds(), events: count}, nil
 }
 
 // opener prepares calls with one event each. The events have numbers, and none
@@ -309,8 +183,10 @@ func latency(ctx context.Context, least time.Duration, callers, events int, open
 	}
 	sorted := slices.Sorted(slices.Values(slices.Concat(times...)))
 	return sample{
-		rate: float64(len(sorted)) / elapsed.Seconds(),
-		p50:  percentile(sorted, 0.50),
-		p99:  percentile(sorted, 0.99),
+		rate:   float64(len(sorted)) / elapsed.Seconds(),
+		events: len(sorted),
+		p50:    percentile(sorted, 0.50),
+		p99:    percentile(sorted, 0.99),
+		p999:   percentile(sorted, 0.999),
 	}, nil
 }

@@ -2,11 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -16,8 +15,9 @@ const (
 	outputJSON     = "json"
 )
 
-// report is what the runs found.
+// report is what the runs of a suite found.
 type report struct {
+	Suite  string  `json:"suite"`
 	Go     string  `json:"go"`
 	System string  `json:"system"`
 	CPUs   int     `json:"cpus"`
@@ -29,6 +29,13 @@ type report struct {
 	Runs   int     `json:"runs"`
 	Sync   string  `json:"tidings_sync"`
 	Rows   []*line `json:"rows"`
+	// Others are the shares of the processors that others had while each table was
+	// measured in each run, in percent, and Repeats how often one was measured again.
+	Others  []float64 `json:"others_percent"`
+	Repeats int       `json:"repeats"`
+
+	disturbed float64
+	notes     []string
 }
 
 // line is a row of the report: medians of the runs, each ratio taken within a
@@ -37,24 +44,33 @@ type line struct {
 	Section   string    `json:"section"`
 	Name      string    `json:"name"`
 	Against   string    `json:"against"`
+	Note      string    `json:"note,omitempty"`
 	PerSecond float64   `json:"events_per_second"`
 	Ratio     float64   `json:"ratio"`
 	P50       float64   `json:"p50_us,omitempty"`
 	P99       float64   `json:"p99_us,omitempty"`
+	P999      float64   `json:"p999_us,omitempty"`
+	Spent     float64   `json:"server_us_per_event,omitempty"`
 	Rates     []float64 `json:"events_per_second_of_runs"`
 	Ratios    []float64 `json:"ratios_of_runs"`
+	// SpentRatio is that of processor times, P99Ratio that of the times in P99.
+	SpentRatio float64 `json:"server_us_ratio,omitempty"`
+	P99Ratio   float64 `json:"p99_ratio,omitempty"`
 
-	p50s, p99s []time.Duration
+	section section
+	samples []sample
+	against []sample // Of the same runs.
 }
 
-func newReport(cfg config, rows []row) *report {
+func newReport(cfg config, suite suite, rows []row) *report {
 	r := &report{
-		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0),
+		Suite: suite.name,
+		Go:    runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0),
 		NATS: versionOf("github.com/nats-io/nats-server/v2"), GRPC: versionOf("google.golang.org/grpc"),
-		Events: cfg.events, Batch: cfg.batch, Size: cfg.size, Runs: cfg.runs, Sync: cfg.sync,
+		Events: cfg.events, Batch: cfg.batch, Size: cfg.size, Runs: cfg.runs, Sync: cfg.sync, disturbed: cfg.disturbed,
 	}
 	for _, row := range rows {
-		r.Rows = append(r.Rows, &line{Section: row.section, Name: row.name, Against: row.against})
+		r.Rows = append(r.Rows, &line{Section: row.section.title, Name: row.name, Against: row.against, Note: row.note, section: row.section})
 	}
 	return r
 }
@@ -73,16 +89,48 @@ func versionOf(module string) string {
 	return "unknown"
 }
 
-// add adds the samples of a run, by the names of their rows.
-func (r *report) add(samples map[string]sample) {
+// add adds the samples of a table in a run, by the names of their rows, and how far others
+// disturbed it.
+func (r *report) add(samples map[string]sample, others disturbance) {
+	r.Others = append(r.Others, math.Round(others.share*1000)/10)
+	r.Repeats += others.repeats
 	for _, l := range r.Rows {
-		s := samples[l.Name]
-		l.Rates = append(l.Rates, s.rate)
-		l.Ratios = append(l.Ratios, s.rate/samples[l.Against].rate)
-		l.p50s, l.p99s = append(l.p50s, s.p50), append(l.p99s, s.p99)
-		l.PerSecond, l.Ratio = median(l.Rates), median(l.Ratios)
-		l.P50, l.P99 = microseconds(median(l.p50s)), microseconds(median(l.p99s))
+		if s, ok := samples[l.Name]; ok {
+			l.samples, l.against = append(l.samples, s), append(l.against, samples[l.Against])
+			l.summarize()
+		}
 	}
+}
+
+// summarize takes the medians.
+func (l *line) summarize() {
+	of := func(value func(s, against sample) float64) []float64 {
+		values := make([]float64, len(l.samples))
+		for i, s := range l.samples {
+			values[i] = value(s, l.against[i])
+		}
+		return values
+	}
+	ratio := func(a, b float64) float64 {
+		if b == 0 {
+			return 0
+		}
+		return a / b
+	}
+	l.Rates = of(func(s, _ sample) float64 { return s.rate })
+	l.Ratios = of(func(s, against sample) float64 {
+		if l.section.form == loaded {
+			return ratio(float64(s.p50), float64(against.p50))
+		}
+		return ratio(s.rate, against.rate)
+	})
+	l.PerSecond, l.Ratio = median(l.Rates), median(l.Ratios)
+	l.P50 = median(of(func(s, _ sample) float64 { return microseconds(s.p50) }))
+	l.P99 = median(of(func(s, _ sample) float64 { return microseconds(s.p99) }))
+	l.P999 = median(of(func(s, _ sample) float64 { return microseconds(s.p999) }))
+	l.P99Ratio = median(of(func(s, against sample) float64 { return ratio(float64(s.p99), float64(against.p99)) }))
+	l.Spent = median(of(func(s, _ sample) float64 { return microseconds(s.spent) }))
+	l.SpentRatio = median(of(func(s, against sample) float64 { return ratio(float64(s.spent), float64(against.spent)) }))
 }
 
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
@@ -95,46 +143,4 @@ func (r *report) write(out io.Writer, form string) error {
 	}
 	_, err := io.WriteString(out, r.markdown())
 	return err
-}
-
-func (r *report) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %d CPUs, nats-server %s, grpc-go %s; events of %d bytes, %d a pass, batches of %d; sync %s; medians of %d runs.\n",
-		r.Go, r.System, r.CPUs, r.NATS, r.GRPC, r.Size, r.Events, r.Batch, r.Sync, r.Runs)
-	section := ""
-	for _, l := range r.Rows {
-		if l.Section != section {
-			section = l.Section
-			yardstick := "raw"
-			if section == checking {
-				yardstick = "all rules"
-			}
-			b.WriteString("\n| " + section + " | events/s | × " + yardstick + " |")
-			if l.P50 > 0 {
-				b.WriteString(" p50 µs | p99 µs |\n|---|---:|---:|---:|---:|\n")
-			} else {
-				b.WriteString("\n|---|---:|---:|\n")
-			}
-		}
-		fmt.Fprintf(&b, "| %s | %s | %.2f |", l.Name, thousands(l.PerSecond), l.Ratio)
-		if l.P50 > 0 {
-			fmt.Fprintf(&b, " %.0f | %.0f |", l.P50, l.P99)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// thousands writes a number with commas, to three significant digits or to the
-// unit.
-func thousands(value float64) string {
-	step := 1.0
-	for value/step >= 1000 {
-		step *= 10
-	}
-	digits := fmt.Sprintf("%.0f", float64(int64(value/step+0.5))*step)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }
