@@ -42,28 +42,7 @@ func smoke(t *testing.T) config {
 }
 
 func TestEveryRowMeasures(t *testing.T) {
-	cfg := smoke(t)
-	found, err := measureSuite(t.Context(), cfg, mainSuite, t.Output())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(found.Rows) != 23 {
-		t.Errorf("%d rows, want 23", len(found.Rows))
-	}
-	for _, l := range found.Rows {
-		if l.PerSecond <= 0 || l.Ratio <= 0 {
-			t.Errorf("%s: %v events/s, ratio %v", l.Name, l.PerSecond, l.Ratio)
-		}
-		if isYardstick := l.Name == l.Against; isYardstick && l.Ratio != 1 {
-			t.Errorf("%s: ratio %v to itself", l.Name, l.Ratio)
-		}
-		if withTimes := l.section.form == calls; withTimes != (l.P50 > 0 && l.P99 >= l.P50) {
-			t.Errorf("%s: p50 %v, p99 %v", l.Name, l.P50, l.P99)
-		}
-	}
-	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
+	wantRows(t, mainSuite, 23)
 }
 
 // Every measurement of quotas works, and so do the quotas.

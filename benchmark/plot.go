@@ -37,8 +37,8 @@ func (r *report) plot() plot {
 		group := plotGroup{title: lines[0].Section}
 		for _, l := range lines {
 			row := plotRow{
-				label: l.Name, value: fmt.Sprintf("%.2f", l.Ratio), low: slices.Min(l.Ratios), high: slices.Max(l.Ratios),
-				dots: []float64{l.Ratio}, strong: strings.HasPrefix(l.Name, "Tidings"),
+				label: l.label, value: fmt.Sprintf("%.2f", l.Ratio), low: slices.Min(l.Ratios), high: slices.Max(l.Ratios),
+				dots: []float64{l.Ratio}, strong: strings.HasPrefix(l.label, "Tidings"),
 			}
 			if l.section.form == loaded {
 				p.title, p.axis = "Latency: p50, p99 and p99.9 of each row, in microseconds", "µs"

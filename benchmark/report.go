@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"math"
@@ -57,6 +58,7 @@ type line struct {
 	SpentRatio float64 `json:"server_us_ratio,omitempty"`
 	P99Ratio   float64 `json:"p99_ratio,omitempty"`
 
+	label   string
 	section section
 	samples []sample
 	against []sample // Of the same runs.
@@ -70,7 +72,7 @@ func newReport(cfg config, suite suite, rows []row) *report {
 		Events: cfg.events, Batch: cfg.batch, Size: cfg.size, Runs: cfg.runs, Sync: cfg.sync, disturbed: cfg.disturbed,
 	}
 	for _, row := range rows {
-		r.Rows = append(r.Rows, &line{Section: row.section.title, Name: row.name, Against: row.against, Note: row.note, section: row.section})
+		r.Rows = append(r.Rows, &line{Section: row.section.title, Name: row.name, Against: row.against, Note: row.note, label: cmp.Or(row.label, row.name), section: row.section})
 	}
 	return r
 }

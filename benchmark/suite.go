@@ -37,6 +37,7 @@ type section struct {
 // row is a line of a table: a workload, and the yardstick that it is compared with.
 type row struct {
 	name    string // Unique in the suite.
+	label   string // What tables say, where its section makes it clear. Empty: the name.
 	section section
 	against string // The name of the yardstick's row, in the same section. Its own: it is one.
 	note    string // What has to be known of it beside its name, or empty.

@@ -26,7 +26,7 @@ func (r *report) markdown() string {
 		}
 		b.WriteByte('\n')
 		for _, l := range lines {
-			b.WriteString("| " + l.Name + " |")
+			b.WriteString("| " + l.label + " |")
 			for _, c := range columns {
 				b.WriteString(" " + c.cell(l) + " |")
 			}
@@ -92,6 +92,7 @@ func columnsOf(lines []*line) (columns []column) {
 	p99 := micros(func(l *line) float64 { return l.P99 })
 	p999 := micros(func(l *line) float64 { return l.P999 })
 	if of.form == loaded {
+		add("events/s", number, rate)
 		add("p50 µs", number, p50)
 		add(times, number, ratio)
 		add("of the runs", number, spread)

@@ -26,6 +26,7 @@ type consumption struct {
 	// delivered and settled are what was received, and what was said to be
 	// acknowledged.
 	delivered, settled int
+	patient            bool // That nothing comes for a while is no error.
 }
 
 // newSubscription makes a subscription to what was written last, from its
@@ -74,6 +75,11 @@ func (t *tidings) consume(ctx context.Context, empty func(context.Context, *cons
 }
 
 func (t *tidings) consumeFrames(ctx context.Context, c *consumption) error {
+	return t.consumeStream(ctx, c, len(t.data.events), func(*tidingsv1.Delivery) error { return nil })
+}
+
+// consumeStream consumes a number of events, and shows each delivery when it has come.
+func (t *tidings) consumeStream(ctx context.Context, c *consumption, events int, came func(*tidingsv1.Delivery) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := tidingsv1.NewConsumerServiceClient(t.conn).Consume(ctx)
@@ -94,13 +100,18 @@ func (t *tidings) consumeFrames(ctx context.Context, c *consumption) error {
 		return stream.CloseSend()
 	}, func() error {
 		defer close(batches)
-		for c.settled < len(t.data.events) {
+		for c.settled < events {
 			response, err := stream.Recv()
 			if err != nil {
 				return endOfStream(err)
 			}
-			if response.GetHeartbeat() != nil {
+			if response.GetHeartbeat() != nil && !c.patient {
 				return errNothingComes
+			}
+			for _, delivery := range response.GetDeliveries().GetDeliveries() {
+				if err := came(delivery); err != nil {
+					return err
+				}
 			}
 			if deliveries := response.GetDeliveries().GetDeliveries(); len(deliveries) > 0 {
 				c.delivered += len(deliveries)
