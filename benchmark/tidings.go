@@ -20,7 +20,9 @@ type tidings struct {
 	conn *grpc.ClientConn
 	raw  *grpc.ClientConn
 	// topic is the one that was written last.
-	topic         string
+	topic string
+	// keyed is the topic of publishKeyed.
+	keyed         string
 	topics        int
 	subscriptions int
 }

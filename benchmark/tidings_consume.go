@@ -32,12 +32,15 @@ type consumption struct {
 // newSubscription makes a subscription to what was written last, from its
 // beginning.
 func (t *tidings) newSubscription(ctx context.Context) (*consumption, error) {
+	return t.subscribe(ctx, &tidingsv1.Subscription{Topic: t.topic})
+}
+
+// subscribe makes a subscription, to which it gives a name.
+func (t *tidings) subscribe(ctx context.Context, subscription *tidingsv1.Subscription) (*consumption, error) {
 	t.subscriptions++
-	c := &consumption{name: fmt.Sprintf("bench-%d", t.subscriptions)}
-	_, err := tidingsv1.NewSubscriptionServiceClient(t.conn).CreateSubscription(ctx, &tidingsv1.CreateSubscriptionRequest{
-		Subscription: &tidingsv1.Subscription{Name: c.name, Topic: t.topic},
-	})
-	return c, err
+	subscription.Name = fmt.Sprintf("bench-%d", t.subscriptions)
+	_, err := tidingsv1.NewSubscriptionServiceClient(t.conn).CreateSubscription(ctx, &tidingsv1.CreateSubscriptionRequest{Subscription: subscription})
+	return &consumption{name: subscription.GetName()}, err
 }
 
 // end deletes the subscription, and reports whether it was emptied.
@@ -62,10 +65,15 @@ func (t *tidings) consumeTyped(ctx context.Context) (time.Duration, error) {
 	return t.consume(ctx, t.consumeFrames)
 }
 
-// consume measures a consumer that empties a subscription of its own.
+// consume measures a consumer that empties a subscription of its own to what was written
+// last, from its beginning.
 func (t *tidings) consume(ctx context.Context, empty func(context.Context, *consumption) error) (time.Duration, error) {
+	return t.consumeFrom(ctx, &tidingsv1.Subscription{Topic: t.topic}, empty)
+}
+
+func (t *tidings) consumeFrom(ctx context.Context, subscription *tidingsv1.Subscription, empty func(context.Context, *consumption) error) (time.Duration, error) {
 	begun := time.Now()
-	c, err := t.newSubscription(ctx)
+	c, err := t.subscribe(ctx, subscription)
 	if err != nil {
 		return 0, err
 	}

@@ -2,13 +2,10 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"slices"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 	"example.com/tidings/gen/go/tidings/v1/tidingsv1connect"
@@ -68,16 +65,6 @@ func (c *grpcCalls) publishStream(ctx context.Context) (duplex[tidingsv1.Publish
 	return c.publisher.PublishStream(ctx)
 }
 
-func (c *grpcCalls) read(ctx context.Context, request *tidingsv1.ReadRequest) (receiver[tidingsv1.ReadResponse], error) {
-	c.retryConnect()
-	return c.reader.Read(ctx, request)
-}
-
-func (c *grpcCalls) consume(ctx context.Context) (duplex[tidingsv1.ConsumeRequest, tidingsv1.ConsumeResponse], error) {
-	c.retryConnect()
-	return c.consumer.Consume(ctx)
-}
-
 func (c *grpcCalls) settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
 	return c.consumer.Settle(ctx, request)
 }
@@ -95,9 +82,9 @@ type connectCalls struct {
 
 func newConnect(httpClient connect.HTTPClient, baseURL string, options []connect.ClientOption) calls {
 	return &connectCalls{
-		publisher: tidingsv1connect.NewPublisherServiceClient(httpClient, baseURL, append(slices.Clip(options), connect.WithCodec(binary{}))...),
-		reader:    tidingsv1connect.NewReaderServiceClient(httpClient, baseURL, options...),
-		consumer:  tidingsv1connect.NewConsumerServiceClient(httpClient, baseURL, options...),
+		publisher: tidingsv1connect.NewPublisherServiceClient(httpClient, baseURL, binary{}.always(options)...),
+		reader:    tidingsv1connect.NewReaderServiceClient(httpClient, baseURL, binary{}.unless(options)...),
+		consumer:  tidingsv1connect.NewConsumerServiceClient(httpClient, baseURL, binary{}.unless(options)...),
 		server:    tidingsv1connect.NewServerServiceClient(httpClient, baseURL, options...),
 	}
 }
@@ -132,30 +119,6 @@ func (c *connectCalls) settle(ctx context.Context, request *tidingsv1.SettleRequ
 
 func (c *connectCalls) serverInfo(ctx context.Context) (*tidingsv1.GetServerInfoResponse, error) {
 	return c.server.GetServerInfo(ctx, &tidingsv1.GetServerInfoRequest{})
-}
-
-// binary is connect-go's own codec of protobuf, which has no option to ask for it again
-// where others ask for JSON: the Publisher sends events that are encoded already.
-type binary struct{}
-
-func (binary) Name() string { return "proto" }
-
-func (binary) Marshal(message any) ([]byte, error) { return binary{}.MarshalAppend(nil, message) }
-
-func (binary) MarshalAppend(data []byte, message any) ([]byte, error) {
-	encoded, ok := message.(proto.Message)
-	if !ok {
-		return nil, fmt.Errorf("%T is no message", message)
-	}
-	return proto.MarshalOptions{}.MarshalAppend(data, encoded)
-}
-
-func (binary) Unmarshal(data []byte, message any) error {
-	decoded, ok := message.(proto.Message)
-	if !ok {
-		return fmt.Errorf("%T is no message", message)
-	}
-	return proto.Unmarshal(data, decoded)
 }
 
 type connectReceiver[Response any] struct {

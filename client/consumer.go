@@ -14,7 +14,7 @@ import (
 
 // Delivery is an event that is leased to the consumer: the event with its place in
 // the topic, the delivery attempt, and the reason of the last nack. The consumer
-// settles it.
+// settles it. It shares memory with others, as an [Event] does.
 type Delivery = tidingsv1.Delivery
 
 // Consumer consumes the events of a subscription; see [Consumer.Run].

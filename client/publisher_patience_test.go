@@ -100,7 +100,7 @@ func (s *slowStream) Recv() (*tidingsv1.PublishStreamResponse, error) {
 }
 
 // TestPatienceOfAPublisher says exactly how long it waits: AnswerTimeout for each answer,
-// and for ever while nothing is in flight.
+// and forever while nothing is in flight.
 func TestPatienceOfAPublisher(t *testing.T) {
 	for _, accepts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("accepts %t", accepts), func(t *testing.T) {

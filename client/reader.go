@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -61,7 +62,10 @@ type ReaderTrace struct {
 	Reconnecting func(err error, delay time.Duration)
 }
 
-// Event is an event that was read.
+// Event is an event that was read. It is the caller's, who may keep and change it. It
+// shares memory with at most 31 others that came with it, which all stay in memory as long
+// as one of them does: to keep few events of many, or strings of them, keep
+// copies, which [proto.Clone] and [strings.Clone] make.
 type Event struct {
 	*tidingsv1.RecordedEvent
 
@@ -114,15 +118,22 @@ func (r *Reader) Cursor() string { return r.cursor }
 // Without an error the iteration ends at ReaderOptions.Stop or after MaxEvents.
 func (r *Reader) Events(ctx context.Context) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
+		var contents contentDecoder
+		var memory []Event // Of a run of events, as their other memory.
 		err := r.run(ctx, func(frame *tidingsv1.ReadResponse) bool {
 			if gap := frame.GetGap(); gap != nil {
 				r.options.Logger.Warn("events are gone: retention has removed them", "topic", r.topic,
 					"first sequence", gap.GetFirstSequence(), "next sequence", gap.GetNextSequence())
 			}
-			for _, recorded := range frame.GetEvents().GetEvents() {
+			events := frame.GetEvents().GetEvents()
+			for i, recorded := range events {
 				r.got(recorded)
-				event, err := decode(recorded)
-				if !yield(event, err) {
+				if i%runEvents == 0 {
+					memory = make([]Event, min(len(events)-i, runEvents))
+				}
+				event := &memory[i%runEvents]
+				event.RecordedEvent = recorded
+				if !yield(event, contents.decode(event)) {
 					return false
 				}
 			}
@@ -135,8 +146,12 @@ func (r *Reader) Events(ctx context.Context) iter.Seq2[*Event, error] {
 }
 
 // Frames is Events for those who want to know more: it iterates over what the server
-// sends, batches of events and what is between them, heartbeats too. The content of
-// the events is left as it is. Cursor is the position after the last event of a batch.
+// sends, batches of events and what is between them, heartbeats too. Cursor is the
+// position after the last event of a batch.
+//
+// The content of the events is left as it is, encoded, for those who need that of some
+// alone, or who decode into a message of their own by anypb's UnmarshalTo. That is twice as
+// fast as Events where the contents aren't looked at.
 func (r *Reader) Frames(ctx context.Context) iter.Seq2[*tidingsv1.ReadResponse, error] {
 	return func(yield func(*tidingsv1.ReadResponse, error) bool) {
 		err := r.run(ctx, func(frame *tidingsv1.ReadResponse) bool {
@@ -151,18 +166,32 @@ func (r *Reader) Frames(ctx context.Context) iter.Seq2[*tidingsv1.ReadResponse, 
 	}
 }
 
-// decode returns an event with its content decoded.
-func decode(recorded *tidingsv1.RecordedEvent) (*Event, error) {
-	event, data := &Event{RecordedEvent: recorded}, recorded.GetEvent().GetData()
+// contentDecoder decodes the contents of events, which are mostly of the type of the one
+// before.
+type contentDecoder struct {
+	url  string
+	kind protoreflect.MessageType
+}
+
+// decode sets the message of an event.
+func (d *contentDecoder) decode(event *Event) error {
+	data := event.GetEvent().GetData()
 	if data == nil {
-		return event, nil
+		return nil
 	}
-	message, err := data.UnmarshalNew()
-	if err != nil {
-		return event, &ContentError{data.MessageName(), err}
+	if d.kind == nil || data.GetTypeUrl() != d.url {
+		kind, err := protoregistry.GlobalTypes.FindMessageByURL(data.GetTypeUrl())
+		if err != nil {
+			return &ContentError{data.MessageName(), err}
+		}
+		d.url, d.kind = data.GetTypeUrl(), kind
+	}
+	message := d.kind.New().Interface()
+	if err := proto.Unmarshal(data.GetValue(), message); err != nil {
+		return &ContentError{data.MessageName(), err}
 	}
 	event.Message = message
-	return event, nil
+	return nil
 }
 
 // run makes calls and gives their frames to take, until there is nothing more to read
