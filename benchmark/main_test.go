@@ -42,7 +42,7 @@ func smoke(t *testing.T) config {
 }
 
 func TestEveryRowMeasures(t *testing.T) {
-	wantRows(t, mainSuite, 23)
+	wantRows(t, mainSuite, 29)
 }
 
 // Every measurement of quotas works, and so do the quotas.

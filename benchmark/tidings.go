@@ -21,7 +21,7 @@ type tidings struct {
 	raw  *grpc.ClientConn
 	// topic is the one that was written last.
 	topic string
-	// keyed is the topic of publishKeyed.
+	// keyed is the topic of keyedTopic.
 	keyed         string
 	topics        int
 	subscriptions int

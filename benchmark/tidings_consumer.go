@@ -24,22 +24,25 @@ func (t *tidings) consumeClient(ctx context.Context) (time.Duration, error) {
 }
 
 // consumeOrdered empties one that is ordered by key.
-func (t *tidings) consumeOrdered(ctx context.Context) (elapsed time.Duration, err error) {
-	if t.keyed == "" {
-		if t.keyed, err = t.publishKeyed(ctx); err != nil {
-			return 0, err
-		}
+func (t *tidings) consumeOrdered(ctx context.Context) (time.Duration, error) {
+	topic, err := t.keyedTopic(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return t.consumeFrom(ctx, &tidingsv1.Subscription{Topic: t.keyed, Ordering: tidingsv1.Ordering_ORDERING_KEY}, t.consumeHandled)
+	return t.consumeFrom(ctx, &tidingsv1.Subscription{Topic: topic, Ordering: tidingsv1.Ordering_ORDERING_KEY}, t.consumeHandled)
 }
 
-// publishKeyed writes as many events as there are, with fewer keys, and returns their topic.
-func (t *tidings) publishKeyed(ctx context.Context) (string, error) {
+// keyedTopic returns a topic with as many orders as there are events, of fewer keys. It is
+// written the first time, and kept.
+func (t *tidings) keyedTopic(ctx context.Context) (string, error) {
+	if t.keyed != "" {
+		return t.keyed, nil
+	}
 	var requests [][]byte
 	for i := 0; i < len(t.data.events); i += t.data.batch {
 		request := new(tidingsv1.PublishRequest)
 		for number := i; number < i+t.data.batch; number++ {
-			event, err := newOrder(number, fmt.Sprintf("order-%012d", number%consumerKeys), 0)
+			event, err := newOrder(number, fmt.Sprintf("order-%012d", number%consumerKeys), len(t.data.events[number].GetSubject()))
 			if err != nil {
 				return "", err
 			}
@@ -52,11 +55,10 @@ func (t *tidings) publishKeyed(ctx context.Context) (string, error) {
 		requests = append(requests, encoded)
 	}
 	written := t.topic
-	t.topic = "" // It is kept.
+	t.topic = "" // It isn't replaced.
 	_, err := t.publishRequests(ctx, requests)
-	keyed := t.topic
-	t.topic = written
-	return keyed, err
+	t.keyed, t.topic = t.topic, written
+	return t.keyed, err
 }
 
 func (t *tidings) consumeHandled(ctx context.Context, c *consumption) error {

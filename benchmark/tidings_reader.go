@@ -16,7 +16,7 @@ import (
 // decoded and their contents not.
 func (t *tidings) readFrames(ctx context.Context) (time.Duration, error) {
 	begun, read := time.Now(), 0
-	for frame, err := range t.reader().Frames(ctx) {
+	for frame, err := range t.reader(t.topic).Frames(ctx) {
 		if err != nil {
 			return 0, err
 		}
@@ -25,10 +25,14 @@ func (t *tidings) readFrames(ctx context.Context) (time.Duration, error) {
 	return time.Since(begun), t.expectRead(nil, read)
 }
 
-// readEvents reads it as a loop over events does, their contents decoded.
+// readEvents reads orders as a loop over events does, their contents decoded.
 func (t *tidings) readEvents(ctx context.Context) (time.Duration, error) {
+	topic, err := t.keyedTopic(ctx) // What was written last may be something else.
+	if err != nil {
+		return 0, err
+	}
 	begun, read := time.Now(), 0
-	for event, err := range t.reader().Events(ctx) {
+	for event, err := range t.reader(topic).Events(ctx) {
 		if err != nil {
 			return 0, err
 		}
@@ -39,9 +43,9 @@ func (t *tidings) readEvents(ctx context.Context) (time.Duration, error) {
 	return time.Since(begun), t.expectRead(nil, read)
 }
 
-func (t *tidings) reader() *client.Reader {
+func (t *tidings) reader(topic string) *client.Reader {
 	request := t.readRequest()
-	return client.New(t.conn).Reader(t.topic, client.ReaderOptions{Start: request.GetStart(), Stop: request.GetStop()})
+	return client.New(t.conn).Reader(topic, client.ReaderOptions{Start: request.GetStart(), Stop: request.GetStop()})
 }
 
 // readDecoded reads what publishPacked wrote and decodes the events, as an application
