@@ -245,8 +245,8 @@ test-alerts: ## Bring about what the alerts are for, with Prometheus beside the 
 	@TIDINGS_ALERTS=1 $(GO) -C server test -count=1 -timeout 20m -v -run '^TestAlerts' ./internal/alerttest
 
 # For how long to fuzz with random calls, schemas and contents, all together; SEED is as
-# above. And for how long the check of payloads with random schemas, and each of the
-# fuzz targets.
+# above. And for how long the check of payloads and the ways between JSON and protobuf,
+# with random schemas, and each of the fuzz targets.
 FUZZ ?= 5m
 FUZZ_EACH ?= 1m
 
@@ -256,12 +256,12 @@ FUZZ_TARGETS := auth/FuzzToken auth/FuzzPolicy auth/FuzzCertificate auth/FuzzNam
 	service/FuzzPageToken service/FuzzParseCursor delivery/FuzzParseToken filter/FuzzCompile filter/FuzzMatch
 
 .PHONY: fuzz
-fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…; its check of payloads and its fuzz targets: FUZZ_EACH=1m
+fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…; its check of payloads, its ways between JSON and protobuf and its fuzz targets: FUZZ_EACH=1m
 	@status=0; \
 	TIDINGS_FUZZ='$(FUZZ)' TIDINGS_FUZZ_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 0 -v ./internal/fuzz || status=1; \
 	TIDINGS_FUZZ='$(FUZZ_EACH)' TIDINGS_FUZZ_SEED='$(SEED)' \
-		$(GO) -C server test -count=1 -timeout 0 -v -run '^TestOnePassAgreesWithParsing$$' ./internal/schema || status=1; \
+		$(GO) -C server test -count=1 -timeout 0 -v -run '^Test(OnePassAgreesWithParsing|TranscodingAgreesWithMessages)$$' ./internal/schema || status=1; \
 	printf '.fuzz/%s\n' $(FUZZ_TARGETS) | xargs -n 1 -P 2 $(MAKE) --no-print-directory || status=1; \
 	exit $$status
 

@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"example.com/tidings/server/internal/eventjson"
-	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/guard"
 	"example.com/tidings/server/internal/schema"
 	"example.com/tidings/server/internal/service"
@@ -182,112 +177,3 @@ func (c *binaryCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) 
 }
 
 func (c *binaryCodec) Unmarshal(data []byte, v any) error { return c.decode(data, v) }
-
-// jsonCodec is connect-go's codec for JSON. Payloads in Any are readable: their
-// types are those that the server knows. A field that doesn't exist is an error.
-type jsonCodec struct {
-	codec
-	name string
-}
-
-func (c *jsonCodec) Name() string { return c.name }
-
-func (c *jsonCodec) Marshal(v any) ([]byte, error) { return c.MarshalAppend(nil, v) }
-
-func (c *jsonCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) {
-	defer func() { err = c.fault(err) }()
-	defer guard.Recover(&err)
-	switch v := v.(type) {
-	case *encoded:
-		return append(dst, v.data...), nil
-	case *service.Frame:
-		response := v.NewMessage()
-		if err := proto.Unmarshal(v.Bytes(), response); err != nil {
-			return nil, err
-		}
-		return eventjson.Append(dst, response, resolver{c.types()})
-	case proto.Message:
-		return eventjson.Append(dst, v, resolver{c.types()})
-	default:
-		return nil, errNotMessage
-	}
-}
-
-// encode encodes the response of a call that has one.
-func (c *jsonCodec) encode(response any) (*encoded, error) {
-	data, err := c.MarshalAppend(nil, response)
-	return &encoded{data: data}, err
-}
-
-func (c *jsonCodec) Unmarshal(data []byte, v any) error {
-	if len(data) > c.maxRequestBytes {
-		return c.reject(v, service.TooLarge(len(data), c.maxRequestBytes))
-	}
-	message, ok := v.(proto.Message)
-	raw, isRaw := v.(*rawRequest)
-	if isRaw {
-		if raw.decoded == nil {
-			raw.decoded = new(tidingsv1.PublishRequest)
-		}
-		message, ok = raw.decoded, true
-	}
-	if !ok {
-		return errNotMessage
-	}
-	if len(data) == 0 {
-		return c.reject(v, service.Malformed("", "the body is empty; the smallest request in JSON is {}"))
-	}
-	if err := eventjson.Parse(data, message, resolver{c.types()}); err != nil {
-		return c.reject(v, c.malformedJSON(message, err))
-	}
-	if !isRaw {
-		return nil
-	}
-	raw.err = nil
-	var err error
-	raw.data, err = proto.MarshalOptions{Deterministic: true}.MarshalAppend(raw.data[:0], message)
-	return err
-}
-
-// payloadPath matches the path of what is in the payload of an event.
-var payloadPath = regexp.MustCompile(`^events\[\d+\]\.data`)
-
-// malformedJSON is the error for the text of a message that eventjson refuses. The
-// paths of a batch begin at its PublishRequest.
-func (c *jsonCodec) malformedJSON(message proto.Message, err error) error {
-	e, ok := errors.AsType[*eventjson.Error](err)
-	if !ok {
-		return err
-	}
-	path := e.Path
-	switch message.(type) {
-	case *tidingsv1.PublishStreamRequest, *tidingsv1.ImportRequest:
-		path = strings.TrimPrefix(path, "publish.")
-	}
-	switch {
-	case e.TooDeep:
-		if payload := payloadPath.FindString(path); payload != "" {
-			return service.TooDeep(payload)
-		}
-	case e.UnknownType != "":
-		return service.UnknownType(c.types(), path, e.UnknownType)
-	case path == "" && e.Line > 0:
-		return service.Malformed("", fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Text))
-	}
-	return service.Malformed(path, e.Text)
-}
-
-// resolver finds the types of payloads: those of the set, and protobuf's own.
-type resolver struct{ *schema.Set }
-
-func (r resolver) FindMessageByName(name protoreflect.FullName) (protoreflect.MessageType, error) {
-	t, err := r.Set.FindMessageByName(name)
-	if errors.Is(err, protoregistry.NotFound) {
-		return protoregistry.GlobalTypes.FindMessageByName(name)
-	}
-	return t, err
-}
-
-func (r resolver) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	return r.FindMessageByName(protoreflect.FullName(eventwire.TypeName(url)))
-}

@@ -116,11 +116,11 @@ func NewHTTPServer(cfg Config) *http.Server {
 func NewHTTPHandler(cfg Config) http.Handler {
 	g := &gate{cfg.Log, cfg.AuditLog, cfg.Tracer, cfg.Service.Release}
 	shared := codec{g, cfg.MaxRequestBytes, cfg.Service.Types}
-	inJSON := &jsonCodec{shared, "json"}
+	inJSON := &jsonCodec{codec: shared, name: "json"}
 	options := connect.WithHandlerOptions(
 		connect.WithCodec(&binaryCodec{shared}),
 		connect.WithCodec(inJSON),
-		connect.WithCodec(&jsonCodec{shared, "json; charset=utf-8"}),
+		connect.WithCodec(&jsonCodec{codec: shared, name: "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(hardLimit(cfg.MaxRequestBytes)),
 		withCompression(hardLimit(cfg.MaxRequestBytes)),
 		connect.WithInterceptors(connectGate{g, inJSON}),

@@ -28,17 +28,18 @@ type comparison struct {
 	schemas, payloads, valid, trusted int
 }
 
-// What the check in one pass takes, the one that parses takes too, with the same
-// partition key, whatever the schema, its rules and the payload.
-func TestOnePassAgreesWithParsing(t *testing.T) {
-	seed := rand.Uint64() //nolint:gosec // It is printed, to be repeated.
+// fuzzing returns the seed of a run, and whether there are to be more schemas than so
+// many.
+func fuzzing(t *testing.T) (seed uint64, more func(schemas int) bool) {
+	t.Helper()
+	seed = rand.Uint64() //nolint:gosec // It is printed, to be repeated.
 	if text := os.Getenv(fuzzSeedVariable); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
-	more := func(schemas int) bool { return schemas < 40 }
+	more = func(schemas int) bool { return schemas < 40 }
 	if text := os.Getenv(fuzzVariable); text != "" {
 		length, err := time.ParseDuration(text)
 		if err != nil {
@@ -47,6 +48,13 @@ func TestOnePassAgreesWithParsing(t *testing.T) {
 		begun := time.Now()
 		more = func(int) bool { return time.Since(begun) < length }
 	}
+	return seed, more
+}
+
+// What the check in one pass takes, the one that parses takes too, with the same
+// partition key, whatever the schema, its rules and the payload.
+func TestOnePassAgreesWithParsing(t *testing.T) {
+	seed, more := fuzzing(t)
 	var c comparison
 	for c.schemas = 0; more(c.schemas) && !t.Failed(); c.schemas++ {
 		i := &inventor{Rand: rand.New(rand.NewPCG(seed, uint64(c.schemas)))} //nolint:gosec // It is to be repeated.

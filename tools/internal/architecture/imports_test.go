@@ -19,7 +19,7 @@ import (
 var arrows = map[string][]string{
 	"cmd/tidings":         {"internal/admin", "internal/cli", "internal/daemon"},
 	"internal/daemon":     {"internal/auth", "internal/compat", "internal/engine", "internal/engine/jetstream", "internal/engine/local", "internal/filter", "internal/governance", "internal/guard", "internal/otlp", "internal/quota", "internal/rpc", "internal/schema", "internal/secure", "internal/service", "internal/telemetry", "internal/tracing"},
-	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/quota", "internal/schema", "internal/service", "internal/telemetry", "internal/tracing"},
+	"internal/rpc":        {"internal/auth", "internal/eventjson", "internal/eventwire", "internal/guard", "internal/jsonwire", "internal/quota", "internal/schema", "internal/service", "internal/telemetry", "internal/tracing"},
 	"internal/service":    {"internal/auth", "internal/delivery", "internal/engine", "internal/eventlog", "internal/eventwire", "internal/filter", "internal/gen", "internal/governance", "internal/guard", "internal/lease", "internal/quota", "internal/schema", "internal/telemetry", "internal/tracing"},
 	"internal/governance": {"internal/compat", "internal/engine", "internal/gen", "internal/guard", "internal/schema"},
 	"internal/compat":     {"internal/schema"},
@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/guard":     {},
 	"internal/eventwire": {},
 	"internal/eventjson": {"internal/eventwire", "internal/guard"},
+	"internal/jsonwire":  {},
 	"internal/tracing":   {},
 	"internal/otlp":      {},
 	// For tests alone.

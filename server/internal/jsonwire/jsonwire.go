@@ -1,0 +1,134 @@
+// Package jsonwire turns messages of the contract from JSON into their encoding,
+// and back, in one pass by their descriptors, without decoding them. It does so
+// where it is sure of what protojson makes of a message, and then gives the same,
+// byte for byte: of JSON, protojson's message in protobuf's deterministic encoding;
+// of an encoding, protojson's text without white space. What it isn't sure of, and
+// so everything that is wrong, it leaves to protojson.
+package jsonwire
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+const (
+	// maxDepth is how deep messages nest at most, the request, the payload and the
+	// entries of maps included.
+	maxDepth = 50
+	// maxSize is the largest message, so that a place in it takes 31 bits.
+	maxSize = 1 << 30
+	// keptRoom is how many parts, and how many bytes, are kept to be used again.
+	keptRoom = 64 << 10
+)
+
+// Types are what is known of messages: those of the contract, and those that
+// payloads may be. It grows by what it is asked for, up to all that there are. It
+// is safe for concurrent use.
+type Types struct {
+	find func(protoreflect.FullName) protoreflect.MessageDescriptor
+
+	mu       sync.RWMutex
+	messages map[protoreflect.MessageDescriptor]*message
+	payloads map[string]*message // By the name of the type.
+}
+
+// NewTypes returns the types that a function finds by their full names. It returns
+// nil where there is none.
+func NewTypes(find func(protoreflect.FullName) protoreflect.MessageDescriptor) *Types {
+	return &Types{
+		find:     find,
+		messages: make(map[protoreflect.MessageDescriptor]*message),
+		payloads: make(map[string]*message),
+	}
+}
+
+// of returns what is known of a message.
+func (t *Types) of(descriptor protoreflect.MessageDescriptor) *message {
+	t.mu.RLock()
+	m := t.messages[descriptor]
+	t.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.compile(descriptor)
+}
+
+// payload returns the message with the name that is what follows the last slash of
+// a type URL, or nil.
+func (t *Types) payload(name []byte) *message {
+	t.mu.RLock()
+	m := t.payloads[string(name)]
+	t.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	descriptor := t.find(protoreflect.FullName(name))
+	if descriptor == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m = t.compile(descriptor)
+	t.payloads[string(name)] = m
+	return m
+}
+
+// run is the work on a message. Its memory is used again.
+type run struct {
+	types *Types
+	in    []byte
+	pos   int // In JSON.
+	out   []byte
+
+	inPayload bool   // An Any there is left to protojson.
+	parts     []part // Of the messages and the maps that are open.
+	copied    []byte // What is put in order.
+}
+
+var runs = sync.Pool{New: func() any { return new(run) }}
+
+// do lets a function append to dst what it makes of a message. Where it isn't
+// sure, nothing is appended.
+func (t *Types) do(dst, in []byte, transcode func(*run) bool) ([]byte, bool) {
+	if len(in) > maxSize {
+		return dst, false
+	}
+	r := runs.Get().(*run) //nolint:forcetypeassert // The pool holds nothing else.
+	*r = run{types: t, in: in, out: dst, parts: r.parts[:0], copied: r.copied}
+	if !transcode(r) {
+		return dst, false // What is left open in its memory isn't used again.
+	}
+	dst = r.out
+	r.types, r.in, r.out = nil, nil, nil
+	if cap(r.parts) > keptRoom {
+		r.parts = nil
+	}
+	if cap(r.copied) > keptRoom {
+		r.copied = nil
+	}
+	runs.Put(r)
+	return dst, true
+}
+
+// AppendWire appends the encoding of a message in JSON to dst, deterministically,
+// and reports whether it could.
+func (t *Types) AppendWire(dst, text []byte, of protoreflect.MessageDescriptor) ([]byte, bool) {
+	m := t.of(of)
+	return t.do(dst, text, func(r *run) bool {
+		if !r.fromJSON(m, maxDepth) {
+			return false
+		}
+		r.space()
+		return r.pos == len(text)
+	})
+}
+
+// AppendJSON appends an encoded message to dst in JSON without white space, and
+// reports whether it could.
+func (t *Types) AppendJSON(dst, encoded []byte, of protoreflect.MessageDescriptor) ([]byte, bool) {
+	m := t.of(of)
+	return t.do(dst, encoded, func(r *run) bool { return r.toJSON(m, encoded, maxDepth) })
+}
