@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -27,7 +28,7 @@ func (r *rawNATS) load(ctx context.Context) (*loader, error) {
 	futures := make([]jetstream.PubAckFuture, len(r.data.encoded))
 	return &loader{
 		publish: func(number int) (err error) {
-			futures[number], err = r.js.PublishAsync(stream, r.data.encoded[number])
+			futures[number], err = r.js.PublishAsync(stream, r.data.encoded[number], jetstream.WithStallWait(time.Minute))
 			return err
 		},
 		receipt: func(number int) error {

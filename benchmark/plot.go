@@ -67,7 +67,7 @@ func (p plot) alt() string {
 
 // Pixels of a plot.
 const (
-	plotWidth, plotLeft, plotRight = 960, 400, 150
+	plotWidth, plotLeft, plotRight = 960, 390, 220
 	plotTop, plotRowHeight         = 48, 22
 )
 
