@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -24,10 +23,11 @@ const (
 type lease struct {
 	delivery   *Delivery
 	settlement *tidingsv1.Settlement // What was decided. nil: nothing yet.
+	ack        tidingsv1.Settlement  // What most decide.
 	since      time.Time             // When it was given, or more time for it was last asked for.
 	expires    time.Time             // When the lease ends, as far as is known.
 	begun      time.Time             // When its handler was called. Zero: not yet.
-	cancel     context.CancelCauseFunc
+	context    handlerContext
 	trace      HandleTrace // Once its handler was called.
 	gone       bool        // The server has it as settled or lost: nothing more is sent for it.
 }
@@ -68,6 +68,7 @@ type leases struct {
 	// orphans count the handlers that run although their lease is gone. An ordered
 	// subscription delivers the next event of their key, which waits for them.
 	orphans map[order]int
+	memory  []lease // For those that come next.
 }
 
 func newLeases() leases {
@@ -82,7 +83,12 @@ func (l *leases) add(delivery *Delivery, deadline time.Duration, now time.Time) 
 	if d := delivery.GetLeaseDuration().AsDuration(); d > 0 {
 		deadline = d
 	}
-	added := &lease{delivery: delivery, since: now, expires: now.Add(deadline)}
+	if len(l.memory) == 0 {
+		l.memory = make([]lease, runEvents)
+	}
+	added := &l.memory[0]
+	l.memory = l.memory[1:]
+	added.delivery, added.since, added.expires = delivery, now, now.Add(deadline)
 	l.held[added.token()] = added
 	return added
 }
@@ -94,10 +100,15 @@ func (l *leases) take(now time.Time) *lease {
 		l.waiting = l.waiting[1:]
 	}
 	for i, one := range l.waiting {
-		if !one.gone && one.expires.After(now) && l.orphans[one.order()] == 0 {
-			l.waiting = slices.Delete(l.waiting, i, i+1)
-			return one
+		if one.gone || !one.expires.After(now) || len(l.orphans) > 0 && l.orphans[one.order()] > 0 {
+			continue
 		}
+		if i == 0 {
+			l.waiting[0], l.waiting = nil, l.waiting[1:]
+		} else {
+			l.waiting = slices.Delete(l.waiting, i, i+1)
+		}
+		return one
 	}
 	return nil
 }
@@ -109,10 +120,16 @@ func (l *leases) decide(one *lease, settlement *tidingsv1.Settlement) {
 	l.decided = append(l.decided, one)
 }
 
-// finish takes the settlement that the handler of a delivery decided on.
-func (l *leases) finish(one *lease, settlement *tidingsv1.Settlement) {
-	if !one.gone {
-		l.decide(one, settlement)
+// finish takes what the handler of a delivery decided on.
+func (l *leases) finish(one *lease, err error) {
+	switch {
+	case one.gone:
+	case err == nil:
+		one.ack.Action = acknowledged
+		l.decide(one, &one.ack)
+		return
+	default:
+		l.decide(one, settlementOf(err))
 		return
 	}
 	l.orphans[one.order()]--
@@ -137,7 +154,7 @@ func (l *leases) forget(one *lease) {
 	delete(l.held, one.token())
 	if one.settlement == nil && !one.begun.IsZero() {
 		l.orphans[one.order()]++
-		one.cancel(ErrLeaseLost)
+		one.context.end(ErrLeaseLost)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -29,22 +30,27 @@ const (
 // errSilent ends a call on which nothing came, not even heartbeats.
 var errSilent = errors.New("the server is silent")
 
-// consumerRun is one call of Consumer.Run. One goroutine, that of run, holds its
-// state; calls and handlers report to it.
+// consumerRun is one call of Consumer.Run. Its goroutine is that of run, to which calls
+// report; handlers that have returned take what is next themselves. The mutex guards all
+// that changes.
 type consumerRun struct {
 	calls        calls
 	subscription string
 	options      ConsumerOptions
 	handle       func(ctx context.Context, delivery *Delivery) error
 
+	until    context.Context //nolint:containedctx // Of Run.
 	life     context.Context //nolint:containedctx // Of the calls, which outlive that of Run: see run.
 	handlers context.Context //nolint:containedctx // Of the handlers.
 	abort    context.CancelFunc
+	wake     chan struct{} // Tells run that a handler has changed something.
+
+	mu       sync.Mutex
 	leases   leases
 	call     *consumeCall // nil: there is none now.
 	running  int          // Handlers.
-	finished chan outcome
-	settling bool // A call of Settle is under way.
+	sending  bool         // Run sends when it can, without being woken.
+	settling bool         // A call of Settle is under way.
 	settled  chan settleAnswer
 	deadline time.Duration // That the server gives, and that is asked for again.
 
@@ -59,12 +65,6 @@ type consumerRun struct {
 	cause     error // Why it stopped; nil: because it was to.
 }
 
-// outcome is what became of a delivery whose handler has returned.
-type outcome struct {
-	lease *lease
-	err   error
-}
-
 // settleAnswer is what became of a call of Settle.
 type settleAnswer struct {
 	demands []demand
@@ -76,8 +76,7 @@ func newConsumerRun(calls calls, subscription string, options ConsumerOptions, h
 	return &consumerRun{
 		calls: calls, subscription: subscription, options: options, handle: handle,
 		leases: newLeases(), deadline: defaultAckDeadline, reconnectDelay: firstDelay, repeatDelay: firstDelay,
-		// There is room for all, so that a handler that nobody waits for can end.
-		finished: make(chan outcome, options.Concurrency), settled: make(chan settleAnswer, 1),
+		wake: make(chan struct{}, 1), settled: make(chan settleAnswer, 1),
 	}
 }
 
@@ -91,6 +90,9 @@ func (r *consumerRun) run(ctx context.Context) error {
 	defer cancel()
 	r.handlers, r.abort = context.WithCancel(context.WithoutCancel(ctx))
 	defer r.abort()
+	r.until = ctx
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if ctx.Err() == nil {
 		r.connect()
 	}
@@ -107,39 +109,11 @@ func (r *consumerRun) run(ctx context.Context) error {
 		if r.done() {
 			break
 		}
-		select {
-		case <-ended:
-		case f := <-r.call.incoming():
-			r.receive(f)
-		case <-r.call.silent():
-			r.call.cancel(errSilent)
-		case <-r.call.room(r.leases.pending()):
-			r.call.settle(r.leases.next(r.deadline, time.Now()))
-		case o := <-r.finished:
-			r.finish(o)
-		case a := <-r.settled:
-			r.answer(a)
-		case <-r.reconnecting:
-			r.reconnecting = nil
-			r.connect()
-		case <-r.extending:
-			r.extend()
-		case <-r.repeating:
-			r.repeating = nil
-			r.leases.again()
-		case <-r.idling:
-			r.stop(nil)
-		case <-r.draining:
-			r.draining = nil
-			r.abort()
-			r.givingUp = time.After(settleWithin)
-		case <-r.givingUp:
-			r.giveUp()
-		}
+		r.await(ended)
 	}
 	cancel()
 	if r.settling {
-		<-r.settled
+		<-r.settled // The call has just been cancelled.
 	}
 	if left := len(r.leases.held); left > 0 {
 		return &UnsettledError{left, r.cause}
@@ -147,46 +121,65 @@ func (r *consumerRun) run(ctx context.Context) error {
 	return r.cause
 }
 
+// await waits, without the mutex, until something has happened, and takes it.
+func (r *consumerRun) await(ended <-chan struct{}) {
+	frames, silent, room := r.call.incoming(), r.call.silent(), r.call.room(r.leases.pending())
+	reconnecting, extending, repeating := r.reconnecting, r.extending, r.repeating
+	idling, draining, givingUp := r.idling, r.draining, r.givingUp
+	r.sending = room != nil
+	r.mu.Unlock()
+	happened := func() {}
+	select {
+	case <-ended:
+	case <-r.wake:
+	case f := <-frames:
+		happened = func() { r.receive(f) }
+	case <-silent:
+		happened = func() { r.call.cancel(errSilent) }
+	case <-room:
+		happened = func() { r.call.settle(r.leases.next(r.deadline, time.Now())) }
+	case a := <-r.settled:
+		happened = func() { r.answer(a) }
+	case <-reconnecting:
+		happened = func() {
+			r.reconnecting = nil
+			r.connect()
+		}
+	case <-extending:
+		happened = r.extend
+	case <-repeating:
+		happened = func() {
+			r.repeating = nil
+			r.leases.again()
+		}
+	case <-idling:
+		happened = func() { r.stop(nil) }
+	case <-draining:
+		happened = func() {
+			r.draining = nil
+			r.abort()
+			r.givingUp = time.After(settleWithin)
+		}
+	case <-givingUp:
+		happened = r.giveUp
+	}
+	r.mu.Lock()
+	r.sending = false
+	happened()
+}
+
 // done reports whether nothing is left to do.
 func (r *consumerRun) done() bool {
 	return r.stopped && r.call == nil && (r.running == 0 || r.abandoned) && (r.hopeless || len(r.leases.held) == 0)
 }
 
-// begin calls the handlers of what waits.
-func (r *consumerRun) begin() {
-	for !r.stopped && r.running < r.options.Concurrency {
-		now := time.Now()
-		one := r.leases.take(now)
-		if one == nil {
-			return
-		}
-		r.running++
-		one.begun = now
-		ctx, cancel := context.WithCancelCause(r.handlers)
-		one.cancel, one.trace = cancel, noTrace{}
-		if r.options.Tracer != nil {
-			ctx, one.trace = r.options.Tracer.Handle(ctx, r.subscription, one.delivery)
-		}
-		go func() {
-			ctx, stop := context.WithTimeout(ctx, r.options.HandlerTimeout)
-			defer stop()
-			guarded(func() error { return r.handle(ctx, one.delivery) }, func(err error) {
-				one.trace.Handled(err)
-				r.finished <- outcome{one, err}
-			})
-		}()
-	}
-}
-
 // finish takes what became of a delivery.
-func (r *consumerRun) finish(o outcome) {
-	r.running--
-	o.lease.cancel(nil)
-	if panicked, ok := errors.AsType[*panicError](o.err); ok {
+func (r *consumerRun) finish(one *lease, err error) {
+	if panicked, ok := errors.AsType[*panicError](err); ok {
 		r.options.Logger.Error("a handler panicked", "subscription", r.subscription,
-			"sequence", o.lease.delivery.GetRecorded().GetSequence(), "panic", panicked.value, "stack", string(panicked.stack))
+			"sequence", one.delivery.GetRecorded().GetSequence(), "panic", panicked.value, "stack", string(panicked.stack))
 	}
-	r.leases.finish(o.lease, settlementOf(o.err))
+	r.leases.finish(one, err)
 	if r.stopped && r.running == 0 {
 		r.draining = nil
 		r.givingUp = time.After(settleWithin)

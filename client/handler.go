@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -92,16 +91,3 @@ type panicError struct {
 }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// guarded calls a handler. ended is told its error, also where it panics or ends its
-// goroutine.
-func guarded(handle func() error, ended func(error)) {
-	err := errors.New("the handler ended its goroutine")
-	defer func() {
-		if r := recover(); r != nil {
-			err = &panicError{r, debug.Stack()}
-		}
-		ended(err)
-	}()
-	err = handle()
-}

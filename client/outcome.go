@@ -68,11 +68,14 @@ func nackDelay(delay time.Duration) *durationpb.Duration {
 // handlers, and for what wraps them. Of nil it is NACK_KIND_UNSPECIFIED.
 func NackKind(err error) tidingsv1.NackKind { return settlementOf(err).GetNack().GetKind() }
 
+// acknowledged is shared by all settlements with which events are acknowledged.
+var acknowledged = &tidingsv1.Settlement_Ack{Ack: &tidingsv1.Ack{}}
+
 // settlementOf returns the settlement that a handler's error stands for, without the
 // token.
 func settlementOf(err error) *tidingsv1.Settlement {
 	if err == nil {
-		return &tidingsv1.Settlement{Action: &tidingsv1.Settlement_Ack{Ack: &tidingsv1.Ack{}}}
+		return &tidingsv1.Settlement{Action: acknowledged}
 	}
 	nack := &tidingsv1.Nack{Kind: tidingsv1.NackKind_NACK_KIND_RETRY, Reason: reasonOf(err)}
 	if said, ok := errors.AsType[*nackError](err); ok {

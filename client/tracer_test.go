@@ -111,10 +111,9 @@ func TestConsumeTraces(t *testing.T) {
 		})
 		call := r.nth(0)
 		call.opens()
-		call.delivers(1, 2)
-		call.settlements()
+		call.delivers(1)
 		call.answers(applied)
-		call.settlements()
+		call.delivers(2)
 		call.answers(lost)
 		r.expect("result", r.finish(), nil)
 		want := []string{
