@@ -65,7 +65,8 @@ type Event struct {
 	// without being part of it. At most 64. A name is 1 to 20 lower-case letters
 	// and digits and not a name that CloudEvents itself or this message takes; those
 	// that begin with `tidings` are reserved. A value is the attribute's canonical
-	// string form, at most 4,096 characters.
+	// string form, at most 4,096 characters. An event that is sent again may have
+	// another `traceparent` and `tracestate`: it is recognised without them.
 	Attributes map[string]string `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The content. Its type URL ends in the full name of an event type that the
 	// server knows (SchemaService.ListEventTypes). It is stored and

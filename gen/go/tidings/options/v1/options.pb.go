@@ -28,7 +28,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Dedupe is what makes a repeated publish safe.
+// Dedupe is what makes a repeated publish safe. What is recognised has to have the
+// same content, or it is EVENT_ID_CONFLICT or REQUEST_ID_CONFLICT; the attributes
+// `traceparent` and `tracestate` may differ, as they do where an event is sent again
+// in another trace. Those of the event that is stored stay.
 type Dedupe int32
 
 const (
