@@ -101,7 +101,7 @@ class Batch:
     def _require_same(self, sent: Accepted, stored: Stored) -> None:
         """Raises a Fault unless what is stored says what was sent."""
         if sent.event != stored.event and (
-            without_content(sent.event) != without_content(stored.event)
+            envelope(sent.event) != envelope(stored.event)
             or sent.payload != stored.payload
         ):
             raise self._conflict(stored)
@@ -152,9 +152,11 @@ def check_subjects(preconditions: Sequence[Precondition]) -> None:
             raise about_field(ERROR_REASON_REQUEST_INVALID, f"preconditions[{i}]", description)
 
 
-def without_content(event: Event) -> Event:
-    """The event with the type of its content only."""
-    envelope = Event()
-    envelope.CopyFrom(event)
-    envelope.data.value = b""
-    return envelope
+def envelope(event: Event) -> Event:
+    """What counts of the event besides its content: the trace that it was sent in doesn't."""
+    rest = Event()
+    rest.CopyFrom(event)
+    rest.data.value = b""
+    for name in ("traceparent", "tracestate"):
+        rest.attributes.pop(name, None)
+    return rest

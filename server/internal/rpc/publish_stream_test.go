@@ -74,42 +74,6 @@ func TestPublishStream(t *testing.T) {
 			}
 		}
 	}, fullDuplex))
-	t.Run("a bad batch fails alone", each(func(t *testing.T, c client) {
-		topic, nowhere := newTopic(t, c), newName()
-		good := func(id string) *tidingsv1.PublishStreamRequest {
-			return &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, id, 1)}}
-		}
-		responses := exchange(t, c,
-			good("a"),
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "x", placed("o")), invalid(t, "y")}}},
-			&tidingsv1.PublishStreamRequest{},
-			good("b"),
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: nowhere, Events: orders(t, "c", 1)}},
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: []*tidingsv1.Event{event(t, "a-0", placed("another"))}}},
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, "d", 1), Preconditions: []*tidingsv1.Precondition{exists(false)}}},
-			&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, SkipInvalid: true, Events: []*tidingsv1.Event{invalid(t, "y"), event(t, "z", placed("o"))}}},
-			good("b"),
-			good("e"),
-		)
-		for i, want := range map[int]refusal{
-			1: because(codes.InvalidArgument, "EVENT_INVALID").at("events[1].data.email"),
-			2: because(codes.InvalidArgument, "REQUEST_INVALID").at("publish"),
-			4: because(codes.NotFound, "TOPIC_NOT_FOUND", "topic", nowhere),
-			5: because(codes.AlreadyExists, "EVENT_ID_CONFLICT", "topic", topic, "sequence", "1", "id", "a-0", "source", "/test"),
-			6: mismatch(0, "none", "2"),
-		} {
-			wantError(t, responses[i].GetError(), want)
-		}
-		for i, want := range map[int]int64{0: 1, 3: 2, 7: 3, 8: 2, 9: 4} {
-			receipts := responses[i].GetPublished().GetReceipts()
-			if len(receipts) != 1 || receipts[0].GetSequence() != want || receipts[0].GetDuplicate() != (i == 8) {
-				t.Errorf("batch %d: %v, want the sequence %d", i, responses[i], want)
-			}
-		}
-		if refused := responses[7].GetPublished().GetRefusedEvents(); len(refused) != 1 || refused[0].GetIndex() != 0 {
-			t.Errorf("refused %v", refused)
-		}
-	}, fullDuplex))
 	t.Run("many topics", some(func(t *testing.T, c client) {
 		first, second, third := newTopic(t, c), newTopic(t, c, byEvent), newTopic(t, c)
 		var batches []*tidingsv1.PublishStreamRequest
@@ -144,25 +108,6 @@ func TestPublishStream(t *testing.T) {
 			t.Errorf("stored at %d", all)
 		}
 	}, fullDuplex))
-	t.Run("an answer without another request", each(func(t *testing.T, c client) {
-		topic := newTopic(t, c)
-		stream := openPublishStream(t, testContext(t), c)
-		for i := range 3 {
-			if err := stream.Send(&tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic, Events: orders(t, fmt.Sprint(i), 1)}}); err != nil {
-				t.Fatal(err)
-			}
-			if response, err := stream.Recv(); err != nil || response.GetPublished() == nil {
-				t.Fatal(response, err)
-			}
-		}
-		if err := stream.CloseSend(); err != nil {
-			t.Fatal(err)
-		}
-		if response, err := stream.Recv(); !errors.Is(err, io.EOF) {
-			t.Fatal(response, err)
-		}
-	}, fullDuplex))
-	t.Run("nothing sent", each(func(t *testing.T, c client) { exchange(t, c) }, fullDuplex))
 	t.Run("too large", each(func(t *testing.T, c client) {
 		topic := newTopic(t, c)
 		large := &tidingsv1.PublishStreamRequest{Publish: &tidingsv1.PublishRequest{Topic: topic}}

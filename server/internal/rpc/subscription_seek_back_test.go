@@ -5,7 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -66,25 +65,5 @@ func TestSeekBack(t *testing.T) {
 		redrive(t, c, s, nil, 1) // It was settled once.
 		wantBack(t, c, topic, s, events[2:])
 		wantLetters(t, c, s, nil, events[0])
-	}))
-	t.Run("where it began", some(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c)
-		wantBack(t, c, topic, s, nil)
-		wantBack(t, c, topic, s, publishN(t, c, topic, 2))
-	}))
-	t.Run("to what retention removed", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
-		s := newSubscription(t, c, topic)
-		deleteAtEnd(t, c, topic, s)
-		publishN(t, c, topic, 2)
-		for i := range 4 {
-			publish(t, c, topic, bulky(t, fmt.Sprint(i), 30<<10))
-		}
-		untilTopic(t, c, topic, func(s *tidingsv1.TopicStatistics) bool { return s.GetStoredBytes() <= 64<<10 })
-		var left []*tidingsv1.Event
-		for _, e := range openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().events {
-			left = append(left, e.GetEvent())
-		}
-		wantBack(t, c, topic, s, left)
 	}))
 }

@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	optionsv1 "example.com/tidings/gen/go/tidings/options/v1"
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
@@ -34,69 +32,8 @@ func pullRest(t *testing.T, c client, subscription string) []int64 {
 	}
 }
 
-// TestSubscriptionPositions looks at where subscriptions begin and where they
-// are moved to.
+// TestSubscriptionPositions looks at positions that are yet to come, and comes there.
 func TestSubscriptionPositions(t *testing.T) {
-	for name, test := range map[string]struct {
-		at    func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition
-		first int // Of the nine events that threeRecords makes.
-	}{
-		"earliest":        {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromEarliest }, 0},
-		"latest":          {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromLatest }, 8},
-		"new":             {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromNew }, 9},
-		"sequence 1":      {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromSequence(1) }, 0},
-		"inside a record": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromSequence(5) }, 4},
-		"after an event":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[3].GetCursor()) }, 4},
-		"after a record":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[4].GetCursor()) }, 5},
-		"after the last":  {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromCursor(e[8].GetCursor()) }, 9},
-		"at a time": {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
-			return fromTime(e[3].GetPublishTime().AsTime())
-		}, 3},
-		"just after a time": {func(e []*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
-			return fromTime(e[3].GetPublishTime().AsTime().Add(1))
-		}, 5},
-		"long ago": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition { return fromTime(time.Unix(0, 0)) }, 0},
-		"in 1600": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
-			return fromTime(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC))
-		}, 0},
-		"in year 1": {func([]*tidingsv1.RecordedEvent) *tidingsv1.StartPosition {
-			return fromTime(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
-		}, 0},
-	} {
-		t.Run(name, some(func(t *testing.T, c client) {
-			topic, events := threeRecords(t, c)
-			position := test.at(events)
-			want := places(events[test.first:])
-			begun := newName()
-			deleteAtEnd(t, c, topic, begun)
-			if _, err := c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
-				Subscription: &tidingsv1.Subscription{Name: begun, Topic: topic}, Start: position,
-			}); err != nil {
-				t.Fatal(err)
-			}
-			if got := pullRest(t, c, begun); !slices.Equal(got, want) {
-				t.Errorf("it begins with %d, want %d", got, want)
-			}
-			moved := newSubscription(t, c, topic)
-			deleteAtEnd(t, c, topic, moved)
-			for range 2 { // From the beginning, and from the end.
-				cursor := seek(t, c, moved, position)
-				if got := pullRest(t, c, moved); !slices.Equal(got, want) {
-					t.Errorf("after the seek come %d, want %d", got, want)
-				}
-				read := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Start: fromCursor(cursor), Stop: stopCaughtUp}).untilEnd()
-				if !slices.Equal(read.sequences(), want) {
-					t.Errorf("from the cursor come %d, want %d", read.sequences(), want)
-				}
-			}
-			next := publish(t, c, topic, event(t, "next", placed("o")))[0].GetSequence()
-			for _, s := range []string{begun, moved} {
-				if got := pull(t, c, s, 1)[0].GetRecorded().GetSequence(); got != next {
-					t.Errorf("then comes %d, want %d", got, next)
-				}
-			}
-		}))
-	}
 	t.Run("at a time to come", some(func(t *testing.T, c client) {
 		topic, moved := newSubscribed(t, c)
 		publishN(t, c, topic, 2)
@@ -179,77 +116,7 @@ func TestSeek(t *testing.T) {
 			wantDead(t, c, s, 0, 0)
 		}, d.need...))
 	}
-	t.Run("forgets what waits", each(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c)
-		publishN(t, c, topic, 3)
-		got := pull(t, c, s, 3)
-		wantSettled(t, c, s, applied, nack(got[0].GetDeliveryToken(), retryAtOnce), nack(got[1].GetDeliveryToken(), retryLate))
-		seek(t, c, s, fromNew)
-		wantDead(t, c, s, 0, 0)
-		wantNothing(t, c, s)
-		events := publishN(t, c, topic, 1)
-		wantIDs(t, pull(t, c, s, 1), events...)
-	}))
 	t.Run("while a stream consumes", some(seekWhileConsuming, fullDuplex))
-	invalid := because(codes.InvalidArgument, "REQUEST_INVALID")
-	t.Run("refused", each(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c)
-		other, _ := newSubscribed(t, c)
-		events := publishN(t, c, topic, 1)
-		publishN(t, c, other, 1)
-		foreign := openRead(t, c, &tidingsv1.ReadRequest{Topic: other, Stop: stopCaughtUp}).untilEnd().events[0].GetCursor()
-		for _, test := range []struct {
-			name     string
-			position *tidingsv1.StartPosition
-			want     refusal
-		}{
-			{s, nil, invalid.at("position")},
-			{s, &tidingsv1.StartPosition{}, invalid.at("position.position")},
-			{s, startAt(0), invalid.at("position.boundary")},
-			{s, fromSequence(0), invalid.at("position.sequence")},
-			{s, fromCursor(""), invalid.at("position.cursor")},
-			{s, fromCursor("garbage"), because(codes.InvalidArgument, "CURSOR_INVALID", "topic", topic).at("position.cursor")},
-			{s, fromCursor(foreign), because(codes.InvalidArgument, "CURSOR_INVALID", "topic", topic).at("position.cursor")},
-			{"A", fromNew, invalid.at("name")},
-			{s + "x", fromNew, because(codes.NotFound, "SUBSCRIPTION_NOT_FOUND", "subscription", s+"x")},
-		} {
-			_, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: test.name, Position: test.position})
-			wantRefusal(t, err, test.want)
-			if test.name != s || test.position == nil {
-				continue
-			}
-			_, err = c.CreateSubscription(testContext(t), &tidingsv1.CreateSubscriptionRequest{
-				Subscription: &tidingsv1.Subscription{Name: newName(), Topic: topic}, Start: test.position,
-			})
-			for i, field := range test.want.Fields {
-				test.want.Fields[i] = "start" + field[len("position"):]
-			}
-			wantRefusal(t, err, test.want)
-		}
-		wantIDs(t, pull(t, c, s, 1), events...) // Nothing was moved.
-	}))
-	t.Run("expired cursor", some(func(t *testing.T, c client) {
-		topic := newTopic(t, c, func(topic *tidingsv1.Topic) { topic.Settings.Retention = &optionsv1.Retention{MaxBytes: 64 << 10} })
-		s := newSubscription(t, c, topic)
-		deleteAtEnd(t, c, topic, s)
-		publishN(t, c, topic, 2)
-		old := pull(t, c, s, 2)[0].GetRecorded().GetCursor()
-		for i := range 4 {
-			publish(t, c, topic, bulky(t, fmt.Sprint(i), 30<<10))
-		}
-		untilTopic(t, c, topic, func(s *tidingsv1.TopicStatistics) bool { return s.GetStoredBytes() <= 64<<10 })
-		_, err := c.SeekSubscription(testContext(t), &tidingsv1.SeekSubscriptionRequest{Name: s, Position: fromCursor(old)})
-		wantRefusal(t, err, because(codes.OutOfRange, "CURSOR_EXPIRED", "topic", topic, "earliest_cursor", anything, "earliest_sequence", anything))
-		_, details, _ := partsOf(t, err)
-		seek(t, c, s, fromCursor(metadataOf(t, details)["earliest_cursor"]))
-		want := openRead(t, c, &tidingsv1.ReadRequest{Topic: topic, Stop: stopCaughtUp}).untilEnd().sequences()
-		if got := pullRest(t, c, s); !slices.Equal(got, want) {
-			t.Errorf("from the earliest cursor come %d, want %d", got, want)
-		}
-		if gap := show(t, c, s).GetStatistics().GetLatestGap(); gap != nil {
-			t.Errorf("a gap: %v", gap)
-		}
-	}))
 }
 
 // seekWhileConsuming seeks to the end, again and again, while a stream consumes

@@ -101,7 +101,7 @@ export class Batch {
   /** Throws unless what is stored says what was sent. */
   #requireSame(sent: Accepted, stored: Stored): void {
     const same =
-      equals(EventSchema, withoutContent(sent.event), withoutContent(stored.event)) &&
+      equals(EventSchema, envelope(sent.event), envelope(stored.event)) &&
       equals(sent.type.schema, sent.payload, stored.payload);
     if (!same) {
       throw this.#conflict(stored);
@@ -166,8 +166,9 @@ export function checkSubjects(preconditions: Precondition[]): void {
   });
 }
 
-/** The event with the type of its content only. */
-function withoutContent(event: Event): Event {
+/** What counts of an event besides its content: the trace that it was sent in doesn't. */
+function envelope(event: Event): Event {
+  const { traceparent, tracestate, ...attributes } = event.attributes;
   const { data } = event;
-  return { ...event, data: data && { ...data, value: new Uint8Array() } };
+  return { ...event, attributes, data: data && { ...data, value: new Uint8Array() } };
 }

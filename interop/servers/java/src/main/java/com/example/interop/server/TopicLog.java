@@ -27,8 +27,13 @@ final class TopicLog {
       return envelope().equals(other.envelope()) && payload.equals(other.payload);
     }
 
+    /** What counts of the event besides its content: the trace that it was sent in doesn't. */
     private Event envelope() {
-      return event.toBuilder().clearData().build();
+      return event.toBuilder()
+          .clearData()
+          .removeAttributes("traceparent")
+          .removeAttributes("tracestate")
+          .build();
     }
 
     EventId id() {
