@@ -90,10 +90,11 @@ func newEchoClient(addr string, data *dataset) (*echoClient, error) {
 
 func (e *echoClient) close() error { return e.conn.Close() }
 
-func dialRaw(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(addr,
+func dialRaw(addr string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
+	}, options...)...)
 }
 
 // bidirectional describes a stream to a client without generated code.

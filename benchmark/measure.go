@@ -29,7 +29,7 @@ type servers struct {
 }
 
 // mainSuite measures Tidings beside its yardsticks.
-var mainSuite = suite{"main", "", func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
+var mainSuite = suite{"main", "", 1, func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
 	s := new(servers)
 	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
 	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
@@ -73,7 +73,7 @@ func startTidings(ctx context.Context, cfg config, s *servers, data *dataset, na
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, s, data, newTidings, name, binary,
+	return connect(ctx, s, data, tidingsClient, name, binary,
 		serverArgs(filepath.Join(s.dir, name+"-data"), cfg.sync, schemas)...)
 }
 

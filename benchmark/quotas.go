@@ -56,7 +56,7 @@ func (q *quotas) arguments(name string, further ...string) []string {
 
 // connect starts a server with further arguments and connects to it.
 func (q *quotas) connect(ctx context.Context, s *servers, name string, args ...string) (*tidings, error) {
-	return connect(ctx, s, q.data, newTidings, name, q.binary, q.arguments(name, args...)...)
+	return connect(ctx, s, q.data, tidingsClient, name, q.binary, q.arguments(name, args...)...)
 }
 
 // metered is a server of the comparison.

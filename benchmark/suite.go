@@ -12,6 +12,9 @@ import (
 type suite struct {
 	name  string // Of its flag, and of its place in the documents.
 	about string // What its flag does. Empty: it is what is measured without a flag.
+	// turns is into how many shorter runs each is divided, where rows differ by less than
+	// runs do. 0: 1.
+	turns int
 	// start starts the servers and returns the rows, in the order of their sections, and
 	// what ends the servers, which is never nil.
 	start func(ctx context.Context, cfg config, progress io.Writer) (rows []row, stop func() error, err error)
@@ -56,6 +59,9 @@ type sample struct {
 
 // measureSuite measures every row in every run and returns the medians.
 func measureSuite(ctx context.Context, cfg config, suite suite, progress io.Writer) (found *report, err error) {
+	turns := max(suite.turns, 1)
+	cfg.runs *= turns
+	cfg.duration /= time.Duration(turns)
 	rows, stop, err := suite.start(ctx, cfg, progress)
 	defer func() {
 		if stopped := stop(); err == nil {

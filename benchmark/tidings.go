@@ -27,12 +27,16 @@ type tidings struct {
 	subscriptions int
 }
 
-func newTidings(addr string, data *dataset) (*tidings, error) {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// tidingsClient connects to a server without TLS and credentials.
+func tidingsClient(addr string, data *dataset) (*tidings, error) { return newTidings(addr, data) }
+
+// newTidings connects to a server, without TLS unless the options say otherwise.
+func newTidings(addr string, data *dataset, options ...grpc.DialOption) (*tidings, error) {
+	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := dialRaw(addr)
+	raw, err := dialRaw(addr, options...)
 	return &tidings{data: data, conn: conn, raw: raw}, err
 }
 

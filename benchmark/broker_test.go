@@ -1,0 +1,41 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// Every broker that is installed here is measured; NSQ always is.
+func TestPeersMeasure(t *testing.T) {
+	rows := 0
+	for _, b := range allBrokers {
+		if _, err := b.find(); err == nil {
+			rows += 2
+			if b.publishes {
+				rows--
+			}
+		} else {
+			t.Logf("without %s: %v", b.name, err)
+		}
+	}
+	if rows == 0 {
+		t.Fatal("not even the broker that this program is")
+	}
+	found := wantRows(t, peersSuite, 2*4+rows)
+	for _, l := range found.Rows {
+		if l.Note == "" {
+			t.Errorf("%s: what a confirmation means isn't said", l.Name)
+		}
+	}
+}
+
+// Each way to protect a server is measured, and a server that asks who calls lets nobody
+// in who doesn't say so.
+func TestAccessMeasures(t *testing.T) {
+	found := wantRows(t, accessSuite, len(tracedWorks)*len(protections))
+	for _, l := range found.Rows {
+		if l.Against == "" || !strings.HasPrefix(l.Against, protections[0].name) {
+			t.Errorf("%s: against %q", l.Name, l.Against)
+		}
+	}
+}
