@@ -251,9 +251,11 @@ FUZZ ?= 5m
 FUZZ_EACH ?= 1m
 
 # What strangers can send that says who they are, what they may do, or where a list or
-# a topic goes on: packages of the server and their fuzz targets.
+# a topic goes on, and what they send in JSON: packages of the server and their fuzz
+# targets.
 FUZZ_TARGETS := auth/FuzzToken auth/FuzzPolicy auth/FuzzCertificate auth/FuzzNames \
-	service/FuzzPageToken service/FuzzParseCursor delivery/FuzzParseToken filter/FuzzCompile filter/FuzzMatch
+	service/FuzzPageToken service/FuzzParseCursor delivery/FuzzParseToken filter/FuzzCompile filter/FuzzMatch \
+	schema/FuzzTranscoding
 
 .PHONY: fuzz
 fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…; its check of payloads, its ways between JSON and protobuf and its fuzz targets: FUZZ_EACH=1m

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -51,6 +52,16 @@ func Append(dst []byte, message proto.Message, types Resolver) ([]byte, error) {
 		return nil, err
 	}
 	return append(dst, opaque.restore(string(result))...), nil
+}
+
+// AppendPayload appends the payload of an event to dst as Append does in a message.
+func AppendPayload(dst []byte, data *anypb.Any, types Resolver) ([]byte, error) {
+	text, err := Append(nil, &tidingsv1.Event{Data: data}, types)
+	text, isFirst := bytes.CutPrefix(text, []byte(`{"data":`))
+	if err != nil || !isFirst {
+		return nil, err
+	}
+	return append(dst, text[:len(text)-1]...), nil
 }
 
 // marshal appends a message as JSON. Where that panics, as protobuf does on some

@@ -102,7 +102,7 @@ func (m *message) compile(of protoreflect.MessageDescriptor, get func(protorefle
 	for i := range m.fields {
 		f := &m.fields[i]
 		f.declare(descriptors.Get(i), get, enums)
-		if m.named[f.name] != nil || f.name == "@type" || strings.HasPrefix(f.name, "[") {
+		if m.named[f.name] != nil || f.name == typeName || strings.HasPrefix(f.name, "[") {
 			m.form = formUnsure
 		}
 		m.named[f.name], m.many[f.number] = f, f

@@ -29,17 +29,21 @@ func (r *run) fromJSON(m *message, depth int) bool {
 	}
 }
 
-// members appends the fields of a message, up to the end of its object. The message
-// may be what an Any holds: then the type was read before.
+// members appends the fields of a message, up to the end of its object. Where the
+// message is what an Any holds, its type is passed over.
 func (r *run) members(m *message, depth int, inAny bool) bool {
 	base, begin := len(r.parts), len(r.out)
 	var oneofs uint64
-	more := r.next() != '}'
-	if inAny {
-		more = more && r.take(',')
-	}
-	for expected := 0; more; more = r.take(',') {
-		f := r.name(m, expected)
+	expected := 0
+	for more := r.next() != '}'; more; more = r.take(',') {
+		f, isType := r.name(m, expected)
+		if isType && inAny {
+			inAny = false // It comes once.
+			if _, ok := r.plain(); !ok {
+				return false
+			}
+			continue
+		}
 		if f == nil || len(r.parts)-base == len(m.fields) { // Then one comes twice.
 			return false
 		}
@@ -69,15 +73,15 @@ func (r *run) members(m *message, depth int, inAny bool) bool {
 
 // name passes over the name of a member and its colon, and returns the field. It
 // tries one that may be the next one first.
-func (r *run) name(m *message, expected int) *field {
+func (r *run) name(m *message, expected int) (f *field, isType bool) {
 	raw, ok := r.plain()
 	if !ok || !r.take(':') {
-		return nil
+		return nil, false
 	}
 	if expected < len(m.fields) && string(raw) == m.fields[expected].name {
-		return &m.fields[expected]
+		return &m.fields[expected], false
 	}
-	return m.named[string(raw)]
+	return m.named[string(raw)], string(raw) == typeName
 }
 
 // takesNull reports whether null may be a value of a field.
@@ -134,6 +138,9 @@ func (r *run) mapFromJSON(f *field, depth int) bool {
 	}
 	base, begin := len(r.parts), len(r.out)
 	for more := r.next() != '}'; more; more = r.take(',') {
+		if len(r.parts) == maxParts {
+			return false
+		}
 		p := part{begin: len(r.out)}
 		r.out = protowire.AppendVarint(r.out, f.tag)
 		at := r.open()
@@ -190,16 +197,12 @@ func (r *run) keyFromJSON(f *field, p *part) bool {
 	return true
 }
 
-// anyFromJSON appends an Any, whose type has to come first.
+// anyFromJSON appends an Any.
 func (r *run) anyFromJSON(depth int) bool {
 	if !r.take('{') {
 		return false
 	}
-	name, ok := r.plain()
-	if !ok || string(name) != "@type" || !r.take(':') {
-		return false
-	}
-	url, ok := r.plain()
+	url, ok := r.typeURL()
 	if !ok {
 		return false
 	}
@@ -225,4 +228,44 @@ func (r *run) anyFromJSON(depth int) bool {
 	}
 	r.close(at)
 	return true
+}
+
+// typeName is the name of the member of an Any that has the type URL.
+const typeName = "@type"
+
+// typeURL returns that of the object that was begun, in which it may come anywhere,
+// without passing over anything.
+func (r *run) typeURL() (url []byte, ok bool) {
+	defer func(pos int) { r.pos = pos }(r.pos)
+	isName := true // Where a text comes next.
+	for depth := 1; depth > 0; {
+		switch r.next() {
+		case 0:
+			return nil, false
+		case '"':
+			raw, _, ok := r.text()
+			if !ok {
+				return nil, false
+			}
+			if isName && depth == 1 && string(raw) == typeName {
+				if !r.take(':') {
+					return nil, false
+				}
+				return r.plain()
+			}
+			isName = false
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ',':
+			isName = true
+			r.pos++
+			continue
+		}
+		isName = false
+		r.pos++
+	}
+	return nil, false
 }

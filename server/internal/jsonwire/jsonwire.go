@@ -18,8 +18,11 @@ const (
 	maxDepth = 50
 	// maxSize is the largest message, so that a place in it takes 31 bits.
 	maxSize = 1 << 30
-	// keptRoom is how many parts, and how many bytes, are kept to be used again.
-	keptRoom = 64 << 10
+	// maxParts is how many fields and entries of maps are open at most, which take some
+	// megabytes. So many, and so many bytes, are kept to be used again.
+	maxParts  = 1 << 16
+	keptParts = 1 << 12
+	keptBytes = 1 << 18
 )
 
 // Types are what is known of messages: those of the contract, and those that
@@ -27,17 +30,25 @@ const (
 // is safe for concurrent use.
 type Types struct {
 	find func(protoreflect.FullName) protoreflect.MessageDescriptor
+	show Show
 
 	mu       sync.RWMutex
 	messages map[protoreflect.MessageDescriptor]*message
 	payloads map[string]*message // By the name of the type.
 }
 
-// NewTypes returns the types that a function finds by their full names. It returns
-// nil where there is none.
-func NewTypes(find func(protoreflect.FullName) protoreflect.MessageDescriptor) *Types {
+// Show appends an encoded Any that holds a payload to dst in JSON, in some other way,
+// and reports whether it could.
+type Show func(dst, encoded []byte) ([]byte, bool)
+
+// NewTypes returns the types that a function finds by their full names: it returns
+// nil where there is none. Payloads whose text AppendJSON isn't sure of are shown by
+// another function, so that the rest of their message still goes in one pass; nil:
+// there is none.
+func NewTypes(find func(protoreflect.FullName) protoreflect.MessageDescriptor, show Show) *Types {
 	return &Types{
 		find:     find,
+		show:     show,
 		messages: make(map[protoreflect.MessageDescriptor]*message),
 		payloads: make(map[string]*message),
 	}
@@ -103,10 +114,10 @@ func (t *Types) do(dst, in []byte, transcode func(*run) bool) ([]byte, bool) {
 	}
 	dst = r.out
 	r.types, r.in, r.out = nil, nil, nil
-	if cap(r.parts) > keptRoom {
+	if cap(r.parts) > keptParts {
 		r.parts = nil
 	}
-	if cap(r.copied) > keptRoom {
+	if cap(r.copied) > keptBytes {
 		r.copied = nil
 	}
 	runs.Put(r)

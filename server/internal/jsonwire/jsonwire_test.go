@@ -24,7 +24,7 @@ func newTypes() *Types {
 			return nil
 		}
 		return found.Descriptor()
-	})
+	}, nil)
 }
 
 // What goes in one pass, and what doesn't.
@@ -57,19 +57,21 @@ func TestWhatIsSure(t *testing.T) {
 		`{"id":"a","id":"b"}`:                    false,
 		`{"id":null,"id":"b"}`:                   false,
 		`{"partitionKey":"a","partition_key":"a"}`: false,
-		`{"unknown":1}`:                                    false,
-		`{"@type":"x/tidings.v1.Event"}`:                   false,
-		`{"id":"\ud83d"}`:                                  false,
-		`{"id":"\ud83d\u0041"}`:                            false,
-		`{"id":"\u00g0"}`:                                  false,
-		"{\"id\":\"\n\"}":                                  false,
-		"{\"id\":\"\xff\"}":                                false,
-		`{"attributes":{"a":"1","a":"2"}}`:                 false,
-		`{"attributes":{"a":"1","\u0061":"2"}}`:            false,
-		`{"attributes":{"a":null}}`:                        false,
-		`{"data":{}}`:                                      false,
-		`{"data":{"id":"a","@type":"x/tidings.v1.Event"}}`: false,
-		`{"data":{"@type":"x/tidings.v1.Nothing"}}`:        false,
+		`{"unknown":1}`:                         false,
+		`{"@type":"x/tidings.v1.Event"}`:        false,
+		`{"id":"\ud83d"}`:                       false,
+		`{"id":"\ud83d\u0041"}`:                 false,
+		`{"id":"\u00g0"}`:                       false,
+		"{\"id\":\"\n\"}":                       false,
+		"{\"id\":\"\xff\"}":                     false,
+		`{"attributes":{"a":"1","a":"2"}}`:      false,
+		`{"attributes":{"a":"1","\u0061":"2"}}`: false,
+		`{"attributes":{"a":null}}`:             false,
+		`{"data":{}}`:                           false,
+		`{"data":{"id":"@type","attributes":{"@type":"x"},"@type":"x/tidings.v1.Event"}}`: true,
+		`{"data":{"id":"@type"}}`:                                      false,
+		`{"data":{"id":"a", "@type":1}}`:                               false,
+		`{"data":{"@type":"x/tidings.v1.Nothing"}}`:                    false,
 		`{"data":{"@type":"x/google.protobuf.Duration","value":"1s"}}`: false,
 		`{"data":{"@type":"x/google.protobuf.Empty","value":{}}}`:      false,
 		payload(`"@type":"x/tidings.v1.Event"`):                        false,

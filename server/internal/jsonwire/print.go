@@ -2,6 +2,8 @@ package jsonwire
 
 import (
 	"bytes"
+	"encoding/base64"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,7 +21,7 @@ func (r *run) toJSON(m *message, encoded []byte, depth int) bool {
 		r.out = append(r.out, '}')
 		return ok
 	case formAny:
-		return !r.inPayload && r.anyToJSON(encoded, depth)
+		return !r.inPayload && r.payloadToJSON(encoded, depth)
 	case formTimestamp:
 		return r.timestampToJSON(encoded)
 	case formDuration:
@@ -148,7 +150,7 @@ func (r *run) mapToJSON(f *field, encoded []byte, depth int) (rest []byte, ok bo
 		if n < 0 || number != f.number {
 			break
 		}
-		if wire != protowire.BytesType {
+		if wire != protowire.BytesType || len(r.parts) == maxParts {
 			return nil, false
 		}
 		var entry []byte
@@ -215,6 +217,21 @@ func (r *run) keyToJSON(f *field, encoded []byte, p *part) (rest []byte, ok bool
 	return rest, true
 }
 
+// payloadToJSON appends the Any of an event.
+func (r *run) payloadToJSON(encoded []byte, depth int) (ok bool) {
+	base, begin := len(r.parts), len(r.out)
+	if r.anyToJSON(encoded, depth) {
+		return true
+	}
+	if r.types.show == nil {
+		return false
+	}
+	clear(r.parts[base:])
+	r.parts, r.inPayload = r.parts[:base], false
+	r.out, ok = r.types.show(r.out[:begin], encoded)
+	return ok
+}
+
 // anyToJSON appends an Any that has a type URL and then, if any, a value.
 func (r *run) anyToJSON(encoded []byte, depth int) bool {
 	const typeURL, value = 1<<3 | byte(protowire.BytesType), 2<<3 | byte(protowire.BytesType)
@@ -226,7 +243,7 @@ func (r *run) anyToJSON(encoded []byte, depth int) bool {
 		return false
 	}
 	m := r.types.payload(url[bytes.LastIndexByte(url, '/')+1:])
-	if m == nil || m.form != formObject || m.empty {
+	if m != nil && (m.form != formObject || m.empty) {
 		return false
 	}
 	var content []byte
@@ -237,6 +254,9 @@ func (r *run) anyToJSON(encoded []byte, depth int) bool {
 		if content, encoded, ok = withLength(encoded[1:]); !ok || len(encoded) > 0 {
 			return false
 		}
+	}
+	if m == nil {
+		return r.opaque(url, content)
 	}
 	r.out = append(r.out, `{"@type":`...)
 	if r.out, ok = appendText(r.out, url); !ok {
@@ -251,5 +271,18 @@ func (r *run) anyToJSON(encoded []byte, depth int) bool {
 		r.inPayload = false
 	}
 	r.out = append(r.out, '}')
+	return true
+}
+
+// opaque appends a payload whose type isn't known as eventjson does: its encoding in
+// base64. It does so where the type URL is the same in every form of JSON.
+func (r *run) opaque(url, content []byte) bool {
+	for _, c := range url {
+		if c <= ' ' || c > '~' || strings.IndexByte(`"&<>\`, c) >= 0 {
+			return false
+		}
+	}
+	r.out = append(append(append(r.out, `{"@type":"`...), url...), `","value":"`...)
+	r.out = append(base64.StdEncoding.AppendEncode(r.out, content), `"}`...)
 	return true
 }

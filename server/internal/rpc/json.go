@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/tidings/server/internal/eventjson"
 	"example.com/tidings/server/internal/eventwire"
@@ -45,7 +46,7 @@ func (c *jsonCodec) transcoder() *transcoder {
 	set := c.types()
 	t := c.current.Load()
 	if t == nil || t.set != set {
-		t = &transcoder{set, jsonwire.NewTypes(resolver{set}.descriptor)}
+		t = &transcoder{set, jsonwire.NewTypes(resolver{set}.descriptor, resolver{set}.show)}
 		c.current.Store(t)
 	}
 	return t
@@ -74,7 +75,7 @@ func (c *jsonCodec) MarshalAppend(dst []byte, v any) (data []byte, err error) {
 	case proto.Message:
 		t := c.transcoder()
 		if binary, err := proto.Marshal(v); err == nil {
-			if data, ok := t.types.AppendJSON(dst, binary, v.ProtoReflect().Descriptor()); ok {
+			if data, ok := t.types.AppendJSON(slices.Grow(dst, 2*len(binary)), binary, v.ProtoReflect().Descriptor()); ok {
 				return data, nil
 			}
 		}
@@ -111,7 +112,7 @@ func (c *jsonCodec) Unmarshal(data []byte, v any) error {
 	t := c.transcoder()
 	if isRaw {
 		raw.err = nil
-		if raw.data, ok = t.types.AppendWire(slices.Grow(raw.data[:0], len(data)), data, message.ProtoReflect().Descriptor()); ok {
+		if raw.data, ok = t.types.AppendWire(slices.Grow(raw.data[:0], len(data)*3/4), data, message.ProtoReflect().Descriptor()); ok {
 			return nil
 		}
 	} else if binary, ok := t.types.AppendWire(nil, data, message.ProtoReflect().Descriptor()); ok && proto.Unmarshal(binary, message) == nil {
@@ -178,4 +179,14 @@ func (r resolver) descriptor(name protoreflect.FullName) protoreflect.MessageDes
 		return nil
 	}
 	return t.Descriptor()
+}
+
+// show appends an encoded Any that holds a payload in JSON.
+func (r resolver) show(dst, encoded []byte) ([]byte, bool) {
+	data := new(anypb.Any)
+	if proto.Unmarshal(encoded, data) != nil {
+		return dst, false
+	}
+	dst, err := eventjson.AppendPayload(dst, data, r)
+	return dst, err == nil
 }

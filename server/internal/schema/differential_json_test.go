@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/tidings/server/internal/eventjson"
 	"example.com/tidings/server/internal/jsonwire"
@@ -35,13 +36,23 @@ func (k known) FindMessageByURL(url string) (protoreflect.MessageType, error) {
 	return k.FindMessageByName(protoreflect.FullName(url[strings.LastIndexByte(url, '/')+1:]))
 }
 
-func (k known) transcoder() *jsonwire.Types {
+// transcoder is the one of the server. It calls a function for each payload that it shows
+// in the other way.
+func (k known) transcoder(shown func()) *jsonwire.Types {
 	return jsonwire.NewTypes(func(name protoreflect.FullName) protoreflect.MessageDescriptor {
 		found, err := k.FindMessageByName(name)
 		if err != nil {
 			return nil
 		}
 		return found.Descriptor()
+	}, func(dst, encoded []byte) ([]byte, bool) {
+		shown()
+		data := new(anypb.Any)
+		if proto.Unmarshal(encoded, data) != nil {
+			return dst, false
+		}
+		dst, err := eventjson.AppendPayload(dst, data, k)
+		return dst, err == nil
 	})
 }
 
@@ -58,25 +69,27 @@ type transcoding struct {
 
 	texts, valid, fromText int
 	encoded, shown, toText int
+	others                 int // Payloads that were shown in the other way.
 }
 
 func newTranscoding(set *Set) *transcoding {
-	return &transcoding{types: known{set}, wires: known{set}.transcoder()}
+	c := &transcoding{types: known{set}}
+	c.wires = c.types.transcoder(func() { c.others++ })
+	return c
 }
 
-// parse compares the ways for a PublishRequest in JSON, and says what is wrong.
-func (c *transcoding) parse(text []byte) string {
-	var request tidingsv1.PublishRequest
+// parse compares the ways for a message in JSON, and says what is wrong.
+func (c *transcoding) parse(message proto.Message, text []byte) string {
 	var want []byte
-	err := eventjson.Parse(text, &request, c.types)
+	err := eventjson.Parse(text, message, c.types)
 	if err == nil {
-		want, err = proto.MarshalOptions{Deterministic: true}.Marshal(&request)
+		want, err = proto.MarshalOptions{Deterministic: true}.Marshal(message)
 	}
 	c.texts++
 	if err == nil {
 		c.valid++
 	}
-	got, ok := c.wires.AppendWire([]byte("before"), text, publishRequest)
+	got, ok := c.wires.AppendWire([]byte("before"), text, message.ProtoReflect().Descriptor())
 	got, isAppended := bytes.CutPrefix(got, []byte("before"))
 	switch {
 	case !isAppended || !ok && len(got) > 0:
@@ -92,19 +105,19 @@ func (c *transcoding) parse(text []byte) string {
 	return ""
 }
 
-// show compares the ways for an encoded ReadResponse, and says what is wrong.
-func (c *transcoding) show(of *Type, encoded []byte) string {
-	var response tidingsv1.ReadResponse
+// show compares the ways for an encoded message, and says what is wrong.
+func (c *transcoding) show(message proto.Message, encoded []byte, opaque string) string {
 	var want []byte
-	err := proto.Unmarshal(encoded, &response)
+	err := proto.Unmarshal(encoded, message)
 	if err == nil {
-		want, err = eventjson.Append(nil, &response, c.types)
+		want, err = eventjson.Append(nil, message, c.types)
 	}
 	c.encoded++
-	if err == nil && !bytes.Contains(want, []byte(of.URL+`","value":"`)) {
+	if err == nil && !bytes.Contains(want, []byte(opaque)) {
 		c.shown++
 	}
-	got, ok := c.wires.AppendJSON([]byte("before"), encoded, readResponse)
+	others := c.others
+	got, ok := c.wires.AppendJSON([]byte("before"), encoded, message.ProtoReflect().Descriptor())
 	got, isAppended := bytes.CutPrefix(got, []byte("before"))
 	switch {
 	case !isAppended || !ok && len(got) > 0:
@@ -116,7 +129,9 @@ func (c *transcoding) show(of *Type, encoded []byte) string {
 	case !bytes.Equal(got, want):
 		return fmt.Sprintf("became\n%s, not\n%s", got, want)
 	}
-	c.toText++
+	if c.others == others {
+		c.toText++
+	}
 	return ""
 }
 
@@ -127,7 +142,7 @@ func (c *transcoding) compare(i *inventor, of *Type, payloads int) error {
 		if i.one(4) {
 			text = i.damageJSON(text)
 		}
-		if wrong := c.parse(text); wrong != "" {
+		if wrong := c.parse(new(tidingsv1.PublishRequest), text); wrong != "" {
 			return fmt.Errorf("%s\n%s", text, wrong)
 		}
 		payload := i.payload(of.Descriptor(), 3)
@@ -138,7 +153,7 @@ func (c *transcoding) compare(i *inventor, of *Type, payloads int) error {
 		if i.one(20) {
 			encoded = i.damage(encoded)
 		}
-		if wrong := c.show(of, encoded); wrong != "" {
+		if wrong := c.show(new(tidingsv1.ReadResponse), encoded, of.URL+`","value":"`); wrong != "" {
 			return fmt.Errorf("payload %x\n%s", payload, wrong)
 		}
 	}
@@ -146,8 +161,8 @@ func (c *transcoding) compare(i *inventor, of *Type, payloads int) error {
 }
 
 func (c *transcoding) String() string {
-	return fmt.Sprintf("%d requests in JSON, of which %d are valid, %d of them encoded in one pass; %d encoded responses, of which %d show their payloads in JSON, %d of them written in one pass",
-		c.texts, c.valid, c.fromText, c.encoded, c.shown, c.toText)
+	return fmt.Sprintf("%d requests in JSON, of which %d are valid, %d of them encoded in one pass; %d encoded responses, of which %d show their payloads in JSON, %d are written in one pass; %d payloads are shown alone",
+		c.texts, c.valid, c.fromText, c.encoded, c.shown, c.toText, c.others)
 }
 
 // What goes between JSON and encodings in one pass is what it becomes by messages,
@@ -183,7 +198,7 @@ func TestTranscodingAgreesWithMessages(t *testing.T) {
 
 func (c *transcoding) add(other *transcoding) {
 	c.texts, c.valid, c.fromText = c.texts+other.texts, c.valid+other.valid, c.fromText+other.fromText
-	c.encoded, c.shown, c.toText = c.encoded+other.encoded, c.shown+other.shown, c.toText+other.toText
+	c.encoded, c.shown, c.toText, c.others = c.encoded+other.encoded, c.shown+other.shown, c.toText+other.toText, c.others+other.others
 }
 
 // So it is of the example events.
@@ -206,12 +221,46 @@ func TestTranscodingAgreesOnExamples(t *testing.T) {
 	}
 }
 
+// So it is of every message of the contract, whose generated code has its own order of
+// fields.
+func TestTranscodingAgreesOnContract(t *testing.T) {
+	i := &inventor{Rand: rand.New(rand.NewPCG(3, 3))} //nolint:gosec // It is to be repeated.
+	c := newTranscoding(examples(t))
+	protoregistry.GlobalTypes.RangeMessages(func(of protoreflect.MessageType) bool {
+		if !strings.HasPrefix(string(of.Descriptor().FullName()), "tidings.") {
+			return true
+		}
+		for range 40 {
+			text := i.jsonObject(i.jsonMembers(of.Descriptor(), 4))
+			if wrong := c.parse(of.New().Interface(), []byte(text)); wrong != "" {
+				t.Errorf("%s: %s\n%s", of.Descriptor().FullName(), text, wrong)
+			}
+			if !strings.HasSuffix(string(of.Descriptor().Name()), "Response") {
+				continue // eventjson looks for payloads in what is sent.
+			}
+			encoded := i.payload(of.Descriptor(), 5)
+			if wrong := c.show(of.New().Interface(), encoded, `"@type"`); wrong != "" {
+				t.Errorf("%s: %x\n%s", of.Descriptor().FullName(), encoded, wrong)
+			}
+		}
+		return !t.Failed()
+	})
+	t.Log(c)
+	if c.fromText < 500 || c.toText < 200 {
+		t.Error("too few go in one pass")
+	}
+}
+
 // response is an encoded ReadResponse with an event before the one of a payload.
 func (i *inventor) response(of *Type, payload []byte) []byte {
 	str := func(data []byte, number protowire.Number, text string) []byte {
 		return protowire.AppendString(protowire.AppendTag(data, number, protowire.BytesType), text)
 	}
-	data := protowire.AppendBytes(protowire.AppendTag(str(nil, 1, of.URL), 2, protowire.BytesType), payload)
+	url := of.URL
+	if i.one(10) {
+		url = pick(i, []string{"x/gone.v1.Gone", "gone", "", "a/../&<>\u2028", "a\"\\/gone", "x/google.protobuf.Duration", "x/google.protobuf.Empty", "\xff", "\u65e5/gone"})
+	}
+	data := protowire.AppendBytes(protowire.AppendTag(str(nil, 1, url), 2, protowire.BytesType), payload)
 	event := str(str(nil, 1, pick(i, []string{"1", "a\"\\\n\u2028", "\u65e5"})), 2, "/s")
 	if i.one(2) {
 		event = protowire.AppendBytes(protowire.AppendTag(event, 4, protowire.BytesType), i.held(publishTime, 1))
@@ -229,3 +278,27 @@ func (i *inventor) response(of *Type, payload []byte) []byte {
 }
 
 var publishTime = (*tidingsv1.RecordedEvent)(nil).ProtoReflect().Descriptor().Fields().ByName("publish_time").Message()
+
+// FuzzTranscoding looks for texts and encodings of which the ways make something else.
+func FuzzTranscoding(f *testing.F) {
+	set := examples(f)
+	c := newTranscoding(set)
+	i := &inventor{Rand: rand.New(rand.NewPCG(4, 4))} //nolint:gosec // It is to be repeated.
+	for _, name := range set.Names(true) {
+		of, err := set.Type(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(true, i.jsonRequest(of))
+		f.Add(false, i.response(of, i.payload(of.Descriptor(), 3)))
+	}
+	f.Fuzz(func(t *testing.T, isText bool, data []byte) {
+		wrong := c.parse(new(tidingsv1.PublishRequest), data)
+		if !isText {
+			wrong = c.show(new(tidingsv1.ReadResponse), data, "")
+		}
+		if wrong != "" {
+			t.Errorf("%q\n%s", data, wrong)
+		}
+	})
+}

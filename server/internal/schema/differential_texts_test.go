@@ -16,8 +16,8 @@ import (
 func (i *inventor) jsonRequest(of *Type) []byte {
 	members := i.jsonMembers(of.Descriptor(), 4)
 	typed := `"@type":` + i.jsonText(of.URL)
-	if i.one(10) {
-		members = append(members, typed)
+	if i.one(3) {
+		members = slices.Insert(members, i.IntN(len(members)+1), typed)
 	} else {
 		members = append([]string{typed}, members...)
 	}
