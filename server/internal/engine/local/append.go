@@ -26,8 +26,10 @@ type appending struct {
 	// stored: any batch, or one that follows. They are the committer's, once begun.
 	held, failed bool
 
-	// last is what the next record follows, once this one is stored.
+	// last is what the next record follows, once this one is stored, and folded
+	// what of the index of keys is stored with it, or nil.
 	last   tail
+	folded *folding
 	result engine.Appended
 	err    error
 	done   chan struct{}
@@ -95,9 +97,12 @@ func (a *appending) end(err error) {
 	if err != nil {
 		a.result, a.err = engine.Appended{}, err
 	} else if a.last.last != 0 {
+		if a.folded != nil {
+			a.topic.gathered.folded(*a.folded)
+		}
 		a.engine.retention.stored(a.topic, a.topic.stored(a.last))
 	}
-	a.batch, a.behind = nil, nil
+	a.batch, a.behind, a.folded = nil, nil, nil
 	a.engine.underWay.Release(a.weight)
 	close(a.done)
 }
@@ -232,22 +237,6 @@ func (a *appending) actual(expectation *engine.Expectation) (int64, error) {
 	}
 }
 
-// lastOfKey returns the sequence of the last event of a topic with a key,
-// durable or not, or 0.
-func (e *Engine) lastOfKey(t *topicLog, key string) (int64, error) {
-	iter, err := e.db.NewIter(partitionBounds(t.uid, key, 0, maxSequence))
-	if err != nil {
-		return 0, e.failed(t, "the keys", err)
-	}
-	defer iter.Close() //nolint:errcheck // Error says it.
-	for valid := iter.Last(); valid; valid = iter.Prev() {
-		if len(iter.Key()) == partitionKeySize(key) {
-			return numberOf(iter.Key()), nil
-		}
-	}
-	return 0, e.failed(t, "the keys", iter.Error())
-}
-
 // store adds the record to the batch, with what finds it.
 func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
 	t, count := a.topic, len(a.batch.Events)
@@ -263,10 +252,8 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	}
 	a.last = tail{last: first + int64(count) - 1, time: now, bytes: t.next.bytes + recordBytes(size)}
 	info := recordInfo{count: count, time: now, bytes: a.last.bytes}
-	var err error
-	if info.keyed, err = a.storeKeys(b, first, fresh); err != nil {
-		return err
-	}
+	hashes := appendHashes(nil, t.uid, keysIn(a.batch, fresh))
+	info.keyed = len(hashes) > 0
 	record := b.SetDeferred(numberKeySize, recordHeader+size)
 	appendNumberKey(record.Key[:0], kindRecord, t.uid, first)
 	info.put(record.Value)
@@ -284,8 +271,34 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	if err := a.storeIdentities(b, first, now, fresh, byEvent); err != nil {
 		return err
 	}
+	if err := a.storeKeys(b, first, hashes); err != nil {
+		return err
+	}
 	a.engine.disk.wrote(b.Len())
 	t.next, t.end = a.last, a.last.last+1
+	return nil
+}
+
+// storeKeys gathers the entries of the record for the index of keys.
+func (a *appending) storeKeys(b *pebble.Batch, first int64, hashes []uint64) error {
+	t := a.topic
+	if t.unindexed != nil { // Appending goes on without the index.
+		return nil //nolint:nilerr // As said.
+	}
+	if len(t.segments) == 0 {
+		if err := t.putSegment(b, folding{}); err != nil {
+			return err
+		}
+	}
+	due, late := t.gathered.add(first, hashes, a.last.bytes)
+	switch {
+	case late:
+		f := t.gathered.fold()
+		a.folded = &f
+		return t.putSegment(b, f)
+	case due:
+		a.engine.folder.due.add(t)
+	}
 	return nil
 }
 
@@ -295,32 +308,6 @@ func event(fresh []int, index int) int {
 		return index
 	}
 	return fresh[index]
-}
-
-// storeKeys adds an entry for each partition key of the record.
-func (a *appending) storeKeys(b *pebble.Batch, first int64, fresh []int) (keyed bool, err error) {
-	count := int(a.last.last - first + 1)
-	var done map[string]struct{}
-	for i := count - 1; i >= 0; i-- {
-		key := a.batch.Events[event(fresh, i)].Key
-		if _, ok := done[key]; key == "" || ok {
-			continue
-		}
-		if i > 0 { // Nothing looks for that of the first event.
-			if done == nil {
-				done = make(map[string]struct{})
-			}
-			done[key] = struct{}{}
-		}
-		entry := b.SetDeferred(partitionKeySize(key), 8)
-		appendPartitionKey(entry.Key[:0], a.topic.uid, key, first+int64(i))
-		binary.BigEndian.PutUint64(entry.Value, uint64(i))
-		if err := entry.Finish(); err != nil {
-			return keyed, err
-		}
-		keyed = true
-	}
-	return keyed, nil
 }
 
 // storeIdentities adds the identities of the record, and what finds them once

@@ -73,6 +73,7 @@ type Engine struct {
 	disk      *disk
 	underWay  *semaphore.Weighted
 	retention *retention
+	folder    *folder
 	backups   *backups
 
 	topics        *registry[*storagev1.TopicConfig, *topicLog]
@@ -127,6 +128,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if err := e.load(); err != nil {
 		return e.failed(nil, "configurations", err)
 	}
+	e.folder = startFolder(e)
 	if e.mark.last.restored {
 		if err := e.jump(ctx, time.Now()); err != nil {
 			return err
@@ -227,6 +229,9 @@ func (e *Engine) Close() {
 	}
 	if e.retention != nil {
 		e.retention.close()
+	}
+	if e.folder != nil {
+		e.folder.close()
 	}
 	if e.committer != nil {
 		e.committer.close()

@@ -55,6 +55,25 @@ func (e *Engine) recordOf(t *topicLog, sequence int64) (engine.Record, error) {
 	return record, err
 }
 
+// beginOf returns where the record begins that holds an event, or the sequence
+// itself where there is none.
+func (e *Engine) beginOf(t *topicLog, sequence int64) (int64, error) {
+	iter, err := e.db.NewIter(recordBounds(t.uid, 0, sequence+1))
+	if err != nil {
+		return 0, e.failed(t, eventPlace(sequence), err)
+	}
+	defer iter.Close() //nolint:errcheck // Error says it.
+	if !iter.Last() {
+		return sequence, e.failed(t, eventPlace(sequence), iter.Error())
+	}
+	first := numberOf(iter.Key())
+	info, data, err := parseRecord(iter.Value())
+	if err != nil || info.record(first, data).Last < sequence { // Reading it is to find what is wrong.
+		return sequence, nil
+	}
+	return first, nil
+}
+
 // recordAt returns the record that an iterator is at, in memory of its own.
 func recordAt(iter *pebble.Iterator) (engine.Record, error) {
 	value, err := iter.ValueAndErr()

@@ -37,10 +37,15 @@ const (
 	// kindHole, the uid of a topic and a sequence: the sequence after the hole
 	// that begins there.
 	kindHole = 'h'
-	// kindKey, the uid of a topic, a partition key, a zero byte and the sequence
-	// of the last event with this key in a record: how many sequences before this
-	// one the record begins.
-	kindKey = 'k'
+	// kindSegment, the uid of a topic and the sequence of the first event of the
+	// last record in a segment of the index of keys: see segment. A topic that has
+	// had a record has one at least.
+	kindSegment = 'm'
+	// kindBucket, the uid of a topic, the level and the sequence of a segment, and
+	// a bucket in two bytes: its entries. See keyEntry.
+	kindBucket = 'w'
+	// kindOldKey: the index of keys that releases until 0.2.0 had.
+	kindOldKey = 'k'
 	// kindIdentity, the uid of a topic and an identity: see identity.
 	kindIdentity = 'i'
 	// kindExpiry, the uid of a topic and the sequence of the first event of what
@@ -63,7 +68,7 @@ const (
 // topicKinds and subscriptionKinds are what is deleted with a topic or a
 // subscription.
 var (
-	topicKinds        = []byte{kindRecord, kindEnd, kindHole, kindKey, kindIdentity, kindExpiry}
+	topicKinds        = []byte{kindRecord, kindEnd, kindHole, kindSegment, kindBucket, kindOldKey, kindIdentity, kindExpiry}
 	subscriptionKinds = []byte{kindJournal, kindLetter, kindLetterPlace, kindLetterCount}
 )
 
@@ -108,21 +113,6 @@ func appendIdentityKey(b []byte, uid uint64, id engine.ID) []byte {
 	return append(binary.BigEndian.AppendUint64(append(b, kindIdentity), uid), id[:]...)
 }
 
-// partitionKeySize is the size of an entry of a partition key. Among them there
-// may be entries of another key, which begins with this one and a zero byte:
-// they are longer.
-func partitionKeySize(key string) int { return 1 + 8 + len(key) + 1 + 8 }
-
-func partitionKey(uid uint64, key string, sequence int64) []byte {
-	return appendPartitionKey(make([]byte, 0, partitionKeySize(key)), uid, key, sequence)
-}
-
-func appendPartitionKey(b []byte, uid uint64, key string, sequence int64) []byte {
-	b = binary.BigEndian.AppendUint64(append(b, kindKey), uid)
-	b = append(append(b, key...), 0)
-	return binary.BigEndian.AppendUint64(b, uint64(sequence))
-}
-
 // maxSequence is above every sequence.
 const maxSequence = math.MaxInt64
 
@@ -130,11 +120,4 @@ const maxSequence = math.MaxInt64
 // higher one, and one below another.
 func recordBounds(uid uint64, from, below int64) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: numberKey(kindRecord, uid, from), UpperBound: numberKey(kindRecord, uid, below)}
-}
-
-// partitionBounds are those of the entries of a partition key with a sequence or
-// a higher one, and one below another. Entries of other keys may be between
-// them: see partitionKeySize.
-func partitionBounds(uid uint64, key string, from, below int64) *pebble.IterOptions {
-	return &pebble.IterOptions{LowerBound: partitionKey(uid, key, from), UpperBound: partitionKey(uid, key, below)}
 }

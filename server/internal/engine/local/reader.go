@@ -35,9 +35,10 @@ type reader struct {
 	key    string
 	// notBefore is the time that records have to be stored at or after.
 	notBefore time.Time
-	// next is the sequence after what was read.
-	next int64
-	more bool
+	// next is the sequence after what was read, and from where the record begins
+	// that holds it.
+	next, from int64
+	more       bool
 	// chunk is what was read and not returned.
 	chunk  []engine.Record
 	large  bool // What was read last is.
@@ -59,7 +60,11 @@ func (e *Engine) Read(_ context.Context, topic *engine.Topic, from engine.ReadFr
 	}
 	r.next = max(r.next, 1)
 	r.more = max(r.next, x.first) <= x.last
+	r.from = r.next
 	if r.key != "" && r.more {
+		if r.from, err = e.beginOf(t, r.next); err != nil {
+			return nil, err
+		}
 		if r.more, err = r.anyOfKey(&x); err != nil {
 			return nil, err
 		}
@@ -231,10 +236,10 @@ func (r *reader) skip(to int64) error {
 	return nil
 }
 
-// readKey reads the records that follow and have an event with the key, and says
-// where there are no more.
+// readKey reads the records that follow and may have an event with the key, and
+// says where there are no more.
 func (r *reader) readKey(x *extent) error {
-	entries, more, err := r.entries(x)
+	firsts, more, err := r.candidates(x)
 	if err != nil {
 		return err
 	}
@@ -242,14 +247,15 @@ func (r *reader) readKey(x *extent) error {
 		return engine.ErrTopicNotFound
 	}
 	size := 0
-	for i, entry := range entries {
+	for i, first := range firsts {
 		if len(r.chunk) > 0 && size >= maxChunkBytes {
 			return nil
 		}
-		value, closer, err := r.engine.db.Get(numberKey(kindRecord, r.topic.uid, entry.record))
+		value, closer, err := r.engine.db.Get(numberKey(kindRecord, r.topic.uid, first))
 		if errors.Is(err, pebble.ErrNotFound) {
-			if now := r.topic.extentNow(); entry.record < now.first { // Removed meanwhile.
-				r.next = max(r.next, entry.sequence+1)
+			if now := r.topic.extentNow(); first < now.first { // Removed meanwhile.
+				r.next = max(r.next, first+1)
+				r.from = r.next
 				continue
 			}
 			err = broken(errGap)
@@ -257,57 +263,41 @@ func (r *reader) readKey(x *extent) error {
 		if err != nil {
 			return err
 		}
-		record, err := recordIn(entry.record, value)
+		record, err := recordIn(first, value)
 		_ = closer.Close() // Nothing was written.
 		if err != nil {
 			return err
 		}
 		r.next = record.Last + 1
-		record.More = more || i < len(entries)-1 || r.next < x.end
+		r.from = r.next
+		record.More = more || i < len(firsts)-1 || r.next < x.end
 		r.chunk = append(r.chunk, record)
 		size += len(record.Data)
 	}
 	if !more && r.next < x.end { // Which says what was looked at.
 		now := r.topic.extentNow() // It isn't known what was removed before.
 		r.chunk = append(r.chunk, engine.Record{First: max(r.next, min(now.first, x.end)), Last: x.end - 1})
-		r.next = x.end
+		r.next, r.from = x.end, x.end
 	}
 	return nil
 }
 
-// keyEntry is an entry of the index of keys.
-type keyEntry struct {
-	// sequence is that of the last event with the key in a record, and record
-	// that of the record's first event.
-	sequence, record int64
+// candidates returns the next records that may have an event with the key, and
+// whether there are more.
+func (r *reader) candidates(x *extent) (firsts []int64, more bool, err error) {
+	return r.engine.recordsOf(r.topic, r.key, max(r.from, x.first), x.end, maxChunkRecords)
 }
 
-// entries returns the next entries of the key, and whether there are more.
-func (r *reader) entries(x *extent) (entries []keyEntry, more bool, err error) {
-	iter, err := r.engine.db.NewIter(partitionBounds(r.topic.uid, r.key, r.next, x.end))
-	if err != nil {
-		return nil, false, err
-	}
-	defer iter.Close() //nolint:errcheck // Error says it.
-	for valid := iter.First(); valid; valid = iter.Next() {
-		if len(iter.Key()) != partitionKeySize(r.key) {
-			continue
-		}
-		if len(entries) == maxChunkRecords {
-			return entries, true, nil
-		}
-		sequence := numberOf(iter.Key())
-		before, err := parseNumber(iter.Value())
-		if err != nil {
-			return nil, false, err
-		}
-		entries = append(entries, keyEntry{sequence, sequence - before})
-	}
-	return entries, false, iter.Error()
-}
-
-// anyOfKey reports whether there is a record to read.
+// anyOfKey reports whether there is an event to read.
 func (r *reader) anyOfKey(x *extent) (bool, error) {
-	entries, _, err := r.entries(x)
-	return len(entries) > 0, r.engine.failed(r.topic, eventPlace(r.next), err)
+	firsts, more, err := r.candidates(x)
+	if err != nil {
+		return false, r.engine.failed(r.topic, eventPlace(r.next), err)
+	}
+	for _, first := range firsts {
+		if last, err := r.engine.lastIn(r.topic, first, r.key); err != nil || last >= r.next {
+			return err == nil, err
+		}
+	}
+	return more, nil
 }

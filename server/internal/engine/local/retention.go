@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +10,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"example.com/tidings/server/internal/engine"
-	"example.com/tidings/server/internal/eventlog"
-	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/guard"
 )
 
@@ -209,7 +206,6 @@ func (l limits) over(x *extent, record recordInfo, last int64, size uint64) bool
 // dropped are records to be removed: those of a topic up to before a sequence.
 type dropped struct {
 	records []int64 // Their first sequences.
-	keys    [][]byte
 	next    int64
 	bytes   uint64
 }
@@ -255,36 +251,10 @@ func (e *Engine) old(t *topicLog, x *extent, limits limits) (d dropped, more boo
 		if len(d.records) == maxDropped || size >= maxDroppedBytes {
 			return d, true, iter.Error()
 		}
-		if info.keyed {
-			if d.keys, err = appendKeys(d.keys, t.uid, first, data); err != nil {
-				return d, false, e.damaged(t, eventPlace(first), err)
-			}
-		}
 		d.records, d.next, d.bytes = append(d.records, first), last+1, info.bytes
 		size += len(data)
 	}
 	return d, false, e.failed(t, eventPlace(d.next), iter.Error())
-}
-
-// appendKeys adds the keys of the entries that the index has of a record.
-func appendKeys(keys [][]byte, uid uint64, first int64, data []byte) ([][]byte, error) {
-	events, err := eventlog.Events(first, data, nil)
-	if err != nil {
-		return keys, err
-	}
-	done := make(map[string]struct{})
-	for i, event := range slices.Backward(events) {
-		key, err := eventwire.PartitionKey(event)
-		if err != nil {
-			return keys, err
-		}
-		if _, ok := done[key]; key == "" || ok {
-			continue
-		}
-		done[key] = struct{}{}
-		keys = append(keys, partitionKey(uid, key, first+int64(i)))
-	}
-	return keys, nil
 }
 
 // drop removes records. It belongs to prepare.
@@ -295,10 +265,8 @@ func (t *topicLog) drop(batch *pebble.Batch, d dropped) error {
 	if err := deleteKeys(batch, kindRecord, t.uid, d.records); err != nil {
 		return err
 	}
-	for _, key := range d.keys {
-		if err := batch.Delete(key, nil); err != nil {
-			return err
-		}
+	if err := t.dropSegments(batch, d.next); err != nil {
+		return err
 	}
 	if d.next > t.next.last { // None is left.
 		if err := batch.Set(uidKey(kindEnd, t.uid), t.next.encode(), nil); err != nil {

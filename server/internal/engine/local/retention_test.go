@@ -86,7 +86,7 @@ func TestRetentionBySize(t *testing.T) {
 				indexed++
 			}
 		}
-		if indexed != len(left) || countKeys(t, e, kindKey, topic.Config.GetUid()) != len(left) || countKeys(t, e, kindRecord, topic.Config.GetUid()) != len(left) {
+		if indexed != len(left) || countKeys(t, e, kindRecord, topic.Config.GetUid()) != len(left) {
 			t.Errorf("%d records are left, and %d in the index", len(left), indexed)
 		}
 		if _, err := e.Get(t.Context(), topic, state.First-1); !errors.Is(err, engine.ErrRecordNotFound) {
@@ -129,7 +129,7 @@ func TestRetentionByAge(t *testing.T) {
 	await(t, "an empty topic", func() bool { state := stateOf(t, e, topic); return state.First == state.End })
 	await(t, "no identities", func() bool {
 		uid := topic.Config.GetUid()
-		return countKeys(t, e, kindIdentity, uid)+countKeys(t, e, kindExpiry, uid)+countKeys(t, e, kindKey, uid)+countKeys(t, e, kindRecord, uid) == 0
+		return countKeys(t, e, kindIdentity, uid)+countKeys(t, e, kindExpiry, uid)+countKeys(t, e, kindBucket, uid)+countKeys(t, e, kindRecord, uid) == 0
 	})
 	e = reopen(t, e)
 	topic, err := e.Topic(t.Context(), "orders")

@@ -281,7 +281,8 @@ var kindNames = map[byte]string{
 	kindTopic: "topic", kindSubscription: "subscription", kindRevision: "the last revision",
 	kindSchemas: "registered schemas", kindBase: "the schemas of the start",
 	kindTypes: "revisions of event types", kindFile: "a file of schemas",
-	kindRecord: "event", kindEnd: "the end", kindHole: "hole", kindKey: "the index of keys",
+	kindRecord: "event", kindEnd: "the end", kindHole: "hole", kindSegment: "a segment of the index of keys",
+	kindBucket: "the index of keys", kindOldKey: "the old index of keys",
 	kindIdentity: "an identity", kindExpiry: "the identities of event",
 	kindJournal: "journal entry", kindLetter: "dead letter", kindLetterPlace: "the dead letter of event",
 	kindLetterCount: "the number of dead letters", kindCommit: "the last commit",
@@ -300,7 +301,7 @@ func (s *survey) keep(key, value []byte) error {
 func (s *survey) run() error {
 	for _, step := range []func() error{
 		s.configurations, s.schemas, s.types,
-		s.holes, s.ends, s.records, s.partitionKeys, s.identities, s.expiries,
+		s.holes, s.ends, s.segments, s.records, s.buckets, s.identities, s.expiries,
 		s.journals, s.letters, s.letterPlaces, s.letterCounts,
 	} {
 		if err := step(); err != nil {

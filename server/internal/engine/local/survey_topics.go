@@ -30,9 +30,14 @@ type surveyedTopic struct {
 	// time and bytes are those of the last record.
 	time  int64
 	bytes uint64
-	// indexed is a sum over the entries that the index of keys has to have, less
-	// those that it has.
-	indexed uint64
+	// first is the sequence of the first event, or 0.
+	first int64
+	// segments are those of the index of keys, by their last records, folded is
+	// the last of these, and indexed a sum over the entries that the segments have
+	// to have, less those that they have.
+	segments map[int64]segment
+	folded   int64
+	indexed  uint64
 	// last is the sequence of the last event of a topic that retention emptied.
 	last int64
 	// missing are runs of sequences without an event that nothing explains.
@@ -258,8 +263,7 @@ func joinHoles(holes, others []engine.Hole) (joined []engine.Hole) {
 	return joined
 }
 
-// record checks a record against those before it, and keeps it with its entries
-// of the index of keys.
+// record checks a record against those before it, and keeps it.
 func (s *survey) record(t *surveyedTopic, key, value []byte) error {
 	first := numberOf(key)
 	info, data, err := parseRecord(value)
@@ -273,20 +277,22 @@ func (s *survey) record(t *surveyedTopic, key, value []byte) error {
 	if len(events) != info.count {
 		return fmt.Errorf("%d events instead of %d", len(events), info.count)
 	}
-	entries, err := appendKeys(nil, uidOf(key), first, data)
+	keys, err := keysOf(first, data)
 	if err != nil {
 		return err
 	}
-	if info.keyed != (len(entries) > 0) {
+	hashes := appendHashes(nil, uidOf(key), slices.Values(keys))
+	if info.keyed != (len(hashes) > 0) {
 		return errors.New("it says otherwise whether its events have partition keys")
 	}
 	s.follow(t, first, info, len(data))
 	s.events += int64(info.count)
-	for _, entry := range entries {
-		before := encodeNumber(numberOf(entry) - first)
-		t.indexed += digest(entry, before)
-		if err := s.keep(entry, before); err != nil {
-			return err
+	if t.first == 0 {
+		t.first = first
+	}
+	if first <= t.folded {
+		for _, hash := range hashes {
+			t.indexed += digest(entryOf(hash, first).append(nil), nil)
 		}
 	}
 	return s.keep(key, value)
@@ -316,11 +322,43 @@ func (s *survey) follow(t *surveyedTopic, first int64, info recordInfo, size int
 	t.next, t.time, t.bytes = first+int64(info.count), info.time, info.bytes
 }
 
-// partitionKeys checks the index of keys.
-func (s *survey) partitionKeys() error {
-	err := s.span(kindKey, func(key, value []byte) error {
-		if t := s.topics[uidOf(key)]; t != nil {
-			t.indexed -= digest(key, value)
+// segments finds out what the index of keys has in the store. It isn't kept: a
+// server that finds none makes it anew.
+func (s *survey) segments() error {
+	return s.span(kindSegment, func(key, value []byte) error {
+		t, err := s.topic(key)
+		if err != nil {
+			return err
+		}
+		found, err := parseSegment(key, value)
+		if err != nil {
+			s.report(t.name, "the index of keys", err)
+			return nil
+		}
+		if t.segments == nil {
+			t.segments = make(map[int64]segment)
+		}
+		t.segments[found.last], t.folded = found, found.last
+		return nil
+	})
+}
+
+// buckets checks the index of keys.
+func (s *survey) buckets() error {
+	err := s.span(kindBucket, func(key, value []byte) error {
+		t := s.topics[uidOf(key)]
+		if t == nil || len(key) != bucketKeySize || len(value)%entrySize != 0 {
+			s.report("", "the index of keys", errSize)
+			return nil
+		}
+		last := numberOf(key[:len(key)-2])
+		if of, ok := t.segments[last]; !ok || of.level != key[1+8] {
+			return nil // A merge has left it that was cut off.
+		}
+		for i := range len(value) / entrySize {
+			if k := entryAt(value, i); t.first != 0 && k.first() >= t.first {
+				t.indexed -= digest(k.append(nil), nil)
+			}
 		}
 		return nil
 	})

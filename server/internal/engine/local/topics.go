@@ -23,6 +23,16 @@ type topicLog struct {
 	next tail
 	// end is the sequence that the next record has. It is the committer's too.
 	end int64
+	// segments are those of the index of keys, in their order: one at least, once
+	// there was a record. They are the committer's too.
+	segments []segment
+	// unindexed says why the index isn't whole, so that nothing is to be found by
+	// it. nil: it is.
+	unindexed error
+	// gathered are the entries since then. due says that they wait to be folded,
+	// and grown that the segments wait to become fewer.
+	gathered   gathered
+	due, grown atomic.Bool
 
 	mu     sync.Mutex
 	loaded bool
@@ -134,6 +144,12 @@ func (e *Engine) loadTopic(t *topicLog) error {
 	}
 	if err != nil {
 		return e.failed(t, "the first or the last event", err)
+	}
+	if err := e.failed(t, "the index of keys", e.gather(t, &x)); err != nil {
+		if _, damaged := errors.AsType[*engine.DamageError](err); !damaged {
+			return err
+		}
+		t.unindexed = err
 	}
 	t.seen, t.next, t.end, t.loaded = x, x.tail, x.end, true
 	return nil

@@ -10,8 +10,13 @@ import (
 	"example.com/tidings/server/internal/eventlog"
 )
 
-// recordFormat is the form of record values that this release writes.
-const recordFormat = 1
+// recordFormat is the form of record values that this release writes, and
+// oldRecordFormat that of releases until 0.2.0, which had another index of keys
+// beside them.
+const (
+	recordFormat    = 2
+	oldRecordFormat = 1
+)
 
 // recordHeader is the size of what comes before the data of a record: the form,
 // whether its events have keys, their number, the time and the bytes.
@@ -50,7 +55,7 @@ func parseRecord(value []byte) (info recordInfo, data []byte, err error) {
 	if len(value) <= recordHeader {
 		return info, nil, fmt.Errorf("a record of %d bytes", len(value))
 	}
-	if value[0] != recordFormat || value[1] > keyed {
+	if value[0] < oldRecordFormat || value[0] > recordFormat || value[1] > keyed {
 		return info, nil, fmt.Errorf("form %d.%d of a record is not known", value[0], value[1])
 	}
 	info = recordInfo{

@@ -1,0 +1,166 @@
+package local
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
+)
+
+const (
+	// fewestMerged and mostMerged are how many segments of a level, which follow
+	// each other, become one of the next level, unless that had more than
+	// maxSegment entries.
+	fewestMerged = 4
+	mostMerged   = 16
+	maxSegment   = 4 << 20
+	// mergeStep is the number of entries that are stored at once.
+	mergeStep = 32 << 10
+)
+
+// toMerge returns segments that are to become one, or none: of the lowest level
+// where there are enough, the oldest. So levels never increase from one segment to
+// the next.
+func (t *topicLog) toMerge() (sources []segment) {
+	for at := 0; at < len(t.segments); {
+		end, count := at, 0
+		for end < len(t.segments) && end < at+mostMerged && t.segments[end].level == t.segments[at].level {
+			if count += t.segments[end].count; count > maxSegment {
+				break
+			}
+			end++
+		}
+		if end-at >= fewestMerged && (len(sources) == 0 || t.segments[at].level < sources[0].level) {
+			sources = slices.Clone(t.segments[at:end])
+		}
+		at = max(end, at+1)
+	}
+	return sources
+}
+
+// mergeSegments makes one segment of several, where there are, and reports whether
+// there may be more.
+func (e *Engine) mergeSegments(ctx context.Context, t *topicLog) (more bool, err error) {
+	var sources []segment
+	if err := e.changeTopic(ctx, t, func(*pebble.Batch) error { sources = t.toMerge(); return nil }); err != nil || len(sources) == 0 {
+		return false, err
+	}
+	into := segment{last: sources[len(sources)-1].last, level: sources[0].level + 1}
+	for _, s := range sources {
+		into.count += s.count
+	}
+	if err := e.copyEntries(ctx, t, sources, into); err != nil {
+		return false, err
+	}
+	return true, e.changeTopic(ctx, t, func(b *pebble.Batch) error {
+		at := slices.Index(t.segments, sources[0])
+		if at < 0 || !slices.Equal(t.segments[at:min(at+len(sources), len(t.segments))], sources) { // Retention was there.
+			return into.deleteBuckets(b, t.uid)
+		}
+		for _, s := range sources {
+			if err := s.delete(b, t.uid); err != nil {
+				return err
+			}
+		}
+		t.segments = slices.Replace(slices.Clone(t.segments), at, at+len(sources), into)
+		return into.put(b, t.uid)
+	})
+}
+
+// changeTopic changes what is stored of a topic, unless it is deleted.
+func (e *Engine) changeTopic(ctx context.Context, t *topicLog, plan func(b *pebble.Batch) error) error {
+	return e.committer.do(ctx, func(b *pebble.Batch) error {
+		if t.deleted.Load() {
+			return engine.ErrTopicNotFound
+		}
+		return plan(b)
+	}, nil)
+}
+
+// copyEntries stores the entries of segments as buckets of another.
+func (e *Engine) copyEntries(ctx context.Context, t *topicLog, sources []segment, into segment) error {
+	var streams []*entryStream
+	defer func() {
+		for _, s := range streams {
+			_ = s.iter.Close() // Its error has been looked at.
+		}
+	}()
+	for _, source := range sources {
+		lower, upper := source.bounds(t.uid)
+		iter, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		if err != nil {
+			return err
+		}
+		s := &entryStream{iter: iter}
+		streams = append(streams, s)
+		if err := s.next(iter.First()); err != nil {
+			return e.failed(t, "the index of keys", err)
+		}
+	}
+	begun := false
+	store := func(entries []keyEntry) error {
+		return e.changeTopic(ctx, t, func(b *pebble.Batch) error {
+			if !begun { // An earlier merge may have left some that was cut off.
+				begun = true
+				if err := into.deleteBuckets(b, t.uid); err != nil {
+					return err
+				}
+			}
+			return into.putBuckets(b, t.uid, entries)
+		})
+	}
+	var entries []keyEntry
+	for {
+		var least *entryStream
+		for _, s := range streams {
+			if s.left() && (least == nil || s.entry().compare(least.entry()) < 0) {
+				least = s
+			}
+		}
+		if least == nil {
+			return store(entries)
+		}
+		next := least.entry()
+		if n := len(entries); n >= mergeStep && into.bucket(next.high) != into.bucket(entries[n-1].high) {
+			if err := store(entries); err != nil {
+				return err
+			}
+			entries = entries[:0]
+		}
+		entries = append(entries, next)
+		least.at++
+		if least.at*entrySize == len(least.value) {
+			if err := least.next(least.iter.Next()); err != nil {
+				return e.failed(t, "the index of keys", err)
+			}
+		}
+	}
+}
+
+// entryStream is the entries of a segment, in their order.
+type entryStream struct {
+	iter *pebble.Iterator
+	// value is a bucket, and at is where in it the next entry is.
+	value []byte
+	at    int
+}
+
+// next takes the bucket that the iterator is at, where it is valid.
+func (s *entryStream) next(valid bool) error {
+	s.value, s.at = nil, 0
+	if !valid {
+		return s.iter.Error()
+	}
+	value, err := s.iter.ValueAndErr()
+	if err == nil && (len(value) == 0 || len(value)%entrySize != 0) {
+		err = errSize
+	}
+	s.value = value
+	return err
+}
+
+func (s *entryStream) left() bool { return s.value != nil }
+
+func (s *entryStream) entry() keyEntry { return entryAt(s.value, s.at) }
