@@ -60,11 +60,6 @@ func newGRPC(conn grpc.ClientConnInterface) calls {
 	}
 }
 
-func (c *grpcCalls) publishStream(ctx context.Context) (duplex[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], error) {
-	c.retryConnect()
-	return c.publisher.PublishStream(ctx)
-}
-
 func (c *grpcCalls) settle(ctx context.Context, request *tidingsv1.SettleRequest) (*tidingsv1.SettleResponse, error) {
 	return c.consumer.Settle(ctx, request)
 }

@@ -26,6 +26,10 @@ func unmarshal(data []byte, message proto.Message) error {
 		if decodeConsume(data, into) {
 			return nil
 		}
+	case *tidingsv1.PublishStreamResponse:
+		if decodePublished(data, into) {
+			return nil
+		}
 	}
 	return proto.Unmarshal(data, message)
 }
@@ -52,11 +56,16 @@ func (c *frameCodec) Unmarshal(data mem.BufferSlice, message any) error {
 	return unmarshal(c.whole, into)
 }
 
-// framed are the options of a gRPC call whose frames hold events.
+// framed are the options of a gRPC call whose frames are decoded here.
 func framed() []grpc.CallOption {
 	return []grpc.CallOption{
 		grpc.ForceCodecV2(&frameCodec{CodecV2: encoding.GetCodecV2(protocodec.Name)}), grpc.CallContentSubtype(protocodec.Name),
 	}
+}
+
+func (c *grpcCalls) publishStream(ctx context.Context) (duplex[tidingsv1.PublishStreamRequest, tidingsv1.PublishStreamResponse], error) {
+	c.retryConnect()
+	return c.publisher.PublishStream(ctx, framed()...)
 }
 
 func (c *grpcCalls) read(ctx context.Context, request *tidingsv1.ReadRequest) (receiver[tidingsv1.ReadResponse], error) {

@@ -53,6 +53,14 @@ func results(settlements int) *tidingsv1.ConsumeResponse {
 	return &tidingsv1.ConsumeResponse{Frame: &tidingsv1.ConsumeResponse_Settled{Settled: settled}}
 }
 
+func receipts(events int) *tidingsv1.PublishStreamResponse {
+	published := &tidingsv1.PublishResponse{Topic: "orders"}
+	for i := range events {
+		published.Receipts = append(published.Receipts, &tidingsv1.Receipt{Index: int64(i), Sequence: int64(1000 + i), Duplicate: i%2 == 1})
+	}
+	return &tidingsv1.PublishStreamResponse{Batch: 7, Result: &tidingsv1.PublishStreamResponse_Published{Published: published}}
+}
+
 func encoded(t testing.TB, message proto.Message) []byte {
 	t.Helper()
 	data, err := proto.Marshal(message)
@@ -97,6 +105,7 @@ func TestDecodesEveryField(t *testing.T) {
 		check(frame, decodeConsume(encoded(t, frame), new(tidingsv1.ConsumeResponse)))
 		same(t, encoded(t, frame), new(tidingsv1.ConsumeResponse), new(tidingsv1.ConsumeResponse))
 	}
+	check(receipts(40), decodePublished(encoded(t, receipts(40)), new(tidingsv1.PublishStreamResponse)))
 	check(results(40), decodeConsume(encoded(t, results(40)), new(tidingsv1.ConsumeResponse)))
 }
 
@@ -141,13 +150,14 @@ func same(t *testing.T, data []byte, got, want proto.Message) {
 
 // FuzzFrames decodes frames, whole and damaged, as the generated code does.
 func FuzzFrames(f *testing.F) {
-	for _, frame := range []proto.Message{orders(1), deliveries(1), results(2)} {
+	for _, frame := range []proto.Message{orders(1), deliveries(1), results(2), receipts(2)} {
 		f.Add(encoded(f, frame))
 	}
 	f.Add([]byte{tag1, 4, tag1, 2, tag2, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		same(t, data, new(tidingsv1.ReadResponse), new(tidingsv1.ReadResponse))
 		same(t, data, new(tidingsv1.ConsumeResponse), new(tidingsv1.ConsumeResponse))
+		same(t, data, new(tidingsv1.PublishStreamResponse), new(tidingsv1.PublishStreamResponse))
 	})
 }
 
@@ -163,7 +173,7 @@ func TestDecodesDamagedFrames(t *testing.T) {
 		fill(event.GetEvent().ProtoReflect(), fieldsOf(event.GetEvent().ProtoReflect().Descriptor())[2+i])
 		fill(event.GetEvent().ProtoReflect(), fieldsOf(event.GetEvent().ProtoReflect().Descriptor())[5])
 	}
-	for _, frame := range []proto.Message{full, deliveries(2), results(3)} {
+	for _, frame := range []proto.Message{full, deliveries(2), results(3), receipts(3)} {
 		whole := encoded(t, frame)
 		for range 3000 {
 			data := bytes.Clone(whole)
@@ -228,6 +238,7 @@ func TestDecodeAllocates(t *testing.T) {
 		"read":    {encoded(t, orders(events)), new(tidingsv1.ReadResponse)},
 		"consume": {encoded(t, deliveries(events)), new(tidingsv1.ConsumeResponse)},
 		"settled": {encoded(t, results(events)), new(tidingsv1.ConsumeResponse)},
+		"publish": {encoded(t, receipts(events)), new(tidingsv1.PublishStreamResponse)},
 	} {
 		allocations := testing.AllocsPerRun(20, func() {
 			if err := unmarshal(each.data, each.into); err != nil {

@@ -160,7 +160,7 @@ func (o *PublisherOptions) complete() {
 func (p *Publisher) Publish(ctx context.Context, events ...*tidingsv1.Event) ([]Receipt, error) {
 	r := p.PublishAsync(ctx, events...)
 	select {
-	case <-r.done:
+	case <-r.Done():
 	case <-ctx.Done():
 		p.withdraw(r, ctx.Err())
 	}
@@ -170,7 +170,7 @@ func (p *Publisher) Publish(ctx context.Context, events ...*tidingsv1.Event) ([]
 // PublishAsync is Publish that doesn't wait for the answer, but for room alone, which
 // is what the context bounds. All errors are the Result's.
 func (p *Publisher) PublishAsync(ctx context.Context, events ...*tidingsv1.Event) *Result {
-	r := &Result{done: make(chan struct{}), events: len(events), trace: noTrace{}}
+	r := &Result{events: len(events), trace: noTrace{}}
 	if err := ctx.Err(); err != nil || len(events) == 0 {
 		r.end(nil, err)
 		return r
@@ -227,8 +227,11 @@ func (p *Publisher) signal() {
 
 // Result is what becomes of the events of one call of [Publisher.PublishAsync].
 type Result struct {
-	done     chan struct{}
-	receipts []Receipt
+	mu    sync.Mutex
+	ended bool
+	done  chan struct{} // nil: nobody has asked for it.
+
+	receipts []Receipt // When it has ended.
 	err      error
 
 	trace  PublishTrace
@@ -239,20 +242,38 @@ type Result struct {
 	index  int           // In the batch.
 }
 
+// alwaysDone is the channel of Results that have ended before anybody asked for it.
+var alwaysDone = func() chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}()
+
 // Done is closed when it is known what became of the events.
-func (r *Result) Done() <-chan struct{} { return r.done }
+func (r *Result) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.ended && r.done == nil:
+		return alwaysDone
+	case r.done == nil:
+		r.done = make(chan struct{})
+	}
+	return r.done
+}
 
 // Get waits for the receipts, as Publish does. Where the context ends first, only the
 // wait ends: the error wraps the context's and ErrOutcomeUnknown, and Get may be called
 // again.
 func (r *Result) Get(ctx context.Context) ([]Receipt, error) {
+	done := r.Done()
 	select {
-	case <-r.done:
+	case <-done:
 		return r.receipts, r.err
 	default:
 	}
 	select {
-	case <-r.done:
+	case <-done:
 		return r.receipts, r.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ctx.Err(), ErrOutcomeUnknown)
@@ -262,5 +283,10 @@ func (r *Result) Get(ctx context.Context) ([]Receipt, error) {
 func (r *Result) end(receipts []Receipt, err error) {
 	r.receipts, r.err = receipts, err
 	r.trace.Done(receipts, err)
-	close(r.done)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	if r.done != nil {
+		close(r.done)
+	}
 }

@@ -1,13 +1,11 @@
 package client
 
 import (
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -26,39 +24,6 @@ const (
 
 // encodings are buffers for the events of a call.
 var encodings = sync.Pool{New: func() any { return new([]byte) }}
-
-// The fields that are encoded by hand.
-const (
-	fieldEvents protowire.Number = 2 // PublishRequest.events
-	fieldID     protowire.Number = 1 // Event.id
-)
-
-// encodeEvents appends events as PublishRequest has them. Those without an id get one, and
-// those that the trace has one for a trace context.
-func encodeEvents(data []byte, events []*tidingsv1.Event, trace PublishTrace) ([]byte, error) {
-	for i, event := range events {
-		id := ""
-		size := proto.Size(event)
-		if event.GetId() == "" {
-			id = rand.Text()
-			size += protowire.SizeTag(fieldID) + protowire.SizeBytes(len(id))
-		}
-		traced := traceAttributes(trace.TraceContext(i))
-		size += len(traced)
-		data = protowire.AppendTag(data, fieldEvents, protowire.BytesType)
-		data = protowire.AppendVarint(data, uint64(size))
-		var err error
-		if data, err = (proto.MarshalOptions{UseCachedSize: true}).MarshalAppend(data, event); err != nil {
-			return nil, fmt.Errorf("encode events[%d]: %w", i, err)
-		}
-		if id != "" {
-			data = protowire.AppendTag(data, fieldID, protowire.BytesType)
-			data = protowire.AppendString(data, id)
-		}
-		data = append(data, traced...)
-	}
-	return data, nil
-}
 
 // known returns the topic that topicOf returned, or nothing where that isn't one.
 func known(topic string) string {

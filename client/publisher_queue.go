@@ -70,7 +70,7 @@ func (p *Publisher) take(ctx context.Context, r *Result, topic string, data []by
 	} else if err := p.waitForRoom(ctx, r.weight); err != nil {
 		return err
 	}
-	if q.put(r, topic, data, time.Now()) {
+	if q.put(r, topic, data) {
 		p.signal()
 	}
 	return nil
@@ -126,11 +126,11 @@ func (q *publishQueue) close() {
 }
 
 // put adds events to a batch. It reports whether the writer has to know.
-func (q *publishQueue) put(r *Result, topic string, data []byte, now time.Time) (news bool) {
+func (q *publishQueue) put(r *Result, topic string, data []byte) (news bool) {
 	b := q.open[topic]
 	if r.events > 1 {
 		delete(q.open, topic)
-		b = q.begin(topic, now)
+		b = q.begin(topic)
 		b.encoded, b.results = append(b.encoded, data...), append(b.results, r)
 		r.batch = b
 		return true
@@ -140,7 +140,7 @@ func (q *publishQueue) put(r *Result, topic string, data []byte, now time.Time) 
 		b = nil
 	}
 	if b == nil {
-		b = q.begin(topic, now)
+		b = q.begin(topic)
 		b.shared = true
 		q.open[topic] = b
 		news = true
@@ -168,8 +168,8 @@ func (q *publishQueue) bounds() (events, bytes int) {
 // requestOverhead is more than what a request has besides its events and its topic.
 const requestOverhead = 32
 
-func (q *publishQueue) begin(topic string, now time.Time) *publishBatch {
-	b := &publishBatch{number: q.batches * batchNumbers, topic: topic, opened: now}
+func (q *publishQueue) begin(topic string) *publishBatch {
+	b := &publishBatch{number: q.batches * batchNumbers, topic: topic, opened: time.Now()}
 	q.batches++
 	if last := len(q.buffers) - 1; last >= 0 {
 		b.encoded, q.buffers = q.buffers[last], q.buffers[:last]

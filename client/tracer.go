@@ -53,13 +53,6 @@ func (noTrace) Handled(error) {}
 
 func (noTrace) Settled(*tidingsv1.SettlementResult) {}
 
-// fieldAttributes is Event.attributes, whose entries have a key and a value.
-const (
-	fieldAttributes protowire.Number = 6
-	fieldKey        protowire.Number = 1
-	fieldValue      protowire.Number = 2
-)
-
 // traceAttributes returns entries of attributes with a trace context, encoded as fields of
 // an event.
 func traceAttributes(parent, state string) []byte {
@@ -73,12 +66,13 @@ func traceAttributes(parent, state string) []byte {
 	return encoded
 }
 
+// appendAttribute appends an entry of Event.attributes, which has a key and a value.
 func appendAttribute(data []byte, key, value string) []byte {
-	size := protowire.SizeTag(fieldKey) + protowire.SizeBytes(len(key)) + protowire.SizeTag(fieldValue) + protowire.SizeBytes(len(value))
-	data = protowire.AppendTag(data, fieldAttributes, protowire.BytesType)
-	data = protowire.AppendVarint(data, uint64(size))
-	data = protowire.AppendTag(data, fieldKey, protowire.BytesType)
-	data = protowire.AppendString(data, key)
-	data = protowire.AppendTag(data, fieldValue, protowire.BytesType)
-	return protowire.AppendString(data, value)
+	data = protowire.AppendVarint(append(data, tag6), uint64(attributeSize(key, value)))
+	data = protowire.AppendString(append(data, tag1), key)
+	return protowire.AppendString(append(data, tag2), value)
+}
+
+func attributeSize(key, value string) int {
+	return 2 + protowire.SizeBytes(len(key)) + protowire.SizeBytes(len(value))
 }
