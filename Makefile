@@ -264,6 +264,7 @@ fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=â
 		$(GO) -C server test -count=1 -timeout 0 -v ./internal/fuzz || status=1; \
 	TIDINGS_FUZZ='$(FUZZ_EACH)' TIDINGS_FUZZ_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 0 -v -run '^Test(OnePassAgreesWithParsing|TranscodingAgreesWithMessages)$$' ./internal/schema || status=1; \
+	$(GO) test -run '^$$' -fuzz '^FuzzFrames$$' -fuzztime '$(FUZZ_EACH)' -fuzzminimizetime 100x -parallel 1 ./client || status=1; \
 	printf '.fuzz/%s\n' $(FUZZ_TARGETS) | xargs -n 1 -P 2 $(MAKE) --no-print-directory || status=1; \
 	exit $$status
 

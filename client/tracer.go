@@ -8,7 +8,8 @@ import (
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-// Tracer makes the spans of a [Publisher] and of a [Consumer]. The module
+// Tracer makes the spans of a [Publisher] and of a [Consumer]; a [Reader] has none, since it
+// doesn't see what becomes of an event. The module
 // example.com/tidings/client/tracing has one for OpenTelemetry: this package has
 // functions to be called instead, so that who doesn't trace needs no library for it.
 //
