@@ -69,10 +69,20 @@ func (e *Engine) gather(t *topicLog, x *extent) error {
 }
 
 // replaceIndex folds the rest of a topic that an earlier release has written, and
-// deletes the index that it had.
+// deletes the index that it had. The last record gets the form of this release, so
+// that the earlier one refuses the topic and doesn't take its keys for unknown.
 func (e *Engine) replaceIndex(t *topicLog) error {
 	f := t.gathered.fold()
+	key := numberKey(kindRecord, t.uid, f.last)
+	value, closer, err := e.db.Get(key)
+	if err != nil {
+		return err
+	}
+	defer closer.Close() //nolint:errcheck // Nothing was written.
 	return e.committer.do(context.Background(), func(batch *pebble.Batch) error {
+		if err := batch.Set(key, append([]byte{recordFormat}, value[1:]...), nil); err != nil {
+			return err
+		}
 		if err := batch.DeleteRange(uidKey(kindOldKey, t.uid), afterUID(kindOldKey, t.uid), nil); err != nil {
 			return err
 		}

@@ -258,6 +258,14 @@ func TestIndexIsMadeAnew(t *testing.T) {
 		if countKeys(t, x.e, kindOldKey, uid) != 0 || countKeys(t, x.e, kindSegment, uid) != 1 {
 			t.Error("the index has not been replaced")
 		}
+		value, closer, err := x.e.db.Get(numberKey(kindRecord, uid, x.records[len(x.records)-1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value[0] != recordFormat {
+			t.Errorf("the last record has form %d", value[0])
+		}
+		_ = closer.Close()
 		x.put(20, 50)
 		x.checkSome(50)
 	}
