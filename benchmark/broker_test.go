@@ -39,3 +39,13 @@ func TestAccessMeasures(t *testing.T) {
 		}
 	}
 }
+
+// One and three replicas are measured on a cluster, whose streams have three copies.
+func TestClusterMeasures(t *testing.T) {
+	found := wantRows(t, clusterSuite, 4)
+	for _, l := range found.Rows {
+		if l.Spent < 0 {
+			t.Errorf("%s: %v µs of the servers", l.Name, l.Spent)
+		}
+	}
+}

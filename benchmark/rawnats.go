@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,11 +23,16 @@ import (
 func serveNATS(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("nats-server", flag.ContinueOnError)
 	dir := flags.String("data-dir", "", "")
+	name := flags.String("name", "yardstick", "")
+	sync := flags.Bool("sync-always", false, "")
+	cluster := flags.String("cluster", "", "") // The URL of this member's routes. Empty: it is alone.
+	routes := flags.String("routes", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	s, err := server.NewServer(&server.Options{
-		ServerName:         "yardstick",
+	options := &server.Options{
+		ServerName:         *name,
+		SyncAlways:         *sync,
 		Host:               "127.0.0.1",
 		Port:               server.RANDOM_PORT,
 		NoSigs:             true,
@@ -35,7 +42,11 @@ func serveNATS(ctx context.Context, args []string) error {
 		JetStreamMaxMemory: 256 << 20,
 		MaxPayload:         8 << 20,
 		MaxPending:         256 << 20,
-	})
+	}
+	if err := joinCluster(options, *cluster, *routes); err != nil {
+		return err
+	}
+	s, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
@@ -54,6 +65,24 @@ func serveNATS(ctx context.Context, args []string) error {
 	return nil
 }
 
+// joinCluster makes the server a member of a cluster.
+func joinCluster(options *server.Options, own, routes string) error {
+	if own == "" {
+		return nil
+	}
+	address, err := url.Parse(own)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.Atoi(address.Port())
+	if err != nil {
+		return err
+	}
+	options.Cluster = server.ClusterOpts{Name: "bench", Host: address.Hostname(), Port: port}
+	options.Routes = server.RoutesFromStr(routes)
+	return nil
+}
+
 // rawNATS is the raw client.
 type rawNATS struct {
 	data *dataset
@@ -64,6 +93,7 @@ type rawNATS struct {
 	single, packed string
 	failed         chan error // The first append that failed.
 	streams        int
+	replicas       int // Copies of each stream. 0: 1.
 }
 
 const (
@@ -103,7 +133,7 @@ func (r *rawNATS) newStream(ctx context.Context, instead string) (string, error)
 	}
 	r.streams++
 	name := fmt.Sprintf("bench-%d", r.streams)
-	_, err := r.js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}, Storage: jetstream.FileStorage})
+	_, err := r.js.CreateStream(ctx, r.config(name))
 	return name, err
 }
 

@@ -24,6 +24,7 @@ type tidings struct {
 	// keyed is the topic of keyedTopic.
 	keyed         string
 	topics        int
+	prefix        string // Of the topics' names.
 	subscriptions int
 }
 
@@ -51,7 +52,7 @@ func (t *tidings) newTopic(ctx context.Context, instead string) (string, error) 
 		}
 	}
 	t.topics++
-	name := fmt.Sprintf("bench-%d", t.topics)
+	name := fmt.Sprintf("%sbench-%d", t.prefix, t.topics)
 	_, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}})
 	return name, err
 }
