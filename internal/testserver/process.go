@@ -28,13 +28,14 @@ const StopWithin = 20 * time.Second
 var ErrNotStopped = errors.New("it didn't stop when it was told to")
 
 // Build builds the program ./cmd/NAME of the Go module in the directory module into
-// the directory dir, and returns its path.
+// the directory dir, and returns its path. It has no symbols for a debugger, which take
+// half of the time to link.
 func Build(ctx context.Context, module, name, dir string) (program string, err error) {
 	program = filepath.Join(dir, name)
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", module, "-o", program, "./cmd/"+name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", module, "-ldflags=-s -w", "-o", program, "./cmd/"+name)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, output)
 	}

@@ -73,7 +73,7 @@ func main() {
 	write("overlay.json", `{"Replace": {"`+overlay+`": "`+filepath.Join(dir, "main.go")+`"}}`)
 	program := filepath.Join(dir, "program")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(dir, "overlay.json"),
-		"-trimpath", "-ldflags=-s -w", "-o", program, "./cmd/program")
+		"-ldflags=-s -w", "-o", program, "./cmd/program")
 	cmd.Dir = filepath.Join(root, eventModule)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
