@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -130,6 +131,8 @@ func (p *Publisher) exchange(ctx context.Context, cancel context.CancelCauseFunc
 			if over, why := p.wait(ctx, timer, wait, received); over {
 				return why
 			}
+			// Callers that an answer has woken put what they have next into this batch.
+			runtime.Gosched()
 			continue
 		}
 		if err := stream.Send(b.request); err != nil {
