@@ -49,3 +49,32 @@ func TestClusterMeasures(t *testing.T) {
 		}
 	}
 }
+
+// Events of each size are stored and read, and so are those of many topics.
+func TestSizesAndTopicsMeasure(t *testing.T) {
+	wantRows(t, sizesSuite, 4*len(sizes))
+	counts := topicCounts
+	t.Cleanup(func() { topicCounts = counts })
+	topicCounts = []int{1, 20}
+	wantRows(t, topicsSuite, 2*len(topicCounts))
+}
+
+func TestPlainEventsHaveTheirSize(t *testing.T) {
+	for _, size := range sizes {
+		data, err := newPlainDataset(200, 100, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(data.encodedRequests) != 2 || len(data.encoded) != 200 {
+			t.Errorf("%d bytes: %d requests of %d events", size, len(data.encodedRequests), len(data.encoded))
+		}
+		for i, encoded := range data.encoded {
+			if len(encoded) != size {
+				t.Fatalf("event %d has %d bytes, want %d", i, len(encoded), size)
+			}
+		}
+	}
+	if _, err := newPlainDataset(1, 1, smallestPlain-1); err == nil {
+		t.Error("an event that is too small was made")
+	}
+}

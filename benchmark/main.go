@@ -98,7 +98,7 @@ func measure(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 }
 
 // suites are what can be asked for, in the order in which they are measured.
-var suites = []suite{mainSuite, latencySuite, peersSuite, accessSuite, clusterSuite}
+var suites = []suite{mainSuite, latencySuite, peersSuite, accessSuite, sizesSuite, topicsSuite, clusterSuite}
 
 // peers are the servers that the program itself can be.
 var peers = map[string]func(ctx context.Context, args []string) error{

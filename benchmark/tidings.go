@@ -131,7 +131,15 @@ func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elaps
 	if t.topic, err = t.newTopic(ctx, t.topic); err != nil {
 		return 0, err
 	}
-	topic := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), t.topic)
+	return t.publishTo(ctx, requests, []string{t.topic})
+}
+
+// publishTo sends encoded batches to topics in turns.
+func (t *tidings) publishTo(ctx context.Context, requests [][]byte, topics []string) (time.Duration, error) {
+	encoded := make([][]byte, len(topics))
+	for i, topic := range topics {
+		encoded[i] = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), topic)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	begun := time.Now()
@@ -141,8 +149,8 @@ func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elaps
 	}
 	stored := 0
 	err = exchange(cancel, func() error {
-		for _, request := range requests {
-			if err := stream.SendMsg(embedded(topic, request)); err != nil {
+		for i, request := range requests {
+			if err := stream.SendMsg(embedded(encoded[i%len(encoded)], request)); err != nil {
 				return err
 			}
 		}
