@@ -120,7 +120,7 @@ func (g *grpcGate) unaryResult(ctx context.Context, method string, request any, 
 		return g.grpcResult(ctx, method, err)
 	}
 	caller := ""
-	if from, ok := peer.FromContext(ctx); ok {
+	if from, ok := peer.FromContext(ctx); ok && g.auditLog != nil {
 		caller = from.Addr.String()
 	}
 	if err == nil {

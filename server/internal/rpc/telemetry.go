@@ -52,13 +52,18 @@ var procedures = func() map[string]bool {
 }()
 
 // callInfo is what is known of a call when it begins.
-func callInfo(path, protocol, from string) telemetry.CallInfo {
+func callInfo(path, protocol string, from fmt.Stringer) telemetry.CallInfo {
 	stream, known := procedures[path]
 	if !known {
 		path = telemetry.Other
 	}
 	return telemetry.CallInfo{Procedure: path, Protocol: protocol, Stream: stream, Peer: from}
 }
+
+// address is one as text.
+type address string
+
+func (a address) String() string { return string(a) }
 
 // codeName is the name of a status code, as gRPC has it.
 func codeName(code tidingsv1.StatusCode) string {
@@ -88,7 +93,7 @@ func record(next http.Handler, metrics *telemetry.Metrics) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		call := metrics.Begin(callInfo(r.URL.Path, protocolOf(r), r.RemoteAddr))
+		call := metrics.Begin(callInfo(r.URL.Path, protocolOf(r), address(r.RemoteAddr)))
 		recorded := &recordedWriter{ResponseWriter: w, call: call, status: http.StatusOK}
 		defer func() {
 			if !call.Failed() {
@@ -206,9 +211,9 @@ func (h recorder) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Co
 }
 
 func (h recorder) begin(ctx context.Context, method string) *telemetry.Call {
-	from := ""
+	var from fmt.Stringer = address("")
 	if caller, ok := peer.FromContext(ctx); ok {
-		from = caller.Addr.String()
+		from = caller.Addr
 	}
 	return h.metrics.Begin(callInfo(method, telemetry.ProtocolGRPC, from))
 }

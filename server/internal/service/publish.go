@@ -304,11 +304,12 @@ func (s *Service) stored(ctx context.Context, p *publication) (engine.Appended, 
 	current := p.append // Which others look at.
 	for {
 		stored, err := current.Wait(ctx)
+		if err == nil {
+			return stored, nil
+		}
 		var taken *engine.ConflictError
 		var sequence *engine.SequenceError
 		switch {
-		case err == nil:
-			return stored, nil
 		case errors.As(err, &sequence):
 			return stored, mismatch(p, sequence)
 		case errors.Is(err, engine.ErrBehind): // All that it is behind has been answered.

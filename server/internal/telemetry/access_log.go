@@ -102,11 +102,15 @@ func (l accessLine) record() slog.Record {
 	if f := c.failure.Load(); f != nil {
 		failed = *f
 	}
+	peer := ""
+	if c.peer != nil {
+		peer = c.peer.String()
+	}
 	record := slog.NewRecord(l.at, slog.LevelInfo, "call", 0)
 	record.AddAttrs(
 		slog.String("procedure", c.of.procedure),
 		slog.String("protocol", c.of.protocol),
-		slog.String("peer", c.peer),
+		slog.String("peer", peer),
 	)
 	if principal := c.principal.Load(); principal != nil {
 		record.AddAttrs(slog.String("principal", *principal))

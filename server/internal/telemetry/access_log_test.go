@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestAccessLogLine(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	access := telemetry.NewAccessLog(&text, log)
 	m := telemetry.New(telemetry.Config{Version: "1", Log: log, AccessLog: access})
-	call := m.Begin(telemetry.CallInfo{Procedure: "/a.B/C", Protocol: telemetry.ProtocolConnect, Peer: "127.0.0.1:1"})
+	call := m.Begin(telemetry.CallInfo{Procedure: "/a.B/C", Protocol: telemetry.ProtocolConnect, Peer: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
 	call.SetPrincipal("corp:\"a\"\x01\n")
 	call.SetTraceID("4bf92f3577b34da6a3ce929d0e0e4736")
 	call.Received(10)

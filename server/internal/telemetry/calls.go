@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -104,7 +105,7 @@ type Call struct {
 	of        procedureProtocol
 	counters  *procedureCalls
 	began     time.Time
-	peer      string
+	peer      fmt.Stringer
 	principal atomic.Pointer[string]
 	failure   atomic.Pointer[failure]
 	traceID   atomic.Pointer[string]
@@ -121,8 +122,8 @@ type CallInfo struct {
 	Procedure string
 	Protocol  string
 	Stream    bool
-	// Peer is the address that the call came from.
-	Peer string
+	// Peer is the address that the call came from. nil: it isn't known.
+	Peer fmt.Stringer
 }
 
 // Begin notes that a call begins. End has to follow.

@@ -278,7 +278,7 @@ var errNoAnswer = fmt.Errorf("%w: no answer within %v", engine.ErrUnavailable, e
 // bounded gives a context without a deadline the one of a call.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	return context.WithTimeoutCause(ctx, engine.CallTimeout, errNoAnswer)
 }
