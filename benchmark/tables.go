@@ -9,8 +9,8 @@ import (
 // markdown is the report as text and tables.
 func (r *report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s, %d CPUs, nats-server %s, grpc-go %s; events of %d bytes, %d a pass, batches of %d; sync %s; medians of %d runs. %s\n",
-		r.Go, r.System, r.CPUs, r.NATS, r.GRPC, r.Size, r.Events, r.Batch, r.Sync, r.Runs, r.calm())
+	fmt.Fprintf(&b, "%s, %s, %d CPUs, nats-server %s, grpc-go %s; %s; medians of %d runs. %s\n",
+		r.Go, r.System, r.CPUs, r.NATS, r.GRPC, r.moved(), r.Runs, r.calm())
 	for _, note := range r.notes {
 		b.WriteString("\n" + note + "\n")
 	}
@@ -34,6 +34,20 @@ func (r *report) markdown() string {
 		}
 	}
 	return b.String()
+}
+
+// moved says what was moved, and what a receipt of Tidings means where the rows don't.
+func (r *report) moved() string {
+	batches := fmt.Sprintf("batches of %d", r.Batch)
+	events := fmt.Sprintf("events of %d bytes, %d a pass, ", r.Size, r.Events)
+	switch r.Suite {
+	case sizesSuite.name:
+		return batches + "; sync " + r.Sync
+	case clusterSuite.name:
+		return events + batches
+	default:
+		return events + batches + "; sync " + r.Sync
+	}
 }
 
 // sections are the rows, by their tables.
