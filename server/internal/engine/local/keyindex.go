@@ -59,8 +59,27 @@ func (k keyEntry) hash() uint64 { return k.high & hashBits }
 
 func (k keyEntry) first() int64 { return int64(k.high&^hashBits<<32 | uint64(k.low)) }
 
-func (k keyEntry) compare(other keyEntry) int {
-	return cmp.Or(cmp.Compare(k.high, other.high), cmp.Compare(k.low, other.low))
+// sortEntries sorts entries by their hashes, and leaves those with the same one in
+// their order. It needs memory of their size, and returns memory for another time.
+func sortEntries(entries, memory []keyEntry) (sorted, rest []keyEntry) {
+	memory = slices.Grow(memory[:0], len(entries))[:len(entries)]
+	for shift := 24; shift < 64; shift += 8 { // By each byte of the hash, from the lowest on.
+		var next [256]int
+		for _, k := range entries {
+			next[byte(k.high>>shift)]++
+		}
+		sum := 0
+		for i, count := range next {
+			next[i], sum = sum, sum+count
+		}
+		for _, k := range entries {
+			at := &next[byte(k.high>>shift)]
+			memory[*at] = k
+			*at++
+		}
+		entries, memory = memory, entries
+	}
+	return entries, memory
 }
 
 func (k keyEntry) append(b []byte) []byte {
@@ -130,8 +149,7 @@ func (g *gathered) fold() folding {
 	g.mu.Lock()
 	f := folding{g.entries, g.last, g.bytes}
 	g.mu.Unlock()
-	f.entries = slices.Clone(f.entries) // What is there isn't changed: only more comes.
-	slices.SortFunc(f.entries, keyEntry.compare)
+	f.entries, _ = sortEntries(slices.Clone(f.entries), nil) // What is there isn't changed: only more comes.
 	return f
 }
 

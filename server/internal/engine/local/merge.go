@@ -80,7 +80,7 @@ func (e *Engine) changeTopic(ctx context.Context, t *topicLog, plan func(b *pebb
 }
 
 // copyEntries stores the entries of segments as buckets of another.
-func (e *Engine) copyEntries(ctx context.Context, t *topicLog, sources []segment, into segment) error {
+func (e *Engine) copyEntries(ctx context.Context, t *topicLog, sources []segment, into segment) (err error) {
 	var streams []*entryStream
 	defer func() {
 		for _, s := range streams {
@@ -111,32 +111,26 @@ func (e *Engine) copyEntries(ctx context.Context, t *topicLog, sources []segment
 			return into.putBuckets(b, t.uid, entries)
 		})
 	}
-	var entries []keyEntry
-	for {
-		var least *entryStream
+	var entries, part, memory []keyEntry
+	for highest := range 256 { // By the first byte of the hash, with those of each source in their order.
+		part = part[:0]
 		for _, s := range streams {
-			if s.left() && (least == nil || s.entry().compare(least.entry()) < 0) {
-				least = s
-			}
-		}
-		if least == nil {
-			return store(entries)
-		}
-		next := least.entry()
-		if n := len(entries); n >= mergeStep && into.bucket(next.high) != into.bucket(entries[n-1].high) {
-			if err := store(entries); err != nil {
-				return err
-			}
-			entries = entries[:0]
-		}
-		entries = append(entries, next)
-		least.at++
-		if least.at*entrySize == len(least.value) {
-			if err := least.next(least.iter.Next()); err != nil {
+			if part, err = s.take(byte(highest), part); err != nil {
 				return e.failed(t, "the index of keys", err)
 			}
 		}
+		part, memory = sortEntries(part, memory)
+		entries = append(entries, part...)
+		// What shares a bucket is stored together.
+		if len(entries) < mergeStep || into.bucketBits() < 8 {
+			continue
+		}
+		if err := store(entries); err != nil {
+			return err
+		}
+		entries = entries[:0]
 	}
+	return store(entries)
 }
 
 // entryStream is the entries of a segment, in their order.
@@ -161,6 +155,19 @@ func (s *entryStream) next(valid bool) error {
 	return err
 }
 
-func (s *entryStream) left() bool { return s.value != nil }
-
-func (s *entryStream) entry() keyEntry { return entryAt(s.value, s.at) }
+// take adds the entries whose hash begins with a byte.
+func (s *entryStream) take(highest byte, entries []keyEntry) ([]keyEntry, error) {
+	for s.value != nil {
+		for ; s.at < len(s.value)/entrySize; s.at++ {
+			k := entryAt(s.value, s.at)
+			if byte(k.high>>56) != highest {
+				return entries, nil
+			}
+			entries = append(entries, k)
+		}
+		if err := s.next(s.iter.Next()); err != nil {
+			return entries, err
+		}
+	}
+	return entries, nil
+}
