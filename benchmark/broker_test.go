@@ -29,8 +29,7 @@ func TestPeersMeasure(t *testing.T) {
 	}
 }
 
-// Each way to protect a server is measured, and a server that asks who calls lets nobody
-// in who doesn't say so.
+// Each way to protect a server is measured, against one that isn't protected.
 func TestAccessMeasures(t *testing.T) {
 	found := wantRows(t, accessSuite, len(tracedWorks)*len(protections))
 	for _, l := range found.Rows {

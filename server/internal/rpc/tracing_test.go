@@ -227,7 +227,10 @@ func (r *traced) consume() {
 	r.subscribe(testContext(r.t), r.topic+"-r")
 	ctx, cancel := context.WithCancel(r.context())
 	defer cancel()
-	receive, err := r.client.receive(ctx, &tidingsv1.ReceiveRequest{Subscription: r.topic + "-r"})
+	receive, err := r.client.receive(ctx, &tidingsv1.ReceiveRequest{
+		Subscription: r.topic + "-r",
+		Window:       &tidingsv1.FlowControl{MaxEvents: 2}, // The server may hear late that it is cancelled.
+	})
 	r.must(err)
 	for delivered := 0; delivered == 0; {
 		frame, err := receive.Recv()

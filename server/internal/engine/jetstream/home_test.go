@@ -43,9 +43,7 @@ func TestHome(t *testing.T) {
 	}
 	links := []*link{e.reads, e.writes, e.asks}
 	for _, member := range members {
-		if err := append1(); err != nil {
-			t.Fatal(err)
-		}
+		until("events are stored", func() bool { return append1() == nil })
 		host := member.Addr().String()
 		member.End()
 		until("nothing is connected to it", func() bool {
