@@ -19,7 +19,7 @@ func (r *report) publish(document string) error {
 	if err := os.WriteFile(file, []byte(plot.svg()), 0o644); err != nil {
 		return err
 	}
-	image := fmt.Sprintf("\n![%s](%s/%s.svg)\n", plot.alt(), filepath.Base(dir), r.Suite)
+	image := fmt.Sprintf("\n![%s. The figures are in the tables above.](%s/%s.svg)\n", plot.title, filepath.Base(dir), r.Suite)
 	return placeInDocument(document, r.Suite, r.markdown()+image)
 }
 

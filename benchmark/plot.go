@@ -52,19 +52,6 @@ func (r *report) plot() plot {
 	return p
 }
 
-// alt is what the plot says, for those who don't see it.
-func (p plot) alt() string {
-	var parts []string
-	for _, g := range p.groups {
-		var rows []string
-		for _, r := range g.rows {
-			rows = append(rows, r.label+" "+r.value)
-		}
-		parts = append(parts, g.title+": "+strings.Join(rows, "; "))
-	}
-	return strings.NewReplacer("[", "(", "]", ")", "\n", " ").Replace(p.title + ". " + strings.Join(parts, ". ") + ".")
-}
-
 // Pixels of a plot.
 const (
 	plotWidth, plotLeft, plotRight = 960, 390, 220
