@@ -286,17 +286,18 @@ func (a *appending) storeKeys(b *pebble.Batch, first int64, hashes []uint64) err
 		return nil //nolint:nilerr // As said.
 	}
 	if len(t.segments) == 0 {
-		if err := t.putSegment(b, folding{}); err != nil {
+		if err := t.putSegment(b, folding{bytes: t.next.bytes}); err != nil {
 			return err
 		}
 	}
-	due, late := t.gathered.add(first, hashes, a.last.bytes)
+	after := t.segments[len(t.segments)-1].last
+	entries, size := t.gathered.add(first, hashes, a.last.bytes, after), a.last.bytes-t.folded
 	switch {
-	case late:
-		f := t.gathered.fold()
+	case entries >= overdue*foldEntries || size >= overdue*foldBytes:
+		f := t.gathered.fold(after)
 		a.folded = &f
 		return t.putSegment(b, f)
-	case due:
+	case entries >= foldEntries || size >= foldBytes:
 		a.engine.folder.due.add(t)
 	}
 	return nil

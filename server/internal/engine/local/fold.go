@@ -149,7 +149,7 @@ func (f *folder) foldLargest() {
 
 // fold stores what a topic has gathered as a segment.
 func (e *Engine) fold(ctx context.Context, t *topicLog) error {
-	f := t.gathered.fold()
+	f := t.gathered.fold(0)
 	return e.committer.do(ctx, func(batch *pebble.Batch) error {
 		if t.deleted.Load() {
 			return engine.ErrTopicNotFound
@@ -158,14 +158,15 @@ func (e *Engine) fold(ctx context.Context, t *topicLog) error {
 	}, func() { t.gathered.folded(f) })
 }
 
-// putSegment stores a segment, unless what is in it was folded meanwhile. It
-// belongs to prepare.
+// putSegment stores a segment, without what was folded meanwhile. It belongs to
+// prepare.
 func (t *topicLog) putSegment(batch *pebble.Batch, f folding) error {
 	if n := len(t.segments); n > 0 {
 		newest := t.segments[n-1]
 		if f.last <= newest.last {
 			return nil
 		}
+		f.entries = slices.DeleteFunc(f.entries, func(k keyEntry) bool { return k.first() <= newest.last })
 		if newest.count == 0 { // It said what was folded.
 			if err := newest.delete(batch, t.uid); err != nil {
 				return err
@@ -174,7 +175,7 @@ func (t *topicLog) putSegment(batch *pebble.Batch, f folding) error {
 		}
 	}
 	s := segment{last: f.last, count: len(f.entries)}
-	t.segments = append(t.segments, s)
+	t.segments, t.folded = append(t.segments, s), f.bytes
 	return errors.Join(s.putBuckets(batch, t.uid, f.entries), s.put(batch, t.uid))
 }
 

@@ -11,6 +11,7 @@ import (
 // that an earlier release has written, which had another index.
 func (e *Engine) gather(t *topicLog, x *extent) error {
 	t.gathered.begin(x.bytes)
+	t.folded = x.bytes
 	look, err := e.lookInto(t.uid, 0)
 	if err != nil {
 		return err
@@ -41,8 +42,8 @@ func (e *Engine) gather(t *topicLog, x *extent) error {
 			return broken(err)
 		}
 		if !begun {
-			begun = true
-			t.gathered.begin(info.bytes - recordBytes(len(data)))
+			begun, t.folded = true, info.bytes-recordBytes(len(data))
+			t.gathered.begin(t.folded)
 		}
 		var hashes []uint64
 		if info.keyed {
@@ -52,7 +53,7 @@ func (e *Engine) gather(t *topicLog, x *extent) error {
 			}
 			hashes = appendHashes(nil, t.uid, slices.Values(keys))
 		}
-		if due, _ := t.gathered.add(first, hashes, info.bytes); due && !based {
+		if t.gathered.add(first, hashes, info.bytes, 0) >= foldEntries && !based {
 			if err := e.fold(context.Background(), t); err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func (e *Engine) gather(t *topicLog, x *extent) error {
 // deletes the index that it had. The last record gets the form of this release, so
 // that the earlier one refuses the topic and doesn't take its keys for unknown.
 func (e *Engine) replaceIndex(t *topicLog) error {
-	f := t.gathered.fold()
+	f := t.gathered.fold(0)
 	key := numberKey(kindRecord, t.uid, f.last)
 	value, closer, err := e.db.Get(key)
 	if err != nil {

@@ -119,17 +119,22 @@ func (g *gathered) completed() {
 	g.complete = true
 }
 
-// add gathers the entries of a record and reports whether it is time to fold, and
-// whether it is late.
-func (g *gathered) add(first int64, hashes []uint64, bytes uint64) (due, late bool) {
+// add gathers the entries of a record, and returns how many there are of the
+// records after another, which is what was folded or is about to be.
+func (g *gathered) add(first int64, hashes []uint64, bytes uint64, after int64) (entries int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, hash := range hashes {
 		g.entries = append(g.entries, entryOf(hash, first))
 	}
 	g.last, g.bytes = first, bytes
-	size, entries := g.bytes-g.before, len(g.entries)
-	return size >= foldBytes || entries >= foldEntries, size >= overdue*foldBytes || entries >= overdue*foldEntries
+	return len(g.entries) - g.endOf(after)
+}
+
+// endOf returns how many entries are of records up to one.
+func (g *gathered) endOf(last int64) int {
+	n, _ := slices.BinarySearchFunc(g.entries, last+1, func(k keyEntry, first int64) int { return cmp.Compare(k.first(), first) })
+	return n
 }
 
 // size returns how many entries were gathered, and what their records take, or 0
@@ -143,11 +148,12 @@ func (g *gathered) size() (entries int, bytes uint64) {
 	return len(g.entries), g.bytes - g.before
 }
 
-// fold returns what was gathered, in its order, and what it goes up to: the
-// sequence of the first event of the last record, and the bytes of the topic.
-func (g *gathered) fold() folding {
+// fold returns what was gathered of the records after one, in the order of a
+// segment, and what it goes up to: the sequence of the first event of the last
+// record, and the bytes of the topic.
+func (g *gathered) fold(after int64) folding {
 	g.mu.Lock()
-	f := folding{g.entries, g.last, g.bytes}
+	f := folding{g.entries[g.endOf(after):], g.last, g.bytes}
 	g.mu.Unlock()
 	f.entries, _ = sortEntries(slices.Clone(f.entries), nil) // What is there isn't changed: only more comes.
 	return f
@@ -157,8 +163,7 @@ func (g *gathered) fold() folding {
 func (g *gathered) folded(f folding) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	rest, _ := slices.BinarySearchFunc(g.entries, f.last+1, func(k keyEntry, first int64) int { return cmp.Compare(k.first(), first) })
-	g.entries = slices.Clone(g.entries[rest:])
+	g.entries = slices.Clone(g.entries[g.endOf(f.last):])
 	g.before = max(g.before, f.bytes)
 }
 

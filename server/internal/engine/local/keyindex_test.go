@@ -31,6 +31,14 @@ func newIndexed(t *testing.T, e *Engine) *indexed {
 // put appends a record of events with some of the keys, or without.
 func (x *indexed) put(size, keys int) {
 	x.t.Helper()
+	if _, err := x.start(size, keys).Wait(x.t.Context()); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// start begins to put.
+func (x *indexed) start(size, keys int) engine.Append {
+	x.t.Helper()
 	x.records = append(x.records, int64(len(x.keys)+1))
 	events := make([]keyedEvent, size)
 	for i := range events {
@@ -41,7 +49,11 @@ func (x *indexed) put(size, keys int) {
 		x.keys = append(x.keys, key)
 		events[i] = keyedEvent{id: fmt.Sprint(len(x.keys)), key: key, text: key}
 	}
-	put(x.t, x.e, x.topic, events...)
+	started, err := x.e.Start(x.t.Context(), x.topic, batchOf(x.t, events...), nil)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return started
 }
 
 func (x *indexed) fold() {
@@ -158,31 +170,44 @@ func TestIndexOfKeys(t *testing.T) {
 	x.checkSome(keys)
 }
 
-// A topic is folded by itself when it has gathered enough, and by an append where
-// that is late.
+// A topic is folded by itself when it has gathered enough.
 func TestFoldInTime(t *testing.T) {
-	for _, late := range []bool{false, true} {
-		t.Run(fmt.Sprint("late=", late), func(t *testing.T) {
-			x := newIndexed(t, open(t, vfs.NewCrashableMem()))
-			entries := foldEntries
-			if late {
-				x.e.folder.close()
-				entries *= overdue
-			}
-			const each = 4096
-			for range entries / each {
-				x.put(each, 1<<30)
-			}
-			await(t, "a segment", func() bool { return countKeys(t, x.e, kindBucket, x.log().uid) > foldEntries/bucketEntries })
-			if late {
-				if entries, _ := x.log().gathered.size(); entries != 0 {
-					t.Errorf("%d entries are left", entries)
-				}
-			}
-			x.check(x.keys[0], 1)
-			x.check(x.keys[len(x.keys)-1], 1)
-		})
+	x := newIndexed(t, open(t, vfs.NewCrashableMem()))
+	for range foldEntries / 4096 {
+		x.put(4096, 1<<30)
 	}
+	await(t, "a segment", func() bool { return countKeys(t, x.e, kindBucket, x.log().uid) > foldEntries/bucketEntries })
+	x.check(x.keys[0], 1)
+	x.check(x.keys[len(x.keys)-1], 1)
+}
+
+// Where that is late, an append folds it, and others that are under way leave that
+// alone.
+func TestFoldLate(t *testing.T) {
+	x := newIndexed(t, open(t, vfs.NewCrashableMem()))
+	x.e.folder.close()
+	var started []engine.Append
+	for range 2*overdue*foldEntries/4096 + 3 {
+		started = append(started, x.start(4096, 1<<30))
+	}
+	for _, a := range started {
+		if _, err := a.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, x.e)
+	log := x.log()
+	entries, _ := log.gathered.size()
+	for i, s := range log.segments {
+		if entries += s.count; s.count != overdue*foldEntries {
+			t.Errorf("segment %d has %d entries", i, s.count)
+		}
+	}
+	if len(log.segments) != 2 || entries != len(x.keys) {
+		t.Errorf("%d segments and %d entries of %d events", len(log.segments), entries, len(x.keys))
+	}
+	x.check(x.keys[0], 1)
+	x.check(x.keys[len(x.keys)-1], 1)
 }
 
 // Segments become one in steps, also where what an earlier attempt has left is in
@@ -276,7 +301,7 @@ func TestIndexWithEqualEntries(t *testing.T) {
 	x := newIndexed(t, open(t, vfs.NewCrashableMem()))
 	x.put(20, 5)
 	log := x.log()
-	log.gathered.add(log.gathered.last, []uint64{keyHash(log.uid, "another")}, log.gathered.bytes)
+	log.gathered.add(log.gathered.last, []uint64{keyHash(log.uid, "another")}, log.gathered.bytes, 0)
 	for range 2 {
 		x.check("another", 1)
 		x.put(20, 5)

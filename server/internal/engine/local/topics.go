@@ -24,8 +24,10 @@ type topicLog struct {
 	// end is the sequence that the next record has. It is the committer's too.
 	end int64
 	// segments are those of the index of keys, in their order: one at least, once
-	// there was a record. They are the committer's too.
+	// there was a record. folded is the bytes of the topic up to the end of the
+	// last. Both are the committer's too.
 	segments []segment
+	folded   uint64
 	// unindexed says why the index isn't whole, so that nothing is to be found by
 	// it. nil: it is.
 	unindexed error
