@@ -109,6 +109,9 @@ func (d *disk) full(size int) bool {
 	return d.refuses.Load()
 }
 
+// hasRoom reports whether there is room for what can as well be left undone.
+func (d *disk) hasRoom(size int) bool { return !d.refuses.Load() && d.room.Load() > int64(size) }
+
 // wrote takes note of bytes that were written.
 func (d *disk) wrote(size int) { d.room.Add(-int64(size)) }
 

@@ -51,7 +51,7 @@ func (e *Engine) mergeSegments(ctx context.Context, t *topicLog) (more bool, err
 	for _, s := range sources {
 		into.count += s.count
 	}
-	if e.disk.full(into.count * entrySize) { // It is for a moment there twice.
+	if !e.disk.hasRoom(into.count * entrySize) { // It is for a moment there twice.
 		return false, nil
 	}
 	if err := e.copyEntries(ctx, t, sources, into); err != nil {
