@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -164,6 +165,9 @@ func (t *tidings) publishTo(ctx context.Context, requests [][]byte, topics []str
 			}
 			// PublishStreamResponse.published.receipts
 			receipts, err := countNested(response.bytes(), 2, 2)
+			if err == nil && receipts == 0 {
+				err = refusedIn(response.bytes())
+			}
 			if err != nil {
 				return err
 			}
@@ -171,6 +175,22 @@ func (t *tidings) publishTo(ctx context.Context, requests [][]byte, topics []str
 		}
 	})
 	return time.Since(begun), t.expectStored(err, stored)
+}
+
+// refusedError is why a batch wasn't stored.
+type refusedError struct{ detail *tidingsv1.ErrorDetail }
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("a batch was refused: %s: %s", e.detail.GetReason(), e.detail.GetMessage())
+}
+
+// refusedIn returns the error of an encoded PublishStreamResponse.
+func refusedIn(encoded []byte) error {
+	var response tidingsv1.PublishStreamResponse
+	if err := proto.Unmarshal(encoded, &response); err != nil {
+		return err
+	}
+	return &refusedError{response.GetError()}
 }
 
 // countNested counts the messages in a repeated field of a message in a field.
