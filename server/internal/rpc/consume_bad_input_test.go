@@ -142,7 +142,7 @@ func TestSubscriptionJSON(t *testing.T) {
 			t.Fatalf("%d: %s", status, answer)
 		}
 		got := response.Deliveries[0]
-		if got.Attempt != 1 || got.Deadline == "" || got.LeaseDuration != "30s" || got.Recorded.Sequence != "1" || got.Recorded.Event.Data["email"] != "a@example.com" {
+		if got.Attempt != 1 || got.Deadline == "" || got.LeaseDuration != "600s" || got.Recorded.Sequence != "1" || got.Recorded.Event.Data["email"] != "a@example.com" {
 			t.Errorf("delivered: %s", answer)
 		}
 		wantSettled(t, c, s, applied, ack(got.DeliveryToken))

@@ -16,7 +16,8 @@ import (
 // newSubscription creates a subscription to a topic for one test.
 func newSubscription(t *testing.T, c client, topic string, change ...func(*tidingsv1.Subscription)) string {
 	t.Helper()
-	s := &tidingsv1.Subscription{Name: newName(), Topic: topic}
+	// On a machine with much else to do a lease may have to last.
+	s := &tidingsv1.Subscription{Name: newName(), Topic: topic, AckDeadline: durationpb.New(10 * time.Minute)}
 	for _, f := range change {
 		f(s)
 	}

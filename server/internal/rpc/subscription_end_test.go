@@ -230,7 +230,7 @@ func TestPause(t *testing.T) {
 		wantIDs(t, []*tidingsv1.Delivery{stream.next(), stream.next()}, events...)
 	}))
 	t.Run("settings in force when the update returns", some(func(t *testing.T, c client) {
-		topic, s := newSubscribed(t, c)
+		topic, s := newSubscribed(t, c, func(s *tidingsv1.Subscription) { s.AckDeadline = nil })
 		publishN(t, c, topic, 2)
 		first := pull(t, c, s, 1)[0]
 		if left := time.Until(first.GetDeadline().AsTime()); left > 31*time.Second || left < time.Second {
