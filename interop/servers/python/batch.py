@@ -101,8 +101,7 @@ class Batch:
     def _require_same(self, sent: Accepted, stored: Stored) -> None:
         """Raises a Fault unless what is stored says what was sent."""
         if sent.event != stored.event and (
-            envelope(sent.event) != envelope(stored.event)
-            or sent.payload != stored.payload
+            envelope(sent.event) != envelope(stored.event) or sent.payload != stored.payload
         ):
             raise self._conflict(stored)
 
