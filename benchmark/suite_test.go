@@ -86,7 +86,7 @@ func TestDocumentTakesTables(t *testing.T) {
 	text := string(content)
 	for _, want := range []string{
 		"before\n\n<!-- bench:main -->\n", "| Tidings & <co> | 250 | 2.50 | 2.50–2.50 |\n", "others had 2.0 %",
-		"Tidings & <co> 2.50.](performance/main.svg)\n\n<!-- bench:main end -->\n\nafter\n",
+		" in the tables above.](performance/main.svg)\n\n<!-- bench:main end -->\n\nafter\n",
 	} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("not once: %q in\n%s", want, text)
