@@ -105,8 +105,7 @@ var accessSuite = suite{"access", "measure what authentication and TLS cost", 7,
 		}
 		return errors.Join(append(failed, s.stop())...)
 	}
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
-	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
+	data, err := buildDataset(cfg, progress)
 	if err != nil {
 		return nil, stop, err
 	}

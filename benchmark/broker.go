@@ -69,9 +69,8 @@ type brokers struct {
 // peersSuite measures what others would use in the same runs.
 var peersSuite = suite{"peers", "measure other brokers that are installed, beside Tidings and NATS", 1, func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
 	b := &brokers{servers: new(servers), cfg: cfg}
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
 	var err error
-	if b.data, err = newDataset(cfg.events, cfg.batch, cfg.size); err != nil {
+	if b.data, err = buildDataset(cfg, progress); err != nil {
 		return nil, b.stop, err
 	}
 	if b.servers, err = startServers(ctx, cfg, b.data); err != nil {

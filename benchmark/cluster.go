@@ -32,8 +32,7 @@ type cluster struct {
 // each event on the disk before the receipt, and one server on its own disk.
 var clusterSuite = suite{"cluster", "measure one and three replicas on three NATS servers", 1, func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
 	c := &cluster{servers: new(servers)}
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
-	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
+	data, err := buildDataset(cfg, progress)
 	if err != nil {
 		return nil, c.stop, err
 	}

@@ -19,13 +19,8 @@ const loadLength = 3
 // latencySuite measures how long events take at rates that are given, whether or not
 // the servers keep up. Each time begins when the event was due and not when it was sent.
 var latencySuite = suite{"latency", "measure latency at 1,000, 10,000 and 100,000 events a second", 1, func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
-	s := new(servers)
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
-	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
+	s, err := startBesideYardsticks(ctx, cfg, progress)
 	if err != nil {
-		return nil, s.stop, err
-	}
-	if s, err = startServers(ctx, cfg, data); err != nil {
 		return nil, s.stop, err
 	}
 	var rows []row

@@ -30,17 +30,28 @@ type servers struct {
 
 // mainSuite measures Tidings beside its yardsticks.
 var mainSuite = suite{"main", "", 1, func(ctx context.Context, cfg config, progress io.Writer) ([]row, func() error, error) {
-	s := new(servers)
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
-	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
+	s, err := startBesideYardsticks(ctx, cfg, progress)
 	if err != nil {
-		return nil, s.stop, err
-	}
-	if s, err = startServers(ctx, cfg, data); err != nil {
 		return nil, s.stop, err
 	}
 	return s.rows(cfg), s.stop, nil
 }}
+
+// buildDataset builds the events, before a suite builds its servers.
+func buildDataset(cfg config, progress io.Writer) (*dataset, error) {
+	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
+	return newDataset(cfg.events, cfg.batch, cfg.size)
+}
+
+// startBesideYardsticks builds the events and starts the three servers. What it
+// returns is to be stopped, with an error too.
+func startBesideYardsticks(ctx context.Context, cfg config, progress io.Writer) (*servers, error) {
+	data, err := buildDataset(cfg, progress)
+	if err != nil {
+		return new(servers), err
+	}
+	return startServers(ctx, cfg, data)
+}
 
 // startServers starts the three servers and connects to them. What it returns
 // is to be stopped, with an error too.

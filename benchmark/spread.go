@@ -14,12 +14,7 @@ var topicCounts = []int{1, 10, 1000}
 
 // topicsSuite publishes the same events to one topic or to many.
 var topicsSuite = suite{"topics", "measure one publisher to 1, 10 and 1,000 topics", 1, func(ctx context.Context, cfg config, progress io.Writer) (rows []row, _ func() error, err error) {
-	fmt.Fprintf(progress, "building the server and %d events\n", cfg.events)
-	data, err := newDataset(cfg.events, cfg.batch, cfg.size)
-	if err != nil {
-		return nil, func() error { return nil }, err
-	}
-	s, err := startServers(ctx, cfg, data)
+	s, err := startBesideYardsticks(ctx, cfg, progress)
 	if err != nil {
 		return nil, s.stop, err
 	}
