@@ -90,6 +90,18 @@ func (c *transcoding) parse(message proto.Message, text []byte) string {
 		c.valid++
 	}
 	got, ok := c.wires.AppendWire([]byte("before"), text, message.ProtoReflect().Descriptor())
+	if problem := difference(got, ok, want, err, func(data []byte) string { return fmt.Sprintf("%x", data) }); problem != "" {
+		return problem
+	}
+	if ok {
+		c.fromText++
+	}
+	return ""
+}
+
+// difference says what is wrong with what was appended to "before", where there is
+// something that was wanted, or an error, printed by a function.
+func difference(got []byte, ok bool, want []byte, err error, text func([]byte) string) string {
 	got, isAppended := bytes.CutPrefix(got, []byte("before"))
 	switch {
 	case !isAppended || !ok && len(got) > 0:
@@ -97,11 +109,10 @@ func (c *transcoding) parse(message proto.Message, text []byte) string {
 	case !ok:
 		return ""
 	case err != nil:
-		return fmt.Sprintf("became %x, but: %v", got, err)
+		return fmt.Sprintf("became %s, but: %v", text(got), err)
 	case !bytes.Equal(got, want):
-		return fmt.Sprintf("became\n%x, not\n%x", got, want)
+		return fmt.Sprintf("became\n%s, not\n%s", text(got), text(want))
 	}
-	c.fromText++
 	return ""
 }
 
@@ -118,18 +129,10 @@ func (c *transcoding) show(message proto.Message, encoded []byte, opaque string)
 	}
 	others := c.others
 	got, ok := c.wires.AppendJSON([]byte("before"), encoded, message.ProtoReflect().Descriptor())
-	got, isAppended := bytes.CutPrefix(got, []byte("before"))
-	switch {
-	case !isAppended || !ok && len(got) > 0:
-		return "what was there before is lost"
-	case !ok:
-		return ""
-	case err != nil:
-		return fmt.Sprintf("became %s, but: %v", got, err)
-	case !bytes.Equal(got, want):
-		return fmt.Sprintf("became\n%s, not\n%s", got, want)
+	if problem := difference(got, ok, want, err, func(data []byte) string { return string(data) }); problem != "" {
+		return problem
 	}
-	if c.others == others {
+	if ok && c.others == others {
 		c.toText++
 	}
 	return ""
