@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/binary"
+	"iter"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -252,7 +253,7 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	}
 	a.last = tail{last: first + int64(count) - 1, time: now, bytes: t.next.bytes + recordBytes(size)}
 	info := recordInfo{count: count, time: now, bytes: a.last.bytes}
-	hashes := appendHashes(nil, t.uid, keysIn(a.batch, fresh))
+	hashes := hashesOf(t.uid, a.keys(count, fresh))
 	info.keyed = len(hashes) > 0
 	record := b.SetDeferred(numberKeySize, recordHeader+size)
 	appendNumberKey(record.Key[:0], kindRecord, t.uid, first)
@@ -301,6 +302,17 @@ func (a *appending) storeKeys(b *pebble.Batch, first int64, hashes []uint64) err
 		a.engine.folder.due.add(t)
 	}
 	return nil
+}
+
+// keys are the partition keys of the events of the record.
+func (a *appending) keys(count int, fresh []int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range count {
+			if !yield(a.batch.Events[event(fresh, i)].Key) {
+				return
+			}
+		}
+	}
 }
 
 // event returns the index in the batch of an event of the record.

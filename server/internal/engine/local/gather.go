@@ -51,7 +51,7 @@ func (e *Engine) gather(t *topicLog, x *extent) error {
 			if err != nil {
 				return broken(err)
 			}
-			hashes = appendHashes(nil, t.uid, slices.Values(keys))
+			hashes = hashesOf(t.uid, slices.Values(keys))
 		}
 		if t.gathered.add(first, hashes, info.bytes, 0) >= foldEntries && !based {
 			if err := e.fold(context.Background(), t); err != nil {

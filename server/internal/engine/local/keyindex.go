@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"sync"
@@ -11,7 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/dchest/siphash"
 
-	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/eventwire"
 )
@@ -311,8 +311,8 @@ func keysOf(first int64, data []byte) ([]string, error) {
 	return keys, nil
 }
 
-// appendHashes adds the hashes of the keys of events, each once.
-func appendHashes(hashes []uint64, uid uint64, keys func(yield func(string) bool)) []uint64 {
+// hashesOf returns the hashes of the keys of events, each once.
+func hashesOf(uid uint64, keys iter.Seq[string]) (hashes []uint64) {
 	for key := range keys {
 		if key != "" {
 			hashes = append(hashes, keyHash(uid, key))
@@ -320,24 +320,4 @@ func appendHashes(hashes []uint64, uid uint64, keys func(yield func(string) bool
 	}
 	slices.Sort(hashes)
 	return slices.Compact(hashes)
-}
-
-// keysIn are the partition keys of some events of a batch, or of all where fresh
-// is nil.
-func keysIn(batch *engine.Batch, fresh []int) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		if fresh == nil {
-			for i := range batch.Events {
-				if !yield(batch.Events[i].Key) {
-					return
-				}
-			}
-			return
-		}
-		for _, i := range fresh {
-			if !yield(batch.Events[i].Key) {
-				return
-			}
-		}
-	}
 }
