@@ -162,7 +162,7 @@ type connectGate struct {
 
 func (g connectGate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (response connect.AnyResponse, err error) {
-		ctx, span := g.beginCall(g.enterConnect(ctx, request.Spec().Procedure, request.Peer(), request.Header()))
+		ctx, span := g.callConnect(ctx, request.Spec().Procedure, request.Peer(), request.Header())
 		defer func() {
 			var known *service.Error
 			if err != nil {
@@ -203,7 +203,7 @@ func isJSON(request connect.AnyRequest) bool {
 
 func (g connectGate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
-		ctx, begun := logTrace(g.enterConnect(ctx, conn.Spec().Procedure, conn.Peer(), conn.RequestHeader())), time.Now()
+		ctx, begun := g.enterConnect(ctx, conn.Spec().Procedure, conn.Peer(), conn.RequestHeader()), time.Now()
 		defer func() {
 			if err != nil {
 				known := g.asError(ctx, err)

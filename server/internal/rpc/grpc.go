@@ -87,7 +87,7 @@ type grpcGate struct {
 }
 
 func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
-	ctx, span := g.beginCall(g.enterGRPC(ctx, info.FullMethod))
+	ctx, span := g.callGRPC(ctx, info.FullMethod)
 	defer func() { err = g.unaryResult(ctx, info.FullMethod, request, span, err) }()
 	defer guard.Recover(&err)
 	stopClock(ctx)
@@ -102,7 +102,7 @@ func (g *grpcGate) unary(ctx context.Context, request any, info *grpc.UnaryServe
 }
 
 func (g *grpcGate) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	entered, begun := logTrace(g.enterGRPC(stream.Context(), info.FullMethod)), time.Now()
+	entered, begun := g.enterGRPC(stream.Context(), info.FullMethod), time.Now()
 	ctx, end, err := streamContext(entered)
 	if err != nil {
 		return g.streamResult(entered, info.FullMethod, begun, err)

@@ -12,43 +12,67 @@ import (
 	"example.com/tidings/server/internal/tracing"
 )
 
-// enterGRPC returns the context of a call over native gRPC for its spans. Those of
-// health and reflection have none.
+// callGRPC begins the span of a call with one request over native gRPC. Those of health
+// and reflection have none.
+func (g *gate) callGRPC(ctx context.Context, procedure string) (context.Context, trace.Span) {
+	if g.tracer == nil || !ours(procedure) {
+		return ctx, trace.SpanFromContext(ctx) // Which records nothing.
+	}
+	ctx, span := g.tracer.Call(ctx, tracing.GRPC, procedure, headerGRPC(ctx))
+	return logTrace(ctx), span
+}
+
+// enterGRPC returns the context of a stream over native gRPC for the spans of its parts.
 func (g *gate) enterGRPC(ctx context.Context, procedure string) context.Context {
 	if g.tracer == nil || !ours(procedure) {
 		return ctx
 	}
-	return g.tracer.Enter(ctx, tracing.GRPC, procedure, func(name string) string {
+	return logTrace(g.tracer.Enter(ctx, tracing.GRPC, procedure, headerGRPC(ctx)))
+}
+
+// headerGRPC returns what returns the headers of a call's trace context, or nil where it
+// has none.
+func headerGRPC(ctx context.Context) func(name string) string {
+	if len(metadata.ValueFromIncomingContext(ctx, tracing.AttributeParent)) == 0 {
+		return nil
+	}
+	return func(name string) string {
 		values := metadata.ValueFromIncomingContext(ctx, name)
 		if len(values) == 0 {
 			return ""
 		}
 		return values[0]
-	})
+	}
 }
 
-// enterConnect is enterGRPC for connect-go, which speaks gRPC too.
+// callConnect is callGRPC for connect-go, which speaks gRPC too.
+func (g *gate) callConnect(ctx context.Context, procedure string, peer connect.Peer, header http.Header) (context.Context, trace.Span) {
+	if g.tracer == nil || !ours(procedure) {
+		return ctx, trace.SpanFromContext(ctx) // Which records nothing.
+	}
+	ctx, span := g.tracer.Call(ctx, systemOf(peer), procedure, header.Get)
+	return logTrace(ctx), span
+}
+
+// enterConnect is enterGRPC for connect-go.
 func (g *gate) enterConnect(ctx context.Context, procedure string, peer connect.Peer, header http.Header) context.Context {
 	if g.tracer == nil || !ours(procedure) {
 		return ctx
 	}
-	system := tracing.Connect
-	if peer.Protocol != connect.ProtocolConnect {
-		system = tracing.GRPC
-	}
-	return g.tracer.Enter(ctx, system, procedure, header.Get)
+	return logTrace(g.tracer.Enter(ctx, systemOf(peer), procedure, header.Get))
 }
 
-// beginCall begins the span of a call with one request, which was entered.
-func (g *gate) beginCall(ctx context.Context) (context.Context, trace.Span) {
-	ctx, span := g.tracer.Call(ctx)
-	return logTrace(ctx), span
+func systemOf(peer connect.Peer) tracing.System {
+	if peer.Protocol == connect.ProtocolConnect {
+		return tracing.Connect
+	}
+	return tracing.GRPC
 }
 
 // logTrace has the access log say to which trace a call belongs, if to any.
 func logTrace(ctx context.Context) context.Context {
 	if of := trace.SpanContextFromContext(ctx); of.HasTraceID() {
-		telemetry.CallFrom(ctx).SetTraceID(of.TraceID().String())
+		telemetry.CallFrom(ctx).SetTraceID(of.TraceID())
 	}
 	return ctx
 }

@@ -323,8 +323,7 @@ func described(t *testing.T, collector *otlptest.Collector, over transport, seed
 func TestNoSpans(t *testing.T) {
 	var none *tracing.Tracer
 	allocations := testing.AllocsPerRun(100, func() {
-		ctx := none.Enter(t.Context(), tracing.GRPC, "/tidings.v1.PublisherService/Publish", nil)
-		ctx, span := none.Call(ctx)
+		ctx, span := none.Call(t.Context(), tracing.GRPC, "/tidings.v1.PublisherService/Publish", nil)
 		if none.Current(ctx).IsRecording() {
 			t.Error("it records")
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"example.com/tidings/server/internal/telemetry"
 )
 
@@ -35,7 +37,7 @@ func TestAccessLogLine(t *testing.T) {
 	m := telemetry.New(telemetry.Config{Version: "1", Log: log, AccessLog: access})
 	call := m.Begin(telemetry.CallInfo{Procedure: "/a.B/C", Protocol: telemetry.ProtocolConnect, Peer: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}})
 	call.SetPrincipal("corp:\"a\"\x01\n")
-	call.SetTraceID("4bf92f3577b34da6a3ce929d0e0e4736")
+	call.SetTraceID(trace.TraceID{0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36})
 	call.Received(10)
 	call.Sent(20)
 	call.AddEvents(3)

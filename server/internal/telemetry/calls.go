@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // maxProcedures is more than the procedures of the server times the protocols.
@@ -154,10 +155,11 @@ func (c *Call) SetPrincipal(name string) {
 	}
 }
 
-// SetTraceID says which trace the call belongs to.
-func (c *Call) SetTraceID(id string) {
-	if c != nil {
-		c.traceID.Store(&id)
+// SetTraceID says which trace the call belongs to, for the access log.
+func (c *Call) SetTraceID(id trace.TraceID) {
+	if c != nil && c.metrics.accessLog != nil {
+		text := id.String()
+		c.traceID.Store(&text)
 	}
 }
 

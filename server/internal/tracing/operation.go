@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// System is the messaging system in spans.
-const System = "tidings"
+// messagingSystem is the messaging system in spans.
+const messagingSystem = "tidings"
 
 // Operation is what is done with events.
 type Operation int
@@ -29,7 +29,7 @@ func (o Operation) String() string { return [operations]string{"send", "receive"
 
 func (o Operation) attributes() []attribute.KeyValue {
 	return []attribute.KeyValue{
-		semconv.MessagingSystemKey.String(System),
+		semconv.MessagingSystemKey.String(messagingSystem),
 		semconv.MessagingOperationName(o.String()),
 		semconv.MessagingOperationTypeKey.String(o.String()),
 	}

@@ -17,16 +17,26 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The RPC systems of calls.
+// System is the RPC system of a call.
+type System int
+
+// The RPC systems of a server.
 const (
-	GRPC    = "grpc"
-	Connect = "connectrpc"
+	GRPC System = iota
+	Connect
+
+	systems
 )
 
-// Tracer makes spans. nil makes none, at no cost.
+// String is the system's name in the semantic conventions.
+func (s System) String() string { return [systems]string{"grpc", "connectrpc"}[s] }
+
+// Tracer makes spans. nil makes none, at no cost. Most calls of a server that samples
+// aren't in the sample, so what they cost counts most: attributes are set where a span
+// records alone.
 type Tracer struct {
 	tracer trace.Tracer
-	calls  sync.Map // By callKey: the *call.
+	calls  [systems]sync.Map // By procedure: the *call.
 }
 
 // New returns a tracer of a server of some version. Without a provider it is nil.
@@ -38,56 +48,57 @@ func New(provider trace.TracerProvider, version string) *Tracer {
 		trace.WithInstrumentationVersion(version), trace.WithSchemaURL(semconv.SchemaURL))}
 }
 
-// callKey tells kinds of calls apart.
-type callKey struct{ system, procedure string }
-
 // call is what the spans of all calls of one kind have in common, made once.
 type call struct {
 	method string // Without a slash in front.
-	unary  []trace.SpanStartOption
-	parts  [operations][]trace.SpanStartOption
+	common []attribute.KeyValue
+	parts  [operations][]attribute.KeyValue
 }
 
-// contextKey is under which the context of a call has its *call.
-type contextKey struct{}
-
-// Enter returns the context of a call, such as /tidings.v1.PublisherService/Publish,
-// over a system. It has the trace context of the caller, in the headers traceparent and
-// tracestate of W3C Trace Context.
-func (t *Tracer) Enter(ctx context.Context, system, procedure string, header func(name string) string) context.Context {
-	if t == nil {
-		return ctx
+// call returns what the calls of a procedure have in common, such as
+// /tidings.v1.PublisherService/Publish. The procedures are those that the server has, so
+// there are few.
+func (t *Tracer) call(system System, procedure string) *call {
+	known, ok := t.calls[system].Load(procedure)
+	if !ok {
+		known, _ = t.calls[system].LoadOrStore(procedure, newCall(system, procedure))
 	}
-	key := callKey{system, procedure}
-	known, ok := t.calls.Load(key)
-	if !ok { // The procedures are those that the server has, so there are few.
-		known, _ = t.calls.LoadOrStore(key, newCall(key))
-	}
-	return propagation.TraceContext{}.Extract(context.WithValue(ctx, contextKey{}, known), carrier(header))
+	return known.(*call) //nolint:forcetypeassert // Nothing else is stored.
 }
 
-func newCall(key callKey) *call {
-	c := &call{method: strings.TrimPrefix(key.procedure, "/")}
-	common := []attribute.KeyValue{semconv.RPCSystemNameKey.String(key.system), semconv.RPCMethod(c.method)}
-	server := trace.WithSpanKind(trace.SpanKindServer)
-	c.unary = []trace.SpanStartOption{server, trace.WithAttributes(common...)}
+func newCall(system System, procedure string) *call {
+	c := &call{method: strings.TrimPrefix(procedure, "/")}
+	c.common = []attribute.KeyValue{semconv.RPCSystemNameKey.String(system.String()), semconv.RPCMethod(c.method)}
 	for o := range operations {
-		c.parts[o] = []trace.SpanStartOption{server, trace.WithAttributes(append(common[:2:2], o.attributes()...)...)}
+		c.parts[o] = append(c.common[:2:2], o.attributes()...)
 	}
 	return c
 }
 
-// Call begins the span of a call that was entered and has one request. It is named
-// after its method until Describe names it.
-func (t *Tracer) Call(ctx context.Context) (context.Context, trace.Span) {
+// ofServer is the kind of all spans.
+var ofServer = trace.WithSpanKind(trace.SpanKindServer)
+
+// extract returns a context with the trace context of a caller, in the headers
+// traceparent and tracestate of W3C Trace Context. nil: there is none.
+func extract(ctx context.Context, header func(name string) string) context.Context {
+	if header == nil {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, carrier(header))
+}
+
+// Call begins the span of a call with one request, over a system. It is named after its
+// method until Describe names it.
+func (t *Tracer) Call(ctx context.Context, system System, procedure string, header func(name string) string) (context.Context, trace.Span) {
 	if t == nil {
 		return ctx, none
 	}
-	c, ok := ctx.Value(contextKey{}).(*call)
-	if !ok {
-		return ctx, none
+	c := t.call(system, procedure)
+	ctx, span := t.tracer.Start(extract(ctx, header), c.method, ofServer) //nolint:spancheck // EndCall ends it.
+	if span.IsRecording() {
+		span.SetAttributes(c.common...)
 	}
-	return t.tracer.Start(ctx, c.method, c.unary...) //nolint:spancheck // EndCall ends it.
+	return ctx, span //nolint:spancheck // As it says above.
 }
 
 // Current returns the span of a call with one request.
@@ -96,6 +107,17 @@ func (t *Tracer) Current(ctx context.Context) trace.Span {
 		return none
 	}
 	return trace.SpanFromContext(ctx)
+}
+
+// contextKey is under which the context of a stream has its *call.
+type contextKey struct{}
+
+// Enter returns the context of a stream, over a system, for the spans of its parts.
+func (t *Tracer) Enter(ctx context.Context, system System, procedure string, header func(name string) string) context.Context {
+	if t == nil {
+		return ctx
+	}
+	return extract(context.WithValue(ctx, contextKey{}, t.call(system, procedure)), header)
 }
 
 // Part begins the span of a part of a stream that was entered, as of a time. Its parent
@@ -111,8 +133,11 @@ func (t *Tracer) Part(ctx context.Context, of Operation, at time.Time, parent tr
 	if parent.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 	}
-	_, span := t.tracer.Start(ctx, of.String(), append(c.parts[of][:2:2], trace.WithTimestamp(at))...) //nolint:spancheck // End ends it.
-	return span                                                                                        //nolint:spancheck // As it says above.
+	_, span := t.tracer.Start(ctx, of.String(), ofServer, trace.WithTimestamp(at)) //nolint:spancheck // End ends it.
+	if span.IsRecording() {
+		span.SetAttributes(c.parts[of]...)
+	}
+	return span //nolint:spancheck // As it says above.
 }
 
 // Failed makes the span of a stream that was entered, began at a time and has failed now,
@@ -125,7 +150,8 @@ func (t *Tracer) Failed(ctx context.Context, begun time.Time, fault Fault) {
 	if !ok {
 		return
 	}
-	_, span := t.tracer.Start(ctx, c.method, append(c.unary[:2:2], trace.WithTimestamp(begun))...) //nolint:spancheck // EndCall ends it.
+	_, span := t.tracer.Start(ctx, c.method, ofServer, trace.WithTimestamp(begun)) //nolint:spancheck // EndCall ends it.
+	span.SetAttributes(c.common...)
 	EndCall(span, fault)
 } //nolint:spancheck // It is ended.
 
@@ -145,7 +171,7 @@ type Fault struct {
 func End(span trace.Span, fault Fault) {
 	if span.IsRecording() && fault.Reason != "" {
 		span.SetAttributes(semconv.ErrorTypeKey.String(fault.Reason))
-		if ofServer[fault.Code] {
+		if serverCodes[fault.Code] {
 			span.SetStatus(codes.Error, fault.Reason)
 		}
 	}
@@ -164,9 +190,9 @@ func EndCall(span trace.Span, fault Fault) {
 	End(span, fault)
 }
 
-// ofServer are the codes that make a call an error of the server's side, as the semantic
+// serverCodes are the codes that make a call an error of the server's side, as the semantic
 // conventions for gRPC say.
-var ofServer = map[string]bool{
+var serverCodes = map[string]bool{
 	"UNKNOWN": true, "DEADLINE_EXCEEDED": true, "UNIMPLEMENTED": true, "INTERNAL": true, "UNAVAILABLE": true, "DATA_LOSS": true,
 }
 

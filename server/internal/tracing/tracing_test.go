@@ -12,8 +12,6 @@ import (
 
 const procedure = "/tidings.v1.PublisherService/Publish"
 
-func noHeader(string) string { return "" }
-
 // samplings are a tracer that makes nothing, one whose spans aren't sampled, and one
 // whose spans are, for an exporter that drops them.
 func samplings() map[string]*tracing.Tracer {
@@ -27,7 +25,7 @@ func samplings() map[string]*tracing.Tracer {
 // call does with a tracer what a call with one request does.
 func call(b *testing.B, t *tracing.Tracer) {
 	b.Helper()
-	ctx, span := t.Call(t.Enter(b.Context(), tracing.GRPC, procedure, noHeader))
+	ctx, span := t.Call(b.Context(), tracing.GRPC, procedure, nil)
 	if current := t.Current(ctx); current.IsRecording() {
 		tracing.Describe(current, tracing.Send, "orders", "", 1)
 	}
@@ -50,7 +48,7 @@ func BenchmarkCall(b *testing.B) {
 func BenchmarkPart(b *testing.B) {
 	for name, t := range samplings() {
 		b.Run(name, func(b *testing.B) {
-			ctx := t.Enter(b.Context(), tracing.GRPC, procedure, noHeader)
+			ctx := t.Enter(b.Context(), tracing.GRPC, procedure, nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				span := t.Part(ctx, tracing.Send, time.Now(), trace.SpanContext{})
