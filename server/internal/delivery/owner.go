@@ -61,7 +61,10 @@ const (
 )
 
 func newOwner(h *Hub, s *engine.Subscription) *owner {
-	out := new(outbox)
+	out, tokens := new(outbox), NewTokens(s.Config)
+	if !h.engine.Exclusive() { // Other servers read them too, perhaps of an earlier release.
+		tokens.olderVersion()
+	}
 	return &owner{
 		hub:          h,
 		uid:          s.Config.GetUid(),
@@ -69,7 +72,7 @@ func newOwner(h *Hub, s *engine.Subscription) *owner {
 		log:          h.log.With("subscription", s.Name),
 		mailbox:      newMailbox(),
 		subscription: s,
-		tokens:       NewTokens(s.Config),
+		tokens:       tokens,
 		cache:        &cache{engine: h.engine, timeout: h.writeTimeout},
 		sessions:     newSessions(out),
 		outbox:       out,

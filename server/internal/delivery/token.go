@@ -1,11 +1,15 @@
 package delivery
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"hash"
+
+	"github.com/dchest/siphash"
 
 	"example.com/tidings/server/internal/lease"
 
@@ -14,23 +18,29 @@ import (
 
 // A delivery token is its form's version, six bytes that tell the subscription
 // from every other, the generation, the sequence and the delivery as varints,
-// and a message authentication code (HMAC-SHA-256, RFC 2104, its first 12
-// bytes), in base64url. Whoever has the subscription's key can tell a token of
-// the server from every other text.
+// and a message authentication code, in base64url. Whoever has the subscription's
+// key can tell a token of the server from every other text.
+//
+// The code is SipHash-2-4 with 128 bits, its first 12 bytes: made for short texts,
+// it takes a tenth of the time that HMAC takes, of which each event needs two. In
+// version 1 it is HMAC-SHA-256 (RFC 2104), its first 12 bytes. That is the one that
+// 0.2.0 knows, so it is written where a server of that release may come to read it.
 
 const (
-	tokenVersion = 1
+	tokenHMAC    = 1
+	tokenVersion = 2
 	uidBytes     = 6
+	prefixBytes  = 1 + uidBytes
 	macBytes     = 12
 	// tokenBytes is the size of the longest token before base64.
-	tokenBytes = 1 + uidBytes + 3*binary.MaxVarintLen64 + macBytes
+	tokenBytes = prefixBytes + 3*binary.MaxVarintLen64 + macBytes
 )
 
 // Tokens makes and reads the tokens of a subscription. It is for one goroutine.
 type Tokens struct {
-	prefix [1 + uidBytes]byte
+	prefix [prefixBytes]byte
 	mac    hash.Hash
-	sum    [sha256.Size]byte
+	sip    [2]uint64 // The key of SipHash.
 }
 
 // NewTokens returns the tokens of a subscription.
@@ -40,8 +50,13 @@ func NewTokens(config *storagev1.SubscriptionConfig) *Tokens {
 	var uid [8]byte
 	binary.BigEndian.PutUint64(uid[:], config.GetUid())
 	copy(t.prefix[1:], uid[:uidBytes])
+	derived := t.hmac([]byte("SipHash-2-4"))
+	t.sip = [2]uint64{binary.LittleEndian.Uint64(derived[:8]), binary.LittleEndian.Uint64(derived[8:16])}
 	return t
 }
+
+// olderVersion has tokens made that servers of 0.2.0 can read.
+func (t *Tokens) olderVersion() { t.prefix[0] = tokenHMAC }
 
 func (t *Tokens) append(b []byte, ref lease.Ref) []byte {
 	var raw [tokenBytes]byte
@@ -49,31 +64,50 @@ func (t *Tokens) append(b []byte, ref lease.Ref) []byte {
 	n += binary.PutUvarint(raw[n:], ref.Generation)
 	n += binary.PutUvarint(raw[n:], uint64(ref.Sequence))
 	n += binary.PutUvarint(raw[n:], uint64(ref.Delivery))
-	n += copy(raw[n:], t.code(raw[:n]))
+	code := t.code(raw[:n])
+	n += copy(raw[n:], code[:])
 	return base64.RawURLEncoding.AppendEncode(b, raw[:n])
 }
 
-// code is the message authentication code, good until the next call.
-func (t *Tokens) code(message []byte) []byte {
+// code is the message authentication code of a token in its version.
+func (t *Tokens) code(message []byte) (code [macBytes]byte) {
+	if message[0] == tokenHMAC {
+		copy(code[:], t.hmac(bytes.Clone(message))) // So that other versions allocate nothing.
+		return code
+	}
+	low, high := siphash.Hash128(t.sip[0], t.sip[1], message)
+	binary.LittleEndian.PutUint64(code[:], low)
+	binary.LittleEndian.PutUint32(code[8:], uint32(high))
+	return code
+}
+
+func (t *Tokens) hmac(message []byte) []byte {
 	t.mac.Reset()
 	t.mac.Write(message)
-	return t.mac.Sum(t.sum[:0])[:macBytes]
+	return t.mac.Sum(nil)
 }
 
 // Parse returns what a token of the subscription says. ok is false for any other
 // text.
 func (t *Tokens) Parse(token string) (ref lease.Ref, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	var room [tokenBytes]byte
+	n := base64.RawURLEncoding.DecodedLen(len(token))
+	if n <= prefixBytes+macBytes || n > tokenBytes {
+		return lease.Ref{}, false
+	}
+	n, err := strictBase64.Decode(room[:], []byte(token))
 	// Base64 passes over line breaks: only what append writes is a token.
-	if err != nil || base64.RawURLEncoding.EncodedLen(len(raw)) != len(token) ||
-		len(raw) <= len(t.prefix)+macBytes || string(raw[:len(t.prefix)]) != string(t.prefix[:]) {
+	if err != nil || base64.RawURLEncoding.EncodedLen(n) != len(token) {
 		return lease.Ref{}, false
 	}
-	body, code := raw[:len(raw)-macBytes], raw[len(raw)-macBytes:]
-	if !hmac.Equal(code, t.code(body)) {
+	body, sent := room[:n-macBytes], room[n-macBytes:n]
+	if body[0] != tokenVersion && body[0] != tokenHMAC || string(body[1:prefixBytes]) != string(t.prefix[1:]) {
 		return lease.Ref{}, false
 	}
-	rest := body[len(t.prefix):]
+	if code := t.code(body); subtle.ConstantTimeCompare(sent, code[:]) == 0 {
+		return lease.Ref{}, false
+	}
+	rest := body[prefixBytes:]
 	var numbers [3]uint64
 	for i := range numbers {
 		value, n := binary.Uvarint(rest)
@@ -84,3 +118,5 @@ func (t *Tokens) Parse(token string) (ref lease.Ref, ok bool) {
 	}
 	return lease.Ref{Generation: numbers[0], Sequence: int64(numbers[1]), Delivery: uint32(numbers[2])}, true
 }
+
+var strictBase64 = base64.RawURLEncoding.Strict()

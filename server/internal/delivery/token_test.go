@@ -61,7 +61,8 @@ func TestTokenForm(t *testing.T) {
 	tokens := NewTokens(testConfig(17, 1))
 	sealed := func(body ...byte) string {
 		raw := append(bytes.Clone(tokens.prefix[:]), body...)
-		return base64.RawURLEncoding.EncodeToString(append(raw, tokens.code(raw)...))
+		code := tokens.code(raw)
+		return base64.RawURLEncoding.EncodeToString(append(raw, code[:]...))
 	}
 	if got, ok := tokens.Parse(sealed(1, 2, 3)); !ok || got != (lease.Ref{Generation: 1, Sequence: 2, Delivery: 3}) {
 		t.Fatalf("a token made by hand says %v", got)
@@ -74,6 +75,36 @@ func TestTokenForm(t *testing.T) {
 	} {
 		if got, ok := tokens.Parse(token); ok {
 			t.Errorf("%s: %q says %v", name, token, got)
+		}
+	}
+}
+
+// TestTokensOfEarlierRelease: what 0.2.0 delivered can be settled, and what is delivered
+// for one of its servers. The token was made by HMAC alone.
+func TestTokensOfEarlierRelease(t *testing.T) {
+	const token = "AQAAAAAAAAECA-b332z-tOiQsa9new"
+	tokens, want := NewTokens(testConfig(17, 1)), lease.Ref{Generation: 1, Sequence: 2, Delivery: 3}
+	if got, ok := tokens.Parse(token); !ok || got != want {
+		t.Errorf("it says %v", got)
+	}
+	if tokens.olderVersion(); string(tokens.append(nil, want)) != token {
+		t.Errorf("it is %s now", tokens.append(nil, want))
+	}
+	for name, other := range map[string]*storagev1.SubscriptionConfig{"another key": testConfig(17, 2), "another uid": testConfig(17<<16, 1)} {
+		if got, ok := NewTokens(other).Parse(token); ok {
+			t.Errorf("with %s, it says %v", name, got)
+		}
+	}
+}
+
+// BenchmarkTokens makes a token and reads it, as every event needs.
+func BenchmarkTokens(b *testing.B) {
+	tokens, room := NewTokens(testConfig(17<<16, 1)), make([]byte, 0, 64)
+	b.ReportAllocs()
+	for sequence := int64(1); b.Loop(); sequence++ {
+		room = tokens.append(room[:0], lease.Ref{Sequence: sequence, Delivery: 1})
+		if _, ok := tokens.Parse(string(room)); !ok {
+			b.Fatal("it isn't known")
 		}
 	}
 }
