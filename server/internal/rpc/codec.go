@@ -45,6 +45,9 @@ func (c *codec) decode(data []byte, message any) error {
 		message.data, message.err = append(message.data[:0], data...), nil
 		return nil
 	case proto.Message:
+		if request, ok := message.(*tidingsv1.ConsumeRequest); ok && decodeAcks(data, request) {
+			return nil
+		}
 		var malformed error
 		err := guard.Do(func() error {
 			malformed = proto.Unmarshal(data, message)
