@@ -77,7 +77,7 @@ func next(ctx context.Context, t *testing.T, hub *Hub, s *engine.Subscription) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(batch.Deliveries) == 0 {
+	if len(batch.Deliveries()) == 0 {
 		t.Fatal("nothing was leased")
 	}
 	return stream

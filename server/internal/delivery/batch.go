@@ -21,8 +21,8 @@ type batchRun struct {
 	limits     *leaseRequest
 	now        time.Time
 	count      int32
-	matched    bool // An event has been filtered, which may take long.
-	encoded    []byte
+	matched    bool   // An event has been filtered, which may take long.
+	encoded    []byte // Behind a header: see Batch.
 	refs       []lease.Ref
 	suffix     []byte // Of events recorded as suffixOf.
 	suffixOf   recording
@@ -200,8 +200,8 @@ func (b *batchRun) encode(e event, ref lease.Ref, delivery lease.Delivery) {
 	d = protowire.AppendBytes(d, b.duration)
 	b.owner.scratch = d
 	const batchField = 1
-	if b.encoded == nil { // It will be about as long as the last one.
-		b.encoded = make([]byte, 0, b.session.batchBytes)
+	if b.encoded == nil {
+		b.encoded = newBuffer()
 	}
 	b.encoded = protowire.AppendTag(b.encoded, batchField, protowire.BytesType)
 	b.encoded = protowire.AppendBytes(b.encoded, d)

@@ -34,7 +34,7 @@ func (o *owner) dispatch(now time.Time) error {
 			continue
 		}
 		if more && o.topic != nil {
-			b := &batchRun{owner: o, session: s, limits: p.leaseRequest, now: now}
+			b := &batchRun{owner: o, session: s, limits: p.leaseRequest, now: now, refs: s.unsent[:0]}
 			var err error
 			if more, err = b.fill(); err != nil {
 				kept = append(kept, waiting[i:]...)
@@ -42,7 +42,7 @@ func (o *owner) dispatch(now time.Time) error {
 				return err
 			}
 			if b.count > 0 {
-				s.unsent, s.batchBytes = b.refs, len(b.encoded)
+				s.unsent = b.refs
 				o.outbox.reply(p.call, &response{deliveries: b.encoded})
 				continue
 			}

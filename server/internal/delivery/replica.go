@@ -57,7 +57,7 @@ func (r *response) encode() *replicav1.OwnerResponse {
 		return &replicav1.OwnerResponse{Error: replicav1.OwnerError_OWNER_ERROR_MOVED}
 	}
 	encoded := &replicav1.OwnerResponse{
-		Deliveries: r.deliveries,
+		Deliveries: (&Batch{buffer: r.deliveries}).Deliveries(),
 		Results:    r.results,
 		Statistics: r.statistics,
 		Redriven:   r.redriven,
@@ -81,11 +81,15 @@ func decodeResponse(r *replicav1.OwnerResponse) *response {
 		}
 		return &response{err: err}
 	}
+	var deliveries []byte
+	if len(r.GetDeliveries()) > 0 {
+		deliveries = append(newBuffer(), r.GetDeliveries()...)
+	}
 	return &response{
 		owner:       r.GetOwner(),
 		ackDeadline: r.GetAckDeadline().AsDuration(),
 		results:     r.GetResults(),
-		deliveries:  r.GetDeliveries(),
+		deliveries:  deliveries,
 		window:      r.GetWindow(),
 		statistics:  r.GetStatistics(),
 		redriven:    r.GetRedriven(),

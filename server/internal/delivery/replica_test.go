@@ -61,7 +61,7 @@ func TestResponsesBetweenServers(t *testing.T) {
 	for _, want := range []*response{
 		{},
 		{owner: "o", ackDeadline: time.Minute, results: []*tidingsv1.SettlementResult{applied}},
-		{deliveries: []byte{1}, window: window},
+		{deliveries: append(newBuffer(), 1), window: window},
 		{statistics: &tidingsv1.SubscriptionStatistics{Consumers: 2}, redriven: []int64{3}},
 		{count: 4, remaining: 5, previous: 6},
 	} {

@@ -35,7 +35,7 @@ type response struct {
 	owner       string                            // Of attachRequest: see owner.name.
 	ackDeadline time.Duration                     // Of attachRequest.
 	results     []*tidingsv1.SettlementResult     // Of attachRequest and settleRequest.
-	deliveries  []byte                            // Of leaseRequest: see Batch.
+	deliveries  []byte                            // Of leaseRequest: see Batch.buffer.
 	window      *tidingsv1.FlowControl            // Of leaseRequest: see Batch.
 	statistics  *tidingsv1.SubscriptionStatistics // Of inspectRequest.
 	redriven    []int64                           // Of inspectRequest, ascending.

@@ -26,9 +26,7 @@ type session struct {
 	// long as it isn't known to have been sent.
 	number int64
 	unsent []lease.Ref
-	// batchBytes is the size of that reply.
-	batchBytes int
-	seen       time.Time // When it last asked for something.
+	seen   time.Time // When it last asked for something.
 }
 
 // silence is after how long a session that doesn't ask for anything has ended:

@@ -75,7 +75,7 @@ func (r *leaseRequest) serve(o *owner, c *call, now time.Time) {
 		return
 	}
 	o.use(now)
-	s.seen, s.number, s.unsent = now, r.number, nil
+	s.seen, s.number, s.unsent = now, r.number, s.unsent[:0]
 	o.sessions.wait(r, c, now.Add(r.wait))
 }
 

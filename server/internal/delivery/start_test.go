@@ -56,7 +56,7 @@ func TestNotBefore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(batch.Deliveries) > 0
+		return len(batch.Deliveries()) > 0
 	}
 	next := func(before *Hub) *Hub {
 		t.Helper()

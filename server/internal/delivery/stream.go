@@ -117,16 +117,6 @@ type BatchLimits struct {
 	Wait time.Duration
 }
 
-// Batch is what Stream.Next returns.
-type Batch struct {
-	// Deliveries is an encoded tidings.v1.DeliveryBatch. Empty: there are no events
-	// now.
-	Deliveries []byte
-	// Window is the window, where it was resized since the last batch. There are no
-	// deliveries then.
-	Window *tidingsv1.FlowControl
-}
-
 // Next leases events to the stream. That it is called says that the batch
 // before was sent to the consumer. It returns
 //
@@ -160,7 +150,7 @@ func (s *Stream) Next(ctx context.Context, limits BatchLimits) (Batch, error) {
 		if len(response.deliveries) > 0 {
 			s.reopens = 0
 		}
-		return Batch{Deliveries: response.deliveries, Window: response.window}, nil
+		return Batch{Window: response.window, buffer: response.deliveries}, nil
 	}
 }
 

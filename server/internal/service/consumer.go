@@ -157,16 +157,14 @@ func (c *consumer) send(frame *Frame) error {
 	return c.sender.Send(frame)
 }
 
-// deliver sends an encoded DeliveryBatch.
-func (c *consumer) deliver(ctx context.Context, batch []byte) error {
+// deliver sends deliveries, whose memory is used again.
+func (c *consumer) deliver(ctx context.Context, batch *delivery.Batch) error {
 	span := c.service.tracer.Part(ctx, tracing.Receive, time.Now(), trace.SpanContext{})
 	if span.IsRecording() {
-		describeDeliveries(span, c.subscription, batch)
+		describeDeliveries(span, c.subscription, batch.Deliveries())
 	}
-	const field = 1 // deliveries, in ConsumeResponse and ReceiveResponse
-	buffer := make([]byte, 0, len(batch)+frameHeader)
-	buffer = protowire.AppendTag(buffer, field, protowire.BytesType)
-	err := c.send(&Frame{buffer: protowire.AppendBytes(buffer, batch), kind: c.kind})
+	// The deliveries are field 1 of ConsumeResponse and ReceiveResponse.
+	err := c.send(&Frame{buffer: batch.Field(), kind: c.kind, batch: batch})
 	tracing.End(span, faultOf(span, err))
 	return err
 }
@@ -260,17 +258,18 @@ func (c *consumer) deliverAll(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(batch.Deliveries) > 0 {
+		count, size := deliveriesIn(batch.Deliveries()), len(batch.Deliveries())
+		if count > 0 {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err := c.deliver(ctx, batch.Deliveries); err != nil {
+			if err := c.deliver(ctx, &batch); err != nil {
 				return err
 			}
-			call.AddEvents(deliveriesIn(batch.Deliveries))
+			call.AddEvents(count)
 		}
 		c.stream.Sent()
-		if err := c.charge(ctx, meter, batch.Deliveries); err != nil {
+		if err := c.charge(ctx, meter, count, size); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"example.com/tidings/server/internal/delivery"
 	"example.com/tidings/server/internal/engine"
 	"example.com/tidings/server/internal/eventlog"
 	"example.com/tidings/server/internal/schema"
@@ -22,6 +23,7 @@ type Frame struct {
 	buffer []byte
 	start  int // Where the encoding begins in the buffer.
 	kind   frameKind
+	batch  *delivery.Batch // Whose memory the buffer is, or nil.
 }
 
 // frameKind says of which message a frame is.
@@ -92,6 +94,10 @@ func (f *Frame) Bytes() []byte { return f.buffer[f.start:] }
 
 // Free gives the memory back. The frame isn't used after it.
 func (f *Frame) Free() {
+	if f.batch != nil {
+		f.batch.Free()
+		return
+	}
 	f.start, f.kind = 0, readFrame // Whatever it was, the next one is of a read.
 	switch c := cap(f.buffer); {
 	case c > frameKept:

@@ -6,10 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"example.com/tidings/server/internal/delivery"
-	"example.com/tidings/server/internal/eventwire"
 	"example.com/tidings/server/internal/quota"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -62,18 +59,13 @@ func withinQuota(meter *quota.Meter, batch delivery.BatchLimits) delivery.BatchL
 // one that asks for nothing in a minute for dead.
 const maxPause = 30 * time.Second
 
-// charge waits, after an encoded DeliveryBatch, until the caller's quota allows
-// another: what isn't leased yet can go to others meanwhile.
-func (c *consumer) charge(ctx context.Context, meter *quota.Meter, batch []byte) error {
-	if len(batch) == 0 || meter == nil {
+// charge waits, after a frame of so many deliveries and bytes, until the caller's quota
+// allows another: what isn't leased yet can go to others meanwhile.
+func (c *consumer) charge(ctx context.Context, meter *quota.Meter, deliveries, bytes int) error {
+	if deliveries == 0 || meter == nil {
 		return nil
 	}
-	deliveries := 0
-	eventwire.Scan(batch, func(protowire.Number, uint64, []byte) bool {
-		deliveries++
-		return true
-	})
-	pause := meter.Delivered(deliveries, len(batch))
+	pause := meter.Delivered(deliveries, bytes)
 	if pause <= 0 {
 		return nil
 	}

@@ -28,20 +28,28 @@ const (
 func (s *Service) settle(
 	ctx context.Context, subscription *engine.Subscription, tokens *delivery.Tokens, settlements []*tidingsv1.Settlement,
 ) ([]*tidingsv1.SettlementResult, error) {
-	results := make([]*tidingsv1.SettlementResult, len(settlements))
+	var results []*tidingsv1.SettlementResult // nil: none is refused.
 	checked := make([]lease.Settlement, 0, len(settlements))
 	for i, settlement := range settlements {
 		one, refused, err := settlementOf(settlement, tokens)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if results[i] = refused; refused == nil {
+		case refused == nil:
 			checked = append(checked, one)
+		default:
+			if results == nil {
+				results = make([]*tidingsv1.SettlementResult, len(settlements))
+			}
+			results[i] = refused
 		}
 	}
 	settled, err := s.hub.Settle(ctx, subscription, checked)
 	if err != nil {
 		return nil, subscriptionFault(err, subscription.Name)
+	}
+	if results == nil {
+		return settled, nil
 	}
 	for i, refused := range results {
 		if refused == nil {
@@ -109,11 +117,11 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 		return nil, s.consumeFault(ctx, err, subscription)
 	}
 	if span := s.tracer.Current(ctx); span.IsRecording() {
-		describeDeliveries(span, subscription, batch.Deliveries)
+		describeDeliveries(span, subscription, batch.Deliveries())
 	}
 	// A DeliveryBatch has the deliveries where PullResponse has them.
 	result := new(tidingsv1.PullResponse)
-	if err := proto.Unmarshal(batch.Deliveries, result); err != nil {
+	if err := proto.Unmarshal(batch.Deliveries(), result); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil { // Nobody waits for the response.

@@ -1,0 +1,59 @@
+package delivery
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
+)
+
+const (
+	// batchHeader is the room before an encoded DeliveryBatch for the tag and the length
+	// of a field.
+	batchHeader = 1 + 5
+	// maxBuffer is the size above which a buffer isn't used again.
+	maxBuffer = 1 << 20
+)
+
+// buffers are what deliveries are encoded into. They are used again once these are sent.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// newBuffer returns a buffer with a header.
+func newBuffer() []byte {
+	b := *buffers.Get().(*[]byte) //nolint:forcetypeassert // The pool holds nothing else.
+	return append(b[:0], make([]byte, batchHeader)...)
+}
+
+// Batch is what Stream.Next returns.
+type Batch struct {
+	// Window is the window, where it was resized since the last batch. There are no
+	// deliveries then.
+	Window *tidingsv1.FlowControl
+
+	buffer []byte // Has the deliveries behind a header. Empty: there are none.
+}
+
+// Deliveries is an encoded tidings.v1.DeliveryBatch. Empty: there are no events now.
+func (b *Batch) Deliveries() []byte {
+	if len(b.buffer) == 0 {
+		return nil
+	}
+	return b.buffer[batchHeader:]
+}
+
+// Field returns the DeliveryBatch as the encoded field 1 of a message, in the same memory.
+func (b *Batch) Field() []byte {
+	length := uint64(len(b.Deliveries()))
+	start := batchHeader - 1 - protowire.SizeVarint(length)
+	header := protowire.AppendTag(b.buffer[start:start], 1, protowire.BytesType)
+	protowire.AppendVarint(header, length)
+	return b.buffer[start:]
+}
+
+// Free gives the memory of the deliveries back. They aren't used after it.
+func (b *Batch) Free() {
+	if cap(b.buffer) <= maxBuffer {
+		buffers.Put(&b.buffer)
+	}
+}
