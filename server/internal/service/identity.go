@@ -36,7 +36,11 @@ func requestIdentity(principal, requestID string) engine.ID {
 // order, of those that are refused too, so that the same events with corrections
 // are recognised.
 func eventsIdentity(events []sentEvent) engine.ID {
-	names := []byte{'s'}
+	size := 1
+	for i := range events {
+		size += len(events[i].source) + len(events[i].id) + 2*binary.MaxVarintLen16
+	}
+	names := append(make([]byte, 0, size), 's')
 	for i := range events {
 		names = appendIdentity(names, &events[i])
 	}
