@@ -34,6 +34,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	roomyHeap()
 	ready := readyFile{path: cfg.ReadyFile}
 	if err := ready.clear(); err != nil {
 		return err
