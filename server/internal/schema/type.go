@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -123,13 +124,22 @@ const (
 // its partition key, or an empty one where the type has none. It returns an
 // *InvalidError, an error that wraps ErrMalformed, or the context's.
 func (t *Type) Check(ctx context.Context, payload []byte) (key string, err error) {
+	key, _, err = t.CheckInto(ctx, payload, nil)
+	return key, err
+}
+
+// CheckInto is Check that may append the key to the keys of payloads before, and return
+// them with it: memory is allocated for many keys at once. What was appended is never to
+// be changed.
+func (t *Type) CheckInto(ctx context.Context, payload, keys []byte) (key string, all []byte, err error) {
 	if program := t.program(); program != nil {
-		var room [64]byte // For most keys.
-		if key, ok := program.Check(payload, room[:0]); ok {
-			return string(key), nil
+		if all, ok := program.Check(payload, keys); ok {
+			added := all[len(keys):]
+			return unsafe.String(unsafe.SliceData(added), len(added)), all, nil //nolint:gosec // As it says above.
 		}
 	}
-	return t.checkParsed(ctx, payload)
+	key, err = t.checkParsed(ctx, payload)
+	return key, keys, err
 }
 
 // checkParsed is Check for what isn't certainly in order, with protobuf's own parser.

@@ -174,7 +174,7 @@ func benchPublication(tb testing.TB) (*publication, *checker, *batch) {
 	if err := parseBatch(benchRequest(tb), parsed, 0); err != nil {
 		tb.Fatal(err)
 	}
-	c := &checker{types: benchTypes(tb), topic: benchTopic, limits: Limits{MaxRequestBytes: 4 << 20, MaxEventBytes: 1 << 20}}
+	c := &checker{types: benchTypes(tb), topic: benchTopic, room: maxKeyRoom, limits: Limits{MaxRequestBytes: 4 << 20, MaxEventBytes: 1 << 20}}
 	return &publication{topic: benchTopic}, c, parsed
 }
 

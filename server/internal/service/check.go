@@ -24,7 +24,17 @@ type checker struct {
 	// base is added to indexes in messages: the position of the batch in an
 	// import.
 	base int64
+	// keys are the partition keys of the last events, which are views of it. It is
+	// never changed.
+	keys []byte
+	room int // For how many keys memory is allocated at once.
 }
+
+// keyRoom is the room for a key, and maxKeyRoom for how many there is room at once.
+const (
+	keyRoom    = 40
+	maxKeyRoom = 64
+)
 
 // check returns the type of an event and its partition key, or why it is refused. A payload
 // that makes a parser or a rule panic is its own affair.
@@ -52,12 +62,17 @@ func (c *checker) check(ctx context.Context, index int, e *sentEvent) (of *schem
 	if e.typeURL != t.URL {
 		e.setTypeURL(t.URL)
 	}
-	key, err = t.Check(ctx, e.payload)
+	if (t.Key != "" || e.keyed) && cap(c.keys)-len(c.keys) < keyRoom {
+		c.keys = make([]byte, 0, keyRoom*max(c.room, 1))
+	}
+	key, c.keys, err = t.CheckInto(ctx, e.payload, c.keys)
 	switch {
 	case err != nil:
 		return nil, "", payloadFault(at, t, err)
 	case e.keyed:
-		return t, strings.Clone(e.key), nil
+		begin := len(c.keys)
+		c.keys = append(c.keys, e.key...)
+		return t, view(c.keys[begin:]), nil
 	case !plainKey(key):
 		return nil, "", fieldFault(tidingsv1.ErrorReason_ERROR_REASON_EVENT_INVALID,
 			fmt.Sprintf("events[%d].data.%s", at, t.Key), "must be usable as a partition key: at most 512 characters, none of them a control character or a noncharacter")

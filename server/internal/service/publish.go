@@ -81,7 +81,7 @@ func (s *Service) check(ctx context.Context, b *batch, base int64) (*publication
 			return nil, err
 		}
 	}
-	c := &checker{types: types, limits: s.limits, base: base}
+	c := &checker{types: types, limits: s.limits, base: base, room: min(len(b.events), maxKeyRoom)}
 	if name != "" {
 		if err := permitPublish(ctx, name, b.events); err != nil {
 			return nil, err
