@@ -56,6 +56,19 @@ func (c *frameCodec) Unmarshal(data mem.BufferSlice, message any) error {
 	return unmarshal(c.whole, into)
 }
 
+// Marshal encodes a request.
+func (c *frameCodec) Marshal(message any) (mem.BufferSlice, error) {
+	if request, ok := message.(*tidingsv1.ConsumeRequest); ok {
+		if batch, size, ok := acksSize(request); ok {
+			pool := mem.DefaultBufferPool()
+			data := pool.Get(size)
+			*data = appendAcks((*data)[:0], request, batch)
+			return mem.BufferSlice{mem.NewBuffer(data, pool)}, nil
+		}
+	}
+	return c.CodecV2.Marshal(message)
+}
+
 // framed are the options of a gRPC call whose frames are decoded here.
 func framed() []grpc.CallOption {
 	return []grpc.CallOption{
@@ -90,6 +103,11 @@ func (binary) MarshalAppend(data []byte, message any) ([]byte, error) {
 	encoded, ok := message.(proto.Message)
 	if !ok {
 		return nil, fmt.Errorf("%T is no message", message)
+	}
+	if request, ok := message.(*tidingsv1.ConsumeRequest); ok {
+		if batch, _, ok := acksSize(request); ok {
+			return appendAcks(data, request, batch), nil
+		}
 	}
 	return proto.MarshalOptions{}.MarshalAppend(data, encoded)
 }

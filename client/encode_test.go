@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -66,5 +68,42 @@ func TestEncodesNoInvalidText(t *testing.T) {
 	}
 	if data, err := encodeEvents(nil, []*tidingsv1.Event{nil}, noTrace{}); err != nil || len(data) < 20 {
 		t.Errorf("nil is encoded as %x, %v", data, err)
+	}
+}
+
+// TestEncodesAcksAsGeneratedCode has both codecs encode what a Consumer settles.
+func TestEncodesAcksAsGeneratedCode(t *testing.T) {
+	ack := func(token string) *tidingsv1.Settlement {
+		return &tidingsv1.Settlement{DeliveryToken: token, Action: acknowledged}
+	}
+	later := ack("later")
+	later.ProtoReflect().SetUnknown([]byte{0x78, 5})
+	for _, test := range []struct {
+		settlements []*tidingsv1.Settlement
+		byHand      bool
+	}{
+		{[]*tidingsv1.Settlement{ack("a")}, true},
+		{[]*tidingsv1.Settlement{ack("a"), ack(""), ack(string(bytes.Repeat([]byte("t"), 256)))}, true},
+		{nil, false},
+		{[]*tidingsv1.Settlement{ack("a"), released()}, false},
+		{[]*tidingsv1.Settlement{ack("a"), later}, false},
+	} {
+		request := &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: &tidingsv1.SettlementBatch{Settlements: test.settlements}}}
+		want := encoded(t, request)
+		if _, size, ok := acksSize(request); ok != test.byHand || ok && size != len(want) {
+			t.Errorf("%v: %d bytes by hand: %t, want %d", test.settlements, size, ok, len(want))
+		}
+		overGRPC, err := (&frameCodec{CodecV2: encoding.GetCodecV2(protocodec.Name)}).Marshal(request)
+		if err != nil || !bytes.Equal(overGRPC.Materialize(), want) {
+			t.Errorf("%v: over gRPC %x, %v, want %x", test.settlements, overGRPC.Materialize(), err, want)
+		}
+		overConnect, err := binary{}.Marshal(request)
+		if err != nil || !bytes.Equal(overConnect, want) {
+			t.Errorf("%v: over Connect %x, %v, want %x", test.settlements, overConnect, err, want)
+		}
+	}
+	invalid := &tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: &tidingsv1.SettlementBatch{Settlements: []*tidingsv1.Settlement{ack("\xff")}}}}
+	if _, err := (binary{}).Marshal(invalid); err == nil {
+		t.Error("a token that isn't UTF-8 is encoded")
 	}
 }
