@@ -71,9 +71,9 @@ bench-quick: ## The same in a minute or so, less exactly
 bench-docs: ## Measure everything and write the tables and plots of docs/performance.md; ARGS=-latency for some
 	@$(GO) -C benchmark run . $(or $(ARGS),-all) -docs ../docs/performance.md
 
-.PHONY: bench-quotas
-bench-quotas: ## Measure what quotas cost, and how far a flood of one caller slows another
-	@$(GO) -C benchmark run . -quotas -duration 2s -runs 20
+.PHONY: bench-fairness
+bench-fairness: ## Measure how far a flood of one caller slows another
+	@$(GO) -C benchmark run . -fairness -duration 2s -runs 20
 
 # One language or several joined by commas; empty means all. For `make interop` they
 # are directories in interop/.

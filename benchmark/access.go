@@ -10,10 +10,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,37 +32,31 @@ grants:
 - {principals: ["key:bench", "bench:publisher", "cert:spiffe://tidings.example/client"], roles: [admin]}
 `
 
-// protection is a way to start a server and to call it.
-type protection struct {
-	name    string
-	server  func(dir string) []string // Further arguments of the server.
-	options func(dir string) ([]grpc.DialOption, error)
-}
+// accessSuite compares servers that ask who calls, or encrypt, with one that does neither.
+var accessSuite = comparedSuite("access", "measure what authentication and TLS cost", func(ctx context.Context, dir, binary string) ([]variant, func() error, error) {
+	if err := writeCredentials(ctx, binary, dir); err != nil {
+		return nil, nothing, err
+	}
+	withFile := []string{"--access-file", filepath.Join(dir, "access.yaml")}
+	withTLS := []string{"--tls-cert", filepath.Join(dir, "server.pem"), "--tls-key", filepath.Join(dir, "server-key.pem")}
+	withCertificates := append(slices.Concat(withTLS, withFile), "--tls-client-ca", filepath.Join(dir, "ca.pem"), "--tls-client-auth", "required")
+	key, noKey := credentialIn(dir, "key")
+	token, noToken := credentialIn(dir, "token")
+	encrypted, noAuthority := trusting(dir, false)
+	certified, noCertificate := trusting(dir, true)
+	return []variant{
+		{name: "nothing"},
+		{name: "an API key", args: withFile, options: key},
+		{name: "a JWT", args: withFile, options: token},
+		{name: "TLS", args: withTLS, options: encrypted},
+		{name: "mTLS, the certificate says who calls", args: withCertificates, options: certified},
+	}, nothing, errors.Join(noKey, noToken, noAuthority, noCertificate)
+})
 
-// protections are compared in the same runs. The first is what the others are compared
-// with.
-var protections = []protection{
-	{"nothing", func(string) []string { return nil }, func(string) ([]grpc.DialOption, error) { return nil, nil }},
-	{"an API key", withAccessFile, func(dir string) ([]grpc.DialOption, error) {
-		key, err := os.ReadFile(filepath.Join(dir, "key"))
-		return []grpc.DialOption{grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(key))))}, err
-	}},
-	{"a JWT", withAccessFile, func(dir string) ([]grpc.DialOption, error) {
-		token, err := os.ReadFile(filepath.Join(dir, "token"))
-		return []grpc.DialOption{grpc.WithPerRPCCredentials(bearer(token))}, err
-	}},
-	{"TLS", withTLS, func(dir string) ([]grpc.DialOption, error) { return trusting(dir, false) }},
-	{"mTLS, the certificate says who calls", func(dir string) []string {
-		return append(append(withTLS(dir), withAccessFile(dir)...), "--tls-client-ca", filepath.Join(dir, "ca.pem"), "--tls-client-auth", "required")
-	}, func(dir string) ([]grpc.DialOption, error) { return trusting(dir, true) }},
-}
-
-func withAccessFile(dir string) []string {
-	return []string{"--access-file", filepath.Join(dir, "access.yaml")}
-}
-
-func withTLS(dir string) []string {
-	return []string{"--tls-cert", filepath.Join(dir, "server.pem"), "--tls-key", filepath.Join(dir, "server-key.pem")}
+// credentialIn sends what a file holds with each call.
+func credentialIn(dir, name string) ([]grpc.DialOption, error) {
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	return []grpc.DialOption{grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(content))))}, err
 }
 
 // trusting is how a client calls a server with TLS, with a certificate of its own or not.
@@ -93,65 +87,6 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 
 func (bearer) RequireTransportSecurity() bool { return false }
-
-// accessSuite compares servers that ask who calls, or encrypt, with one that does neither.
-var accessSuite = suite{"access", "measure what authentication and TLS cost", 7, func(ctx context.Context, cfg config, progress io.Writer) (rows []row, _ func() error, err error) {
-	s := new(servers)
-	var clients []*tidings
-	stop := func() error {
-		var failed []error
-		for _, c := range clients {
-			failed = append(failed, c.close())
-		}
-		return errors.Join(append(failed, s.stop())...)
-	}
-	data, err := buildDataset(cfg, progress)
-	if err != nil {
-		return nil, stop, err
-	}
-	if s.dir, err = os.MkdirTemp("", "tidings-access-"); err != nil {
-		return nil, stop, err
-	}
-	binary, schemas, err := buildServer(ctx, cfg.serverDir, s.dir, "tidings")
-	if err != nil {
-		return nil, stop, err
-	}
-	if err := writeCredentials(ctx, binary, s.dir); err != nil {
-		return nil, stop, err
-	}
-	for i, p := range protections {
-		options, err := p.options(s.dir)
-		if err != nil {
-			return nil, stop, err
-		}
-		client := func(addr string, data *dataset) (*tidings, error) { return newTidings(addr, data, options...) }
-		args := append(serverArgs(filepath.Join(s.dir, fmt.Sprintf("data-%d", i)), cfg.sync, schemas), p.server(s.dir)...)
-		c, err := connect(ctx, s, data, client, "tidings with "+p.name, binary, args...)
-		if err != nil {
-			return nil, stop, err
-		}
-		clients = append(clients, c)
-	}
-	return accessRows(cfg, clients, s.processes), stop, nil
-}}
-
-func accessRows(cfg config, clients []*tidings, processes []*process) (rows []row) {
-	for _, work := range tracedWorks {
-		of := section{strings.ToUpper(work.name[:1]) + work.name[1:], "nothing", costing}
-		for i, p := range protections {
-			name := p.name + ", " + work.name
-			rows = append(rows, row{
-				name: name, label: p.name, section: of, against: protections[0].name + ", " + work.name, servers: processes[i : i+1],
-				measure: func(ctx context.Context, least time.Duration) (sample, error) {
-					at := cfg
-					at.duration = least
-					return work.measure(ctx, clients[i], at)
-				},
-			})
-		}
-	}
-	return rows
-}
 
 // writeCredentials makes an API key, a token with the key of its issuer, and certificates,
 // with the commands that users have where there are any.

@@ -29,12 +29,17 @@ func TestPeersMeasure(t *testing.T) {
 	}
 }
 
-// Each way to protect a server is measured, against one that isn't protected.
-func TestAccessMeasures(t *testing.T) {
-	found := wantRows(t, accessSuite, len(tracedWorks)*len(protections))
-	for _, l := range found.Rows {
-		if l.Against == "" || !strings.HasPrefix(l.Against, protections[0].name) {
-			t.Errorf("%s: against %q", l.Name, l.Against)
+// Each variant is measured, against the first.
+func TestComparedSuitesMeasure(t *testing.T) {
+	for _, c := range []struct {
+		suite    suite
+		variants int
+		first    string
+	}{{accessSuite, 5, "nothing"}, {tracesSuite, 3, "no traces"}, {quotasSuite, 2, "no quotas"}} {
+		for _, l := range wantRows(t, c.suite, c.variants*len(comparedWorks)).Rows {
+			if !strings.HasPrefix(l.Against, c.first+", ") {
+				t.Errorf("%s: against %q", l.Name, l.Against)
+			}
 		}
 	}
 }

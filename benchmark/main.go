@@ -64,8 +64,7 @@ func measure(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 		measure func(context.Context, config, io.Writer) (*scaleReport, error)
 	}{
 		{"scale", cfg.scaling, measureScale},
-		{"traces", cfg.traces, measureTraces},
-		{"quotas", cfg.quotas, measureQuotas},
+		{"fairness", cfg.fairness, measureFairness},
 		{"encodings", cfg.encodings, measureEncodings},
 	} {
 		if m.wanted {
@@ -98,7 +97,7 @@ func measure(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 }
 
 // suites are what can be asked for, in the order in which they are measured.
-var suites = []suite{mainSuite, latencySuite, peersSuite, accessSuite, sizesSuite, topicsSuite, clusterSuite}
+var suites = []suite{mainSuite, latencySuite, peersSuite, accessSuite, tracesSuite, quotasSuite, sizesSuite, topicsSuite, clusterSuite}
 
 // peers are the servers that the program itself can be.
 var peers = map[string]func(ctx context.Context, args []string) error{
@@ -122,8 +121,7 @@ type config struct {
 	otherDir  string          // The module of another build of it, or empty.
 	rows      *regexp.Regexp  // The rows to measure, besides the yardsticks.
 	encodings bool            // To compare JSON with protobuf instead.
-	traces    bool            // To compare servers that send traces with one that doesn't instead.
-	quotas    bool            // To measure quotas instead.
+	fairness  bool            // To measure how far a flood of one caller slows another instead.
 	scaling   bool            // To measure scale instead.
 	suites    map[string]bool // The names of the suites to measure.
 	docs      string          // The document to write the tables into, or empty.
@@ -147,9 +145,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&cfg.otherDir, "other", "", "`directory` of the module of another server, from another checkout, to measure in the same runs")
 	rows := flags.String("rows", "", "`pattern` of the names of the rows to measure, yardsticks aside")
 	flags.BoolVar(&cfg.scaling, "scale", false, "measure instead how far one server goes; -rows chooses among these measurements")
-	flags.BoolVar(&cfg.quotas, "quotas", false, "measure instead what quotas cost, and how far a flood of one caller slows another")
+	flags.BoolVar(&cfg.fairness, "fairness", false, "measure instead how far a flood of one caller slows another")
 	flags.BoolVar(&cfg.encodings, "encodings", false, "compare JSON with protobuf instead")
-	flags.BoolVar(&cfg.traces, "traces", false, "compare servers that send traces with one that doesn't instead")
 	flags.StringVar(&cfg.docs, "docs", "", "`file` to write the tables into, between its marks, with plots in the directory of its name")
 	flags.IntVar(&cfg.repeats, "repeats", 2, "how `often` at most a table is measured again in a run, while others use the processors")
 	flags.Float64Var(&cfg.disturbed, "disturbed", 10, "the `percentage` of the processors above which that counts")

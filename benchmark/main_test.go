@@ -45,17 +45,17 @@ func TestEveryRowMeasures(t *testing.T) {
 	wantRows(t, mainSuite, 29)
 }
 
-// Every measurement of quotas works, and so do the quotas.
-func TestQuotasMeasure(t *testing.T) {
+// The measurement of fairness works, and so do the quotas.
+func TestFairnessMeasures(t *testing.T) {
 	cfg := smoke(t)
 	cfg.duration = 50 * time.Millisecond
 	var progress strings.Builder
-	found, err := measureQuotas(t.Context(), cfg, &progress)
+	found, err := measureFairness(t.Context(), cfg, &progress)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Rows) != 10 {
-		t.Errorf("%d rows, want 10", len(found.Rows))
+	if len(found.Rows) != 4 {
+		t.Errorf("%d rows, want 4", len(found.Rows))
 	}
 	if text := progress.String(); strings.Count(text, "(the other: ") != 6 || !strings.Contains(text, " refused") {
 		t.Errorf("the floods were: %s", text)

@@ -41,7 +41,12 @@ func serverArgs(dataDir, sync, schemas string) []string {
 // reach it, because servers take a second request to end as an order to drop
 // everything.
 func startProcess(ctx context.Context, name, binary string, args ...string) (*process, error) {
-	server, err := testserver.Serve(ctx, exec.CommandContext(context.WithoutCancel(ctx), binary, args...))
+	return startCommand(ctx, name, exec.CommandContext(context.WithoutCancel(ctx), binary, args...))
+}
+
+// startCommand is startProcess for a command that the end of the context doesn't kill.
+func startCommand(ctx context.Context, name string, cmd *exec.Cmd) (*process, error) {
+	server, err := testserver.Serve(ctx, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,27 +32,54 @@ const (
 	calmInterval = 10 * time.Millisecond
 )
 
-// fairness compares how long one caller's calls take while another stays within its
+// fairness is the measurement of how far one caller's flood slows another.
+type fairness struct {
+	cfg      config
+	dir      string
+	binary   string
+	data     *dataset
+	progress io.Writer
+}
+
+// measureFairness compares how long one caller's calls take while another stays within its
 // quota, and while it floods the server, with how long they take alone.
-func (q *quotas) fairness(ctx context.Context) (err error) {
-	access, err := q.access(ctx)
-	if err != nil {
-		return err
+func measureFairness(ctx context.Context, cfg config, progress io.Writer) (report *scaleReport, err error) {
+	f := &fairness{cfg: cfg, progress: progress}
+	if f.data, err = newDataset(cfg.events, cfg.batch, cfg.size); err != nil {
+		return nil, err
 	}
-	p, err := startProcess(ctx, "shared", q.binary, q.arguments("shared", "--access-file", access)...)
+	if f.dir, err = os.MkdirTemp("", "tidings-fairness-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(f.dir)) }()
+	var schemas string
+	if f.binary, schemas, err = buildServer(ctx, cfg.serverDir, f.dir, "tidings"); err != nil {
+		return nil, err
+	}
+	report = newScaleReport(cfg)
+	report.Rows, err = f.rows(ctx, schemas)
+	return report, err
+}
+
+func (f *fairness) rows(ctx context.Context, schemas string) (rows []scaleRow, err error) {
+	access, err := f.access(ctx)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	p, err := startProcess(ctx, "shared", f.binary, append(serverArgs(filepath.Join(f.dir, "data"), f.cfg.sync, schemas), "--access-file", access)...)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	conn, err := q.dial(p.GRPC, calmCaller)
+	conn, err := f.dial(p.GRPC, calmCaller)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	topics := tidingsv1.NewTopicServiceClient(conn)
 	for _, name := range []string{calmCaller, floodCaller} {
 		if _, err := topics.CreateTopic(ctx, &tidingsv1.CreateTopicRequest{Topic: &tidingsv1.Topic{Name: name}}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	phases := []*phase{
@@ -60,12 +88,12 @@ func (q *quotas) fairness(ctx context.Context) (err error) {
 		{name: fmt.Sprintf("beside one at %d times its quota, by calls", floodMultiple), kind: floodCalls, multiple: floodMultiple},
 		{name: fmt.Sprintf("beside one at %d times its quota, on a stream", floodMultiple), kind: floodStream, multiple: floodMultiple},
 	}
-	for run := range q.cfg.runs + 1 { // The first warms up.
+	for run := range f.cfg.runs + 1 { // The first warms up.
 		for i := range phases {
 			phase := phases[(i+run)%len(phases)] // None is always the first.
-			times, err := q.during(ctx, p.GRPC, conn, phase, run*len(phases)+i)
+			times, err := f.during(ctx, p.GRPC, conn, phase, run*len(phases)+i)
 			if err != nil {
-				return fmt.Errorf("%s: %w", phase.name, err)
+				return nil, fmt.Errorf("%s: %w", phase.name, err)
 			}
 			if run > 0 {
 				phase.p50s, phase.p99s = append(phase.p50s, percentile(times, 0.50)), append(phase.p99s, percentile(times, 0.99))
@@ -84,9 +112,9 @@ func (q *quotas) fairness(ctx context.Context) (err error) {
 		if phase.multiple > 1 {
 			row.Target = "p99 at most × 1.20"
 		}
-		q.report.Rows = append(q.report.Rows, row)
+		rows = append(rows, row)
 	}
-	return nil
+	return rows, nil
 }
 
 // phase is what the other caller does meanwhile: it publishes a multiple of its quota.
@@ -99,16 +127,16 @@ type phase struct {
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // during publishes steadily while the other does what it does.
-func (q *quotas) during(ctx context.Context, address string, conn *grpc.ClientConn, p *phase, round int) (times []time.Duration, err error) {
+func (f *fairness) during(ctx context.Context, address string, conn *grpc.ClientConn, p *phase, round int) (times []time.Duration, err error) {
 	said := ""
 	if p.kind != "" {
-		stop, err := q.flood(ctx, address, p.kind, p.multiple)
+		stop, err := f.flood(ctx, address, p.kind, p.multiple)
 		if err != nil {
 			return nil, err
 		}
 		// What it may use at once is used up by then.
 		if err = sleepUntil(ctx, time.Now().Add(time.Second)); err == nil {
-			times, err = q.calm(ctx, conn, round)
+			times, err = f.calm(ctx, conn, round)
 		}
 		var ended error
 		said, ended = stop()
@@ -116,26 +144,26 @@ func (q *quotas) during(ctx context.Context, address string, conn *grpc.ClientCo
 		if err != nil {
 			return nil, err
 		}
-	} else if times, err = q.calm(ctx, conn, round); err != nil {
+	} else if times, err = f.calm(ctx, conn, round); err != nil {
 		return nil, err
 	}
 	slices.Sort(times)
-	fmt.Fprintf(q.progress, "%-45s p99 %7.1f ms %s\n", p.name, milliseconds(percentile(times, 0.99)), said)
+	fmt.Fprintf(f.progress, "%-45s p99 %7.1f ms %s\n", p.name, milliseconds(percentile(times, 0.99)), said)
 	return times, nil
 }
 
 // access writes an access file with a key for each caller.
-func (q *quotas) access(ctx context.Context) (path string, err error) {
+func (f *fairness) access(ctx context.Context) (path string, err error) {
 	for _, name := range []string{calmCaller, floodCaller} {
-		key, err := exec.CommandContext(ctx, q.binary, "key", "create", name, "--file", filepath.Join(q.dir, "keys.yaml")).Output()
+		key, err := exec.CommandContext(ctx, f.binary, "key", "create", name, "--file", filepath.Join(f.dir, "keys.yaml")).Output()
 		if err != nil {
 			return "", fmt.Errorf("key create: %w", err)
 		}
-		if err := os.WriteFile(q.keyOf(name), key, 0o600); err != nil {
+		if err := os.WriteFile(f.keyOf(name), key, 0o600); err != nil {
 			return "", err
 		}
 	}
-	path = filepath.Join(q.dir, "access.yaml")
+	path = filepath.Join(f.dir, "access.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `api_keys: keys.yaml
 grants:
 - {principals: ["key:*"], roles: [admin]}
@@ -144,18 +172,18 @@ quotas:
 `, floodCaller, floodQuota, floodQuota), 0o600)
 }
 
-func (q *quotas) keyOf(name string) string { return filepath.Join(q.dir, name+".key") }
+func (f *fairness) keyOf(name string) string { return filepath.Join(f.dir, name+".key") }
 
-func (q *quotas) dial(address, name string) (*grpc.ClientConn, error) {
-	return dialWithKey(address, q.keyOf(name))
+func (f *fairness) dial(address, name string) (*grpc.ClientConn, error) {
+	return dialWithKey(address, f.keyOf(name))
 }
 
 // calm publishes steadily. Each time is from when the call was due.
-func (q *quotas) calm(ctx context.Context, conn *grpc.ClientConn, round int) ([]time.Duration, error) {
+func (f *fairness) calm(ctx context.Context, conn *grpc.ClientConn, round int) ([]time.Duration, error) {
 	client := tidingsv1.NewPublisherServiceClient(conn)
 	times, failed := make([][]time.Duration, calmCallers), make([]error, calmCallers)
 	begun := time.Now()
-	calls := max(1, int(q.cfg.duration/calmInterval))
+	calls := max(1, int(f.cfg.duration/calmInterval))
 	var group sync.WaitGroup
 	for caller := range calmCallers {
 		group.Go(func() {
@@ -165,7 +193,7 @@ func (q *quotas) calm(ctx context.Context, conn *grpc.ClientConn, round int) ([]
 				if failed[caller] = sleepUntil(ctx, due); failed[caller] != nil {
 					return
 				}
-				event := q.data.events[(i*calmCallers+caller)%len(q.data.events)]
+				event := f.data.events[(i*calmCallers+caller)%len(f.data.events)]
 				_, failed[caller] = client.Publish(ctx, &tidingsv1.PublishRequest{
 					Topic: calmCaller, RequestId: fmt.Sprint(round, "-", caller, "-", i), Events: []*tidingsv1.Event{event},
 				})
@@ -193,12 +221,12 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 
 // flood starts a process that floods a server. stop ends it and returns what it says of
 // its calls.
-func (q *quotas) flood(ctx context.Context, address, kind string, multiple int) (stop func() (string, error), err error) {
+func (f *fairness) flood(ctx context.Context, address, kind string, multiple int) (stop func() (string, error), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, floodPeer, address, q.keyOf(floodCaller), kind, fmt.Sprint(multiple*floodQuota))
+	cmd := exec.CommandContext(ctx, self, floodPeer, address, f.keyOf(floodCaller), kind, fmt.Sprint(multiple*floodQuota))
 	cmd.Stderr = os.Stderr
 	var said strings.Builder
 	cmd.Stdout = &said
@@ -215,20 +243,11 @@ func (q *quotas) flood(ctx context.Context, address, kind string, multiple int) 
 	}, nil
 }
 
-// keyCredentials sends an API key, without TLS.
-type keyCredentials string
-
-func (c keyCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(c)}, nil
-}
-
-func (keyCredentials) RequireTransportSecurity() bool { return false }
-
 func dialWithKey(address, keyFile string) (*grpc.ClientConn, error) {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
 	}
 	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithPerRPCCredentials(keyCredentials(strings.TrimSpace(string(key)))))
+		grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(key)))))
 }
