@@ -22,7 +22,7 @@ func (s sendingSide) Send(frame *service.Frame) error { return s(frame) }
 
 type receivingSide func() ([]byte, error)
 
-func (r receivingSide) Receive() ([]byte, error) { return r() }
+func (r receivingSide) Receive([]byte) ([]byte, error) { return r() }
 
 type twoSides struct {
 	sendingSide

@@ -80,9 +80,9 @@ type receiver struct {
 	raw  rawRequest
 }
 
-func (r *receiver) Receive() ([]byte, error) {
+func (r *receiver) Receive(into []byte) ([]byte, error) {
 	// connect-go doesn't ask the codec about a message of 0 bytes.
-	r.raw.data, r.raw.err = r.raw.data[:0], nil
+	r.raw.data, r.raw.err = into[:0], nil
 	if r.raw.decoded != nil {
 		proto.Reset(r.raw.decoded)
 	}

@@ -21,8 +21,9 @@ type Receiver interface {
 	// Receive returns the next request as it is encoded, io.EOF after the
 	// last, or the error that ended the stream. A request that couldn't be
 	// decoded is an *Error, after which the stream goes on unless it comes in
-	// an *EndedError. The bytes are the caller's until the next call.
-	Receive() ([]byte, error)
+	// an *EndedError. The bytes are in the memory of into, if they fit, and the
+	// caller's.
+	Receive(into []byte) ([]byte, error)
 }
 
 const (
@@ -104,7 +105,8 @@ func (p *pipeline) run(ctx context.Context, stream Receiver) error {
 func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 	checkers := make(chan struct{}, min(runtime.GOMAXPROCS(0), maxCheckers))
 	for {
-		data, err := stream.Receive()
+		j := jobs.Get().(*job) //nolint:forcetypeassert // The pool holds nothing else.
+		data, err := stream.Receive(j.data[:0])
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -114,9 +116,7 @@ func (p *pipeline) receive(ctx context.Context, stream Receiver) error {
 			return err
 		}
 		p.pending.Add(1)
-		j := jobs.Get().(*job) //nolint:forcetypeassert // The pool holds nothing else.
-		j.data = append(j.data[:0], data...)
-		j.base, j.publication, j.err, j.checked = 0, nil, err, make(chan struct{})
+		j.data, j.base, j.publication, j.err, j.checked = data, 0, nil, err, make(chan struct{})
 		if p.service.tracer != nil {
 			j.received, j.batch.events = time.Now(), j.batch.events[:0] // They may not be parsed.
 		}
