@@ -260,7 +260,7 @@ FUZZ_EACH ?= 1m
 # targets.
 FUZZ_TARGETS := auth/FuzzToken auth/FuzzPolicy auth/FuzzCertificate auth/FuzzNames \
 	service/FuzzPageToken service/FuzzParseCursor delivery/FuzzParseToken filter/FuzzCompile filter/FuzzMatch \
-	schema/FuzzTranscoding
+	schema/FuzzTranscoding rpc/FuzzDecodeAcks
 
 .PHONY: fuzz
 fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…; its check of payloads, its ways between JSON and protobuf and its fuzz targets: FUZZ_EACH=1m

@@ -97,6 +97,19 @@ func TestTokensOfEarlierRelease(t *testing.T) {
 	}
 }
 
+// TestTokensAllocateNothing: every event that is consumed has one made and read.
+func TestTokensAllocateNothing(t *testing.T) {
+	tokens, room := NewTokens(testConfig(17<<16, 1)), make([]byte, 0, 64)
+	ref := lease.Ref{Generation: 3, Sequence: 123_456_789, Delivery: 1}
+	token := string(tokens.append(nil, ref))
+	if got := testing.AllocsPerRun(100, func() {
+		room = tokens.append(room[:0], ref)
+		tokens.Parse(token)
+	}); got > 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
 // BenchmarkTokens makes a token and reads it, as every event needs.
 func BenchmarkTokens(b *testing.B) {
 	tokens, room := NewTokens(testConfig(17<<16, 1)), make([]byte, 0, 64)

@@ -63,6 +63,22 @@ func TestDecodeAcks(t *testing.T) {
 	}
 }
 
+// TestDecodeAcksAllocatesLittle: as much for a thousand acknowledgements as for one.
+func TestDecodeAcksAllocatesLittle(t *testing.T) {
+	batch := new(tidingsv1.SettlementBatch)
+	for range 1000 {
+		batch.Settlements = append(batch.Settlements, &tidingsv1.Settlement{DeliveryToken: "token", Action: plainAck})
+	}
+	encoded, err := proto.Marshal(&tidingsv1.ConsumeRequest{Request: &tidingsv1.ConsumeRequest_Settle{Settle: batch}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 8
+	if got := testing.AllocsPerRun(100, func() { decodeAcks(encoded, new(tidingsv1.ConsumeRequest)) }); got > most {
+		t.Errorf("%v allocations, want at most %d", got, most)
+	}
+}
+
 // FuzzDecodeAcks: what it reads is what protobuf's own library reads.
 func FuzzDecodeAcks(f *testing.F) {
 	for encoded := range ackSeeds(f) {
