@@ -87,8 +87,9 @@ func TestTokensOfEarlierRelease(t *testing.T) {
 	if got, ok := tokens.Parse(token); !ok || got != want {
 		t.Errorf("it says %v", got)
 	}
-	if tokens.olderVersion(); string(tokens.append(nil, want)) != token {
-		t.Errorf("it is %s now", tokens.append(nil, want))
+	tokens.olderVersion()
+	if again := string(tokens.append(nil, want)); again != token {
+		t.Errorf("it is %s now", again)
 	}
 	for name, other := range map[string]*storagev1.SubscriptionConfig{"another key": testConfig(17, 2), "another uid": testConfig(17<<16, 1)} {
 		if got, ok := NewTokens(other).Parse(token); ok {

@@ -94,11 +94,11 @@ func (t *Tracer) Call(ctx context.Context, system System, procedure string, head
 		return ctx, none
 	}
 	c := t.call(system, procedure)
-	ctx, span := t.tracer.Start(extract(ctx, header), c.method, ofServer) //nolint:spancheck // EndCall ends it.
+	ctx, span := t.tracer.Start(extract(ctx, header), c.method, ofServer)
 	if span.IsRecording() {
 		span.SetAttributes(c.common...)
 	}
-	return ctx, span //nolint:spancheck // As it says above.
+	return ctx, span
 }
 
 // Current returns the span of a call with one request.
@@ -133,11 +133,11 @@ func (t *Tracer) Part(ctx context.Context, of Operation, at time.Time, parent tr
 	if parent.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
 	}
-	_, span := t.tracer.Start(ctx, of.String(), ofServer, trace.WithTimestamp(at)) //nolint:spancheck // End ends it.
+	_, span := t.tracer.Start(ctx, of.String(), ofServer, trace.WithTimestamp(at))
 	if span.IsRecording() {
 		span.SetAttributes(c.parts[of]...)
 	}
-	return span //nolint:spancheck // As it says above.
+	return span
 }
 
 // Failed makes the span of a stream that was entered, began at a time and has failed now,
