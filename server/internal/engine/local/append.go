@@ -81,16 +81,19 @@ func (a *appending) Wait(ctx context.Context) (engine.Appended, error) {
 		return a.result, a.err
 	default:
 	}
-	if !a.follows {
-		var cancel context.CancelFunc
-		ctx, cancel = bounded(ctx)
-		defer cancel()
+	var late <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok && !a.follows { // A timer takes less than what bounded makes.
+		timer := time.NewTimer(engine.CallTimeout)
+		defer timer.Stop()
+		late = timer.C
 	}
 	select {
 	case <-a.done:
 		return a.result, a.err
 	case <-ctx.Done():
 		return engine.Appended{}, cause(ctx)
+	case <-late:
+		return engine.Appended{}, errNoAnswer
 	}
 }
 
