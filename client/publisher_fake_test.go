@@ -178,6 +178,9 @@ func overProtocols(t *testing.T, options PublisherOptions, test func(t *testing.
 			server := new(memoryServer)
 			c, conns := dial(t, server)
 			p := c.Publisher(options)
+			p.mu.Lock()
+			p.queue.eager = 1
+			p.mu.Unlock()
 			test(t, p, server, conns)
 			if err := p.Close(t.Context()); err != nil {
 				t.Errorf("close: %v", err)

@@ -11,6 +11,8 @@ import (
 const (
 	// batchNumbers is how many numbers a batch has for its parts.
 	batchNumbers = 1 << 16
+	// eager is how many batches may be in flight before an event waits for others.
+	eager = 2
 	// keptBuffers is how many buffers of batches are used again.
 	keptBuffers = 4
 )
@@ -20,6 +22,7 @@ const (
 type publishQueue struct {
 	options PublisherOptions
 	limits  publishLimits
+	eager   int // See the constant. Most tests want 1: what waits is easier to tell.
 	closed  bool
 
 	used    int           // Bytes in flight.
@@ -54,7 +57,7 @@ type roomWaiter struct {
 }
 
 func newPublishQueue(options PublisherOptions) publishQueue {
-	return publishQueue{options: options, open: make(map[string]*publishBatch), held: make(map[string]int)}
+	return publishQueue{options: options, eager: eager, open: make(map[string]*publishBatch), held: make(map[string]int)}
 }
 
 // take puts the events of a call into a batch once there is room.
@@ -246,7 +249,7 @@ func (q *publishQueue) choose(now time.Time) (b *publishBatch, wait time.Duratio
 			continue
 		}
 		lingers := b.opened.Add(q.options.Linger).Sub(now)
-		if q.open[b.topic] != b || q.closed || alone || lingers <= 0 {
+		if q.open[b.topic] != b || q.closed || len(q.flight) < q.eager || lingers <= 0 {
 			q.fresh = withoutBatch(q.fresh, i)
 			if q.open[b.topic] == b {
 				delete(q.open, b.topic)

@@ -265,3 +265,32 @@ func awaitState(t *testing.T, p *Publisher, reached func(q *publishQueue) bool) 
 		}
 	}
 }
+
+// TestPublishSecondBatchAtOnce: while one batch is in flight an event is sent at once, and
+// while two are, it waits.
+func TestPublishSecondBatchAtOnce(t *testing.T) {
+	overProtocols(t, PublisherOptions{Linger: time.Hour}, func(t *testing.T, p *Publisher, server *memoryServer, _ *fakeConn) {
+		p.mu.Lock()
+		p.queue.eager = eager
+		p.mu.Unlock()
+		release := make(chan struct{})
+		server.received = func(int, *tidingsv1.PublishRequest) error {
+			<-release
+			return nil
+		}
+		var results []*Result
+		for i := range 4 {
+			results = append(results, p.PublishAsync(t.Context(), textEvent(t, fmt.Sprint(i))))
+			awaitState(t, p, func(q *publishQueue) bool { return len(q.flight) == min(i+1, eager) })
+		}
+		close(release)
+		for _, r := range results {
+			if _, err := r.Get(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if got := server.contents(); !slices.Equal(got, []string{"0", "1", "2", "3"}) || len(server.batches) != 3 {
+			t.Errorf("%d batches, stored %q", len(server.batches), got)
+		}
+	})
+}
