@@ -23,8 +23,8 @@ import (
 //
 // The code is SipHash-2-4 with 128 bits, its first 12 bytes: made for short texts,
 // it takes a tenth of the time that HMAC takes, of which each event needs two. In
-// version 1 it is HMAC-SHA-256 (RFC 2104), its first 12 bytes. That is the one that
-// 0.2.0 knows, so it is written where a server of that release may come to read it.
+// version 1 it is HMAC-SHA-256 (RFC 2104), its first 12 bytes. The release before knows
+// that one alone, so it is written where a server of that release may come to read it.
 
 const (
 	tokenHMAC    = 1
@@ -55,7 +55,7 @@ func NewTokens(config *storagev1.SubscriptionConfig) *Tokens {
 	return t
 }
 
-// olderVersion has tokens made that servers of 0.2.0 can read.
+// olderVersion has tokens made that servers of the release before can read.
 func (t *Tokens) olderVersion() { t.prefix[0] = tokenHMAC }
 
 func (t *Tokens) append(b []byte, ref lease.Ref) []byte {
