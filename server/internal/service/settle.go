@@ -124,7 +124,7 @@ func (s *Service) Pull(ctx context.Context, request *tidingsv1.PullRequest) (*ti
 	if err := proto.Unmarshal(batch.Deliveries(), result); err != nil {
 		return nil, err
 	}
-	batch.Free() // It was copied.
+	batch.Free()          // It was copied.
 	if ctx.Err() != nil { // Nobody waits for the response.
 		return nil, ctx.Err()
 	}
