@@ -3,26 +3,21 @@ package delivery
 import (
 	"sync"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"example.com/tidings/server/internal/eventlog"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
-const (
-	// batchHeader is the room before an encoded DeliveryBatch for the tag and the length
-	// of a field.
-	batchHeader = 1 + 5
-	// maxBuffer is the size above which a buffer isn't used again.
-	maxBuffer = 1 << 20
-)
+// maxBuffer is the size above which a buffer isn't used again.
+const maxBuffer = 1 << 20
 
 // buffers are what deliveries are encoded into. They are used again once these are sent.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// newBuffer returns a buffer with a header.
+// newBuffer returns a buffer with the room of a header.
 func newBuffer() []byte {
 	b := *buffers.Get().(*[]byte) //nolint:forcetypeassert // The pool holds nothing else.
-	return append(b[:0], make([]byte, batchHeader)...)
+	return append(b[:0], make([]byte, eventlog.FieldHeader)...)
 }
 
 // Batch is what Stream.Next returns.
@@ -39,17 +34,11 @@ func (b *Batch) Deliveries() []byte {
 	if len(b.buffer) == 0 {
 		return nil
 	}
-	return b.buffer[batchHeader:]
+	return b.buffer[eventlog.FieldHeader:]
 }
 
 // Field returns the DeliveryBatch as the encoded field 1 of a message, in the same memory.
-func (b *Batch) Field() []byte {
-	length := uint64(len(b.Deliveries()))
-	start := batchHeader - 1 - protowire.SizeVarint(length)
-	header := protowire.AppendTag(b.buffer[start:start], 1, protowire.BytesType)
-	protowire.AppendVarint(header, length)
-	return b.buffer[start:]
-}
+func (b *Batch) Field() []byte { return b.buffer[eventlog.SealField(b.buffer):] }
 
 // Free gives the memory of the deliveries back. They aren't used after it.
 func (b *Batch) Free() {

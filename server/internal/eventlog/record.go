@@ -186,6 +186,19 @@ func secondsAndNanos(seconds int64, nanos int) []byte {
 	return b
 }
 
+// FieldHeader is the room before what is to be a field, for its tag and its length.
+const FieldHeader = 1 + 5
+
+// SealField makes what a buffer has behind a FieldHeader field 1 of a message: it puts the
+// tag and the length before it, and returns where they begin.
+func SealField(buffer []byte) (start int) {
+	length := uint64(len(buffer) - FieldHeader)
+	start = FieldHeader - 1 - protowire.SizeVarint(length)
+	header := protowire.AppendTag(buffer[start:start], 1, protowire.BytesType)
+	protowire.AppendVarint(header, length)
+	return start
+}
+
 // Overhead is the most that AppendRecorded adds to an event and its suffix.
 const Overhead = 64
 

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"sync"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -58,7 +57,7 @@ const (
 	// need as much.
 	frameKept = 256 << 10
 	// frameHeader is the room for the tag and the length of the events.
-	frameHeader = 1 + 5
+	frameHeader = eventlog.FieldHeader
 )
 
 // frames are those that are used again: small ones, and those for one event that
@@ -118,14 +117,8 @@ func (f *Frame) appendEvent(topic *engine.Topic, raw []byte, sequence, after int
 	f.buffer = eventlog.AppendRecorded(f.buffer, field, topic.Config.GetUid(), raw, sequence, after, suffix)
 }
 
-// seal completes a frame of events: it puts the tag and the length of
-// ReadResponse.events before them.
-func (f *Frame) seal() {
-	length := uint64(len(f.buffer) - frameHeader)
-	f.start = frameHeader - 1 - protowire.SizeVarint(length)
-	header := protowire.AppendTag(f.buffer[f.start:f.start], 1, protowire.BytesType)
-	protowire.AppendVarint(header, length)
-}
+// seal completes a frame of events, which are ReadResponse.events.
+func (f *Frame) seal() { f.start = eventlog.SealField(f.buffer) }
 
 // recordedEvent decodes one event of a record.
 func recordedEvent(topic *engine.Topic, record engine.Record, index int, events [][]byte) (*tidingsv1.RecordedEvent, error) {
