@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"hash"
@@ -104,7 +103,7 @@ func (t *Tokens) Parse(token string) (ref lease.Ref, ok bool) {
 	if body[0] != tokenVersion && body[0] != tokenHMAC || string(body[1:prefixBytes]) != string(t.prefix[1:]) {
 		return lease.Ref{}, false
 	}
-	if code := t.code(body); subtle.ConstantTimeCompare(sent, code[:]) == 0 {
+	if code := t.code(body); !hmac.Equal(sent, code[:]) {
 		return lease.Ref{}, false
 	}
 	rest := body[prefixBytes:]

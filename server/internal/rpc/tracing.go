@@ -12,10 +12,13 @@ import (
 	"example.com/tidings/server/internal/tracing"
 )
 
-// callGRPC begins the span of a call with one request over native gRPC. Those of health
-// and reflection have none.
+// traces reports whether calls of a procedure have spans. Those of health and reflection
+// have none.
+func (g *gate) traces(procedure string) bool { return g.tracer != nil && ours(procedure) }
+
+// callGRPC begins the span of a call with one request over native gRPC.
 func (g *gate) callGRPC(ctx context.Context, procedure string) (context.Context, trace.Span) {
-	if g.tracer == nil || !ours(procedure) {
+	if !g.traces(procedure) {
 		return ctx, trace.SpanFromContext(ctx) // Which records nothing.
 	}
 	ctx, span := g.tracer.Call(ctx, tracing.GRPC, procedure, headerGRPC(ctx))
@@ -24,7 +27,7 @@ func (g *gate) callGRPC(ctx context.Context, procedure string) (context.Context,
 
 // enterGRPC returns the context of a stream over native gRPC for the spans of its parts.
 func (g *gate) enterGRPC(ctx context.Context, procedure string) context.Context {
-	if g.tracer == nil || !ours(procedure) {
+	if !g.traces(procedure) {
 		return ctx
 	}
 	return logTrace(g.tracer.Enter(ctx, tracing.GRPC, procedure, headerGRPC(ctx)))
@@ -47,7 +50,7 @@ func headerGRPC(ctx context.Context) func(name string) string {
 
 // callConnect is callGRPC for connect-go, which speaks gRPC too.
 func (g *gate) callConnect(ctx context.Context, procedure string, peer connect.Peer, header http.Header) (context.Context, trace.Span) {
-	if g.tracer == nil || !ours(procedure) {
+	if !g.traces(procedure) {
 		return ctx, trace.SpanFromContext(ctx) // Which records nothing.
 	}
 	ctx, span := g.tracer.Call(ctx, systemOf(peer), procedure, header.Get)
@@ -56,7 +59,7 @@ func (g *gate) callConnect(ctx context.Context, procedure string, peer connect.P
 
 // enterConnect is enterGRPC for connect-go.
 func (g *gate) enterConnect(ctx context.Context, procedure string, peer connect.Peer, header http.Header) context.Context {
-	if g.tracer == nil || !ours(procedure) {
+	if !g.traces(procedure) {
 		return ctx
 	}
 	return logTrace(g.tracer.Enter(ctx, systemOf(peer), procedure, header.Get))
