@@ -40,8 +40,8 @@ var accessSuite = comparedSuite("access", "measure what authentication and TLS c
 	withFile := []string{"--access-file", filepath.Join(dir, "access.yaml")}
 	withTLS := []string{"--tls-cert", filepath.Join(dir, "server.pem"), "--tls-key", filepath.Join(dir, "server-key.pem")}
 	withCertificates := append(slices.Concat(withTLS, withFile), "--tls-client-ca", filepath.Join(dir, "ca.pem"), "--tls-client-auth", "required")
-	key, noKey := credentialIn(dir, "key")
-	token, noToken := credentialIn(dir, "token")
+	key, noKey := credentialIn(filepath.Join(dir, "key"))
+	token, noToken := credentialIn(filepath.Join(dir, "token"))
 	encrypted, noAuthority := trusting(dir, false)
 	certified, noCertificate := trusting(dir, true)
 	return []variant{
@@ -54,8 +54,8 @@ var accessSuite = comparedSuite("access", "measure what authentication and TLS c
 })
 
 // credentialIn sends what a file holds with each call.
-func credentialIn(dir, name string) ([]grpc.DialOption, error) {
-	content, err := os.ReadFile(filepath.Join(dir, name))
+func credentialIn(file string) ([]grpc.DialOption, error) {
+	content, err := os.ReadFile(file)
 	return []grpc.DialOption{grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(content))))}, err
 }
 

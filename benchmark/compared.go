@@ -28,18 +28,18 @@ type variant struct {
 // call.
 type comparedWork struct {
 	name    string
-	measure func(ctx context.Context, t *tidings, cfg config) (sample, error)
+	measure func(ctx context.Context, t *tidings, least time.Duration, events int) (sample, error)
 }
 
 var comparedWorks = []comparedWork{
-	{"a stream of batches", func(ctx context.Context, t *tidings, cfg config) (sample, error) {
-		return throughput(ctx, cfg.duration, cfg.events, t.publishEncoded)
+	{"a stream of batches", func(ctx context.Context, t *tidings, least time.Duration, events int) (sample, error) {
+		return throughput(ctx, least, events, t.publishEncoded)
 	}},
-	{"calls of one event, one at a time", func(ctx context.Context, t *tidings, cfg config) (sample, error) {
-		return latency(ctx, cfg.duration, 1, cfg.events, t.publisher)
+	{"calls of one event, one at a time", func(ctx context.Context, t *tidings, least time.Duration, events int) (sample, error) {
+		return latency(ctx, least, 1, events, t.publisher)
 	}},
-	{fmt.Sprintf("calls of one event, %d at a time", manyCallers), func(ctx context.Context, t *tidings, cfg config) (sample, error) {
-		return latency(ctx, cfg.duration, manyCallers, cfg.events, t.publisher)
+	{fmt.Sprintf("calls of one event, %d at a time", manyCallers), func(ctx context.Context, t *tidings, least time.Duration, events int) (sample, error) {
+		return latency(ctx, least, manyCallers, events, t.publisher)
 	}},
 }
 
@@ -92,13 +92,13 @@ func comparedSuite(name, about string, variants func(ctx context.Context, dir, b
 			}
 			clients = append(clients, client)
 		}
-		return comparedRows(cfg, all, clients, s.processes), stop, nil
+		return comparedRows(cfg.events, all, clients, s.processes), stop, nil
 	}}
 }
 
 func nothing() error { return nil }
 
-func comparedRows(cfg config, all []variant, clients []*tidings, processes []*process) (rows []row) {
+func comparedRows(events int, all []variant, clients []*tidings, processes []*process) (rows []row) {
 	for _, work := range comparedWorks {
 		of := section{strings.ToUpper(work.name[:1]) + work.name[1:], all[0].name, costing}
 		for i, v := range all {
@@ -106,9 +106,7 @@ func comparedRows(cfg config, all []variant, clients []*tidings, processes []*pr
 			rows = append(rows, row{
 				name: name, label: v.name, section: of, against: all[0].name + ", " + work.name, servers: processes[i : i+1],
 				measure: func(ctx context.Context, least time.Duration) (sample, error) {
-					at := cfg
-					at.duration = least
-					return work.measure(ctx, clients[i], at)
+					return work.measure(ctx, clients[i], least, events)
 				},
 			})
 		}

@@ -45,7 +45,7 @@ type fairness struct {
 // quota, and while it floods the server, with how long they take alone.
 func measureFairness(ctx context.Context, cfg config, progress io.Writer) (report *scaleReport, err error) {
 	f := &fairness{cfg: cfg, progress: progress}
-	if f.data, err = newDataset(cfg.events, cfg.batch, cfg.size); err != nil {
+	if f.data, err = buildDataset(cfg, progress); err != nil {
 		return nil, err
 	}
 	if f.dir, err = os.MkdirTemp("", "tidings-fairness-"); err != nil {
@@ -244,10 +244,9 @@ func (f *fairness) flood(ctx context.Context, address, kind string, multiple int
 }
 
 func dialWithKey(address, keyFile string) (*grpc.ClientConn, error) {
-	key, err := os.ReadFile(keyFile)
+	key, err := credentialIn(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithPerRPCCredentials(bearer(strings.TrimSpace(string(key)))))
+	return grpc.NewClient(address, append(key, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
