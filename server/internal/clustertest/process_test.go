@@ -49,10 +49,21 @@ func (p *program) start() {
 		_ = cmd.Wait()
 		_ = log.Close()
 		if !told.Load() {
-			p.t.Errorf("%s ended by itself: %s", p.name, cmd.ProcessState)
+			p.t.Errorf("%s ended by itself: %s; its log ends with\n%s", p.name, cmd.ProcessState, p.logEnd())
 		}
 		close(ended)
 	}()
+}
+
+// logEnd returns the last lines of the program's log.
+func (p *program) logEnd() string {
+	const lines = 20
+	log, err := os.ReadFile(filepath.Join(p.logs, p.name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.SplitAfter(string(log), "\n")
+	return strings.Join(all[max(0, len(all)-lines-1):], "")
 }
 
 func (p *program) signal(s syscall.Signal) {

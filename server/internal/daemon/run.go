@@ -68,7 +68,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	defer observed.close()
 	limits, metrics := limitsOf(cfg, store), observed.metrics
-	svc, err := service.New(ctx, service.Config{
+	svc, err := newService(ctx, service.Config{
 		Engine:     store,
 		Types:      types,
 		Comparer:   comparerOf(buf),

@@ -31,7 +31,7 @@ type bucket struct {
 func openBucket(ctx context.Context, e *Engine, progress func(), name, description string, apply func(jetstream.KeyValueEntry)) (*bucket, error) {
 	b := &bucket{name: name, asks: e.asks, apply: apply, log: e.log, done: make(chan struct{})}
 	if err := b.open(ctx, e, progress, description); err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", name, err)
+		return nil, err
 	}
 	return b, nil
 }
@@ -41,25 +41,31 @@ func openBucket(ctx context.Context, e *Engine, progress func(), name, descripti
 func openPassive(ctx context.Context, e *Engine, name, description string) (*bucket, error) {
 	b := &bucket{name: name, asks: e.asks, log: e.log}
 	if err := b.create(ctx, e, description); err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", name, err)
+		return nil, err
 	}
 	return b, nil
 }
 
-func (b *bucket) create(ctx context.Context, e *Engine, description string) (err error) {
-	if b.kv, err = createBucket(ctx, e, b.name, description); err != nil {
-		return err
-	}
-	return e.copies(ctx, b.name)
+func (b *bucket) create(ctx context.Context, e *Engine, description string) error {
+	return e.insist(ctx, "bucket "+b.name, func(ctx context.Context) (err error) {
+		if b.kv, err = createBucket(ctx, e, b.name, description); err != nil {
+			return err
+		}
+		return e.copies(ctx, b.name)
+	})
 }
 
-func (b *bucket) open(ctx context.Context, e *Engine, progress func(), description string) (err error) {
+func (b *bucket) open(ctx context.Context, e *Engine, progress func(), description string) error {
 	if err := b.create(ctx, e, description); err != nil {
 		return err
 	}
-	// The watcher outlives ctx, which bounds opening only.
-	if b.watch, err = b.kv.WatchAll(context.WithoutCancel(ctx)); err != nil {
-		return translate(ctx, err)
+	err := e.insist(ctx, "bucket "+b.name, func(ctx context.Context) (err error) {
+		// The watcher outlives ctx, which bounds opening only.
+		b.watch, err = b.kv.WatchAll(context.WithoutCancel(ctx))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for {
 		progress()
@@ -72,36 +78,22 @@ func (b *bucket) open(ctx context.Context, e *Engine, progress func(), descripti
 			b.apply(entry)
 		case <-ctx.Done():
 			b.stopWatch()
-			return ctx.Err()
+			return fmt.Errorf("bucket %s: its entries don't arrive: %w", b.name, ctx.Err())
 		}
 	}
 }
 
-// createBucket tries for as long as the context allows: a cluster that is forming
-// answers nothing, and doesn't answer later what it was asked before.
 func createBucket(ctx context.Context, e *Engine, name, description string) (jetstream.KeyValue, error) {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-		kv, err := e.asks.js.KeyValue(attempt, name)
-		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = e.asks.js.CreateKeyValue(attempt, jetstream.KeyValueConfig{
-				Bucket:      name,
-				Description: description,
-				Replicas:    int(e.replicas.Load()),
-				Storage:     jetstream.FileStorage,
-			})
-		}
-		if err == nil {
-			cancel()
-			return kv, nil
-		}
-		e.log.Warn("JetStream is not ready", "error", err)
-		<-attempt.Done() // An error at once is no reason to ask at once.
-		cancel()
-		if ctx.Err() != nil {
-			return nil, err
-		}
+	kv, err := e.asks.js.KeyValue(ctx, name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = e.asks.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:      name,
+			Description: description,
+			Replicas:    int(e.replicas.Load()),
+			Storage:     jetstream.FileStorage,
+		})
 	}
+	return kv, err
 }
 
 func bucketStream(bucket string) string { return "KV_" + bucket }

@@ -10,6 +10,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -73,6 +74,8 @@ var _ engine.Engine = (*Engine)(nil)
 const (
 	// openPatience is the time after which opening fails if nothing happens.
 	openPatience = 30 * time.Second
+	// openWait is the time between attempts to open.
+	openWait = time.Second
 	// maxBytesInFlight and maxInFlight bound the appends that wait for an answer.
 	// JetStream drops messages of a stream past 100,000 or 128 MB.
 	maxBytesInFlight = 64 << 20
@@ -84,8 +87,8 @@ const (
 	headerBytes = 1024
 )
 
-// Open connects to JetStream and brings every topic's stream in line with its
-// configuration. That takes as long as it makes progress.
+// Open connects to JetStream, waits until it is ready, and brings every topic's
+// stream in line with its configuration. That takes as long as it makes progress.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		log:      cfg.Log,
@@ -102,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e.Close()
 	if open.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: JetStream got no further within %s", engine.ErrUnavailable, openPatience)
+		err = fmt.Errorf("%w: NATS is not ready after %s: %v", engine.ErrUnavailable, openPatience, err) //nolint:errorlint // It is this one alone.
 	}
 	return nil, translate(ctx, err)
 }
@@ -117,14 +120,18 @@ func patient(ctx context.Context, patience time.Duration) (patient context.Conte
 
 func (e *Engine) open(ctx context.Context, progress func(), cfg Config) (err error) {
 	for name, l := range map[string]**link{"reads": &e.reads, nameOfWrites: &e.writes, "asks": &e.asks} {
-		if *l, err = connect(cfg, name); err != nil {
+		err := e.insist(ctx, "connecting", func(context.Context) (err error) {
+			*l, err = connect(cfg, name)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		e.homes.Go(func() error {
 			return (*l).home.keep(func() { e.goHome(*l) })
 		}, guard.Log(e.log, "keeping a connection to NATS"))
 	}
-	if err := e.learn(ctx); err != nil {
+	if err := e.insist(ctx, "account", e.learn); err != nil {
 		return err
 	}
 	progress()
@@ -139,6 +146,30 @@ func (e *Engine) open(ctx context.Context, progress func(), cfg Config) (err err
 	}
 	e.types, err = openTypes(ctx, e)
 	return err
+}
+
+// insist calls a step of opening until it succeeds, its error is one that lasts, or
+// ctx ends: NATS that starts refuses connections, and a cluster that forms answers
+// nothing, or that it is not available. It doesn't answer later what it was asked
+// before, so each call is bounded.
+func (e *Engine) insist(ctx context.Context, what string, step func(context.Context) error) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := step(attempt)
+		cancel()
+		if err != nil {
+			err = fmt.Errorf("%s: %w", what, err)
+		}
+		if _, lasts := errors.AsType[lasting](err); err == nil || lasts || ctx.Err() != nil {
+			return err
+		}
+		e.log.Warn("NATS is not ready", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(openWait):
+		}
+	}
 }
 
 // Features implements engine.Engine.
@@ -199,7 +230,7 @@ func (e *Engine) learn(ctx context.Context) error {
 		Tiers map[string]any `json:"tiers"`
 	}
 	if err := e.asks.query(ctx, "INFO", nil, &account); err != nil {
-		return fmt.Errorf("JetStream: %w", err)
+		return err
 	}
 	e.maxConsumers = maxConsumers
 	if account.Limits.MaxConsumers > 0 || len(account.Tiers) > 0 {

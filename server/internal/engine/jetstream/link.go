@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -72,7 +74,11 @@ func connect(cfg Config, name string) (*link, error) {
 	conn, err := nats.Connect(cfg.URL, options...)
 	if err != nil {
 		// The address may hold a password.
-		return nil, fmt.Errorf("%w: connecting to NATS: %w", engine.ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+		if !unreachable(err) {
+			err = lasting{err}
+		}
+		return nil, err
 	}
 	js, err := jetstream.New(conn,
 		jetstream.WithPublishAsyncMaxPending(2*maxInFlight),
@@ -84,6 +90,18 @@ func connect(cfg Config, name string) (*link, error) {
 	}
 	home.conn, home.host = conn, hostOf(conn)
 	return &link{name: name, conn: conn, js: js, home: home}, nil
+}
+
+// lasting is an error that another attempt to connect would bring as well.
+type lasting struct{ error }
+
+func (l lasting) Unwrap() error { return l.error }
+
+// unreachable reports whether connecting failed because no NATS server took the
+// connection, which may be starting.
+func unreachable(err error) bool {
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF)
 }
 
 func (l *link) close() {

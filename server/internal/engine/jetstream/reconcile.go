@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -26,8 +25,11 @@ func (r *registry[C]) reconcile(ctx context.Context, progress func()) error {
 	for range min(maxReconciled, len(all)) {
 		workers.Go(func() error {
 			for entity := range next {
-				if err := r.reconcileOne(ctx, entity); err != nil {
-					return fmt.Errorf("%s %s: %w", r.what, entity.Name, err)
+				err := r.engine.insist(ctx, r.what+" "+entity.Name, func(ctx context.Context) error {
+					return r.reconcileOne(ctx, entity)
+				})
+				if err != nil {
+					return err
 				}
 				progress()
 			}
