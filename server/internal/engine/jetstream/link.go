@@ -73,8 +73,6 @@ func connect(cfg Config, name string) (*link, error) {
 	}
 	conn, err := nats.Connect(cfg.URL, options...)
 	if err != nil {
-		// The address may hold a password.
-		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 		if !unreachable(err) {
 			err = lasting{err}
 		}
