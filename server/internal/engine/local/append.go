@@ -111,6 +111,9 @@ func (a *appending) end(err error) {
 	close(a.done)
 }
 
+// joins is true where all that is looked up is in memory.
+func (a *appending) joins() bool { return len(a.batch.Expect) == 0 }
+
 func (a *appending) prepare(b *pebble.Batch) error {
 	if before := a.behind; before != nil && (before.held || a.follows && before.failed) {
 		a.held, a.failed = true, true
@@ -150,20 +153,25 @@ func (a *appending) write(b *pebble.Batch, byEvent bool) error {
 // fresh says where the events will be, or are. It returns the indices of those
 // that aren't stored, or nil where none is.
 func (a *appending) fresh(byEvent bool, oldest, first int64) (fresh []int, err error) {
-	known, err := a.engine.identities(a.topic)
-	if err != nil {
-		return nil, err
-	}
-	defer known.close()
 	if byEvent {
-		return a.freshEvents(known, oldest, first)
+		return a.freshEvents(oldest, first)
 	}
-	return nil, a.freshRequest(known, oldest, first)
+	return nil, a.freshRequest(oldest, first)
+}
+
+// find returns what an identity was stored for after a time.
+func (a *appending) find(id engine.ID, oldest int64) (known identity, ok bool, err error) {
+	known, ok, err = a.engine.committer.recent.find(a.topic.uid, id)
+	if ok && known.time <= oldest { // It may be stored anew: see forget.
+		a.topic.revived.Add(1)
+		ok = false
+	}
+	return known, ok, a.engine.failed(a.topic, "an identity", err)
 }
 
 // freshRequest says where the events will be, or are.
-func (a *appending) freshRequest(identities *identities, oldest, first int64) error {
-	known, ok, err := identities.find(a.batch.ID, oldest)
+func (a *appending) freshRequest(oldest, first int64) error {
+	known, ok, err := a.find(a.batch.ID, oldest)
 	switch {
 	case err != nil:
 		return err
@@ -179,12 +187,12 @@ func (a *appending) freshRequest(identities *identities, oldest, first int64) er
 
 // freshEvents says where each event will be, or is, and returns those that
 // aren't stored.
-func (a *appending) freshEvents(identities *identities, oldest, first int64) (fresh []int, err error) {
+func (a *appending) freshEvents(oldest, first int64) (fresh []int, err error) {
 	fresh = make([]int, 0, len(a.batch.Events))
 	a.result.Each = make([]engine.Place, len(a.batch.Events))
 	var taken *engine.ConflictError
 	for i, event := range a.batch.Events {
-		known, ok, err := identities.find(event.ID, oldest)
+		known, ok, err := a.find(event.ID, oldest)
 		switch {
 		case err != nil:
 			return nil, err
@@ -243,7 +251,7 @@ func (a *appending) actual(expectation *engine.Expectation) (int64, error) {
 
 // store adds the record to the batch, with what finds it.
 func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
-	t, count := a.topic, len(a.batch.Events)
+	t, count, before := a.topic, len(a.batch.Events), b.Len()
 	size, header := len(a.batch.Data), a.batch.Data[:a.batch.Head]
 	if byEvent && len(fresh) < count {
 		count, header = len(fresh), eventlog.AppendHeaderOf(nil, header, fresh...)
@@ -278,7 +286,10 @@ func (a *appending) store(b *pebble.Batch, first, now int64, fresh []int, byEven
 	if err := a.storeKeys(b, first, hashes); err != nil {
 		return err
 	}
-	a.engine.disk.wrote(b.Len())
+	a.engine.disk.wrote(b.Len() - before)
+	for id, known := range a.identities(first, now, fresh, byEvent) {
+		a.engine.committer.recent.add(t.uid, id, known)
+	}
 	t.next, t.end = a.last, a.last.last+1
 	return nil
 }
@@ -326,6 +337,22 @@ func event(fresh []int, index int) int {
 	return fresh[index]
 }
 
+// identities gives the identities of the record with what they are stored for.
+func (a *appending) identities(first, now int64, fresh []int, byEvent bool) iter.Seq2[engine.ID, identity] {
+	return func(yield func(engine.ID, identity) bool) {
+		if !byEvent {
+			yield(a.batch.ID, identity{sequence: first, time: now, hash: a.batch.Hash})
+			return
+		}
+		for i := range int(a.last.last - first + 1) {
+			event := &a.batch.Events[event(fresh, i)]
+			if !yield(event.ID, identity{sequence: first + int64(i), time: now, hash: event.Hash}) {
+				return
+			}
+		}
+	}
+}
+
 // storeIdentities adds the identities of the record, and what finds them once
 // they are old.
 func (a *appending) storeIdentities(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
@@ -336,25 +363,16 @@ func (a *appending) storeIdentities(b *pebble.Batch, first, now int64, fresh []i
 	stored := b.SetDeferred(numberKeySize, expiryHeader+count*idSize)
 	appendNumberKey(stored.Key[:0], kindExpiry, a.topic.uid, first)
 	expiry := binary.BigEndian.AppendUint64(stored.Value[:0], uint64(now))
-	for i := range count {
-		id := a.batch.ID
-		if byEvent {
-			id = a.batch.Events[event(fresh, i)].ID
-		}
+	for id := range a.identities(first, now, fresh, byEvent) {
 		expiry = append(expiry, id[:]...)
 	}
 	if err := stored.Finish(); err != nil {
 		return err
 	}
-	for i := range count {
-		id, hash := a.batch.ID, a.batch.Hash
-		if byEvent {
-			event := &a.batch.Events[event(fresh, i)]
-			id, hash = event.ID, event.Hash
-		}
+	for id, known := range a.identities(first, now, fresh, byEvent) {
 		entry := b.SetDeferred(identityKeySize, identitySize)
 		appendIdentityKey(entry.Key[:0], a.topic.uid, id)
-		identity{sequence: first + int64(i), time: now, hash: hash}.put(entry.Value)
+		known.put(entry.Value)
 		if err := entry.Finish(); err != nil {
 			return err
 		}

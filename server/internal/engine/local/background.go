@@ -24,6 +24,8 @@ type background struct {
 	closing chan struct{}
 	// stalled has why nothing can be changed: what is in memory can't be written.
 	stalled atomic.Pointer[error]
+	// written says that a memtable was written to a table since recent looked.
+	written atomic.Bool
 
 	mu sync.Mutex
 	// failed is when Pebble failed last, and said when that was said.
@@ -43,6 +45,7 @@ func (b *background) fail(err error) {
 
 // flushed takes note of whether what was in memory could be written.
 func (b *background) flushed(err error) {
+	b.written.Store(true)
 	if _, ok := errors.AsType[syscall.Errno](err); !ok {
 		b.stalled.Store(nil)
 		return

@@ -1,12 +1,15 @@
 package local
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -16,10 +19,12 @@ import (
 
 // write is a change of the store.
 type write interface {
-	// prepare says what is to change, in a batch that is empty, or why nothing
-	// does. What was prepared before is in the store. Only the committer calls
-	// it, so that what is written in prepare alone needs no lock.
+	// prepare adds what is to change to a batch, or says why nothing does. Only the
+	// committer calls it, so that what is written in prepare alone needs no lock.
 	prepare(batch *pebble.Batch) error
+	// joins reports whether prepare may be called with the batch of writes that join
+	// too. Otherwise all that was prepared before is in the store, and the batch empty.
+	joins() bool
 	// end is called once what was prepared is durable, and all that was prepared
 	// before it, or with the error of prepare. The calls are in the order of
 	// those of prepare.
@@ -33,6 +38,8 @@ const (
 	maxQueued = 1024
 	maxGroup  = 256
 	maxGroups = 8
+	// maxJoined is the size of a batch that no further change joins.
+	maxJoined = 128 << 10
 )
 
 // committer is the one goroutine that changes the store, and the one that waits
@@ -44,6 +51,7 @@ type committer struct {
 	mark *mark
 	// number is that of the last commit. It is run's.
 	number uint64
+	recent *recent
 	log    *slog.Logger
 	fatal  func(error)
 	queue  chan write
@@ -69,11 +77,12 @@ type group struct {
 // startCommitter begins to take changes, after the commit that the mark says.
 // fatal is called when the store fails: what is in it then isn't known, and it
 // doesn't return.
-func startCommitter(db *pebble.DB, m *mark, log *slog.Logger, fatal func(error)) *committer {
+func startCommitter(db *pebble.DB, m *mark, written *atomic.Bool, log *slog.Logger, fatal func(error)) *committer {
 	c := &committer{
 		db:     db,
 		mark:   m,
 		number: m.last.commit,
+		recent: newRecent(db, m.last.commit, written),
 		log:    log,
 		fatal:  fatal,
 		queue:  make(chan write, maxQueued),
@@ -136,18 +145,24 @@ func (c *committer) run() error {
 
 // commit changes the store by what waits.
 func (c *committer) commit(first write) (g group) {
-	var batch *pebble.Batch // Not applied yet: the last one of the group.
-	changed := false
+	var batch *pebble.Batch // Not applied yet. nil: there is none.
+	open, changed := false, false
 	runtime.Gosched() // Those who are about to come need not wait for another turn of the disk.
+	c.recent.begin(c.number)
+	defer c.recent.end()
 	for next := first; next != nil; next = c.waiting(len(g.changes)) {
-		if batch != nil { // What comes next has to see it.
+		joins := next.joins()
+		if batch != nil && (!open || !joins || batch.Len() > maxJoined) {
 			c.apply(batch, false)
 			_ = batch.Close() // Nothing is open that could fail.
-			changed = true
+			batch, changed = nil, true
 		}
-		batch = c.db.NewBatch()
-		err := guard.Do(func() error { return next.prepare(batch) })
-		if err != nil || batch.Empty() {
+		if batch == nil {
+			batch = c.db.NewBatch()
+		}
+		open = joins
+		err := c.prepare(&batch, next)
+		if batch.Empty() {
 			_ = batch.Close() // As above.
 			batch = nil
 		}
@@ -161,6 +176,26 @@ func (c *committer) commit(first write) (g group) {
 		g.last, g.number = batch, c.number
 	}
 	return g
+}
+
+// prepare adds a change to a batch, or nothing where it fails.
+func (c *committer) prepare(batch **pebble.Batch, w write) error {
+	before, count := (*batch).Len(), (*batch).Count()
+	err := guard.Do(func() error { return w.prepare(*batch) })
+	if err == nil || (*batch).Count() == count {
+		return err
+	}
+	kept := c.db.NewBatch()
+	if count > 0 {
+		content := bytes.Clone((*batch).Repr()[:before])
+		binary.LittleEndian.PutUint32(content[8:], count)
+		if err := kept.SetRepr(content); err != nil {
+			c.fatal(err)
+		}
+	}
+	_ = (*batch).Close() // Nothing is open that could fail.
+	*batch = kept
+	return err
 }
 
 // waiting returns a change that waits, unless a group is complete.
@@ -244,6 +279,8 @@ func (c *change) prepare(batch *pebble.Batch) error {
 	}
 	return c.plan(batch)
 }
+
+func (c *change) joins() bool { return false }
 
 func (c *change) end(err error) {
 	if err == nil && c.then != nil {

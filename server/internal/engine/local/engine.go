@@ -124,7 +124,7 @@ func (e *Engine) open(ctx context.Context) (err error) {
 	if err := e.openStore(); err != nil {
 		return e.failed(nil, "opening the storage", err)
 	}
-	e.committer = startCommitter(e.db, e.mark, e.log, e.fatal)
+	e.committer = startCommitter(e.db, e.mark, &e.background.written, e.log, e.fatal)
 	if err := e.load(); err != nil {
 		return e.failed(nil, "configurations", err)
 	}

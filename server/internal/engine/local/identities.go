@@ -5,7 +5,7 @@ import (
 )
 
 // identities finds the identities of a topic, durable or not, as they were when
-// it was made.
+// it was made. The committer has recent, which takes less.
 type identities struct {
 	engine *Engine
 	topic  *topicLog
@@ -32,14 +32,4 @@ func (i *identities) get(id [idSize]byte) (known identity, ok bool, err error) {
 	}
 	known, err = parseIdentity(i.iter.Value())
 	return known, err == nil, i.engine.failed(i.topic, "an identity", err)
-}
-
-// find returns what an identity was stored for after a time.
-func (i *identities) find(id [idSize]byte, oldest int64) (known identity, ok bool, err error) {
-	known, ok, err = i.get(id)
-	if ok && known.time <= oldest { // It may be stored anew: see forget.
-		i.topic.revived.Add(1)
-		ok = false
-	}
-	return known, ok, err
 }
