@@ -55,7 +55,9 @@ func (s *servers) rows(cfg config) []row {
 			moves(consuming, name+", consume and ack with the generated client", rawConsume, t.consumeTyped),
 			moves(consuming, name+", client.Consumer", rawConsume, t.consumeClient),
 			moves(consuming, fmt.Sprintf("%s, client.Consumer, ordered by %d keys", name, consumerKeys), rawConsume, t.consumeOrdered),
+			calls(alone, name+" Publish, pre-encoded, one caller", rawAlone, 1, t.encodedPublisher),
 			calls(alone, name+" Publish, one caller", rawAlone, 1, t.publisher),
+			calls(together, name+" Publish, pre-encoded, 64 callers", rawTogether, manyCallers, t.encodedPublisher),
 			calls(together, name+" Publish, 64 callers", rawTogether, manyCallers, t.publisher),
 			calls(together, name+" client.Publisher, 64 callers", rawTogether, manyCallers, t.sharedPublisher),
 		}

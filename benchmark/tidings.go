@@ -277,8 +277,10 @@ func (t *tidings) publisher(ctx context.Context) (call func(number int) error, e
 		}
 		return err
 	}
-	return call, func() error {
-		_, err := tidingsv1.NewTopicServiceClient(t.conn).DeleteTopic(ctx, &tidingsv1.DeleteTopicRequest{Name: topic})
-		return err
-	}, nil
+	return call, func() error { return t.deleteTopic(ctx, topic) }, nil
+}
+
+func (t *tidings) deleteTopic(ctx context.Context, name string) error {
+	_, err := tidingsv1.NewTopicServiceClient(t.conn).DeleteTopic(ctx, &tidingsv1.DeleteTopicRequest{Name: name})
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"example.com/tidings/client"
-	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
 
 // publishClient publishes the events one by one with client.Publisher, which makes the
@@ -54,7 +53,6 @@ func (t *tidings) sharedPublisher(ctx context.Context) (call func(number int) er
 		if err := publisher.Close(ctx); err != nil {
 			return err
 		}
-		_, err := tidingsv1.NewTopicServiceClient(t.conn).DeleteTopic(ctx, &tidingsv1.DeleteTopicRequest{Name: topic})
-		return err
+		return t.deleteTopic(ctx, topic)
 	}, nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
@@ -41,4 +43,32 @@ func (t *tidings) readEncoded(ctx context.Context) (time.Duration, error) {
 		}
 		read += n
 	}
+}
+
+// encodedPublisher is publisher with events that were encoded before, like those
+// that the echo server is sent.
+func (t *tidings) encodedPublisher(ctx context.Context) (call func(number int) error, end func() error, err error) {
+	topic, err := t.newTopic(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	// PublishRequest.topic, and the tag of .events
+	head := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), topic)
+	head = protowire.AppendTag(head, 2, protowire.BytesType)
+	call = func(number int) error {
+		event := t.data.encoded[number]
+		var response rawReceive
+		defer response.free()
+		request := rawSend{head, protowire.AppendVarint(nil, uint64(len(event))), event}
+		if err := t.raw.Invoke(ctx, tidingsv1.PublisherService_Publish_FullMethodName, request, &response); err != nil {
+			return err
+		}
+		receipts := 0
+		err := eachField(response.bytes(), 2, func([]byte) error { receipts++; return nil })
+		if err == nil && receipts != 1 {
+			err = fmt.Errorf("event %d was not stored: %x", number, response.bytes())
+		}
+		return err
+	}
+	return call, func() error { return t.deleteTopic(ctx, topic) }, nil
 }
