@@ -92,18 +92,25 @@ func (e *Engine) expired(t *topicLog, end, oldest int64) (f forgotten, more bool
 
 // stale returns those of identities that weren't stored again later.
 func (e *Engine) stale(t *topicLog, ids []storedID) ([]storedID, error) {
-	identities, err := e.identities(t)
+	iter, err := e.db.NewIter(nil)
 	if err != nil {
-		return nil, err
+		return nil, e.failed(t, "the identities", err)
 	}
-	defer identities.close()
+	defer iter.Close() //nolint:errcheck // Error says it.
+	var key [identityKeySize]byte
 	kept := ids[:0]
 	for _, stored := range ids {
-		known, ok, err := identities.get(stored.id)
-		if err != nil {
-			return nil, err
+		if !iter.SeekPrefixGE(appendIdentityKey(key[:0], t.uid, stored.id)) {
+			if err := iter.Error(); err != nil {
+				return nil, e.failed(t, "an identity", err)
+			}
+			continue
 		}
-		if ok && known.sequence == stored.sequence {
+		known, err := parseIdentity(iter.Value())
+		if err != nil {
+			return nil, e.failed(t, "an identity", err)
+		}
+		if known.sequence == stored.sequence {
 			kept = append(kept, stored)
 		}
 	}

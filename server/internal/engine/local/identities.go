@@ -1,35 +1,149 @@
 package local
 
 import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"slices"
+
 	"github.com/cockroachdb/pebble/v2"
+
+	"example.com/tidings/server/internal/engine"
 )
 
-// identities finds the identities of a topic, durable or not, as they were when
-// it was made. The committer has recent, which takes less.
-type identities struct {
-	engine *Engine
-	topic  *topicLog
-	iter   *pebble.Iterator
-	key    [identityKeySize]byte
+// fresh says where the events will be, or are. It returns the indices of those
+// that aren't stored, or nil where none is.
+func (a *appending) fresh(byEvent bool, oldest, first int64) (fresh []int, err error) {
+	if byEvent {
+		return a.freshEvents(oldest, first)
+	}
+	return nil, a.freshRequest(oldest, first)
 }
 
-func (e *Engine) identities(t *topicLog) (*identities, error) {
-	// Most of what is looked for isn't there, which the filters know: DB.Get
-	// doesn't ask those of the lowest level.
-	iter, err := e.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+// find returns what an identity was stored for after a time.
+func (a *appending) find(id engine.ID, oldest int64) (known identity, ok bool, err error) {
+	known, ok, err = a.engine.committer.recent.find(a.topic.uid, id)
+	if ok && known.time <= oldest { // It may be stored anew: see forget.
+		a.topic.revived.Add(1)
+		ok = false
+	}
+	return known, ok, a.engine.failed(a.topic, "an identity", err)
+}
+
+// freshRequest says where the events will be, or are.
+func (a *appending) freshRequest(oldest, first int64) error {
+	known, ok, err := a.find(a.batch.ID, oldest)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		a.result.First = first
+	case known.hash != a.batch.Hash:
+		return &engine.ConflictError{Sequence: known.sequence, Hash: known.hash}
+	default:
+		a.result = engine.Appended{First: known.sequence, Duplicate: true}
+	}
+	return nil
+}
+
+// storedFor returns what the identity of each event was stored for after a time, with
+// sequence 0 where it wasn't. They are looked for in their order: so tables are gone
+// through once.
+func (a *appending) storedFor(oldest int64) ([]identity, error) {
+	order, stored := make([]int, len(a.batch.Events)), make([]identity, len(a.batch.Events))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return bytes.Compare(a.batch.Events[i].ID[:], a.batch.Events[j].ID[:]) })
+	for _, i := range order {
+		known, ok, err := a.find(a.batch.Events[i].ID, oldest)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			stored[i] = known
+		}
+	}
+	return stored, nil
+}
+
+// freshEvents says where each event will be, or is, and returns those that
+// aren't stored.
+func (a *appending) freshEvents(oldest, first int64) (fresh []int, err error) {
+	stored, err := a.storedFor(oldest)
 	if err != nil {
-		return nil, e.failed(t, "the identities", err)
+		return nil, err
 	}
-	return &identities{engine: e, topic: t, iter: iter}, nil
+	fresh = make([]int, 0, len(a.batch.Events))
+	a.result.Each = make([]engine.Place, len(a.batch.Events))
+	var taken *engine.ConflictError
+	for i, event := range a.batch.Events {
+		known := stored[i]
+		switch {
+		case known.sequence == 0:
+			a.result.Each[i].Sequence = first + int64(len(fresh))
+			fresh = append(fresh, i)
+		case known.hash != event.Hash:
+			conflict := engine.ConflictError{Event: i, Sequence: known.sequence, Hash: known.hash}
+			if taken == nil {
+				taken = &conflict
+			} else {
+				taken.Others = append(taken.Others, conflict)
+			}
+		default:
+			a.result.Each[i] = engine.Place{Sequence: known.sequence, Duplicate: true}
+		}
+	}
+	switch {
+	case taken != nil:
+		return nil, taken
+	case len(fresh) == 0:
+		a.result.First, a.result.Duplicate = a.result.Each[0].Sequence, true
+	default:
+		a.result.First = a.result.Each[fresh[0]].Sequence
+	}
+	return fresh, nil
 }
 
-func (i *identities) close() { _ = i.iter.Close() } // get has returned its errors.
-
-// get returns what an identity was stored for.
-func (i *identities) get(id [idSize]byte) (known identity, ok bool, err error) {
-	if !i.iter.SeekPrefixGE(appendIdentityKey(i.key[:0], i.topic.uid, id)) {
-		return known, false, i.engine.failed(i.topic, "an identity", i.iter.Error())
+// identities gives the identities of the record with what they are stored for.
+func (a *appending) identities(first, now int64, fresh []int, byEvent bool) iter.Seq2[engine.ID, identity] {
+	return func(yield func(engine.ID, identity) bool) {
+		if !byEvent {
+			yield(a.batch.ID, identity{sequence: first, time: now, hash: a.batch.Hash})
+			return
+		}
+		for i := range int(a.last.last - first + 1) {
+			event := &a.batch.Events[event(fresh, i)]
+			if !yield(event.ID, identity{sequence: first + int64(i), time: now, hash: event.Hash}) {
+				return
+			}
+		}
 	}
-	known, err = parseIdentity(i.iter.Value())
-	return known, err == nil, i.engine.failed(i.topic, "an identity", err)
+}
+
+// storeIdentities adds the identities of the record, and what finds them once
+// they are old.
+func (a *appending) storeIdentities(b *pebble.Batch, first, now int64, fresh []int, byEvent bool) error {
+	count := 1
+	if byEvent {
+		count = int(a.last.last - first + 1)
+	}
+	stored := b.SetDeferred(numberKeySize, expiryHeader+count*idSize)
+	appendNumberKey(stored.Key[:0], kindExpiry, a.topic.uid, first)
+	expiry := binary.BigEndian.AppendUint64(stored.Value[:0], uint64(now))
+	for id := range a.identities(first, now, fresh, byEvent) {
+		expiry = append(expiry, id[:]...)
+	}
+	if err := stored.Finish(); err != nil {
+		return err
+	}
+	for id, known := range a.identities(first, now, fresh, byEvent) {
+		entry := b.SetDeferred(identityKeySize, identitySize)
+		appendIdentityKey(entry.Key[:0], a.topic.uid, id)
+		known.put(entry.Value)
+		if err := entry.Finish(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

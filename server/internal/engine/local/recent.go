@@ -103,6 +103,7 @@ func (r *recent) find(uid uint64, id engine.ID) (known identity, ok bool, err er
 		}
 	}
 	if r.iter == nil {
+		// DB.Get doesn't ask the filters of the lowest level.
 		r.iter, err = r.db.NewIter(&pebble.IterOptions{UseL6Filters: true, OnlyReadGuaranteedDurable: r.inTables >= r.since})
 		if err != nil {
 			return known, false, err
