@@ -123,7 +123,7 @@ func TestGzipBombs(t *testing.T) {
 		t.Run("native "+path, func(t *testing.T) {
 			t.Parallel()
 			conn := dialGRPC(t, shared.grpcAddr)
-			err := conn.Invoke(testContext(t), path, make([]byte, 64<<20), new(tidingsv1.PublishResponse), grpc.ForceCodecV2(rawCodec{}), grpc.UseCompressor("gzip"))
+			err := conn.Invoke(testContext(t), path, make([]byte, 8*testRequestBytes), new(tidingsv1.PublishResponse), grpc.ForceCodecV2(rawCodec{}), grpc.UseCompressor("gzip"))
 			wantRefusal(t, err, because(codes.ResourceExhausted, ""))
 		})
 	}
