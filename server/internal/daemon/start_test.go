@@ -24,7 +24,8 @@ type leaderless struct {
 func (l *leaderless) Exclusive() bool { return !l.shared }
 
 func (l *leaderless) CreateTopic(ctx context.Context, name string, config *storagev1.TopicConfig) (*engine.Topic, error) {
-	if l.asked++; l.asked == 1 {
+	l.asked++
+	if l.asked == 1 {
 		return nil, engine.ErrUnavailable
 	}
 	return l.Engine.CreateTopic(ctx, name, config)

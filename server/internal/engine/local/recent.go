@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -97,8 +98,8 @@ func (r *recent) end() {
 // find returns what an identity of a topic was stored for, durable or not, or
 // perhaps for one that was forgotten.
 func (r *recent) find(uid uint64, id engine.ID) (known identity, ok bool, err error) {
-	for i := len(r.generations) - 1; i >= 0; i-- {
-		if known, ok = r.generations[i].of[topicID{uid, id}]; ok {
+	for _, g := range slices.Backward(r.generations) {
+		if known, ok = g.of[topicID{uid, id}]; ok {
 			return known, true, nil
 		}
 	}

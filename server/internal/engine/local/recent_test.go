@@ -16,7 +16,7 @@ import (
 // recognised, and what isn't stored is not.
 func TestIdentitiesAreFoundEverywhere(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // Any will do.
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // It is to be the same for a seed.
 	e := open(t, vfs.NewCrashableMem())
