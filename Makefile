@@ -249,10 +249,10 @@ test-balancers: ## Kill and stop replicas behind nginx, HAProxy and Envoy, under
 test-alerts: ## Bring about what the alerts are for, with Prometheus beside the servers, and see each fire and end
 	@TIDINGS_ALERTS=1 $(GO) -C server test -count=1 -timeout 20m -v -run '^TestAlerts' ./internal/alerttest
 
-# For how long to fuzz with random calls, schemas and contents, all together; SEED is as
-# above. And for how long the check of payloads and the ways between JSON and protobuf,
-# with random schemas, and each of the fuzz targets.
-FUZZ ?= 5m
+# For how long to fuzz with random calls, schemas and contents, all together, and again
+# the check of payloads and the ways between JSON and protobuf with random schemas; SEED
+# is as above. And for how long each of the fuzz targets.
+FUZZ ?= 3m
 FUZZ_EACH ?= 1m
 
 # What strangers can send that says who they are, what they may do, or where a list or
@@ -263,11 +263,11 @@ FUZZ_TARGETS := auth/FuzzToken auth/FuzzPolicy auth/FuzzCertificate auth/FuzzNam
 	schema/FuzzTranscoding rpc/FuzzDecodeAcks
 
 .PHONY: fuzz
-fuzz: ## Try the server with random calls, schemas and contents: FUZZ=5m, SEED=…; its check of payloads, its ways between JSON and protobuf and its fuzz targets: FUZZ_EACH=1m
+fuzz: ## Try the server with random calls, schemas and contents: FUZZ=3m, SEED=…, its check of payloads and its ways between JSON and protobuf as long; its fuzz targets: FUZZ_EACH=1m
 	@status=0; \
 	TIDINGS_FUZZ='$(FUZZ)' TIDINGS_FUZZ_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 0 -v ./internal/fuzz || status=1; \
-	TIDINGS_FUZZ='$(FUZZ_EACH)' TIDINGS_FUZZ_SEED='$(SEED)' \
+	TIDINGS_FUZZ='$(FUZZ)' TIDINGS_FUZZ_SEED='$(SEED)' \
 		$(GO) -C server test -count=1 -timeout 0 -v -run '^Test(OnePassAgreesWithParsing|TranscodingAgreesWithMessages)$$' ./internal/schema || status=1; \
 	$(GO) test -run '^$$' -fuzz '^FuzzFrames$$' -fuzztime '$(FUZZ_EACH)' -fuzzminimizetime 100x -parallel 1 ./client || status=1; \
 	printf '.fuzz/%s\n' $(FUZZ_TARGETS) | xargs -n 1 -P 2 $(MAKE) --no-print-directory || status=1; \
