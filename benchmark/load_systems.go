@@ -104,8 +104,7 @@ func (t *tidings) load(ctx context.Context) (*loader, error) {
 		close: func() error {
 			closed := publisher.Close(ctx)
 			_, unsubscribed := tidingsv1.NewSubscriptionServiceClient(t.conn).DeleteSubscription(ctx, &tidingsv1.DeleteSubscriptionRequest{Name: c.name})
-			_, deleted := tidingsv1.NewTopicServiceClient(t.conn).DeleteTopic(ctx, &tidingsv1.DeleteTopicRequest{Name: topic})
-			return errors.Join(closed, unsubscribed, deleted)
+			return errors.Join(closed, unsubscribed, t.deleteTopic(ctx, topic))
 		},
 	}, nil
 }

@@ -179,7 +179,7 @@ func (s *scaleServer) fill(ctx context.Context, events int) (time.Duration, erro
 
 // longBatch is an encoded PublishRequest.
 func longBatch(from, count, events int) ([]byte, error) {
-	request := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), longTopic)
+	request := topicField(longTopic)
 	for i := from; i < from+count; i++ {
 		event, err := newOrder(i, longKey(i, events), 34)
 		if err != nil {

@@ -135,11 +135,16 @@ func (t *tidings) publishRequests(ctx context.Context, requests [][]byte) (elaps
 	return t.publishTo(ctx, requests, []string{t.topic})
 }
 
+// topicField is PublishRequest.topic, encoded.
+func topicField(topic string) []byte {
+	return protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), topic)
+}
+
 // publishTo sends encoded batches to topics in turns.
 func (t *tidings) publishTo(ctx context.Context, requests [][]byte, topics []string) (time.Duration, error) {
 	encoded := make([][]byte, len(topics))
 	for i, topic := range topics {
-		encoded[i] = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), topic)
+		encoded[i] = topicField(topic)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -52,9 +52,7 @@ func (t *tidings) encodedPublisher(ctx context.Context) (call func(number int) e
 	if err != nil {
 		return nil, nil, err
 	}
-	// PublishRequest.topic, and the tag of .events
-	head := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), topic)
-	head = protowire.AppendTag(head, 2, protowire.BytesType)
+	head := protowire.AppendTag(topicField(topic), 2, protowire.BytesType) // PublishRequest.events
 	call = func(number int) error {
 		event := t.data.encoded[number]
 		var response rawReceive

@@ -161,8 +161,8 @@ func (c *committer) commit(first write) (g group) {
 			batch = c.db.NewBatch()
 		}
 		open = joins
-		err := c.prepare(&batch, next)
-		if batch.Empty() {
+		var err error
+		if batch, err = c.prepare(batch, next); batch.Empty() {
 			_ = batch.Close() // As above.
 			batch = nil
 		}
@@ -178,24 +178,24 @@ func (c *committer) commit(first write) (g group) {
 	return g
 }
 
-// prepare adds a change to a batch, or nothing where it fails.
-func (c *committer) prepare(batch **pebble.Batch, w write) error {
-	before, count := (*batch).Len(), (*batch).Count()
-	err := guard.Do(func() error { return w.prepare(*batch) })
-	if err == nil || (*batch).Count() == count {
-		return err
+// prepare adds a change to a batch, and returns that, or where the change fails one
+// with what the batch had before.
+func (c *committer) prepare(batch *pebble.Batch, w write) (*pebble.Batch, error) {
+	before, count := batch.Len(), batch.Count()
+	err := guard.Do(func() error { return w.prepare(batch) })
+	if err == nil || batch.Count() == count {
+		return batch, err
 	}
 	kept := c.db.NewBatch()
 	if count > 0 {
-		content := bytes.Clone((*batch).Repr()[:before])
+		content := bytes.Clone(batch.Repr()[:before])
 		binary.LittleEndian.PutUint32(content[8:], count)
 		if err := kept.SetRepr(content); err != nil {
 			c.fatal(err)
 		}
 	}
-	_ = (*batch).Close() // Nothing is open that could fail.
-	*batch = kept
-	return err
+	_ = batch.Close() // Nothing is open that could fail.
+	return kept, err
 }
 
 // waiting returns a change that waits, unless a group is complete.

@@ -100,17 +100,11 @@ func (e *Engine) stale(t *topicLog, ids []storedID) ([]storedID, error) {
 	var key [identityKeySize]byte
 	kept := ids[:0]
 	for _, stored := range ids {
-		if !iter.SeekPrefixGE(appendIdentityKey(key[:0], t.uid, stored.id)) {
-			if err := iter.Error(); err != nil {
-				return nil, e.failed(t, "an identity", err)
-			}
-			continue
-		}
-		known, err := parseIdentity(iter.Value())
+		known, ok, err := seekIdentity(iter, &key, t.uid, stored.id)
 		if err != nil {
 			return nil, e.failed(t, "an identity", err)
 		}
-		if known.sequence == stored.sequence {
+		if ok && known.sequence == stored.sequence {
 			kept = append(kept, stored)
 		}
 	}

@@ -11,6 +11,16 @@ import (
 	"example.com/tidings/server/internal/engine"
 )
 
+// seekIdentity returns what the store, as an iterator sees it, has for an identity. key is
+// room for its key.
+func seekIdentity(in *pebble.Iterator, key *[identityKeySize]byte, uid uint64, id engine.ID) (known identity, ok bool, err error) {
+	if !in.SeekPrefixGE(appendIdentityKey(key[:0], uid, id)) {
+		return known, false, in.Error()
+	}
+	known, err = parseIdentity(in.Value())
+	return known, err == nil, err
+}
+
 // fresh says where the events will be, or are. It returns the indices of those
 // that aren't stored, or nil where none is.
 func (a *appending) fresh(byEvent bool, oldest, first int64) (fresh []int, err error) {

@@ -110,9 +110,5 @@ func (r *recent) find(uid uint64, id engine.ID) (known identity, ok bool, err er
 			return known, false, err
 		}
 	}
-	if !r.iter.SeekPrefixGE(appendIdentityKey(r.key[:0], uid, id)) {
-		return known, false, r.iter.Error()
-	}
-	known, err = parseIdentity(r.iter.Value())
-	return known, err == nil, err
+	return seekIdentity(r.iter, &r.key, uid, id)
 }
