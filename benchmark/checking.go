@@ -21,11 +21,13 @@ import (
 
 // A server always checks. What checking costs is seen by types that leave it
 // less to do, which it is given besides those of the example: the orders
-// without their rules, and an order that is bytes to it. Their names are as long
-// as makes the events the same size.
+// without their rules, and an order that is bytes to it, with and without the
+// partition key that the others have. Their names are as long as makes the
+// events the same size.
 const (
 	barePackage = "bare.orders.v1"
 	bareOrder   = barePackage + ".OrderPlaced"
+	keyedOrder  = barePackage + ".KeyedData"
 	bytesOrder  = barePackage + ".OrderData"
 )
 
@@ -33,6 +35,7 @@ const (
 // without a topic.
 type checkedLess struct {
 	bare  [][]byte
+	keyed [][]byte
 	bytes [][]byte
 }
 
@@ -43,11 +46,28 @@ func newCheckedLess(d *dataset) (*checkedLess, error) {
 	if err != nil {
 		return nil, err
 	}
-	bytes, err := d.encodedAs(func(order []byte) *anypb.Any {
-		value := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), order)
-		return &anypb.Any{TypeUrl: typeURL(bytesOrder), Value: value}
+	keyed, err := d.encodedAs(func(order []byte) *anypb.Any {
+		return &anypb.Any{TypeUrl: typeURL(keyedOrder), Value: asKeyed(order)}
 	})
-	return &checkedLess{bare, bytes}, err
+	if err != nil {
+		return nil, err
+	}
+	bytes, err := d.encodedAs(func(order []byte) *anypb.Any {
+		return &anypb.Any{TypeUrl: typeURL(bytesOrder), Value: asBytes(nil, 1, order)}
+	})
+	return &checkedLess{bare, keyed, bytes}, err
+}
+
+// asKeyed leaves the first field of an order, its key, as it is and makes bytes
+// of the others.
+func asKeyed(order []byte) []byte {
+	_, _, key := protowire.ConsumeField(order)
+	key = max(key, 0)
+	return asBytes(slices.Clone(order[:key]), 2, order[key:])
+}
+
+func asBytes(to []byte, number protowire.Number, value []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(to, number, protowire.BytesType), value)
 }
 
 func typeURL(name string) string { return "type.googleapis.com/" + name }
@@ -90,15 +110,27 @@ func writeSchemas(dir string) (path string, err error) {
 
 // bareFile declares the types. The bare order keeps its partition key.
 func bareFile() *descriptorpb.FileDescriptorProto {
+	field := func(name string, number int32, kind descriptorpb.FieldDescriptorProto_Type) *descriptorpb.FieldDescriptorProto {
+		return &descriptorpb.FieldDescriptorProto{
+			Name: new(name), JsonName: new(name), Number: new(number), Type: kind.Enum(),
+			Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+		}
+	}
+	keyed := new(descriptorpb.MessageOptions)
+	proto.SetExtension(keyed, optionsv1.E_Event, &optionsv1.EventOptions{Topic: "orders", Key: "key"})
 	file := &descriptorpb.FileDescriptorProto{
 		Name: new("bare/orders/v1/orders.proto"), Package: new(barePackage), Syntax: new("proto3"),
 		Dependency: []string{"google/protobuf/timestamp.proto", "tidings/options/v1/options.proto"},
 		MessageType: []*descriptorpb.DescriptorProto{{
-			Name: new("OrderData"),
-			Field: []*descriptorpb.FieldDescriptorProto{{
-				Name: new("data"), JsonName: new("data"), Number: new(int32(1)),
-				Type: descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
-			}},
+			Name:  new("OrderData"),
+			Field: []*descriptorpb.FieldDescriptorProto{field("data", 1, descriptorpb.FieldDescriptorProto_TYPE_BYTES)},
+		}, {
+			Name: new("KeyedData"),
+			Field: []*descriptorpb.FieldDescriptorProto{
+				field("key", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING),
+				field("data", 2, descriptorpb.FieldDescriptorProto_TYPE_BYTES),
+			},
+			Options: keyed,
 		}},
 	}
 	for _, message := range []protoreflect.ProtoMessage{new(ordersv1.OrderPlaced), new(ordersv1.OrderItem), new(ordersv1.Money)} {

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -19,8 +18,11 @@ func TestCheckedLess(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, encoded := range data.encodedRequests {
-		if bare, bytes := len(data.checkedLess.bare[i]), len(data.checkedLess.bytes[i]); bare != len(encoded) || bytes != len(encoded) {
-			t.Errorf("a batch has %d, %d and %d bytes", len(encoded), bare, bytes)
+		less := data.checkedLess
+		for _, other := range [][]byte{less.bare[i], less.keyed[i], less.bytes[i]} {
+			if len(other) != len(encoded) {
+				t.Errorf("a batch has %d bytes, and of another type %d", len(encoded), len(other))
+			}
 		}
 	}
 	s, err := startServers(t.Context(), cfg, data)
@@ -33,9 +35,7 @@ func TestCheckedLess(t *testing.T) {
 		t.Fatal(err)
 	}
 	order := data.events[0].GetData().GetValue()
-	wrapped := func(order []byte) []byte {
-		return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), order)
-	}
+	wrapped := func(order []byte) []byte { return asBytes(nil, 1, order) }
 	breaksRule, breaksEncoding := []byte{}, []byte{0xff}
 	for name, c := range map[string]struct {
 		value []byte
@@ -47,6 +47,9 @@ func TestCheckedLess(t *testing.T) {
 		bareOrder + " right":                   {order, true},
 		bareOrder + " empty":                   {breaksRule, true},
 		bareOrder + " malformed":               {breaksEncoding, false},
+		keyedOrder + " right":                  {asKeyed(order), true},
+		keyedOrder + " empty":                  {breaksRule, true},
+		keyedOrder + " malformed":              {breaksEncoding, false},
 		bytesOrder + " right":                  {wrapped(order), true},
 		bytesOrder + " with an empty order":    {wrapped(breaksRule), true},
 		bytesOrder + " with a malformed order": {wrapped(breaksEncoding), true},

@@ -42,7 +42,7 @@ func smoke(t *testing.T) config {
 }
 
 func TestEveryRowMeasures(t *testing.T) {
-	wantRows(t, mainSuite, 31)
+	wantRows(t, mainSuite, 32)
 }
 
 // The measurement of fairness works, and so do the quotas.

@@ -81,6 +81,7 @@ func (s *servers) rows(cfg config) []row {
 	rows = append(rows,
 		moves(checking, checked, checked, s.tidings.publishEncoded),
 		moves(checking, "orders, their type without rules", checked, s.tidings.publishBare),
+		moves(checking, "orders as bytes in one field, with their key", checked, s.tidings.publishKeyed),
 		moves(checking, "orders as bytes in one field", checked, s.tidings.publishBytes))
 	if s.other != nil {
 		rows = append(rows, of(s.other, "the other Tidings")...)

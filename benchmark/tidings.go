@@ -108,9 +108,14 @@ func (t *tidings) publishEncoded(ctx context.Context) (time.Duration, error) {
 	return t.publishRequests(ctx, t.data.encodedRequests)
 }
 
-// publishBare and publishBytes send them as what the server checks less.
+// publishBare, publishKeyed and publishBytes send them as what the server checks
+// less.
 func (t *tidings) publishBare(ctx context.Context) (time.Duration, error) {
 	return t.publishRequests(ctx, t.data.checkedLess.bare)
+}
+
+func (t *tidings) publishKeyed(ctx context.Context) (time.Duration, error) {
+	return t.publishRequests(ctx, t.data.checkedLess.keyed)
 }
 
 func (t *tidings) publishBytes(ctx context.Context) (time.Duration, error) {
