@@ -27,7 +27,7 @@ const (
 	maxReserve   = 1 << 30
 	reserveShare = 8
 	// maxRanges bounds the ranges of deleted keys that are remembered.
-	maxRanges = 64
+	maxRanges = 256
 )
 
 // disk knows how much room there is for events. Everything else is stored
@@ -246,13 +246,15 @@ func fit(o *pebble.Options, capacity int64) {
 	if o.MemTableSize < maxMemTable/2 {
 		o.MemTableStopWritesThreshold = 2
 	}
-	o.TargetFileSizes[0] = min(max(capacity/tableShare, minTable), maxTable)
+	flushed := int64(o.MemTableSize)
+	o.TargetFileSizes[0] = flushed
+	o.TargetFileSizes[1] = flushed / baseTableShare
+	o.TargetFileSizes[2] = flushed / 2 // From there on, each level has twice the size of the one before it.
 }
 
-const (
-	// minTable and maxTable bound the size of the smallest tables, a share of the
-	// volume.
-	minTable   = 512 << 10
-	maxTable   = 2 << 20
-	tableShare = 128
-)
+// baseTableShare makes the tables of the first level that flushed tables go to
+// small. Pebble adds to a compaction into that level what is flushed beside it, up
+// to 25 times their size. That is to be less than the records of two flushes are,
+// compressed, so that they are left out: they go down by themselves, each flush one
+// table that isn't written again.
+const baseTableShare = 32

@@ -19,8 +19,8 @@ const (
 	// maxGathered and maxGatheredBytes are what they may have then: it is made
 	// again after a restart.
 	foldInterval     = time.Second
-	maxGathered      = 16 * foldEntries
-	maxGatheredBytes = 8 * foldBytes
+	maxGathered      = 4 * foldEntries
+	maxGatheredBytes = 2 * foldBytes
 )
 
 // folder folds the index of keys in the background, and makes one segment of
@@ -203,7 +203,7 @@ func (t *topicLog) dropSegments(batch *pebble.Batch, before int64) error {
 		}
 	}
 	t.segments = rest
-	for level := range highest + 2 { // And what a merge has left that was cut off.
+	for level := range min(highest+2, levels) { // And what a merge has left that was cut off.
 		lower, upper := segment{level: level}, segment{level: level, last: before}
 		if err := batch.DeleteRange(lower.appendBucketKey(nil, t.uid, 0), upper.appendBucketKey(nil, t.uid, 0), nil); err != nil {
 			return err

@@ -2,7 +2,6 @@ package local
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"iter"
 	"math"
@@ -27,8 +26,8 @@ import (
 const (
 	// foldEntries and foldBytes are what a topic gathers before it is folded: the
 	// entries, and the records that would be read to make them again.
-	foldEntries = 16 << 10
-	foldBytes   = 8 << 20
+	foldEntries = 64 << 10
+	foldBytes   = 32 << 20
 	// overdue is how many times that an append waits for a fold.
 	overdue = 4
 )
@@ -45,11 +44,8 @@ type keyEntry struct {
 	low  uint32
 }
 
-const (
-	entrySize = 8 + 4
-	// hashBits are those of a hash that an entry has.
-	hashBits = math.MaxUint64 &^ (1<<24 - 1)
-)
+// hashBits are those of a hash that an entry has.
+const hashBits = math.MaxUint64 &^ (1<<24 - 1)
 
 func entryOf(hash uint64, first int64) keyEntry {
 	return keyEntry{hash&hashBits | uint64(first)>>32, uint32(first)}
@@ -80,16 +76,6 @@ func sortEntries(entries, memory []keyEntry) (sorted, rest []keyEntry) {
 		entries, memory = memory, entries
 	}
 	return entries, memory
-}
-
-func (k keyEntry) append(b []byte) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, k.high), k.low)
-}
-
-// entryAt returns an entry of those in a value.
-func entryAt(value []byte, i int) keyEntry {
-	value = value[i*entrySize:]
-	return keyEntry{binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])}
 }
 
 // gathered are the entries of a topic since what was folded.

@@ -174,7 +174,7 @@ func TestIndexOfKeys(t *testing.T) {
 func TestFoldInTime(t *testing.T) {
 	x := newIndexed(t, open(t, vfs.NewCrashableMem()))
 	for range foldEntries / 4096 {
-		x.put(4096, 1<<30)
+		x.put(4096, 1<<50)
 	}
 	await(t, "a segment", func() bool { return countKeys(t, x.e, kindBucket, x.log().uid) > foldEntries/bucketEntries })
 	x.check(x.keys[0], 1)
@@ -188,7 +188,7 @@ func TestFoldLate(t *testing.T) {
 	x.e.folder.close()
 	var started []engine.Append
 	for range 2*overdue*foldEntries/4096 + 3 {
-		started = append(started, x.start(4096, 1<<30))
+		started = append(started, x.start(4096, 1<<50))
 	}
 	for _, a := range started {
 		if _, err := a.Wait(t.Context()); err != nil {
@@ -213,7 +213,7 @@ func TestFoldLate(t *testing.T) {
 // Segments become one in steps, also where what an earlier attempt has left is in
 // the way.
 func TestMergeSegments(t *testing.T) {
-	const each, segments = 4096, 4*fewestMerged + 1
+	const each, segments = 4096, mostMerged + 1
 	x := newIndexed(t, open(t, vfs.NewCrashableMem()))
 	x.e.folder.close()
 	for range segments {
@@ -255,7 +255,7 @@ func TestIndexIsMadeAnew(t *testing.T) {
 	x.fold()
 	uid := x.log().uid
 	err := x.e.committer.do(t.Context(), func(b *pebble.Batch) error {
-		for _, kind := range []byte{kindSegment, kindBucket} {
+		for _, kind := range append(bucketKinds[:], kindSegment) {
 			if err := b.DeleteRange(uidKey(kind, uid), afterUID(kind, uid), nil); err != nil {
 				return err
 			}

@@ -37,13 +37,13 @@ const (
 	// kindHole, the uid of a topic and a sequence: the sequence after the hole
 	// that begins there.
 	kindHole = 'h'
+	// kindBucket and the level of a segment in one byte, the uid of a topic, the
+	// sequence of the segment, and a bucket in two bytes: its entries. See bucket.
+	kindBucket = 'A'
 	// kindSegment, the uid of a topic and the sequence of the first event of the
 	// last record in a segment of the index of keys: see segment. A topic that has
 	// had a record has one at least.
-	kindSegment = 'm'
-	// kindBucket, the uid of a topic, the level and the sequence of a segment, and
-	// a bucket in two bytes: its entries. See keyEntry.
-	kindBucket = 'w'
+	kindSegment = 'Z'
 	// kindOldKey: the index of keys that releases until 0.2.0 had.
 	kindOldKey = 'k'
 	// kindIdentity, the uid of a topic and an identity: see identity.
@@ -68,9 +68,18 @@ const (
 // topicKinds and subscriptionKinds are what is deleted with a topic or a
 // subscription.
 var (
-	topicKinds        = []byte{kindRecord, kindEnd, kindHole, kindSegment, kindBucket, kindOldKey, kindIdentity, kindExpiry}
+	topicKinds        = append([]byte{kindRecord, kindEnd, kindHole, kindSegment, kindOldKey, kindIdentity, kindExpiry}, bucketKinds[:]...)
 	subscriptionKinds = []byte{kindJournal, kindLetter, kindLetterPlace, kindLetterCount}
 )
+
+// bucketKinds are kindBucket with each level. As kinds of their own they are in
+// tables of their own, so that a segment isn't written again for those below it.
+var bucketKinds = func() (kinds [levels]byte) {
+	for level := range kinds {
+		kinds[level] = kindBucket + byte(level)
+	}
+	return kinds
+}()
 
 var commitKey = []byte{kindCommit}
 

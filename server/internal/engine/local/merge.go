@@ -13,7 +13,7 @@ const (
 	// fewestMerged and mostMerged are how many segments of a level, which follow
 	// each other, become one of the next level, unless that had more than
 	// maxSegment entries.
-	fewestMerged = 4
+	fewestMerged = 8
 	mostMerged   = 16
 	maxSegment   = 4 << 20
 	// mergeStep is the number of entries that are stored at once.
@@ -32,7 +32,7 @@ func (t *topicLog) toMerge() (sources []segment) {
 			}
 			end++
 		}
-		if end-at >= fewestMerged && (len(sources) == 0 || t.segments[at].level < sources[0].level) {
+		if end-at >= fewestMerged && t.segments[at].level < levels-1 && (len(sources) == 0 || t.segments[at].level < sources[0].level) {
 			sources = slices.Clone(t.segments[at:end])
 		}
 		at = max(end, at+1)
@@ -51,7 +51,7 @@ func (e *Engine) mergeSegments(ctx context.Context, t *topicLog) (more bool, err
 	for _, s := range sources {
 		into.count += s.count
 	}
-	if !e.disk.hasRoom(into.count * entrySize) { // It is for a moment there twice.
+	if !e.disk.hasRoom(into.count * (hashBytes + mostSequenceBytes)) { // It is for a moment there twice.
 		return false, nil
 	}
 	if err := e.copyEntries(ctx, t, sources, into); err != nil {
@@ -139,30 +139,32 @@ func (e *Engine) copyEntries(ctx context.Context, t *topicLog, sources []segment
 // entryStream is the entries of a segment, in their order.
 type entryStream struct {
 	iter *pebble.Iterator
-	// value is a bucket, and at is where in it the next entry is.
-	value []byte
-	at    int
+	// bucket is where the iterator is, and at the next entry in it.
+	bucket bucket
+	at     int
 }
 
 // next takes the bucket that the iterator is at, where it is valid.
 func (s *entryStream) next(valid bool) error {
-	s.value, s.at = nil, 0
+	s.bucket, s.at = bucket{}, 0
 	if !valid {
 		return s.iter.Error()
 	}
 	value, err := s.iter.ValueAndErr()
-	if err == nil && (len(value) == 0 || len(value)%entrySize != 0) {
+	if err == nil {
+		s.bucket, err = parseBucket(value)
+	}
+	if err == nil && s.bucket.count() == 0 {
 		err = errSize
 	}
-	s.value = value
 	return err
 }
 
 // take adds the entries whose hash begins with a byte.
 func (s *entryStream) take(highest byte, entries []keyEntry) ([]keyEntry, error) {
-	for s.value != nil {
-		for ; s.at < len(s.value)/entrySize; s.at++ {
-			k := entryAt(s.value, s.at)
+	for count := s.bucket.count(); count > 0; count = s.bucket.count() {
+		for ; s.at < count; s.at++ {
+			k := s.bucket.at(s.at)
 			if byte(k.high>>56) != highest {
 				return entries, nil
 			}

@@ -13,6 +13,8 @@ const (
 	bucketEntries = 64
 	// maxBucketBits bounds the number of buckets.
 	maxBucketBits = 16
+	// levels is how many levels there are. Segments of the highest stay as they are.
+	levels = 8
 )
 
 // segment is a part of the index of keys: the entries of the records after the
@@ -22,7 +24,7 @@ type segment struct {
 	last int64
 	// count is the number of entries.
 	count int
-	// level is how often segments became one.
+	// level is how often segments became one, below levels.
 	level byte
 }
 
@@ -39,18 +41,17 @@ func (s segment) encode() []byte {
 }
 
 func parseSegment(key, value []byte) (segment, error) {
-	if len(key) != numberKeySize || len(value) != segmentSize {
+	if len(key) != numberKeySize || len(value) != segmentSize || value[0] >= levels {
 		return segment{}, errSize
 	}
 	return segment{last: numberOf(key), level: value[0], count: int(binary.BigEndian.Uint64(value[1:]))}, nil
 }
 
 // bucketKeySize is the size of the key of a bucket of a segment of a topic.
-const bucketKeySize = 1 + 8 + 1 + 8 + 2
+const bucketKeySize = numberKeySize + 2
 
 func (s segment) appendBucketKey(b []byte, uid uint64, bucket uint16) []byte {
-	b = append(binary.BigEndian.AppendUint64(append(b, kindBucket), uid), s.level)
-	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(b, uint64(s.last)), bucket)
+	return binary.BigEndian.AppendUint16(appendNumberKey(b, kindBucket+s.level, uid, s.last), bucket)
 }
 
 // bounds are those of the buckets.
@@ -67,12 +68,10 @@ func (s segment) putBuckets(b *pebble.Batch, uid uint64, entries []keyEntry) err
 		for n < len(entries) && s.bucket(entries[n].high) == bucket {
 			n++
 		}
-		op := b.SetDeferred(bucketKeySize, n*entrySize)
+		form := bucketFormOf(entries[:n])
+		op := b.SetDeferred(bucketKeySize, form.size(n))
 		s.appendBucketKey(op.Key[:0], uid, bucket)
-		value := op.Value[:0]
-		for _, k := range entries[:n] {
-			value = k.append(value)
-		}
+		form.append(op.Value[:0], entries[:n])
 		if err := op.Finish(); err != nil {
 			return err
 		}
@@ -113,7 +112,7 @@ type look struct {
 // one.
 func (e *Engine) lookInto(uid uint64, from int64) (l look, err error) {
 	l.uid = uid
-	l.iter, err = e.db.NewIter(&pebble.IterOptions{LowerBound: uidKey(kindSegment, uid), UpperBound: afterUID(kindBucket, uid)})
+	l.iter, err = e.db.NewIter(&pebble.IterOptions{LowerBound: uidKey(kindBucket, uid), UpperBound: afterUID(kindSegment, uid)})
 	if err != nil {
 		return l, err
 	}
@@ -145,14 +144,18 @@ func (l *look) in(s segment, hash uint64) (firsts []int64, err error) {
 	if !l.iter.SeekGE(key) || string(l.iter.Key()) != string(key) {
 		return nil, l.iter.Error()
 	}
-	value := l.iter.Value()
-	if len(value)%entrySize != 0 {
-		return nil, errSize
+	value, err := l.iter.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseBucket(value)
+	if err != nil {
+		return nil, err
 	}
 	hash &= hashBits
-	count := len(value) / entrySize
-	for i := sort.Search(count, func(i int) bool { return entryAt(value, i).hash() >= hash }); i < count; i++ {
-		k := entryAt(value, i)
+	count := entries.count()
+	for i := sort.Search(count, func(i int) bool { return entries.at(i).hash() >= hash }); i < count; i++ {
+		k := entries.at(i)
 		if k.hash() != hash {
 			break
 		}

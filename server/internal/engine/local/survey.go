@@ -265,6 +265,9 @@ func (s *survey) describe(key []byte, none string) string {
 		of = " of subscription " + sub.name
 	}
 	what, ok := kindNames[key[0]]
+	if slices.Contains(bucketKinds[:], key[0]) {
+		what, ok = "the index of keys", true
+	}
 	switch {
 	case !ok:
 		return "something"
@@ -282,7 +285,7 @@ var kindNames = map[byte]string{
 	kindSchemas: "registered schemas", kindBase: "the schemas of the start",
 	kindTypes: "revisions of event types", kindFile: "a file of schemas",
 	kindRecord: "event", kindEnd: "the end", kindHole: "hole", kindSegment: "a segment of the index of keys",
-	kindBucket: "the index of keys", kindOldKey: "the old index of keys",
+	kindOldKey:   "the old index of keys",
 	kindIdentity: "an identity", kindExpiry: "the identities of event",
 	kindJournal: "journal entry", kindLetter: "dead letter", kindLetterPlace: "the dead letter of event",
 	kindLetterCount: "the number of dead letters", kindCommit: "the last commit",

@@ -287,7 +287,7 @@ func (s *survey) record(t *surveyedTopic, key, value []byte) error {
 	}
 	if first <= t.folded {
 		for _, hash := range hashes {
-			t.indexed += digest(entryOf(hash, first).append(nil), nil)
+			t.indexed += entryOf(hash, first).digest()
 		}
 	}
 	return s.keep(key, value)
@@ -340,29 +340,35 @@ func (s *survey) segments() error {
 
 // buckets checks the index of keys.
 func (s *survey) buckets() error {
-	err := s.span(kindBucket, func(key, value []byte) error {
+	check := func(key, value []byte) error {
 		t := s.topics[uidOf(key)]
-		if t == nil || len(key) != bucketKeySize || len(value)%entrySize != 0 {
+		entries, err := parseBucket(value)
+		if t == nil || len(key) != bucketKeySize || err != nil {
 			s.report("", "the index of keys", errSize)
 			return nil
 		}
 		last := numberOf(key[:len(key)-2])
-		if of, ok := t.segments[last]; !ok || of.level != key[1+8] {
+		if of, ok := t.segments[last]; !ok || kindBucket+of.level != key[0] {
 			return nil // A merge has left it that was cut off.
 		}
-		for i := range len(value) / entrySize {
-			if k := entryAt(value, i); t.first != 0 && k.first() >= t.first {
-				t.indexed -= digest(k.append(nil), nil)
+		for i := range entries.count() {
+			if k := entries.at(i); t.first != 0 && k.first() >= t.first {
+				t.indexed -= k.digest()
 			}
 		}
 		return nil
-	})
+	}
+	for _, kind := range bucketKinds {
+		if err := s.span(kind, check); err != nil {
+			return err
+		}
+	}
 	for _, t := range s.topics {
-		if err == nil && t.indexed != 0 {
+		if t.indexed != 0 {
 			s.report(t.name, "the index of keys", errors.New("it doesn't agree with the events; it can be made anew"))
 		}
 	}
-	return err
+	return nil
 }
 
 // identities reads the identities. Those of events that are lost are given up,
@@ -419,3 +425,5 @@ var digestSeed = maphash.MakeSeed()
 func digest(key, value []byte) uint64 {
 	return maphash.Bytes(digestSeed, bytes.Join([][]byte{key, value}, []byte{0}))
 }
+
+func (k keyEntry) digest() uint64 { return maphash.Comparable(digestSeed, k) }
