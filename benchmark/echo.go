@@ -11,7 +11,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 
+	"example.com/tidings/client"
 	"example.com/tidings/internal/testserver"
 )
 
@@ -36,7 +38,10 @@ func serveEcho(ctx context.Context, args []string) error {
 		return err
 	}
 	echo := &echoServer{stream: rawSend{make([]byte, *streamSize)}, unary: rawSend{make([]byte, *unarySize)}}
-	g := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}))
+	g := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}),
+		// As the servers have them that are compared with it.
+		grpc.StaticStreamWindowSize(4<<20), grpc.StaticConnWindowSize(16<<20),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}))
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "echo.Echo",
 		HandlerType: (*any)(nil),
@@ -90,11 +95,15 @@ func newEchoClient(addr string, data *dataset) (*echoClient, error) {
 
 func (e *echoClient) close() error { return e.conn.Close() }
 
+// dial connects as the Go client's users do, without TLS unless the options say
+// otherwise.
+func dial(addr string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient(addr, append(append(client.DialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials())), options...)...)
+}
+
 func dialRaw(addr string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	return grpc.NewClient(addr, append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
-	}, options...)...)
+	return dial(addr, append([]grpc.DialOption{grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}))}, options...)...)
 }
 
 // bidirectional describes a stream to a client without generated code.

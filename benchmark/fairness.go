@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	tidingsv1 "example.com/tidings/gen/go/tidings/v1"
 )
@@ -248,5 +247,5 @@ func dialWithKey(address, keyFile string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return grpc.NewClient(address, append(key, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	return dial(address, key...)
 }

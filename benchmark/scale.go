@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // scale is how much there is of what a server has much of.
@@ -107,7 +106,7 @@ func (s *scaleServer) start(ctx context.Context) (time.Duration, error) {
 	s.process = process
 	elapsed := time.Since(begun)
 	if err == nil {
-		s.typed, err = grpc.NewClient(process.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		s.typed, err = dial(process.GRPC)
 		s.conns = append(s.conns, s.typed)
 	}
 	return elapsed, err

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -34,7 +33,7 @@ func tidingsClient(addr string, data *dataset) (*tidings, error) { return newTid
 
 // newTidings connects to a server, without TLS unless the options say otherwise.
 func newTidings(addr string, data *dataset, options ...grpc.DialOption) (*tidings, error) {
-	conn, err := grpc.NewClient(addr, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
+	conn, err := dial(addr, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: pingAfter, Timeout: pingTimeout}),
 		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connectionWindow),
 		grpc.MaxConcurrentStreams(uint32(cfg.MaxConnectionCalls)),
 		grpc.MaxHeaderListSize(uint32(cfg.MaxHeaderBytes)),
 		grpc.InTapHandle(tapAccess(cfg, clock(cfg))),
@@ -66,6 +68,15 @@ func NewGRPCServer(cfg Config) *grpc.Server {
 // payload takes a deep stack, and a goroutine of its own for each call spends
 // much of its time on growing one. Further calls get one all the same.
 const streamWorkers = 128
+
+// streamWindow and connectionWindow are how many bytes a client may send in a call
+// and on a connection before the server has read them. Unless they are given, grpc-go
+// finds out how large they should be, by pings while messages come in, and lets them
+// grow to 16 MiB.
+const (
+	streamWindow     = 4 << 20
+	connectionWindow = 16 << 20
+)
 
 // hardLimit is the size above which a transport doesn't read a message.
 func hardLimit(maxRequestBytes int) int { return 2 * maxRequestBytes }
