@@ -345,7 +345,7 @@ func (s *survey) buckets() error {
 		entries, err := parseBucket(value)
 		if t == nil || len(key) != bucketKeySize || err != nil {
 			s.report("", "the index of keys", errSize)
-			return nil
+			return nil //nolint:nilerr // It is reported.
 		}
 		last := numberOf(key[:len(key)-2])
 		if of, ok := t.segments[last]; !ok || kindBucket+of.level != key[0] {
