@@ -3,7 +3,6 @@ package precheck
 import (
 	"math"
 	"slices"
-	"time"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -68,7 +67,7 @@ func (c *celRules) ident(name string) typed {
 	case "this":
 		return c.this.value()
 	case "now":
-		return typed{time: func(*run) (instant, bool) { return instantOf(time.Now()), true }}
+		return typed{time: func(r *run) (instant, bool) { return r.clock(), true }}
 	default:
 		return typed{}
 	}

@@ -7,6 +7,7 @@ package precheck
 
 import (
 	"sync"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -77,6 +78,16 @@ type run struct {
 	// What the expressions of a rule look at.
 	this slot
 	vars [maxVars]slot
+	// now is the time to expressions, once one has asked: the same in all of one, as
+	// in CEL.
+	now instant
+}
+
+func (r *run) clock() instant {
+	if r.now == (instant{}) {
+		r.now = instantOf(time.Now())
+	}
+	return r.now
 }
 
 var runs = sync.Pool{New: func() any { return new(run) }}
@@ -88,7 +99,7 @@ func (p *Program) Check(payload, key []byte) ([]byte, bool) {
 		return key, false
 	}
 	r := runs.Get().(*run) //nolint:forcetypeassert // The pool holds nothing else.
-	r.data, r.slots, r.items = payload, r.slots[:0], r.items[:0]
+	r.data, r.slots, r.items, r.now = payload, r.slots[:0], r.items[:0], instant{}
 	frame, ok := r.message(p.message, 0, len(payload), maxDepth)
 	if ok && p.key != nil {
 		key = p.key.append(r, frame, key)

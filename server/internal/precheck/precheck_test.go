@@ -42,3 +42,15 @@ func TestAutomatonFindsWhatRegexpFinds(t *testing.T) {
 		}
 	}
 }
+
+// An expression has one time, however often it asks.
+func TestNowStandsStill(t *testing.T) {
+	now := new(celRules).ident("now")
+	r := new(run)
+	first, _ := now.time(r)
+	for range 1000 {
+		if again, _ := now.time(r); again != first {
+			t.Fatalf("now is %v, and then %v", first, again)
+		}
+	}
+}
