@@ -40,21 +40,15 @@ type checkedLess struct {
 }
 
 func newCheckedLess(d *dataset) (*checkedLess, error) {
-	bare, err := d.encodedAs(func(order []byte) *anypb.Any {
-		return &anypb.Any{TypeUrl: typeURL(bareOrder), Value: order}
-	})
+	bare, err := d.encodedAs(bareOrder, func(order []byte) []byte { return order })
 	if err != nil {
 		return nil, err
 	}
-	keyed, err := d.encodedAs(func(order []byte) *anypb.Any {
-		return &anypb.Any{TypeUrl: typeURL(keyedOrder), Value: asKeyed(order)}
-	})
+	keyed, err := d.encodedAs(keyedOrder, asKeyed)
 	if err != nil {
 		return nil, err
 	}
-	bytes, err := d.encodedAs(func(order []byte) *anypb.Any {
-		return &anypb.Any{TypeUrl: typeURL(bytesOrder), Value: asBytes(nil, 1, order)}
-	})
+	bytes, err := d.encodedAs(bytesOrder, func(order []byte) []byte { return asBytes(nil, 1, order) })
 	return &checkedLess{bare, keyed, bytes}, err
 }
 
@@ -72,14 +66,15 @@ func asBytes(to []byte, number protowire.Number, value []byte) []byte {
 
 func typeURL(name string) string { return "type.googleapis.com/" + name }
 
-// encodedAs encodes the batches with other payloads, made of the encoded orders.
-func (d *dataset) encodedAs(payload func(order []byte) *anypb.Any) (requests [][]byte, err error) {
+// encodedAs encodes the batches with payloads of another type, made of the encoded
+// orders.
+func (d *dataset) encodedAs(typeName string, value func(order []byte) []byte) (requests [][]byte, err error) {
 	for events := range slices.Chunk(d.events, d.batch) {
 		request := new(tidingsv1.PublishRequest)
 		for _, event := range events {
 			request.Events = append(request.Events, &tidingsv1.Event{
 				Id: event.GetId(), Source: event.GetSource(), Subject: event.GetSubject(),
-				Data: payload(event.GetData().GetValue()),
+				Data: &anypb.Any{TypeUrl: typeURL(typeName), Value: value(event.GetData().GetValue())},
 			})
 		}
 		encoded, err := proto.Marshal(request)
