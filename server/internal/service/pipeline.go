@@ -28,9 +28,10 @@ type Receiver interface {
 
 const (
 	// maxPipelined and maxPipelinedBytes bound the batches of a stream that
-	// have no answer yet.
+	// have no answer yet, which is what each stream lets other calls wait for at
+	// the storage.
 	maxPipelined      = 256
-	maxPipelinedBytes = 16 << 20
+	maxPipelinedBytes = 4 << 20
 	// maxCheckers bounds the batches of a stream that are checked at once.
 	maxCheckers = 8
 	// maxJobBytes is the size of a request above which its memory isn't kept.
@@ -79,7 +80,11 @@ type job struct {
 
 var jobs = sync.Pool{New: func() any { return new(job) }}
 
-func (j *job) weight() int64 { return min(int64(len(j.data)), maxPipelinedBytes) }
+// weight is what a batch takes of maxPipelinedBytes: its share of maxPipelined
+// batches at least.
+func (j *job) weight() int64 {
+	return min(max(int64(len(j.data)), maxPipelinedBytes/maxPipelined), maxPipelinedBytes)
+}
 
 // run starts to receive, unless the server drains. A call of stream.Receive may
 // still be waiting when the caller is done; the end of the call ends it.
