@@ -78,7 +78,7 @@ const (
 	openWait = time.Second
 	// maxBytesInFlight and maxInFlight bound the appends that wait for an answer.
 	// JetStream drops messages of a stream past 100,000 or 128 MB.
-	maxBytesInFlight = 64 << 20
+	maxBytesInFlight = 16 << 20
 	maxInFlight      = 4096
 	// maxAtomics bounds the atomic appends under way: JetStream refuses more
 	// than 50 of a stream.

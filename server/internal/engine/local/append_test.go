@@ -1,11 +1,15 @@
 package local
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"example.com/tidings/server/internal/engine"
@@ -99,4 +103,47 @@ func TestConflictsOfABatch(t *testing.T) {
 	if err != nil || !slices.Equal(appended.Each, places) {
 		t.Errorf("%+v, %v", appended, err)
 	}
+}
+
+// What is under way, and so what an append waits for, is bounded.
+func TestAppendsUnderWayAreBounded(t *testing.T) {
+	e := open(t, vfs.NewMem())
+	topic := newTopic(t, e, "orders", nil)
+	held, release := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- e.committer.do(context.WithoutCancel(t.Context()), func(*pebble.Batch) error {
+			close(held)
+			<-release
+			return nil
+		}, nil)
+	}()
+	<-held
+	waits, cancel := context.WithCancel(t.Context())
+	cancel() // What has to wait for room fails.
+	text := strings.Repeat("x", 1<<20)
+	var begun []engine.Append
+	for {
+		a, err := e.Start(waits, topic, batchOf(t, keyedEvent{fmt.Sprint(len(begun)), "", text}), nil)
+		if errors.Is(err, context.Canceled) {
+			break
+		}
+		if err != nil || len(begun) == 1000 {
+			t.Fatal(len(begun), err)
+		}
+		begun = append(begun, a)
+	}
+	if len(begun) != 15 { // Of somewhat more than 1 MiB.
+		t.Errorf("%d MiB are under way at a time, want less than 16", len(begun))
+	}
+	close(release)
+	for _, a := range begun {
+		if _, err := a.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	put(t, e, topic, keyedEvent{"another", "", text})
 }

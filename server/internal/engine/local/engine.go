@@ -57,8 +57,10 @@ const (
 	oldStoreDir = "jetstream"
 )
 
-// maxBytesUnderWay bounds the data of the appends under way.
-const maxBytesUnderWay = 64 << 20
+// maxBytesUnderWay bounds the data of the appends under way, and so how long one waits
+// for those before it: more than a disk takes while it is synced, and a second of a slow
+// one.
+const maxBytesUnderWay = 16 << 20
 
 // Engine is an open storage.
 type Engine struct {
