@@ -59,6 +59,9 @@ type Process struct {
 	output tail
 	ended  chan struct{} // Closed when the process is gone, and err set.
 	err    error
+
+	asking sync.Mutex
+	asked  bool // To end. Guarded by asking.
 }
 
 // Start starts a command of exec.CommandContext. Where it has no environment, it
@@ -80,7 +83,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.WaitDelay == 0 {
 		cmd.WaitDelay = StopWithin
 	}
-	cmd.Cancel = func() error { return signalGroup(cmd.Process, syscall.SIGTERM) }
+	cmd.Cancel = func() error { return p.ask(syscall.SIGTERM) }
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -163,11 +166,12 @@ func (p *Process) endedAs(err error) error {
 func (p *Process) Stop() error { return p.StopBy(os.Interrupt, StopWithin) }
 
 // StopBy sends a signal, and waits until the process has ended. One that had ended
-// already is fine, and so is one that was asked to by the end of its context. The
-// error of one that failed is an *exec.ExitError with the end of its output; that of
-// one that had to be killed is ErrNotStopped.
+// already is fine, and so is one that was asked to by the end of its context: it gets
+// no second signal, unless that is to kill it. The error of one that failed is an
+// *exec.ExitError with the end of its output; that of one that had to be killed is
+// ErrNotStopped.
 func (p *Process) StopBy(signal os.Signal, within time.Duration) error {
-	if err := p.Signal(signal); err != nil {
+	if err := p.ask(signal); err != nil {
 		return err
 	}
 	select {
@@ -179,6 +183,18 @@ func (p *Process) StopBy(signal os.Signal, within time.Duration) error {
 		return nil
 	}
 	return fmt.Errorf("it ended badly: %w%s", p.err, p.lastLines())
+}
+
+// ask asks the process to end, once: most programs, and the server, leave what they had
+// to finish when they are asked again.
+func (p *Process) ask(signal os.Signal) error {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	if p.asked && signal != os.Kill {
+		return nil
+	}
+	p.asked = true
+	return p.Signal(signal)
 }
 
 // Kill ends the process without a chance to do anything about it.

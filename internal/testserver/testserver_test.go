@@ -50,6 +50,13 @@ func child(kind string) int {
 		select {}
 	}
 	fmt.Println("stopped by", <-stop)
+	signal.Reset() // A second signal ends it at once.
+	if kind == "takes its time" {
+		done := make(chan os.Signal, 1)
+		signal.Notify(done, syscall.SIGUSR1)
+		fmt.Println("stopping")
+		<-done
+	}
 	if kind == "ends badly" {
 		return 1
 	}
@@ -114,6 +121,23 @@ func TestContextOfTheCommandEndsTheServer(t *testing.T) {
 	cancel()
 	<-server.Done()
 	if err := server.Stop(); err != nil {
+		t.Error(err)
+	}
+	wantOutput(t, server.Output(), "stopped by terminated")
+}
+
+// What a test cleans up by Stop was asked by the end of the test's context already.
+func TestStopAfterTheContextIsNoSecondSignal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := serve(ctx, t, "takes its time")
+	cancel()
+	if err := server.Await(t.Context(), testserver.StopWithin, func() (bool, error) {
+		return strings.Contains(server.Output(), "stopping"), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(server.Ask(os.Interrupt), server.Signal(syscall.SIGUSR1), server.Stop()); err != nil {
 		t.Error(err)
 	}
 	wantOutput(t, server.Output(), "stopped by terminated")
