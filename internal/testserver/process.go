@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -57,11 +58,9 @@ func Environ() []string {
 type Process struct {
 	cmd    *exec.Cmd
 	output tail
+	asked  atomic.Bool   // To end.
 	ended  chan struct{} // Closed when the process is gone, and err set.
 	err    error
-
-	asking sync.Mutex
-	asked  bool // To end. Guarded by asking.
 }
 
 // Start starts a command of exec.CommandContext. Where it has no environment, it
@@ -188,12 +187,9 @@ func (p *Process) StopBy(signal os.Signal, within time.Duration) error {
 // ask asks the process to end, once: most programs, and the server, leave what they had
 // to finish when they are asked again.
 func (p *Process) ask(signal os.Signal) error {
-	p.asking.Lock()
-	defer p.asking.Unlock()
-	if p.asked && signal != os.Kill {
+	if p.asked.Swap(true) && signal != os.Kill {
 		return nil
 	}
-	p.asked = true
 	return p.Signal(signal)
 }
 

@@ -33,6 +33,11 @@ import (
 // CallTimeout bounds a call whose context has no deadline.
 const CallTimeout = 10 * time.Second
 
+// MaxBytesUnderWay bounds the data of the appends under way, and so how long one waits
+// for those before it: more than a disk takes while it is synced, and a second of a slow
+// one.
+const MaxBytesUnderWay = 16 << 20
+
 // Engine is an open storage.
 type Engine interface {
 	Topics

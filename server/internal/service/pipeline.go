@@ -28,8 +28,7 @@ type Receiver interface {
 
 const (
 	// maxPipelined and maxPipelinedBytes bound the batches of a stream that
-	// have no answer yet, which is what each stream lets other calls wait for at
-	// the storage.
+	// have no answer yet, so that none takes all of engine.MaxBytesUnderWay.
 	maxPipelined      = 256
 	maxPipelinedBytes = 4 << 20
 	// maxCheckers bounds the batches of a stream that are checked at once.

@@ -75,7 +75,7 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 	if refused != nil {
 		return endedWith(refused), nil
 	}
-	weight := min(max(int64(len(batch.Data)), maxBytesInFlight/maxInFlight), maxBytesInFlight)
+	weight := min(max(int64(len(batch.Data)), engine.MaxBytesUnderWay/maxInFlight), engine.MaxBytesUnderWay)
 	if err := do(ctx, func(ctx context.Context) error { return e.inFlight.Acquire(ctx, weight) }); err != nil {
 		return nil, err
 	}

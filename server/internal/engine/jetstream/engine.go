@@ -76,10 +76,10 @@ const (
 	openPatience = 30 * time.Second
 	// openWait is the time between attempts to open.
 	openWait = time.Second
-	// maxBytesInFlight and maxInFlight bound the appends that wait for an answer.
-	// JetStream drops messages of a stream past 100,000 or 128 MB.
-	maxBytesInFlight = 16 << 20
-	maxInFlight      = 4096
+	// maxInFlight bounds the appends that wait for an answer, as
+	// engine.MaxBytesUnderWay does. JetStream drops messages of a stream past 100,000
+	// or 128 MB.
+	maxInFlight = 4096
 	// maxAtomics bounds the atomic appends under way: JetStream refuses more
 	// than 50 of a stream.
 	maxAtomics = 32
@@ -92,7 +92,7 @@ const (
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		log:      cfg.Log,
-		inFlight: semaphore.NewWeighted(maxBytesInFlight),
+		inFlight: semaphore.NewWeighted(engine.MaxBytesUnderWay),
 		atomics:  make(chan struct{}, maxAtomics),
 		ahead:    semaphore.NewWeighted(maxBytesAhead),
 	}

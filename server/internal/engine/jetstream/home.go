@@ -115,10 +115,10 @@ func (e *Engine) goHome(l *link) {
 	if l.name == nameOfWrites {
 		ctx, cancel := context.WithTimeout(context.Background(), engine.CallTimeout)
 		defer cancel()
-		if e.inFlight.Acquire(ctx, maxBytesInFlight) != nil {
+		if e.inFlight.Acquire(ctx, engine.MaxBytesUnderWay) != nil {
 			return
 		}
-		defer e.inFlight.Release(maxBytesInFlight)
+		defer e.inFlight.Release(engine.MaxBytesUnderWay)
 	}
 	connected := l.conn.StatusChanged(nats.CONNECTED)
 	defer l.conn.RemoveStatusListener(connected)

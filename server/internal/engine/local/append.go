@@ -46,7 +46,7 @@ func (e *Engine) Start(ctx context.Context, topic *engine.Topic, batch *engine.B
 	a := &appending{
 		engine:  e,
 		batch:   batch,
-		weight:  min(int64(len(batch.Data)+appendOverhead), maxBytesUnderWay),
+		weight:  min(int64(len(batch.Data)+appendOverhead), engine.MaxBytesUnderWay),
 		follows: batch.Follows,
 		done:    make(chan struct{}),
 	}

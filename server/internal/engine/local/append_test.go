@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -109,12 +110,14 @@ func TestConflictsOfABatch(t *testing.T) {
 func TestAppendsUnderWayAreBounded(t *testing.T) {
 	e := open(t, vfs.NewMem())
 	topic := newTopic(t, e, "orders", nil)
-	held, release := make(chan struct{}), make(chan struct{})
+	held, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release) // Closing the storage waits for it.
 	ended := make(chan error, 1)
 	go func() {
 		ended <- e.committer.do(context.WithoutCancel(t.Context()), func(*pebble.Batch) error {
 			close(held)
-			<-release
+			<-released
 			return nil
 		}, nil)
 	}()
@@ -136,7 +139,7 @@ func TestAppendsUnderWayAreBounded(t *testing.T) {
 	if len(begun) != 15 { // Of somewhat more than 1 MiB.
 		t.Errorf("%d MiB are under way at a time, want less than 16", len(begun))
 	}
-	close(release)
+	release()
 	for _, a := range begun {
 		if _, err := a.Wait(t.Context()); err != nil {
 			t.Error(err)

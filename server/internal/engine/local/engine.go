@@ -57,11 +57,6 @@ const (
 	oldStoreDir = "jetstream"
 )
 
-// maxBytesUnderWay bounds the data of the appends under way, and so how long one waits
-// for those before it: more than a disk takes while it is synced, and a second of a slow
-// one.
-const maxBytesUnderWay = 16 << 20
-
 // Engine is an open storage.
 type Engine struct {
 	log    *slog.Logger
@@ -103,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{
 		log:        cfg.Log,
 		config:     cfg,
-		underWay:   semaphore.NewWeighted(maxBytesUnderWay),
+		underWay:   semaphore.NewWeighted(engine.MaxBytesUnderWay),
 		damages:    damages{found: make(map[damagePlace]*engine.DamageError)},
 		background: background{log: cfg.Log, closing: make(chan struct{})},
 	}
